@@ -1,0 +1,111 @@
+"""The command line, and the table of contents: each verb and the job behind it, in the order of the flow.
+
+    aotd run experiment=demo                    every verb, in order
+    aotd decompose run=runs/mine llm=openai     one verb
+    aotd decompose --help                       what it reads, writes and can be told
+    aotd show runs/mine QUESTION_ID             one question's whole way
+
+Settings are Hydra overrides (`key=value`). A person's mistake is one line on standard error and exit
+status 2; what is left is a defect of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from aotd.config import Config, compose, describe
+from aotd.errors import QuestionError, UserError
+
+JOBS = {
+    "load": "aotd.load.job",
+    "decompose": "aotd.decompose.job",
+    "execute": "aotd.execute.job",
+    "convert": "aotd.convert.job",
+    "verify": "aotd.verify.job",
+    "distill": "aotd.distill.job",
+    "evaluate": "aotd.evaluate.job",
+    "report": "aotd.report.job",
+    "run": "aotd.run",
+    "ask": "aotd.ask",
+}
+"""Verb -> module with `job(config)`; its docstring is the verb's help."""
+
+FREE_TEXT = ("run", "ask.video", "ask.question", "dataset.root", "dataset.questions", "dataset.spans")
+"""Settings whose value is text or a path and is never parsed as Hydra's grammar."""
+
+
+def run_verb(verb: str, config: Config) -> None:
+    """Do one verb."""
+    importlib.import_module(JOBS[verb]).job(config)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `aotd`. Returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except UserError as error:
+        print(f"aotd: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except QuestionError as error:
+        print(f"aotd: {error.outcome.value}: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        print("aotd: stopped; the same command goes on where it left off", file=sys.stderr)  # noqa: T201
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) has gone. Closing stderr keeps the interpreter from complaining at exit.
+        sys.stderr.close()
+        return 141
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        Console().print(_overview(), highlight=False, markup=False)
+        return 0
+    verb, rest = words[0], words[1:]
+    if verb == "show":
+        from aotd.show import show
+
+        return show(rest)
+    if verb not in JOBS:
+        raise UserError(f"there is no verb {verb!r}: one of {', '.join([*JOBS, 'show'])}")
+    if any(word in ("-h", "--help") for word in rest):
+        Console().print(
+            describe(verb, importlib.import_module(JOBS[verb]).__doc__ or ""), highlight=False, markup=False
+        )
+        return 0
+    stray = [word for word in rest if word.startswith("-") or "=" not in word]
+    if stray:
+        raise UserError(f"{stray[0]!r} is not a setting: write key=value, or see `aotd {verb} --help`")
+    config = compose([_quoted(word, verb) for word in rest])
+    run_verb(verb, config)
+    return 0
+
+
+def _quoted(word: str, verb: str) -> str:
+    """A free-text setting in Hydra's quotes, so that commas, brackets and quotes in it are just text."""
+    key, value = word.split("=", 1)
+    if verb == "ask" and key in ("video", "question", "options", "mode", "by"):
+        key = f"ask.{key}"
+    if key not in FREE_TEXT:
+        return f"{key}={value}"
+    text = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{text}'"
+
+
+def _overview() -> str:
+    lines = ["aotd: videos, questions and answers -> verified chains of thought -> a Video-LLM", "", "verbs:"]
+    for verb, module in JOBS.items():
+        doc = importlib.import_module(module).__doc__ or ""
+        lines.append(f"  {verb:<10} {doc.strip().splitlines()[0].split(': ', 1)[-1]}")
+    lines += ["  show       Print a run's funnel, or one question's whole way.", "", "aotd VERB --help says more."]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

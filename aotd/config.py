@@ -1,0 +1,147 @@
+"""The settings of every job, in one tree, so that an experiment file can set any of them.
+
+Each part is a dataclass beside its owner; `configs/` holds values only. `compose` turns YAML and the
+command line into a `Config` once, at the job's door; no OmegaConf object goes past it. Nothing is ever
+built from an importable string.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from aotd.convert import ConvertConfig
+from aotd.datasets.base import DatasetConfig
+from aotd.decompose import DecomposeConfig
+from aotd.distill import DistillConfig
+from aotd.errors import UserError
+from aotd.evaluate import EvaluateConfig
+from aotd.execute import ExecuteConfig
+from aotd.llm import LLMConfig
+from aotd.load import LoadConfig
+from aotd.report import ReportConfig
+from aotd.specialists import SpecialistsConfig
+from aotd.students import StudentConfig
+from aotd.tracking import TrackingConfig
+from aotd.verify import VerifyConfig
+
+
+@dataclass
+class AskConfig:
+    """One question about one video."""
+
+    video: str = ""
+    """Path of the video file."""
+    question: str = ""
+    options: list[str] = field(default_factory=list)
+    mode: str = "answer"
+    """`answer` or `rationale`."""
+    by: str = "aotd"
+    """A distilled arm of this run, or `agent`."""
+
+
+@dataclass
+class Config:
+    """Everything a run can be told."""
+
+    run: str = "runs/demo"
+    """Folder of the run."""
+    seed: int = 0
+    verbs: list[str] = field(default_factory=list)
+    """What `aotd run` does, in order."""
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    specialists: SpecialistsConfig = field(default_factory=SpecialistsConfig)
+    llm: LLMConfig = field(default_factory=LLMConfig)
+    student: StudentConfig = field(default_factory=StudentConfig)
+    load: LoadConfig = field(default_factory=LoadConfig)
+    decompose: DecomposeConfig = field(default_factory=DecomposeConfig)
+    execute: ExecuteConfig = field(default_factory=ExecuteConfig)
+    convert: ConvertConfig = field(default_factory=ConvertConfig)
+    verify: VerifyConfig = field(default_factory=VerifyConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    ask: AskConfig = field(default_factory=AskConfig)
+
+
+ConfigStore.instance().store(name="schema", node=Config)
+
+
+def shipped(folder: str) -> Path:
+    """A folder of the repository that travels in the wheel: `configs` or `programs`."""
+    here = Path(__file__).resolve().parent
+    return here / folder if (here / folder).is_dir() else here.parent / folder
+
+
+def compose(overrides: Sequence[str]) -> Config:
+    """The settings of a job.
+
+    Raises:
+        UserError: an unknown setting, a value of the wrong type, or an unknown choice.
+    """
+    try:
+        with initialize_config_dir(str(shipped("configs")), version_base="1.3"):
+            tree = hydra_compose("run", overrides=list(overrides))
+            config: Any = OmegaConf.to_object(tree)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_one_line(error)) from None
+    assert isinstance(config, Config)
+    return config
+
+
+def describe(verb: str, about: str) -> str:
+    """Help of a verb: what its module says, then its settings with their defaults and meaning."""
+    sections = [verb] if verb in {f.name for f in fields(Config)} else []
+    needs = {"load": ["dataset"], "execute": ["specialists"], "decompose": ["llm"], "distill": ["student"]}
+    lines = [about.strip(), "", "settings (key=value):", f"  {'run=runs/demo':<40} folder of the run"]
+    for section in [*sections, *needs.get(verb, [])]:
+        lines += _settings(getattr(Config(), section), section)
+    return "\n".join([*lines, "", "Every setting: configs/run.yaml and the files it names."])
+
+
+def _settings(part: Any, prefix: str) -> list[str]:
+    meanings = _field_docs(type(part))
+    lines = []
+    for item in fields(part):
+        value = getattr(part, item.name)
+        if is_dataclass(value):
+            lines += _settings(value, f"{prefix}.{item.name}")
+            continue
+        shown = value.value if isinstance(value, Enum) else value
+        lines.append(f"  {f'{prefix}.{item.name}={shown}':<40} {meanings.get(item.name, '')}".rstrip())
+    return lines
+
+
+def _field_docs(kind: type) -> dict[str, str]:
+    """Field -> the string under it in the dataclass's source, on one line."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    docs = {}
+    for item, after in zip(body.body, body.body[1:], strict=False):
+        named = isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+        if named and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            docs[item.target.id] = " ".join(str(after.value.value).split())  # type: ignore[union-attr]
+    return docs
+
+
+def _one_line(error: Exception) -> str:
+    """Hydra's message without its multi-line advice."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kept = [
+        line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=", "To append"))
+    ]
+    return "settings: " + " ".join(kept[:3])

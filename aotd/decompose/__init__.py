@@ -1,0 +1,27 @@
+"""decompose: `Question` -> `Program` (step 2 of the paper)."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Author(str, Enum):
+    annotated = "annotated"
+    fixed = "fixed"
+    llm = "llm"
+
+
+@dataclass
+class DecomposeConfig:
+    """Who writes the programs."""
+
+    author: Author = Author.annotated
+    """annotated: the benchmark's functional program, translated. fixed: the example of the question's type.
+    llm: a code LLM, shown the tools and the examples."""
+    programs: str = ""
+    """Folder of example programs; empty is the one that ships with the package."""
+    examples: int = 4
+    """llm: how many example programs the prompt shows."""
+    retries: int = 2
+    """llm: how often an invalid program goes back to the model with the error."""
+    max_tokens: int = 512
+    """llm: longest reply."""

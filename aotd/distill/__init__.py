@@ -1,0 +1,29 @@
+"""distill: kept `Thought`s + `Question`s -> a student (step 4 of the paper)."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class ArmConfig:
+    """What one student is trained on beside the labels."""
+
+    rationales: bool = True
+    """False: labels only."""
+    require: list[str] = field(default_factory=lambda: ["answer", "faithful", "coherent"])
+    """Checks a thought must have passed."""
+
+
+@dataclass
+class DistillConfig:
+    """How students are trained."""
+
+    arms: dict[str, ArmConfig] = field(default_factory=dict)
+    """Name -> what it is trained on; `configs/distill.yaml` has instruct, aotd, aotd_unfiltered."""
+    rationale_weight: float = 1.0
+    """λ in loss = label + λ·rationale (paper: 1)."""
+    epochs: float = 10.0
+    batch: int = 32
+    """Questions per step."""
+    learning_rate: float = 1e-3
+    warmup_ratio: float = 0.03
+    split: str = "train"

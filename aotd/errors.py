@@ -1,0 +1,21 @@
+"""What can go wrong, sorted by whose fault it is.
+
+`UserError` is for the person at the keyboard: one line that says what is wrong, where, and how to
+mend it; the CLI prints it and exits with status 2. `QuestionError` is data: it ends one question in
+a named outcome and the run goes on. Anything else is a defect of ours and keeps its traceback.
+"""
+
+from aotd.records import Outcome
+
+
+class UserError(Exception):
+    """Wrong input from a person: a setting, a file, a line of an annotation, a missing model."""
+
+
+class QuestionError(Exception):
+    """Ends one question in `outcome`; `reason` is one line for the ledger."""
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+        self.reason = reason

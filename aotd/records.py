@@ -1,0 +1,390 @@
+"""The records that cross the disk, in the order in which they are made.
+
+    Question -> Program -> Trace(Event(Finding)) -> Thought -> Verdict -> Prediction -> Scores
+
+Each verb of the flow reads the record before it and writes its own, one JSON object per line; what
+verbs share is a record and nothing else. A question that a verb cannot carry further is written as a
+`Dropped` beside the records, so that every question ends in exactly one named `Outcome`.
+
+Conventions, everywhere:
+
+- **frame**: the number of one of the frames sampled uniformly from the question's part of the video,
+  counted from 0. Trimming, filtering and cropping keep the number.
+- **span**: half-open, `[start, end)`. In frames where the fields are integers, in seconds where a name
+  ends in `_s`.
+- **box**: `(x1, y1, x2, y2)` in pixels of the original, upright frame; `x2` and `y2` are exclusive.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA = 1
+"""Version of the records on disk; raised when a line written before can no longer be read."""
+
+Box = tuple[float, float, float, float]
+
+
+class Outcome(str, Enum):
+    """Where a question's way through the run ended."""
+
+    kept = "kept"
+    """The thought passed every check and may be distilled."""
+    program_invalid = "program_invalid"
+    """No program could be had: the text is not a program, or uses what programs may not."""
+    program_error = "program_error"
+    """The program raised an exception while it ran."""
+    program_timeout = "program_timeout"
+    """The program was stopped at its time limit."""
+    program_memory = "program_memory"
+    """The program asked for more memory than its limit."""
+    program_limit = "program_limit"
+    """The program made more tool calls, or sent more text, than its limits."""
+    tool_failed = "tool_failed"
+    """A specialist crashed. Never written as "nothing found"."""
+    no_answer = "no_answer"
+    """The program ended without an answer that can be read, or chose none of the options."""
+    video_unreadable = "video_unreadable"
+    """The video is missing, damaged, or not a video."""
+    thought_cut = "thought_cut"
+    """The writer's reply was empty or cut off by its token limit."""
+    wrong_answer = "wrong_answer"
+    """The program's answer is not the true one."""
+    unfaithful = "unfaithful"
+    """The thought states something the trace does not hold, or does not end in the true answer."""
+    incoherent = "incoherent"
+    """The thought is not a step-by-step way to the answer."""
+    unlabelled = "unlabelled"
+    """The question has no true answer, so its thought cannot be verified."""
+
+
+class Record(BaseModel):
+    """Base of every record: immutable, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question_id: str
+    """Id of the question, unique within a run."""
+
+
+class Part(BaseModel):
+    """Base of what stands inside a record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# ── load ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Step(Part):
+    """One step of the functional program that STAR-like benchmarks ship with a question."""
+
+    function: str
+    """STAR's name for the operation, e.g. `Filter_Actions_with_Verb`."""
+    inputs: tuple[str, ...] = ()
+    """Its literal inputs, e.g. `("open",)`."""
+
+
+class EvidenceSpan(Part):
+    """A stretch of the video in which the answer can be seen."""
+
+    start_s: float
+    """Start, in seconds of the video file."""
+    end_s: float
+    """End (exclusive), in seconds of the video file."""
+
+
+class EvidenceBox(Part):
+    """Where an annotated thing is at one moment."""
+
+    label: str
+    """Its class, in the words of the benchmark."""
+    time_s: float
+    """The moment, in seconds of the video file."""
+    box: Box
+    """Its box, in pixels of the original frame."""
+
+
+class Evidence(Part):
+    """What annotators marked for a question. Seen by `evaluate` and `select` only, never by a specialist."""
+
+    spans: tuple[EvidenceSpan, ...] = ()
+    """The true spans; empty where none are annotated."""
+    boxes: tuple[EvidenceBox, ...] = ()
+    """The true boxes on annotated frames."""
+
+
+class Question(Record):
+    """One question about one video (`load`)."""
+
+    dataset: str
+    """The benchmark it comes from, e.g. `playroom`, `nextqa`."""
+    split: str
+    """`train`, `val` or `test`."""
+    video_id: str
+    """The benchmark's id of the video."""
+    video: str | None = None
+    """The video file, relative to the dataset's root; None where perception is stored text."""
+    start_s: float | None = None
+    """Start of the part of the video the question is about; None is the beginning."""
+    end_s: float | None = None
+    """End of that part (exclusive); None is the end of the video."""
+    question: str
+    """The question as asked. Untrusted text."""
+    type: str
+    """The benchmark's question type, e.g. `Interaction_T1`, `TN`."""
+    options: tuple[str, ...] = ()
+    """The options of a multiple-choice question; empty for an open-ended one."""
+    answer: str | None = None
+    """The true answer; for multiple choice, one of `options`. None where it is not known."""
+    steps: tuple[Step, ...] = ()
+    """The benchmark's functional program, where it ships one."""
+    evidence: Evidence | None = None
+    """Annotated spans and boxes, where there are any."""
+
+    @model_validator(mode="after")
+    def _answer_is_an_option(self) -> Question:
+        if len(set(self.options)) != len(self.options):
+            raise ValueError("two options are the same")
+        if self.options and self.answer is not None and self.answer not in self.options:
+            raise ValueError(f"the answer {self.answer!r} is not one of the options")
+        if len(self.options) > 26:
+            raise ValueError("more than 26 options")
+        return self
+
+
+# ── decompose ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class Program(Record):
+    """The Python program written for a question (`decompose`, step 2 of the paper)."""
+
+    code: str
+    """Source of `execute_command(video_clip, query, possible_answers)`; has passed the check."""
+    author: str
+    """Who wrote it: `annotated`, `fixed` or `llm`."""
+    attempts: int
+    """How many programs the author wrote until this one passed the check (1 = the first)."""
+
+
+# ── execute ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class Detection(Part):
+    """One box found by the detector."""
+
+    frame: int
+    """Frame number."""
+    box: Box
+    """In pixels of the original frame, also when the clip was cropped."""
+    label: str
+    """The words that were looked for."""
+    score: float
+    """Confidence in [0, 1]."""
+
+
+class SpanFinding(Part):
+    """A temporal span, `[start, end)` in frames."""
+
+    kind: Literal["span"] = "span"
+    start: int
+    end: int
+    score: float | None = None
+    """Confidence in [0, 1]; None where no specialist was asked (`trim`)."""
+
+
+class BoxesFinding(Part):
+    """Boxes found on frames; none is a valid finding."""
+
+    kind: Literal["boxes"] = "boxes"
+    boxes: tuple[Detection, ...]
+
+
+class ActionsFinding(Part):
+    """Names of actions, most likely first."""
+
+    kind: Literal["actions"] = "actions"
+    actions: tuple[str, ...]
+
+
+class TextFinding(Part):
+    """Free text from a specialist, or an option that was chosen."""
+
+    kind: Literal["text"] = "text"
+    text: str
+
+
+class CountFinding(Part):
+    """A number of things or of times."""
+
+    kind: Literal["count"] = "count"
+    count: int
+
+
+class FlagFinding(Part):
+    """Yes or no."""
+
+    kind: Literal["flag"] = "flag"
+    flag: bool
+
+
+Finding = Annotated[
+    SpanFinding | BoxesFinding | ActionsFinding | TextFinding | CountFinding | FlagFinding,
+    Field(discriminator="kind"),
+]
+
+
+class Event(Part):
+    """One tool call, written by the parent process; a program cannot write or change one."""
+
+    step: int
+    """Position in the trace, from 0."""
+    tool: str
+    """Name of the tool as the program called it."""
+    frames: tuple[int, ...]
+    """Numbers of the frames the tool was given; empty for a tool that is given no clip."""
+    query: str
+    """What was asked: the object, the action, or the question."""
+    info: tuple[tuple[str, str], ...] = ()
+    """What `select_answer` was told, as (name, text)."""
+    finding: Finding
+    """What came back."""
+
+
+class Trace(Record):
+    """What a program saw and said (`execute`)."""
+
+    frames: int
+    """How many frames were sampled from the question's part of the video."""
+    start_s: float
+    """Start of that part, in seconds of the video file."""
+    end_s: float
+    """End of that part. Frame `i` stands for `[i, i + 1) * (end_s - start_s) / frames` after `start_s`."""
+    width: int
+    """Width of the original frames in pixels; 0 where perception is stored text."""
+    height: int
+    """Height of the original frames in pixels; 0 where perception is stored text."""
+    events: tuple[Event, ...]
+    """The tool calls, in order."""
+    answer: str
+    """What the program returned."""
+
+
+# ── convert, verify ───────────────────────────────────────────────────────────────────────────────
+
+
+class Thought(Record):
+    """The trace as a chain of thought (`convert`, step 3 of the paper)."""
+
+    text: str
+    """The chain of thought. Spans are written "from frame A to frame B", both included; boxes
+    "[x1, y1, x2, y2] in frame N", rounded to whole pixels."""
+    answer: str
+    """The program's answer, carried over from the trace."""
+    writer: str
+    """Who wrote it: `template` or `llm`."""
+
+
+class Check(Part):
+    """One check of a thought."""
+
+    passed: bool
+    reason: str
+    """One line: why it failed, or what it rests on."""
+
+
+class Verdict(Record):
+    """Whether a thought is kept, and each check by itself (`verify`)."""
+
+    outcome: Outcome
+    """`kept`, or the first check that failed."""
+    answer: Check
+    """(1) The program's answer is the true one (paper §3.3 i)."""
+    faithful: Check
+    """(2) Every box, frame, span and count in the text stands in the trace; it ends in the true answer."""
+    coherent: Check
+    """(3) It goes step by step and helps to answer (paper §3.3 ii)."""
+
+
+class Dropped(Record):
+    """A question that a verb could not carry further."""
+
+    outcome: Outcome
+    reason: str
+    """One line: what happened."""
+
+
+# ── distill, evaluate ─────────────────────────────────────────────────────────────────────────────
+
+
+class Mode(str, Enum):
+    """Which suffix prompt a student is given (paper appendix D.4)."""
+
+    answer = "answer"
+    rationale = "rationale"
+
+
+class Example(Record):
+    """One question as a student is trained on it (`distill`)."""
+
+    prompt: str
+    """Question and options, without a suffix."""
+    answer: str
+    """Target behind the answer suffix: a letter for multiple choice, else the answer's words."""
+    rationale: str | None
+    """Target behind the rationale suffix; None where no thought was kept, and then it has no loss term."""
+
+
+class Prediction(Record):
+    """What one arm said to one held-out question (`evaluate`)."""
+
+    arm: str
+    """A student's arm (`instruct`, `aotd`, …), `agent`, or a baseline without video."""
+    mode: Mode
+    text: str
+    """The reply as it came."""
+    parsed: str | None
+    """The option or words read from it; None where none can be read (counted as wrong)."""
+    correct: bool | None
+    """None where the true answer is not known."""
+    temporal_iou: float | None = None
+    """IoU of the span in the text with the true spans; None where the text has none or none is annotated."""
+    temporal_recall: float | None = None
+    """Share of the true spans that the text's span covers."""
+    spatial_iou: float | None = None
+    """Mean IoU of the boxes in the text with the true boxes of that label nearest in time."""
+
+
+class Estimate(Part):
+    """A mean with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    """How many questions it rests on."""
+
+
+class Scores(Part):
+    """One arm's scores on the held-out split (`evaluate`)."""
+
+    arm: str
+    chance: float | None
+    """Expected accuracy of a uniform guess on the multiple-choice questions."""
+    multiple_choice: Estimate | None
+    open_ended: Estimate | None
+    by_type: dict[str, Estimate]
+    """Accuracy behind the answer suffix, by question type."""
+    rationale_accuracy: Estimate | None
+    """Accuracy of the answer in which the rationale ends."""
+    temporal_iou: Estimate | None
+    """Over questions whose rationale names a span; see `rationales_with_span`."""
+    temporal_recall: Estimate | None
+    spatial_iou: Estimate | None
+    rationales: int
+    """How many rationales were asked for where evidence is annotated."""
+    rationales_with_span: int
+    rationales_with_box: int

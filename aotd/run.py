@@ -1,0 +1,21 @@
+"""run: every verb in order, as `verbs` lists them.
+
+Started again with the same settings, it goes on where it stopped.
+"""
+
+from rich.console import Console
+
+from aotd.cli import JOBS, run_verb
+from aotd.config import Config
+from aotd.errors import UserError
+
+
+def job(config: Config) -> None:
+    """Do every verb of `config.verbs`."""
+    unknown = [verb for verb in config.verbs if verb not in JOBS or verb in ("run", "ask")]
+    if unknown:
+        raise UserError(f"verbs: {unknown[0]!r} is not a step of the flow; one of {', '.join(list(JOBS)[:-2])}")
+    console = Console(stderr=True)
+    for verb in config.verbs:
+        console.rule(verb, align="left")
+        run_verb(verb, config)

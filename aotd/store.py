@@ -1,0 +1,184 @@
+"""Runs on disk: one folder per verb, JSON lines in it, and a manifest that says how they were made.
+
+    runs/demo/decompose/manifest.json      settings, inputs, prompts, models, code version
+    runs/demo/decompose/records.jsonl      one Program per question that has one
+    runs/demo/decompose/dropped.jsonl      one Dropped per question that has none, with the reason
+
+Lines are appended and flushed one by one. A process killed in mid-line leaves a torn tail, which is
+cut off when the folder is opened again; questions that already have a line are skipped. So a run that
+was killed at any instant and started again ends as if it had not been.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from io import BufferedWriter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from aotd import __version__
+from aotd.errors import UserError
+from aotd.records import SCHEMA, Dropped, Record
+
+R = TypeVar("R", bound=Record)
+
+
+def read_jsonl(path: Path, record: type[R]) -> list[R]:
+    """The records of a file; a missing file has none, and a torn last line is not read.
+
+    Raises:
+        UserError: a whole line is not such a record.
+    """
+    if not path.is_file():
+        return []
+    found = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            found.append(record.model_validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "line"
+            raise UserError(
+                f"{path}:{number}: not a {record.__name__} of schema {SCHEMA} ({where}: {first['msg']}); "
+                "delete the folder and run the verb again"
+            ) from None
+    return found
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole file so that nobody ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with partial.open("w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(partial, path)
+
+
+def digest(value: Any) -> str:
+    """Short hash of anything JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Shard:
+    """One JSONL file being appended to. Opening it cuts off a torn tail."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            data = path.read_bytes()
+            whole = data.rfind(b"\n") + 1
+            if whole < len(data):
+                os.truncate(path, whole)
+        self._out: BufferedWriter = path.open("ab")
+
+    def append(self, record: Record) -> None:
+        """Write one line and hand it to the operating system."""
+        self._out.write(record.model_dump_json(exclude_defaults=True).encode() + b"\n")
+        self._out.flush()
+
+    def close(self) -> None:
+        self._out.close()
+
+
+class Stage(Generic[R]):
+    """One verb's folder in a run, holding records of one type."""
+
+    def __init__(self, run: Path, name: str, record: type[R]) -> None:
+        self.folder = run / name
+        self.name = name
+        self.record = record
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.folder / "manifest.json"
+
+    def records(self) -> list[R]:
+        """The records written so far, in the order of their questions.
+
+        Raises:
+            UserError: the verb has not run, or a line is damaged.
+        """
+        if not self.manifest_path.is_file():
+            raise UserError(f"{self.folder} is not there: run `aotd {self.name.split('/')[0]}` first")
+        return read_jsonl(self.folder / "records.jsonl", self.record)
+
+    def dropped(self) -> list[Dropped]:
+        """The questions this verb dropped."""
+        return read_jsonl(self.folder / "dropped.jsonl", Dropped)
+
+    def manifest_digest(self) -> str:
+        """Hash of the manifest, which stands for everything the records were made from."""
+        try:
+            return hashlib.sha256(self.manifest_path.read_bytes()).hexdigest()[:16]
+        except FileNotFoundError:
+            raise UserError(f"{self.folder} is not there: run `aotd {self.name.split('/')[0]}` first") from None
+
+    def open(self, settings: Mapping[str, Any], **made_from: Mapping[str, str]) -> Writer[R]:
+        """Open the folder for writing; a half-done one is taken up where it stopped.
+
+        Args:
+            settings: the settings that decide the records (not: workers, progress bars).
+            made_from: named groups of hashes, e.g. `inputs={"load": …}`, `prompts={"write_program": …}`.
+
+        Raises:
+            UserError: the folder was made with other settings.
+        """
+        manifest = {"schema": SCHEMA, "version": __version__, "settings": dict(settings), **made_from}
+        text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+        if self.manifest_path.is_file():
+            before = json.loads(self.manifest_path.read_text(encoding="utf-8"))
+            changed = _differences(before, json.loads(text))
+            if changed:
+                raise UserError(
+                    f"{self.folder} was made otherwise ({'; '.join(changed[:3])}): "
+                    "give this run another name (run=…) or delete that folder"
+                )
+        else:
+            write_atomically(self.manifest_path, text)
+        return Writer(self)
+
+
+class Writer(Generic[R]):
+    """Appends to a stage. Use as a context manager; `done` holds the questions that have a line."""
+
+    def __init__(self, stage: Stage[R]) -> None:
+        self._records = Shard(stage.folder / "records.jsonl")
+        self._dropped = Shard(stage.folder / "dropped.jsonl")
+        self.done = {record.question_id for record in (*stage.records(), *stage.dropped())}
+
+    def write(self, record: R | Dropped) -> None:
+        """Append the question's one line."""
+        assert record.question_id not in self.done, f"{record.question_id} written twice"
+        (self._dropped if isinstance(record, Dropped) else self._records).append(record)
+        self.done.add(record.question_id)
+
+    def __enter__(self) -> Writer[R]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._records.close()
+        self._dropped.close()
+
+
+def _differences(before: Any, after: Any, at: str = "") -> list[str]:
+    """The leaves in which two JSON values differ, as `key: before -> after`."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        found = []
+        for key in sorted({*before, *after}):
+            found += _differences(before.get(key), after.get(key), f"{at}.{key}" if at else key)
+        return found
+    return [] if before == after else [f"{at}: {before} -> {after}"]
+
+
+def verbs_of(run: Path) -> Iterator[str]:
+    """The verbs that have written into a run, in no particular order."""
+    for path in run.glob("*/manifest.json"):
+        yield path.parent.name

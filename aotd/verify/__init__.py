@@ -1,0 +1,21 @@
+"""verify: `Thought` + `Question` -> `Verdict` (step 3 of the paper)."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Judge(str, Enum):
+    rules = "rules"
+    llm = "llm"
+
+
+@dataclass
+class VerifyConfig:
+    """Who judges what rules cannot settle."""
+
+    coherence: Judge = Judge.rules
+    """rules: each step found something and the answer follows from it. llm: a language model says yes or no."""
+    open_answer: Judge = Judge.rules
+    """Open-ended answers. rules: equal but for case, articles and punctuation. llm: a language model compares."""
+    max_tokens: int = 16
+    """llm: longest verdict."""

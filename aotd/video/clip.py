@@ -1,0 +1,92 @@
+"""A clip: which frames of a video, and which part of each.
+
+A clip never copies pixels. It names frames by their numbers in the video's uniform sample, so that a
+frame number means the same frame before and after trimming, filtering and cropping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aotd.records import Box
+
+Pixels = NDArray[np.uint8]
+
+
+class Video(Protocol):
+    """A video as specialists see it: some frames sampled uniformly from the question's part of it."""
+
+    video_id: str
+    frames: int
+    """How many frames are sampled; they are numbered `0 … frames - 1`."""
+    start_s: float
+    end_s: float
+    width: int
+    height: int
+
+    def pixels(self) -> Pixels:
+        """All sampled frames, RGB, `[frames, height, width, 3]`.
+
+        Raises:
+            QuestionError: `video_unreadable`.
+        """
+        ...
+
+
+def frame_times(start_s: float, end_s: float, frames: int) -> list[float]:
+    """The moments at which `frames` uniform frames are taken: the middle of each of `frames` equal parts."""
+    part = (end_s - start_s) / frames
+    return [start_s + (number + 0.5) * part for number in range(frames)]
+
+
+def span_seconds(start: int, end: int, start_s: float, end_s: float, frames: int) -> tuple[float, float]:
+    """A span of frames `[start, end)` in seconds: frame `i` stands for the `i`-th of `frames` equal parts."""
+    part = (end_s - start_s) / frames
+    return start_s + start * part, start_s + end * part
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Some frames of a video, each whole or cropped to a box."""
+
+    video: Video
+    numbers: tuple[int, ...]
+    """Frame numbers, ascending."""
+    crops: dict[int, Box] = field(default_factory=dict)
+    """Frame number -> the box that is left of it, in pixels of the original frame."""
+
+    def __post_init__(self) -> None:
+        assert list(self.numbers) == sorted(set(self.numbers)), "frame numbers must ascend"
+        assert set(self.crops) <= set(self.numbers), "a crop of a frame that is not in the clip"
+
+    @staticmethod
+    def whole(video: Video) -> Clip:
+        return Clip(video, tuple(range(video.frames)))
+
+    def keep(self, numbers: Sequence[int]) -> Clip:
+        """The clip with only those of its frames whose number is in `numbers`."""
+        wanted = set(numbers)
+        kept = tuple(number for number in self.numbers if number in wanted)
+        return Clip(self.video, kept, {n: box for n, box in self.crops.items() if n in wanted})
+
+    def span(self, start: int, end: int) -> Clip:
+        """The clip with only its frames in `[start, end)`."""
+        return self.keep([number for number in self.numbers if start <= number < end])
+
+    def crop(self, boxes: dict[int, Box]) -> Clip:
+        """The frames that have a box, each cropped to it."""
+        return Clip(self.video, tuple(n for n in self.numbers if n in boxes), dict(boxes))
+
+    def pixels(self, number: int) -> Pixels:
+        """One frame as the clip shows it, RGB, `[h, w, 3]`; cropped where the clip is."""
+        assert number in self.numbers, f"frame {number} is not in the clip"
+        frame = self.video.pixels()[number]
+        if number not in self.crops:
+            return frame
+        x1, y1, x2, y2 = (round(value) for value in self.crops[number])
+        return frame[max(y1, 0) : max(y2, y1 + 1, 1), max(x1, 0) : max(x2, x1 + 1, 1)]
