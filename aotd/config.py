@@ -132,9 +132,10 @@ def _field_docs(kind: type) -> dict[str, str]:
     assert isinstance(body, ast.ClassDef)
     docs = {}
     for item, after in zip(body.body, body.body[1:], strict=False):
-        named = isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
-        if named and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            docs[item.target.id] = " ".join(str(after.value.value).split())  # type: ignore[union-attr]
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            text = after.value if isinstance(after, ast.Expr) else None
+            if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                docs[item.target.id] = " ".join(text.value.split())
     return docs
 
 

@@ -59,7 +59,7 @@ def write_atomically(path: Path, text: str) -> None:
         out.write(text)
         out.flush()
         os.fsync(out.fileno())
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def digest(value: Any) -> str:
