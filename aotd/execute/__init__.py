@@ -9,4 +9,6 @@ from aotd.sandbox.process import Limits
 class ExecuteConfig:
     """What a program may use."""
 
+    workers: int = 0
+    """Processes that share out the videos; 0 is one per core. The records do not depend on it."""
     limits: Limits = field(default_factory=Limits)

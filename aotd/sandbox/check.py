@@ -34,7 +34,7 @@ _METHODS = {
 }
 
 
-class InvalidProgram(Exception):
+class InvalidProgramError(Exception):
     """The text is not a program that may run; the message says why, for the ledger and for the author."""
 
 
@@ -56,36 +56,38 @@ def check(code: str) -> None:
     the methods of plain values; no imports, no classes, no names with a leading underscore.
 
     Raises:
-        InvalidProgram: with the line and the reason.
+        InvalidProgramError: with the line and the reason.
     """
     if len(code) > LONGEST:
-        raise InvalidProgram(f"longer than {LONGEST} characters")
+        raise InvalidProgramError(f"longer than {LONGEST} characters")
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
-        raise InvalidProgram(f"{line}not Python ({error.args[0] if error.args else type(error).__name__})") from None
+        raise InvalidProgramError(
+            f"{line}not Python ({error.args[0] if error.args else type(error).__name__})"
+        ) from None
     _check_shape(tree)
     known = {*signatures(), *BUILTINS, *_assigned(tree)}
     for node in ast.walk(tree):
         problem = _problem(node, known)
         if problem:
             line = f"line {node.lineno}: " if hasattr(node, "lineno") else ""
-            raise InvalidProgram(line + problem)
+            raise InvalidProgramError(line + problem)
 
 
 def _check_shape(tree: ast.Module) -> None:
     for statement in tree.body:
         if not isinstance(statement, ast.FunctionDef):
-            raise InvalidProgram(f"line {statement.lineno}: only function definitions may stand at the top")
+            raise InvalidProgramError(f"line {statement.lineno}: only function definitions may stand at the top")
     entries = [s for s in tree.body if isinstance(s, ast.FunctionDef) and s.name == ENTRY]
     if len(entries) != 1:
-        raise InvalidProgram(f"must define {ENTRY} exactly once, defines it {len(entries)} times")
+        raise InvalidProgramError(f"must define {ENTRY} exactly once, defines it {len(entries)} times")
     entry = entries[0].args
     if tuple(arg.arg for arg in entry.args) != PARAMETERS or entry.vararg or entry.kwarg or entry.kwonlyargs:
-        raise InvalidProgram(f"{ENTRY} must take ({', '.join(PARAMETERS)})")
+        raise InvalidProgramError(f"{ENTRY} must take ({', '.join(PARAMETERS)})")
     if not any(isinstance(node, ast.Return) and node.value for node in ast.walk(entries[0])):
-        raise InvalidProgram(f"{ENTRY} returns nothing")
+        raise InvalidProgramError(f"{ENTRY} returns nothing")
 
 
 def _assigned(tree: ast.Module) -> set[str]:

@@ -118,7 +118,7 @@ def _reply(tools: Tools, message: dict[str, Any], handles: list[Clip]) -> dict[s
         return {"error": f"{name}: {error}"}
     except (QuestionError, UserError):
         raise
-    except Exception as error:  # the sandbox's edge: a crashed specialist is an outcome, never "nothing found"
+    except Exception as error:  # the sandbox's edge: a crashed specialist is an outcome, not "nothing found"
         raise QuestionError(Outcome.tool_failed, f"{name}: {type(error).__name__}: {error}"[:500]) from error
 
 
@@ -164,7 +164,8 @@ class _Child:
             cwd="/",
             start_new_session=True,
         )
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._in, self._out = self._process.stdin, self._process.stdout
         os.set_blocking(self._out.fileno(), False)
 

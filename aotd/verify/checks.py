@@ -1,0 +1,132 @@
+"""The rules of verification: three checks, each of which says by itself what it found (design §3).
+
+The faithfulness check is ours; the paper checks the answer and the coherence (§3.3).
+"""
+
+from __future__ import annotations
+
+import re
+
+from aotd.records import (
+    ActionsFinding,
+    BoxesFinding,
+    Check,
+    CountFinding,
+    Event,
+    Question,
+    SpanFinding,
+    Thought,
+    Trace,
+)
+from aotd.thought_text import boxes, counts, final_answer, frames, spans
+
+
+def plain(text: str) -> str:
+    """An answer without case, articles, punctuation and doubled spaces: what two equal answers share."""
+    words = re.findall(r"[\w/'-]+", text.casefold())
+    return " ".join(word for word in words if word not in ("a", "an", "the"))
+
+
+def check_answer(question: Question, given: str) -> Check:
+    """(1) Multiple choice: the given answer is the true option, to the letter. Open-ended: equal as `plain` words."""
+    assert question.answer is not None
+    right = given == question.answer if question.options else plain(given) == plain(question.answer) != ""
+    return Check(passed=right, reason=f"answered {given!r}, true is {question.answer!r}")
+
+
+def check_faithful(question: Question, thought: Thought, trace: Trace, answer: Check) -> Check:
+    """(2) Every box, frame, span and count in the text stands in the trace, and it ends in the true answer.
+
+    Where a judge took the program's open-ended answer for the true one (`answer`), it may end in that.
+    """
+    assert question.answer is not None
+    true = {plain(question.answer), *([plain(thought.answer)] if answer.passed else [])}
+    found = _Seen(trace)
+    problems = [
+        *(f"no box {list(box.box)} of {box.label or 'anything'} in frame {box.frame}" for box in boxes(thought.text)
+          if not found.has_box(box.label, box.frame, box.box)),
+        *(f"no step found frames {start} to {end - 1}" for start, end in spans(thought.text)
+          if (start, end) not in found.spans),
+        *(f"frame {number} is in no finding" for number in frames(thought.text) if number not in found.frames),
+        *(f"{label} was not counted as {count}" for label, count in counts(thought.text)
+          if (plain(label), count) not in found.counts),
+    ]  # fmt: skip
+    last = final_answer(thought.text)
+    if last is None:
+        problems.append("it does not end in an answer")
+    elif plain(last) not in true:
+        problems.append(f"it ends in {last!r}, true is {question.answer!r}")
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        return Check(passed=False, reason=problems[0] + more)
+    return Check(passed=True, reason="all that it states stands in the trace")
+
+
+class _Seen:
+    """What a trace holds, for look-ups."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.spans: set[tuple[int, int]] = set()
+        self.frames: set[int] = set()
+        self.counts: set[tuple[str, int]] = set()
+        self._boxes: dict[tuple[int, tuple[int, ...]], set[str]] = {}
+        for event in trace.events:
+            self._add(event)
+
+    def _add(self, event: Event) -> None:
+        self.frames |= set(event.frames)
+        if event.frames:
+            self.spans.add((event.frames[0], event.frames[-1] + 1))
+        finding = event.finding
+        if isinstance(finding, SpanFinding):
+            self.spans.add((finding.start, finding.end))
+            self.frames |= set(range(finding.start, finding.end))
+        if isinstance(finding, CountFinding):
+            self.counts.add((plain(event.query), finding.count))
+        if isinstance(finding, BoxesFinding):
+            for box in finding.boxes:
+                at = box.frame, tuple(round(value) for value in box.box)
+                self._boxes.setdefault(at, set()).add(plain(box.label))
+
+    def has_box(self, label: str | None, frame: int | None, box: tuple[float, ...]) -> bool:
+        """Whether a box stands in the trace on that frame; with a label, as a box of that thing."""
+        if frame is None:
+            return False
+        labels = self._boxes.get((frame, tuple(round(value) for value in box)), set())
+        return bool(labels) if label is None else _names_one(plain(label), labels)
+
+
+def _names_one(label: str, known: set[str]) -> bool:
+    """`cup` names `cup/glass/bottle`; a label with more words around it names what it ends in."""
+    words = {part for name in known for part in (name, *name.split("/"))}
+    return any(label == word or label.endswith(f" {word}") for word in words)
+
+
+def check_coherent(thought: Thought, trace: Trace) -> Check:
+    """(3) by rules: every step found something, the last ones lead to the answer, and there is more than one.
+
+    A right answer behind a step that found nothing is luck, and teaches the wrong way to it.
+    """
+    looked = [event for event in trace.events if event.tool != "select_answer"]
+    if not looked:
+        return Check(passed=False, reason="nothing was looked at")
+    for event in looked:
+        problem = _empty(event)
+        if problem:
+            return Check(passed=False, reason=f"step {event.step} ({event.tool}): {problem}")
+    if len(re.findall(r"[.:]\s", thought.text + " ")) < 2:
+        return Check(passed=False, reason="it has a single step")
+    return Check(passed=True, reason=f"{len(trace.events)} steps, each of which found something")
+
+
+def _empty(event: Event) -> str | None:
+    if not event.frames:
+        return "was given no frame"
+    finding = event.finding
+    if isinstance(finding, SpanFinding) and finding.end <= finding.start:
+        return f"{event.query or 'the part asked for'} was not found"
+    if isinstance(finding, BoxesFinding) and not finding.boxes:
+        return f"{event.query} was not found"
+    if isinstance(finding, ActionsFinding) and not finding.actions:
+        return f"no action with {event.query} was found" if event.query else "no action was found"
+    return None
