@@ -152,7 +152,8 @@ class Writer(Generic[R]):
     def __init__(self, stage: Stage[R]) -> None:
         self._records = Shard(stage.folder / "records.jsonl")
         self._dropped = Shard(stage.folder / "dropped.jsonl")
-        self.done = {record.question_id for record in [*stage.records(), *stage.dropped()]}
+        self.done = {record.question_id for record in stage.records()}
+        self.done |= {record.question_id for record in stage.dropped()}
 
     def write(self, record: R | Dropped) -> None:
         """Append the question's one line."""

@@ -95,7 +95,7 @@ def _executed(
     try:
         yield pool.map(_work, videos)
     except BrokenProcessPool:
-        raise RuntimeError("a worker of execute died; run the verb again to go on, with execute.workers=1 to see why")
+        raise RuntimeError("a worker of execute died; run the verb again to go on, with execute.workers=1 to see why") from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

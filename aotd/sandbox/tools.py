@@ -297,10 +297,22 @@ def api_text() -> str:
     for name, signature in signatures().items():
         doc = inspect.getdoc(getattr(Tools, name))
         assert doc, f"{name} has no docstring"
-        text = str(signature).replace("'", "").replace("Sequence", "list").replace("Mapping[str, object]", "dict")
-        text = text.replace("list[Detection]", "list[Box]")
-        parts.append(f'def {name}{text}:\n    """' + textwrap.indent(doc, "    ").strip() + '\n    """')
+        taken = ", ".join(_parameter(parameter) for parameter in signature.parameters.values())
+        body = textwrap.indent(doc, "    ").strip()
+        parts.append(f'def {name}({taken}) -> {_shown(signature.return_annotation)}:\n    """{body}\n    """')
     return "\n\n".join(parts)
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    default = "" if parameter.default is inspect.Parameter.empty else f" = {parameter.default!r}"
+    return f"{parameter.name}: {_shown(parameter.annotation)}{default}"
+
+
+def _shown(annotation: str) -> str:
+    """A type in the words a program's author knows."""
+    for ours, theirs in (("Sequence", "list"), ("Mapping[str, object]", "dict"), ("Detection", "Box")):
+        annotation = annotation.replace(ours, theirs)
+    return annotation
 
 
 def trace(tools: Tools) -> tuple[Event, ...]:

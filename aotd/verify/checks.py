@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from aotd.grounding_text import final_answer, read_claims
 from aotd.records import (
     ActionsFinding,
     BoxesFinding,
@@ -18,7 +19,6 @@ from aotd.records import (
     Thought,
     Trace,
 )
-from aotd.thought_text import boxes, counts, final_answer, frames, spans
 
 
 def plain(text: str) -> str:
@@ -41,16 +41,18 @@ def check_faithful(question: Question, thought: Thought, trace: Trace, answer: C
     """
     assert question.answer is not None
     true = {plain(question.answer), *([plain(thought.answer)] if answer.passed else [])}
-    found = _Seen(trace)
-    problems = [
-        *(f"no box {list(box.box)} of {box.label or 'anything'} in frame {box.frame}" for box in boxes(thought.text)
-          if not found.has_box(box.label, box.frame, box.box)),
-        *(f"no step found frames {start} to {end - 1}" for start, end in spans(thought.text)
-          if (start, end) not in found.spans),
-        *(f"frame {number} is in no finding" for number in frames(thought.text) if number not in found.frames),
-        *(f"{label} was not counted as {count}" for label, count in counts(thought.text)
-          if (plain(label), count) not in found.counts),
-    ]  # fmt: skip
+    claims, held = read_claims(thought.text), _Held(trace)
+    problems = []
+    for box in claims.boxes:
+        if not held.has_box(box.label, box.frame, box.box):
+            problems.append(f"no box {list(box.box)} of {box.label or 'anything'} in frame {box.frame}")
+    for span in claims.spans:
+        if (span.start, span.end) not in held.spans:
+            problems.append(f"no step found frames {span.start} to {span.end - 1}")
+    problems += [f"frame {number} is in no finding" for number in claims.frames if number not in held.frames]
+    for count in claims.counts:
+        if (plain(count.label), count.count) not in held.counts:
+            problems.append(f"{count.label} was not counted as {count.count}")
     last = final_answer(thought.text)
     if last is None:
         problems.append("it does not end in an answer")
@@ -62,7 +64,7 @@ def check_faithful(question: Question, thought: Thought, trace: Trace, answer: C
     return Check(passed=True, reason="all that it states stands in the trace")
 
 
-class _Seen:
+class _Held:
     """What a trace holds, for look-ups."""
 
     def __init__(self, trace: Trace) -> None:

@@ -47,7 +47,7 @@ def job(config: Config) -> None:
             out.write(
                 judge_thought(questions[thought.question_id], thought, by_id[thought.question_id], settings, engine)
             )
-    ends = ledger(run).counts
+    ends = ledger(run).counts()
     Console(stderr=True).print("  ".join(f"{name} {count}" for name, count in ends.items()), highlight=False)
 
 

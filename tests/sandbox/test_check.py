@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from aotd.sandbox.check import InvalidProgramError, check, extract
+
+HEAD = "def execute_command(video_clip, query, possible_answers):\n"
+
+
+def program(*lines: str) -> str:
+    return HEAD + "".join(f"    {line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["return select_answer(query, {'what': Video_summary(video_clip, query)}, possible_answers)"],
+        ["boxes = Query_Objs(video_clip, 'cup')", "return str(max(box.x1 for box in boxes))"],
+        ["event = query.split(' after ')[-1].strip('?')", "return f'{event:>3}'"],
+        ["n = 0", "while n < 3:", "    n += 1", "return str(sorted([3, 1], key=lambda x: -x)[0] + n)"],
+    ],
+)
+def test_honest_programs_pass(lines: list[str]) -> None:
+    check(program(*lines))
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (program("import os", "return os.getcwd()"), "Import"),
+        (program("return ().__class__"), "__class__"),
+        (program("return str(open('/etc/passwd'))"), "open is not a tool"),
+        (program("return '{0.x}'.format(query)"), ".format"),
+        (program("return __builtins__"), "underscore"),
+        (program("return video_clip._handle"), "._handle"),
+        (program("class A: pass", "return 'x'"), "ClassDef"),
+        (program("try:", "    x = 1", "except ValueError:", "    pass", "return 'x'"), "Try"),
+        (program("Find = 3", "return 'x'"), "may not be assigned"),
+        (program("query.x = 3", "return 'x'"), "may not be assigned"),
+        (program("global x", "return 'x'"), "Global"),
+        (program("x = 1"), "returns nothing"),
+        ("def execute_command(video_clip):\n    return 'x'\n", "must take"),
+        ("x = 1\n", "only function definitions"),
+        ("def other(video_clip):\n    return 1\n", "exactly once"),
+        ("def execute_command(video_clip, query, possible_answers)\n    return 1\n", "line 1: not Python"),
+        ("@print\n" + program("return 'x'"), "decorators"),
+        ("x" * 30_000, "longer than"),
+        (program("return 'a\x00b'"), "not Python"),
+        (program("return " + "(" * 300 + "1" + ")" * 300), "not Python"),
+    ],
+)
+def test_what_programs_may_not_say_is_named(code: str, says: str) -> None:
+    with pytest.raises(InvalidProgramError, match=says.replace(".", r"\.").replace("(", r"\(")):
+        check(code)
+
+
+def test_a_program_is_found_in_a_chatty_reply() -> None:
+    code = program("return 'x'")
+    assert extract(f"Sure! Here it is:\n```python\n{code}```\nThis works because…") == code
+    assert extract(f"Of course.\n{code}") == code
+    assert extract("I cannot do that.").startswith("I cannot")

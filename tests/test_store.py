@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aotd.errors import UserError
+from aotd.records import Dropped, Outcome, Program
+from aotd.store import Shard, Stage, read_jsonl, write_atomically
+
+
+def program(number: int) -> Program:
+    return Program(question_id=f"q{number}", code="x", author="fixed", attempts=1)
+
+
+def test_what_is_written_is_read_back_and_done(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "decompose", Program)
+    with stage.open({"author": "fixed"}) as out:
+        out.write(program(1))
+        out.write(Dropped(question_id="q2", outcome=Outcome.program_invalid, reason="none"))
+    with stage.open({"author": "fixed"}) as out:
+        assert out.done == {"q1", "q2"}
+        out.write(program(3))
+    assert [record.question_id for record in stage.records()] == ["q1", "q3"]
+    assert stage.dropped()[0].outcome is Outcome.program_invalid
+
+
+def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "decompose", Program)
+    with stage.open({"author": "fixed"}, inputs={"load": "a"}):
+        pass
+    with pytest.raises(UserError, match=r"settings\.author: fixed -> llm"):
+        stage.open({"author": "llm"}, inputs={"load": "a"})
+    with pytest.raises(UserError, match=r"inputs\.load: a -> b"):
+        stage.open({"author": "fixed"}, inputs={"load": "b"})
+
+
+def test_a_verb_that_has_not_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="run `aotd decompose` first"):
+        Stage(tmp_path, "decompose", Program).records()
+
+
+def test_a_damaged_line_is_named_with_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text(program(1).model_dump_json() + "\n" + json.dumps({"question_id": "q", "extra": 1}) + "\n")
+    with pytest.raises(UserError, match=r"records\.jsonl:2: not a Program"):
+        read_jsonl(path, Program)
+
+
+@given(lines=st.integers(0, 4), torn=st.integers(0, 200))
+def test_a_file_torn_anywhere_goes_on_where_its_last_whole_line_ends(
+    tmp_path_factory: pytest.TempPathFactory, lines: int, torn: int
+) -> None:
+    path = tmp_path_factory.mktemp("torn") / "records.jsonl"
+    whole = b"".join(program(n).model_dump_json().encode() + b"\n" for n in range(4))
+    ends = [0, *(i + 1 for i, byte in enumerate(whole) if byte == 10)]
+    cut = min(ends[lines] + torn, len(whole))
+    path.write_bytes(whole[:cut])
+    kept = len(read_jsonl(path, Program))
+    shard = Shard(path)
+    for number in range(kept, 4):
+        shard.append(program(number))
+    shard.close()
+    assert path.read_bytes() == b"".join(
+        program(n).model_dump_json(exclude_defaults=True).encode() + b"\n" for n in range(4)
+    ) or [record.question_id for record in read_jsonl(path, Program)] == ["q0", "q1", "q2", "q3"]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file.json"
+    write_atomically(path, "one")
+    write_atomically(path, "two")
+    assert path.read_text() == "two"
+    assert [item.name for item in path.parent.iterdir()] == ["file.json"]
