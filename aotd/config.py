@@ -140,9 +140,11 @@ def _field_docs(kind: type) -> dict[str, str]:
 
 
 def _one_line(error: Exception) -> str:
-    """Hydra's message without its multi-line advice."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    kept = [
-        line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=", "To append"))
-    ]
-    return "settings: " + " ".join(kept[:3])
+    """Hydra's complaint and its cause on one line, without the advice for Hydra's own users."""
+    told = [str(error), str(error.__cause__ or "")]
+    lines = [line.strip() for text in told for line in text.splitlines()]
+    kept = [line for line in lines if line and not line.startswith(_ADVICE)]
+    return "settings: " + " ".join(dict.fromkeys(kept)) + " (see `aotd VERB --help`)"
+
+
+_ADVICE = ("full_key:", "object_type=", "reference_type=", "To append", "See https://", "Config search path:", "provider=")
