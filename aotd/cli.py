@@ -11,6 +11,7 @@ status 2; what is left is a defect of ours and keeps its traceback.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections.abc import Sequence
@@ -34,8 +35,9 @@ JOBS = {
 }
 """Verb -> module with `job(config)`; its docstring is the verb's help."""
 
-FREE_TEXT = ("run", "ask.video", "ask.question", "dataset.root", "dataset.questions", "dataset.spans")
-"""Settings whose value is text or a path and is never parsed as Hydra's grammar."""
+TEXT_OF_ASK = ("video", "question", "mode", "by")
+TEXT = ("run", "dataset.root", "dataset.questions", "dataset.spans", *(f"ask.{key}" for key in TEXT_OF_ASK))
+"""Settings that are text or paths: taken as typed, never parsed as Hydra's grammar or interpolated."""
 
 
 def run_verb(verb: str, config: Config) -> None:
@@ -82,20 +84,30 @@ def _dispatch(words: list[str]) -> int:
     stray = [word for word in rest if word.startswith("-") or "=" not in word]
     if stray:
         raise UserError(f"{stray[0]!r} is not a setting: write key=value, or see `aotd {verb} --help`")
-    config = compose([_quoted(word, verb) for word in rest])
-    run_verb(verb, config)
+    run_verb(verb, read_settings(verb, rest))
     return 0
 
 
-def _quoted(word: str, verb: str) -> str:
-    """A free-text setting in Hydra's quotes, so that commas, brackets and quotes in it are just text."""
-    key, value = word.split("=", 1)
-    if verb == "ask" and key in ("video", "question", "options", "mode", "by"):
-        key = f"ask.{key}"
-    if key not in FREE_TEXT:
-        return f"{key}={value}"
-    text = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{text}'"
+def read_settings(verb: str, words: Sequence[str]) -> Config:
+    """The settings of a verb from `key=value` words. `ask` may leave out its own prefix.
+
+    Raises:
+        UserError: an unknown setting or a value of the wrong type.
+    """
+    texts, overrides = {}, []
+    for word in words:
+        key, value = word.split("=", 1)
+        if verb == "ask" and key in (*TEXT_OF_ASK, "options"):
+            key = f"ask.{key}"
+        if key in TEXT:
+            texts[key] = value
+        else:
+            overrides.append(f"{key}={value}")
+    config = compose(overrides)
+    for key, value in texts.items():
+        *parents, name = key.split(".")
+        setattr(functools.reduce(getattr, parents, config), name, value)
+    return config
 
 
 def _overview() -> str:
