@@ -14,7 +14,7 @@ from pathlib import Path
 from aotd.config import shipped
 from aotd.errors import UserError
 from aotd.records import Question
-from aotd.sandbox.check import InvalidProgram, check
+from aotd.sandbox.check import InvalidProgramError, check
 
 _KEYS = ("question", "options", "like", "serves")
 
@@ -93,7 +93,7 @@ def _read(path: Path) -> ExampleProgram:
     code = "\n".join(lines[start:]).strip("\n") + "\n"
     try:
         check(code)
-    except InvalidProgram as error:
+    except InvalidProgramError as error:
         raise UserError(f"{path}: below the comments, {error}") from None
     return ExampleProgram(
         name=path.stem,

@@ -1,0 +1,159 @@
+"""decompose: write a program for each question.
+
+Reads load/ and the example programs; writes one Program per question. The author `annotated` translates
+the functional program that the benchmark ships; `fixed` takes the program of the question's type from
+programs/; `llm` has a language model write it. A question for which no valid program can be had ends as
+`program_invalid`, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from aotd.config import Config
+from aotd.decompose import Author, annotated, fixed, llm
+from aotd.errors import QuestionError
+from aotd.example_programs import programs_digest, read_programs
+from aotd.llm import load_engine
+from aotd.prompts import digest
+from aotd.records import Dropped, Program, Question
+from aotd.sandbox.tools import api_text
+from aotd.store import Stage
+from aotd.store import digest as value_digest
+
+
+@dataclass(frozen=True)
+class Writer:
+    """An author ready to write."""
+
+    write: Callable[[Sequence[Question]], list[Program | Dropped]]
+    """One Program or Dropped per question, in order."""
+    settings: dict[str, object] = field(default_factory=dict)
+    """The settings that decide what it writes, for the manifest."""
+    made_from: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Hashes and names of what else decides it, for the manifest."""
+    batch: int = 1
+    """How many questions it likes to be given at once."""
+    asks_once: bool = False
+    """Whether a question already answered for another video may be given the same program."""
+
+
+def job(config: Config) -> None:
+    """Write a Program, or the reason why there is none, for every question of the run.
+
+    Raises:
+        UserError: `load` has not run, an example program is malformed, or the author's model is not there.
+    """
+    run = Path(config.run)
+    loaded, stage = Stage(run, "load", Question), Stage(run, "decompose", Program)
+    questions = loaded.records()
+    author = load_author(config)
+    settings = {"author": config.decompose.author.value, **author.settings}
+    with stage.open(settings, inputs={"load": loaded.manifest_digest()}, **author.made_from) as out:
+        known = _known(questions, stage) if author.asks_once else {}
+        todo = [question for question in questions if question.question_id not in out.done]
+        batches = [todo[at : at + author.batch] for at in range(0, len(todo), author.batch)]
+        for batch in track(batches, "decompose", console=Console(stderr=True)):
+            new = [question for question in batch if _text(question) not in known]
+            written = {record.question_id: record for record in author.write(new)}
+            for question in batch:
+                record = written.get(question.question_id) or _carried(question, known[_text(question)])
+                out.write(record)
+                if author.asks_once:
+                    known.setdefault(_text(question), record)
+
+
+def write_program(question: Question, config: Config) -> Program:
+    """One program for one question (`aotd ask`).
+
+    Raises:
+        QuestionError: `program_invalid`.
+        UserError: the author's model is not there.
+    """
+    record = load_author(config).write([question])[0]
+    if isinstance(record, Dropped):
+        raise QuestionError(record.outcome, record.reason)
+    return record
+
+
+def load_author(config: Config) -> Writer:
+    """The author a config names.
+
+    Raises:
+        UserError: an example program is malformed, or the author's model is not there.
+    """
+    return AUTHORS[config.decompose.author](config)
+
+
+def _annotated(config: Config) -> Writer:
+    return _one_by_one(Author.annotated, annotated.write)
+
+
+def _fixed(config: Config) -> Writer:
+    programs = read_programs(config.decompose.programs)
+    made_from = {"programs": {"examples": programs_digest(programs)}}
+    return _one_by_one(Author.fixed, lambda question: fixed.write(question, programs), made_from)
+
+
+def _llm(config: Config) -> Writer:
+    settings = config.decompose
+    programs = read_programs(settings.programs)
+    engine = load_engine(config.llm, "decompose.author=llm")
+    return Writer(
+        write=lambda questions: llm.write(engine, questions, programs, settings),
+        settings={name: getattr(settings, name) for name in ("examples", "retries", "max_tokens")},
+        made_from={
+            "programs": {"examples": programs_digest(programs), "tools": value_digest(api_text())},
+            "prompts": {name: digest(name) for name in llm.PROMPTS},
+            "models": {"author": engine.model},
+        },
+        batch=max(config.llm.batch, 1),
+        asks_once=True,
+    )
+
+
+AUTHORS: dict[Author, Callable[[Config], Writer]] = {
+    Author.annotated: _annotated,
+    Author.fixed: _fixed,
+    Author.llm: _llm,
+}
+
+
+def _one_by_one(
+    author: Author, write: Callable[[Question], str], made_from: dict[str, dict[str, str]] | None = None
+) -> Writer:
+    """An author that needs no engine."""
+
+    def write_all(questions: Sequence[Question]) -> list[Program | Dropped]:
+        records: list[Program | Dropped] = []
+        for question in questions:
+            key = question.question_id
+            try:
+                records.append(Program(question_id=key, code=write(question), author=author.value, attempts=1))
+            except QuestionError as error:
+                records.append(Dropped(question_id=key, outcome=error.outcome, reason=error.reason))
+        return records
+
+    return Writer(write_all, made_from=made_from or {})
+
+
+def _text(question: Question) -> tuple[str, ...]:
+    """What a program may depend on: the same text asked about another video has the same program."""
+    return question.dataset, question.type, question.question, *question.options
+
+
+def _known(questions: Sequence[Question], stage: Stage[Program]) -> dict[tuple[str, ...], Program | Dropped]:
+    """What an earlier start of this run has already asked."""
+    before: list[Program | Dropped] = [*stage.records(), *stage.dropped()]
+    by_id = {record.question_id: record for record in before}
+    return {_text(q): by_id[q.question_id] for q in reversed(questions) if q.question_id in by_id}
+
+
+def _carried(question: Question, record: Program | Dropped) -> Program | Dropped:
+    """A record for another question of the same text."""
+    return record.model_copy(update={"question_id": question.question_id})
