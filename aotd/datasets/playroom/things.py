@@ -317,3 +317,16 @@ def future_option(verb: str, thing: str) -> str:
 def query(verb: str, thing: str) -> str:
     """What a grounder is asked, e.g. `person opening the door`."""
     return f"{PERSON} {VERBS[verb].doing} the {thing}"
+
+
+COUNTED: dict[str, str] = {
+    "shoe": "shoes",
+    "pillow": "pillows",
+    "book": "books",
+    "box": "boxes",
+    "bag": "bags",
+    "towel": "towels",
+    "dish": "dishes",
+    "sandwich": "sandwiches",
+}
+"""Things of which there can be several at once, and their plural; the rest come one to a scene."""
