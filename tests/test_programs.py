@@ -1,0 +1,53 @@
+"""Every file in `programs/` passes the check and runs in the sandbox to an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from conftest import BlankVideo, Scripted
+
+from aotd.example_programs import ExampleProgram, read_programs
+from aotd.records import Detection, SpanFinding
+from aotd.sandbox.process import Limits, run_program
+from aotd.video.clip import Clip
+
+PROGRAMS = read_programs()
+
+
+class Everything(Scripted):
+    """Sees whatever it is asked for in each frame, in the middle of each clip; or, where it `finds` nothing, never."""
+
+    finds = True
+
+    def detect(self, clip: Clip, query: str) -> list[Detection]:
+        found = [Detection(frame=n, box=(1, 1, 9, 9), label=query, score=0.9) for n in clip.numbers]
+        return found if self.finds else []
+
+    def ground(self, clip: Clip, query: str) -> SpanFinding | None:
+        middle = clip.numbers[len(clip.numbers) // 4 : -(len(clip.numbers) // 4) or None]
+        return SpanFinding(start=middle[0], end=middle[-1] + 1, score=0.9) if middle and self.finds else None
+
+    def actions(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
+        return list(candidates or ("opened the door",)) if self.finds else []
+
+    def choose(self, question: str, info: Mapping[str, str], options: Sequence[str]) -> str | None:
+        assert info, "nothing was found out"
+        return options[0] if options else "a door"
+
+
+@pytest.mark.parametrize("finds", [True, False], ids=["seen", "unseen"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_every_program_runs_to_an_answer(program: ExampleProgram, finds: bool) -> None:
+    world = Everything()
+    world.finds = finds
+    clip = Clip.whole(BlankVideo(frames=16))
+    done = run_program(program.code, clip, program.question, program.options, world.bundle(), Limits())
+    assert done.answer == (program.options[0] if program.options else "a door")
+    assert len(done.events) >= 2
+
+
+@pytest.mark.parametrize("program", [p for p in PROGRAMS if p.serves], ids=lambda program: program.name)
+def test_a_program_that_serves_a_type_names_nothing_of_its_own_question(program: ExampleProgram) -> None:
+    for option in program.options:
+        assert option not in program.code
