@@ -42,13 +42,13 @@ def same_answer(engine: Engine, question: Question, given: str, *, max_tokens: i
 
 
 def read_verdict(reply: str) -> bool | None:
-    """Yes or no, from the first word of a reply that is one; None where it says neither, or both.
+    """Yes or no, where the reply's first word is that (`True`, `**Yes**` too) and the opposite does not follow.
 
-    Also reads `True` and `False`, marked text (`**Yes**`), and "the answer is no".
+    None for any other reply. Since the first word decides, a reply cut off behind it can be read.
     """
     words = re.findall(r"[a-z]+", reply.casefold())
     said = [word in ("yes", "true") for word in words if word in ("yes", "true", "no", "false")]
-    return said[0] if said and len(set(said)) == 1 else None
+    return said[0] if said and words[0] in ("yes", "true", "no", "false") and len(set(said)) == 1 else None
 
 
 def _judge(engine: Engine, prompt: str, claim: str, max_tokens: int) -> Check:

@@ -1,0 +1,132 @@
+"""The writer `llm` with an engine that says what the test tells it to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from sample_run import program, question
+
+from aotd.convert.llm import record, write
+from aotd.errors import QuestionError
+from aotd.llm import Reply
+from aotd.records import (
+    ActionsFinding,
+    BoxesFinding,
+    CountFinding,
+    Detection,
+    Event,
+    Finding,
+    FlagFinding,
+    Outcome,
+    SpanFinding,
+    TextFinding,
+    Trace,
+)
+
+
+class Says:
+    model = "says"
+
+    def __init__(self, text: str, finished: bool = True) -> None:
+        self.reply = Reply(text, finished, 1, 1)
+        self.asked = ""
+
+    def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
+        (self.asked,) = prompts
+        return [self.reply]
+
+
+def trace(*events: tuple[str, str, Finding]) -> Trace:
+    return Trace(
+        question_id="a",
+        frames=8,
+        start_s=0,
+        end_s=8,
+        width=40,
+        height=30,
+        events=tuple(
+            Event(step=step, tool=tool, frames=(0, 1, 2), query=query, finding=finding)
+            for step, (tool, query, finding) in enumerate(events)
+        ),
+        answer="The door.",
+    )
+
+
+def boxes(count: int) -> BoxesFinding:
+    found = [Detection(frame=n, box=(n + 0.4, 2, 10.6, 20), label="cup", score=0.5) for n in range(count)]
+    return BoxesFinding(boxes=tuple(found))
+
+
+SEEN = trace(
+    ("Filter_frames_with_act", "person opening the door", SpanFinding(start=2, end=6, score=0.9)),
+    ("trim", "", SpanFinding(start=6, end=8)),
+    ("Find", "cup", boxes(5)),
+    ("Query_Actions", "door", ActionsFinding(actions=("opened", "closed"))),
+    ("Count", "cup", CountFinding(count=2)),
+    ("exist", "shoe", FlagFinding(flag=False)),
+    ("Video_query", "Who is it?", TextFinding(text="a man")),
+    ("Compare", "which starts earlier", TextFinding(text="first")),
+    ("Video_summary", "", TextFinding(text="a man\nopens a door")),
+    ("select_answer", "Which?", TextFinding(text="The door.")),
+)
+
+
+def test_the_record_says_every_finding_on_a_line_of_its_own() -> None:
+    assert record(SEEN, boxes=2).splitlines() == [
+        "1. looked for person opening the door: from frame 2 to frame 5",
+        "2. looked on: from frame 6 to frame 7",
+        "3. found cup: at [0, 2, 11, 20] in frame 0; at [4, 2, 11, 20] in frame 4",
+        "4. actions with door: opened, closed",
+        "5. count of cup: 2",
+        "6. is there shoe: no",
+        '7. asked "Who is it?": a man',
+        "8. which of the two starts earlier: first",
+        "9. in short: a man opens a door",
+    ]
+
+
+def test_what_was_not_found_is_said() -> None:
+    nothing = trace(
+        ("Filter_frames_with_act", "person opening the door", SpanFinding(start=0, end=0)),
+        ("Find", "cup", BoxesFinding(boxes=())),
+        ("Query_Actions", "", ActionsFinding(actions=())),
+    )
+    assert record(nothing, boxes=2).splitlines() == [
+        "1. looked for person opening the door: not found",
+        "2. found cup: nothing",
+        "3. actions: none",
+    ]
+    assert record(trace(), boxes=2) == "nothing was looked at"
+
+
+def test_the_model_is_told_the_question_the_program_the_record_and_the_programs_answer() -> None:
+    engine = Says("The door opens from frame 2 to frame 5. So the answer is The door.")
+    asked = question("a").model_copy(update={"answer": "The book."})
+    thought = write(engine, asked, program("a"), SEEN, max_tokens=50)
+    assert thought == "The door opens from frame 2 to frame 5. So the answer is The door."
+    assert "Question: Which was opened?" in engine.asked
+    assert "Filter_frames_with_act(video_clip" in engine.asked
+    assert "1. looked for person opening the door: from frame 2 to frame 5" in engine.asked
+    assert "So the answer is The door." in engine.asked
+    assert "The book." not in engine.asked.split("NOW YOURS")[1]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "It is so. So the answer is X.",
+        "Reasoning: It is so. So the answer is X.",
+        "```\nIt is so. So the answer is X.\n```",
+        "**Reasoning:** It is so. So the answer is X.\n\n",
+    ],
+)
+def test_headings_and_fences_are_not_part_of_the_thought(reply: str) -> None:
+    assert write(Says(reply), question("a"), program("a"), SEEN, max_tokens=50) == "It is so. So the answer is X."
+
+
+@pytest.mark.parametrize(("engine", "says"), [(Says("It is", False), "cut off at 50"), (Says("``` ```"), "empty")])
+def test_a_cut_or_empty_reply_is_a_named_outcome(engine: Says, says: str) -> None:
+    with pytest.raises(QuestionError, match=says) as caught:
+        write(engine, question("a"), program("a"), SEEN, max_tokens=50)
+    assert caught.value.outcome is Outcome.thought_cut
