@@ -52,9 +52,7 @@ def write_thought(
         text = template.write(trace, settings.boxes)
     else:
         try:
-            text = llm.write(
-                engine, question, program, trace, max_tokens=settings.max_tokens, boxes=settings.boxes
-            )
+            text = llm.write(engine, question, program, trace, max_tokens=settings.max_tokens, boxes=settings.boxes)
         except QuestionError as error:
             return Dropped(question_id=question.question_id, outcome=error.outcome, reason=error.reason)
     return Thought(question_id=question.question_id, text=text, answer=trace.answer, writer=settings.writer.value)
