@@ -14,12 +14,16 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
 from aotd.config import Config, compose, describe
 from aotd.errors import QuestionError, UserError
+from aotd.ledger import ledger
+from aotd.tracking import TrackerName, open_tracker
 
 JOBS = {
     "load": "aotd.load.job",
@@ -41,8 +45,14 @@ TEXT = ("run", "dataset.root", "dataset.questions", "dataset.spans", *(f"ask.{ke
 
 
 def run_verb(verb: str, config: Config) -> None:
-    """Do one verb."""
+    """Do one verb; the tracker, where one is set, gets its seconds and the run's ledger."""
+    started = time.monotonic()
     importlib.import_module(JOBS[verb]).job(config)
+    if config.tracking.tracker is not TrackerName.none and verb not in ("run", "ask"):
+        tracker = open_tracker(config.tracking, config.run, verb)
+        ends = {f"ledger/{name}": count for name, count in ledger(Path(config.run)).counts().items()}
+        tracker.log({"seconds": time.monotonic() - started, **ends})
+        tracker.finish()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
