@@ -126,9 +126,23 @@ class Scene:
     """In order of time; no two overlap."""
 
     def item_box(self, frame: int, item: int) -> Box | None:
-        """Box of a thing, in pixels within the frame."""
+        """Box of a thing, in pixels within the frame; None where it is carried out of sight."""
         state, (width, height) = self.frames[frame].items[item], self.things[item].size
+        if state.holder is not None and self.frames[frame].people[state.holder].hidden:
+            return None
         return clipped((state.x - width / 2, state.base - height, state.x + width / 2, state.base))
+
+    def open_at(self, frame: int, item: int) -> bool:
+        return self.frames[frame].items[item].open
+
+    def held_in(self, start: int, end: int) -> set[int]:
+        """The things that somebody has in the hands for a while (3 frames or more) in `[start, end)`."""
+        counts: dict[int, int] = {}
+        for frame in self.frames[start:end]:
+            for number, item in enumerate(frame.items):
+                if item.holder is not None:
+                    counts[number] = counts.get(number, 0) + 1
+        return {number for number, count in counts.items() if count >= 3}
 
     def person_box(self, frame: int, person: int) -> Box | None:
         """Box of a person, in pixels within the frame; None where nothing of the person is seen."""
@@ -285,8 +299,11 @@ class _Stage:
         if abs(x - pose.x) > 2:
             self.people[who] = replace(pose, facing=1 if x > pose.x else -1)
         begin = self.people[who]
+        aside = self._in_the_way(who, x)
         for step in range(1, steps + 1):
             part = step / steps
+            for other, (x1, x2) in aside.items():
+                self.people[other] = replace(self.people[other], x=x1 + (x2 - x1) * part)
             stride = 7.0 * (step % 2) if step < steps and distance > 12 else 0.0
             self.people[who] = replace(
                 self.people[who],
@@ -297,6 +314,15 @@ class _Stage:
             self._tick()
         if verb not in ("put", "sit", "walk"):
             self.people[who] = replace(self.people[who], facing=1 if item.x >= self.people[who].x else -1)
+
+    def _in_the_way(self, who: int, x: float) -> dict[int, tuple[float, float]]:
+        """Who stands where somebody else is about to go, and where they step aside to."""
+        moves = {}
+        for other, pose in enumerate(self.people):
+            if other != who and other not in self.seated and abs(pose.x - x) < 26:
+                away = 34 if pose.x >= x else -34
+                moves[other] = (pose.x, x + away if 14 < x + away < WIDTH - 14 else x - away)
+        return moves
 
     def _reach_frames(self) -> int:
         return self.rng.randint(3, 5)

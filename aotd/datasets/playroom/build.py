@@ -1,0 +1,189 @@
+"""Builds the world below a folder, and reads it back through the reader of STAR's files.
+
+    data/playroom/world.json             the settings it was built with; written last
+    data/playroom/STAR_train.json        questions in STAR's shape; also _val and _test
+    data/playroom/videos/train-0000.mp4
+
+A build that was stopped goes on where it was: a video is written under another name first, and a folder
+without `world.json` is not finished.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from aotd.datasets import star
+from aotd.datasets.base import DatasetConfig, Loaded, locate
+from aotd.datasets.playroom import Difficulty, PlayroomConfig
+from aotd.datasets.playroom.annotation import entry
+from aotd.datasets.playroom.balance import choose
+from aotd.datasets.playroom.questions import candidates
+from aotd.datasets.playroom.render import draw, encode
+from aotd.datasets.playroom.scene import Scene, play
+from aotd.datasets.playroom.storyboard import FAMILY, Plan, family
+from aotd.errors import UserError
+from aotd.store import digest, write_atomically
+
+WORLD = 1
+"""Raised when the same settings give another world than before."""
+SPLITS = ("train", "val", "test")
+PER_SCENE = {"train": 5.0, "val": 5.0, "test": 7.0}
+"""How many questions a scene has, on average."""
+WORKERS = 2
+CHUNK = 4
+
+
+def read_or_build(config: DatasetConfig) -> Loaded:
+    """The questions of the world, which is built first where it is not there yet.
+
+    Raises:
+        UserError: the folder holds a world with other settings, or settings that make no world.
+    """
+    root = Path(config.root)
+    settings = _settings(config.playroom)
+    manifest = root / "world.json"
+    if manifest.is_file():
+        _check_same(manifest, settings)
+    else:
+        _build(root, config.playroom, settings)
+    questions, skipped = [], []
+    for split in SPLITS:
+        path = annotation_path(root, split)
+        if not path.is_file():
+            raise UserError(f"{path} is missing: delete {manifest} and run again to make it anew")
+        loaded = star.read(replace(config, questions=str(path), split=split))
+        questions += [
+            question.model_copy(update={"dataset": "playroom", "question_id": f"{split}-{question.question_id}"})
+            for question in loaded.questions
+        ]
+        skipped += loaded.skipped
+    return Loaded(questions, skipped)
+
+
+def annotation_path(root: Path, split: str) -> Path:
+    return root / f"STAR_{split}.json"
+
+
+def plans(config: PlayroomConfig, split: str) -> list[Plan]:
+    """The plans of a split's scenes; no two splits share one."""
+    many: int = getattr(config, f"{split}_videos")
+    found: list[Plan] = []
+    for first in range(0, many, FAMILY):
+        names = tuple(f"{split}-{number:04d}" for number in range(first, first + FAMILY))
+        found += family(Random(f"{config.seed}/{split}/{first}"), names)  # noqa: S311
+    return found
+
+
+def entries(config: PlayroomConfig, split: str) -> list[dict[str, Any]]:
+    """The questions of a split, as STAR writes them."""
+    scenes = [play(plan, str(config.seed)) for plan in plans(config, split)]
+    found = [candidate for index, scene in enumerate(scenes) for candidate in candidates(scene, index)]
+    rng = Random(f"{config.seed}/{split}/questions")  # noqa: S311
+    asked = choose(found, len(scenes), PER_SCENE[split], rng)
+    asked.sort(key=lambda one: (one.candidate.scene, one.candidate.type, one.candidate.text, one.candidate.start))
+    numbers: dict[str, int] = {}
+    written = []
+    for one in asked:
+        kind = one.candidate.type
+        numbers[kind] = numbers.get(kind, 0) + 1
+        written.append(entry(one, scenes[one.candidate.scene], f"{kind}_{numbers[kind]}"))
+    return written
+
+
+def _settings(config: PlayroomConfig) -> dict[str, Any]:
+    """What decides the world, as JSON.
+
+    Raises:
+        UserError: a number of videos that makes no families.
+    """
+    for split in SPLITS:
+        many = getattr(config, f"{split}_videos")
+        if many < 0 or many % FAMILY:
+            raise UserError(
+                f"dataset.playroom.{split}_videos={many}: scenes come in families of {FAMILY}, give a multiple of it"
+            )
+    if not any(getattr(config, f"{split}_videos") for split in SPLITS):
+        raise UserError("dataset.playroom: a world without videos; set train_videos, val_videos or test_videos")
+    values = asdict(config)
+    return {**values, "difficulty": config.difficulty.value, "world": WORLD}
+
+
+def _check_same(manifest: Path, settings: dict[str, Any]) -> None:
+    try:
+        before = json.loads(manifest.read_text(encoding="utf-8"))["settings"]
+        changed = [f"{key}: {before.get(key)} there, {value} wanted" for key, value in settings.items()]
+        changed = [line for key, line in zip(settings, changed, strict=True) if before.get(key) != settings[key]]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{manifest} is damaged: delete it and run again") from None
+    if changed:
+        raise UserError(
+            f"{manifest.parent} holds a world with other settings ({'; '.join(changed)}): "
+            "delete that folder or set dataset.root to another"
+        )
+
+
+def _build(root: Path, config: PlayroomConfig, settings: dict[str, Any]) -> None:
+    videos = root / "videos"
+    videos.mkdir(parents=True, exist_ok=True)
+    _claim(root, settings)
+    everything = [plan for split in SPLITS for plan in plans(config, split)]
+    missing = [plan for plan in everything if not (videos / f"{plan.scene}.mp4").is_file()]
+    chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
+    done = _render_all(chunks, videos, config)
+    for _ in track(done, "rendering playroom", total=len(chunks), console=Console(stderr=True), disable=not chunks):
+        pass
+    for left_over in videos.glob(".*.partial"):
+        left_over.unlink()
+    for split in SPLITS:
+        text = json.dumps(entries(config, split), separators=(",", ":"))
+        write_atomically(annotation_path(root, split), text + "\n")
+    write_atomically(root / "world.json", json.dumps({"settings": settings, "hash": digest(settings)}, indent=1) + "\n")
+
+
+def _claim(root: Path, settings: dict[str, Any]) -> None:
+    """Say whose half-built videos these are, so that none of another world is taken over."""
+    claim = root / ".building.json"
+    if claim.is_file():
+        _check_same(claim, settings)
+    elif any((root / "videos").iterdir()):
+        raise UserError(f"{root / 'videos'} already holds files of something else: set dataset.root to another folder")
+    else:
+        write_atomically(claim, json.dumps({"settings": settings}) + "\n")
+
+
+def _render_all(chunks: list[list[Plan]], videos: Path, config: PlayroomConfig) -> Iterator[int]:
+    jobs = [(chunk, str(videos), str(config.seed), config.difficulty) for chunk in chunks]
+    if min(WORKERS, os.cpu_count() or 1, len(chunks) // 2) < 2:
+        for job in jobs:
+            yield _render(job)
+        return
+    # Spawned, not forked: the parent may have threads (a progress bar, torch).
+    with ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(_render, jobs)
+
+
+def _render(job: tuple[list[Plan], str, str, Difficulty]) -> int:
+    """Render some scenes, in this process or another; returns how many."""
+    chunk, videos, seed, difficulty = job
+    for plan in chunk:
+        path = locate(videos, f"{plan.scene}.mp4")
+        partial = path.with_name(f".{plan.scene}.{os.getpid()}.partial")
+        render(play(plan, seed), seed, partial, difficulty)
+        partial.replace(path)
+    return len(chunk)
+
+
+def render(scene: Scene, seed: str, path: Path, difficulty: Difficulty) -> None:
+    """Draw a scene and write it as an mp4 file."""
+    encode(draw(scene, seed, difficulty), path, difficulty)
