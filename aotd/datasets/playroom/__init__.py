@@ -16,6 +16,8 @@ class PlayroomConfig:
 
     seed: int = 0
     difficulty: Difficulty = Difficulty.standard
+    """How hard it is to see: `easy` for tests, `standard`, `hard`. Questions are the same at all three."""
     train_videos: int = 240
+    """How many videos; scenes come in families of 4, so all three numbers are multiples of 4."""
     val_videos: int = 20
     test_videos: int = 80

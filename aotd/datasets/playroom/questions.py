@@ -311,6 +311,8 @@ class _Asker:
             others = self._possible(action.verb)
             if others and _only(self.scene.actions, verb=action.verb):
                 for item in others:
+                    if self.names.count(self.names[item]) > 1:
+                        continue
                     asked = self.candidate(
                         whole,
                         "Feasibility_T1",
@@ -340,7 +342,7 @@ class _Asker:
         fit = [item for item, name in enumerate(self.names) if name in VERBS[verb].objects and item not in used]
         if any(last[item].holder is not None or last[item].open for item in fit):
             return []
-        return [item for item in fit if self.names.count(self.names[item]) == 1]
+        return fit
 
     def _in_hand(self) -> Iterator[Candidate]:
         """What could be put down: the one thing that was taken before, and is still held."""
