@@ -18,9 +18,9 @@ Conventions, everywhere:
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 SCHEMA = 1
 """Version of the records on disk; raised when a line written before can no longer be read."""
@@ -186,7 +186,15 @@ class Detection(Part):
     """Confidence in [0, 1]."""
 
 
-class SpanFinding(Part):
+class _Kinded(Part):
+    """A part that is read back by its `kind`, which is therefore written even though it is a default."""
+
+    @model_serializer(mode="wrap")
+    def _with_kind(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"kind": type(self).model_fields["kind"].default, **handler(self)}
+
+
+class SpanFinding(_Kinded):
     """A temporal span, `[start, end)` in frames."""
 
     kind: Literal["span"] = "span"
@@ -196,35 +204,35 @@ class SpanFinding(Part):
     """Confidence in [0, 1]; None where no specialist was asked (`trim`)."""
 
 
-class BoxesFinding(Part):
+class BoxesFinding(_Kinded):
     """Boxes found on frames; none is a valid finding."""
 
     kind: Literal["boxes"] = "boxes"
     boxes: tuple[Detection, ...]
 
 
-class ActionsFinding(Part):
+class ActionsFinding(_Kinded):
     """Names of actions, most likely first."""
 
     kind: Literal["actions"] = "actions"
     actions: tuple[str, ...]
 
 
-class TextFinding(Part):
+class TextFinding(_Kinded):
     """Free text from a specialist, or an option that was chosen."""
 
     kind: Literal["text"] = "text"
     text: str
 
 
-class CountFinding(Part):
+class CountFinding(_Kinded):
     """A number of things or of times."""
 
     kind: Literal["count"] = "count"
     count: int
 
 
-class FlagFinding(Part):
+class FlagFinding(_Kinded):
     """Yes or no."""
 
     kind: Literal["flag"] = "flag"

@@ -1,0 +1,127 @@
+"""A run folder made by hand: eight questions, one for each way through the flow, and two arms' answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from aotd.records import (
+    BoxesFinding,
+    Check,
+    Detection,
+    Dropped,
+    Event,
+    Evidence,
+    EvidenceBox,
+    EvidenceSpan,
+    Outcome,
+    Program,
+    Question,
+    Record,
+    SpanFinding,
+    TextFinding,
+    Thought,
+    Trace,
+    Verdict,
+)
+from aotd.store import Stage
+
+CODE = """def execute_command(video_clip, query, possible_answers):
+    opening = Filter_frames_with_act(video_clip, "person opening the door")
+    boxes = Query_Objs(opening, "door")
+    return select_answer(query, {"door": boxes}, possible_answers)
+"""
+PASSED = Check(passed=True, reason="as it should be")
+
+
+def question(
+    key: str, split: str = "train", kind: str = "Interaction_T1", words: str = "Which was opened?"
+) -> Question:
+    return Question(
+        question_id=key,
+        dataset="playroom",
+        split=split,
+        video_id=f"v_{key}",
+        video=f"{key}.mp4",
+        question=words,
+        type=kind,
+        options=("The door.", "The book."),
+        answer="The door.",
+        evidence=Evidence(
+            spans=(EvidenceSpan(start_s=1.0, end_s=2.0),),
+            boxes=(EvidenceBox(label="door", time_s=1.1, box=(10, 10, 50, 90)),),
+        ),
+    )
+
+
+def program(key: str) -> Program:
+    return Program(question_id=key, code=CODE, author="annotated", attempts=1)
+
+
+def trace(key: str, boxes: int = 3) -> Trace:
+    found = tuple(
+        Detection(frame=8 + n % 8, box=(10.0 + n, 10, 50.0 + n, 90), label="door", score=0.9) for n in range(boxes)
+    )
+    events = (
+        Event(
+            step=0,
+            tool="Filter_frames_with_act",
+            frames=tuple(range(32)),
+            query="person opening the door",
+            finding=SpanFinding(start=8, end=16, score=0.8),
+        ),
+        Event(step=1, tool="Query_Objs", frames=tuple(range(8, 16)), query="door", finding=BoxesFinding(boxes=found)),
+        Event(
+            step=2,
+            tool="select_answer",
+            frames=(),
+            query="Which was opened?",
+            info=(("door", "door in frame 8"),),
+            finding=TextFinding(text="The door."),
+        ),
+    )
+    return Trace(
+        question_id=key, frames=32, start_s=0.0, end_s=4.0, width=160, height=120, events=events, answer="The door."
+    )
+
+
+def thought(key: str) -> Thought:
+    text = "The door is opened from frame 8 to frame 15. [10, 10, 50, 90] in frame 8 shows it. So: The door."
+    return Thought(question_id=key, text=text, answer="The door.", writer="template")
+
+
+def verdict(key: str, outcome: Outcome = Outcome.kept) -> Verdict:
+    failed = Check(passed=False, reason=f"not so: {outcome.value}")
+    return Verdict(
+        question_id=key,
+        outcome=outcome,
+        answer=failed if outcome is Outcome.wrong_answer else PASSED,
+        faithful=failed if outcome is Outcome.unfaithful else PASSED,
+        coherent=failed if outcome is Outcome.incoherent else PASSED,
+    )
+
+
+def drop(key: str, outcome: Outcome, reason: str = "this is why") -> Dropped:
+    return Dropped(question_id=key, outcome=outcome, reason=reason)
+
+
+def write(run: Path, name: str, record: type[Record], lines: Iterable[Record]) -> None:
+    """Write a stage's lines; one stage may be written in several calls."""
+    with Stage(run, name, record).open({"settings": "of a test"}) as writer:
+        for line in lines:
+            writer.write(line)
+
+
+def sample_run(run: Path, questions: list[Question] | None = None) -> Path:
+    """`a`, `t` are kept; `b`…`f` end in five other ways, each at its own verb; `g` is still to be converted."""
+    asked = questions or [*(question(key) for key in "abcdefg"), question("t", "test", "Sequence_T2")]
+    write(run, "load", Question, asked)
+    write(run, "decompose", Program, [program(k) for k in "acdefgt"])
+    write(run, "decompose", Program, [drop("b", Outcome.program_invalid, "line 3: unknown name Fnd")])
+    write(run, "execute", Trace, [trace(k) for k in "adefgt"])
+    write(run, "execute", Trace, [drop("c", Outcome.program_timeout, "stopped after 10 s")])
+    write(run, "convert", Thought, [thought(k) for k in "aeft"])
+    write(run, "convert", Thought, [drop("d", Outcome.thought_cut, "cut at 512 tokens")])
+    write(run, "verify", Verdict, [verdict(k) for k in "at"])
+    write(run, "verify", Verdict, [verdict("e", Outcome.wrong_answer), verdict("f", Outcome.unfaithful)])
+    return run
