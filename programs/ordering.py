@@ -5,8 +5,9 @@
 def execute_command(video_clip, query, possible_answers):
     opening = Filter_frames_with_act(video_clip, "person opening the window")
     throwing = Filter_frames_with_act(video_clip, "person throwing the pillow")
-    person = Find(opening, "person")
     earlier = Compare(opening, throwing)
-    what = {"first": "opened the window", "second": "threw the pillow"}
-    info = {"what the person did first": what.get(earlier)}
+    moment = opening if earlier == "first" else throwing
+    person = Find(moment, "person")
+    told = "opened the window" if earlier == "first" else "threw the pillow"
+    info = {"what the person did first": told}
     return select_answer(query, info, possible_answers)

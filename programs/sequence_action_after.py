@@ -13,5 +13,6 @@ def execute_command(video_clip, query, possible_answers):
             moment, nearest = found, action
     if moment is not None:
         person = Find(moment, "person")
+        thing = Find(moment, Video_query(moment, "Which thing is the person busy with?"))
     info = {"what happened afterwards": nearest}
     return select_answer(query, info, possible_answers)
