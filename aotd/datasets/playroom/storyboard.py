@@ -153,7 +153,7 @@ def family(rng: Random, names: tuple[str, ...]) -> list[Plan]:
 
 def _four_deeds(rng: Random) -> list[Deed]:
     """Four actions: one verb on four things, four verbs on one thing, or any."""
-    kind = rng.choices(["object", "verb", "mixed"], [5, 2, 3])[0]
+    kind = rng.choices(["object", "verb", "mixed"], [4, 3, 3])[0]
     if kind == "object":
         verb = rng.choices(["take", "put", "throw", "hold", "open", "close", "sit"], [5, 4, 3, 2, 5, 4, 3])[0]
         return [(verb, thing) for thing in rng.sample(VERBS[verb].objects, FAMILY)]
