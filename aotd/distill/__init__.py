@@ -21,9 +21,9 @@ class DistillConfig:
     """Name -> what it is trained on; `configs/distill.yaml` has instruct, aotd, aotd_unfiltered."""
     rationale_weight: float = 1.0
     """λ in loss = label + λ·rationale (paper: 1)."""
-    epochs: float = 10.0
-    batch: int = 32
+    epochs: float = 5.0
+    batch: int = 8
     """Questions per step."""
-    learning_rate: float = 1e-3
-    warmup_ratio: float = 0.03
+    learning_rate: float = 2e-3
+    warmup_ratio: float = 0.05
     split: str = "train"

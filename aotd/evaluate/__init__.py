@@ -10,7 +10,10 @@ class EvaluateConfig:
     arms: list[str] = field(default_factory=lambda: ["blind", "agent"])
     """`blind` and `frequent` (no video), `agent` (the traces of this run), or names of distilled arms."""
     split: str = "test"
-    batch: int = 32
+    train_split: str = "train"
+    """What `blind` and `frequent` learn from; where the run has no such split, they are cross-validated by video."""
+    batch: int = 64
+    """Questions a student is asked at once; does not change its replies but for rounding."""
     max_rationale_tokens: int = 256
     resamples: int = 2000
     """Bootstrap resamples behind each 95 % interval."""

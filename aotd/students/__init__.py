@@ -16,8 +16,15 @@ class StudentConfig:
     frames: int = 16
     """Frames the student sees, spread over those the specialists saw."""
     image: int = 64
-    """Side of the square frames it sees, in pixels."""
-    hidden: int = 128
-    layers: int = 4
+    """Side of the square frames it sees, in pixels; a multiple of 8."""
+    channels: int = 64
+    """Width of the frame encoder and of the temporal module."""
+    patches: int = 16
+    """Tokens for the parts of the picture over the whole video; a square number."""
+    tokens_per_frame: int = 3
+    """Tokens of each frame."""
+    hidden: int = 96
+    """Width of the language model."""
+    layers: int = 3
     heads: int = 4
     vocabulary: int = 2048

@@ -1,0 +1,159 @@
+"""distill: train a student per arm on labels and chains of thought.
+
+Reads load/, convert/ and verify/; writes distill/<arm>/ with the examples (one JSON line per question),
+the losses and the student. Every arm sees the same questions in the same order from the same start; arms
+differ in which chains of thought they are given. loss = label + λ·rationale, over the replies' tokens only.
+
+An arm that was killed starts again from its seed; a finished one is left alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from aotd.config import Config
+from aotd.distill import ArmConfig
+from aotd.distill.examples import Thoughts, check_arm, example
+from aotd.errors import QuestionError, UserError
+from aotd.prompts import digest
+from aotd.records import Dropped, Example, Outcome, Question, Thought, Verdict
+from aotd.specialists import SourceName
+from aotd.store import Stage
+from aotd.students.frames import StudentFrames, run_frames
+from aotd.students.prompts import SUFFIXES
+from aotd.tracking import open_tracker
+
+
+def job(config: Config) -> None:
+    """Train every arm that has no student yet.
+
+    Raises:
+        UserError: a verb before has not run, or settings that cannot be trained with.
+    """
+    settings, run = config.distill, Path(config.run)
+    _check(config)
+    questions = [question for question in Stage(run, "load", Question).records() if question.split == settings.split]
+    if not any(question.answer is not None for question in questions):
+        raise UserError(f"distill.split={settings.split}: the run has no question with an answer in that split")
+    known = _thoughts(run) if any(arm.rationales for arm in settings.arms.values()) else Thoughts({}, {})
+    _check_thoughts(config, questions, known)
+    todo = [name for name in settings.arms if not _finished(run, name)]
+    frames, unreadable = _frames(config, questions) if todo else ({}, {})
+    for name, arm in settings.arms.items():
+        with _stage(run, name).open(_settings(config, arm), **_made_from(run, settings.arms)) as out:
+            for question in questions:
+                if question.question_id not in out.done:
+                    out.write(unreadable.get(question.question_id) or _example(question, arm, known))
+    for name in todo:
+        _train_arm(config, name, frames, _texts(questions, known))
+
+
+def _check(config: Config) -> None:
+    settings = config.distill
+    if not settings.arms:
+        raise UserError("distill.arms names no arm: configs/distill.yaml has instruct, aotd and aotd_unfiltered")
+    for name, arm in settings.arms.items():
+        check_arm(name, arm)
+    if settings.rationale_weight < 0:
+        raise UserError(f"distill.rationale_weight={settings.rationale_weight} must be 0 or more")
+    for setting in ("epochs", "batch", "learning_rate"):
+        if getattr(settings, setting) <= 0:
+            raise UserError(f"distill.{setting}={getattr(settings, setting)} must be more than 0")
+    if not 0 <= settings.warmup_ratio < 1:
+        raise UserError(f"distill.warmup_ratio={settings.warmup_ratio} must be in [0, 1)")
+    if config.specialists.source is not SourceName.video:
+        raise UserError("distill needs videos (specialists.source=video): a student sees pixels, not stored captions")
+
+
+def _thoughts(run: Path) -> Thoughts:
+    thoughts = {thought.question_id: thought for thought in Stage(run, "convert", Thought).records()}
+    return Thoughts(thoughts, {verdict.question_id: verdict for verdict in Stage(run, "verify", Verdict).records()})
+
+
+def _check_thoughts(config: Config, questions: list[Question], known: Thoughts) -> None:
+    for name, arm in config.distill.arms.items():
+        labelled = [question for question in questions if question.answer is not None]
+        if arm.rationales and not any(example(question, arm, known).rationale for question in labelled):
+            wanted = ", ".join(arm.require) or "no check"
+            raise UserError(
+                f"distill.arms.{name} wants chains of thought, but none of split {config.distill.split} "
+                f"passed {wanted}: look at `aotd show {config.run}`, or ask for less in distill.arms.{name}.require"
+            )
+
+
+def _stage(run: Path, arm: str) -> Stage[Example]:
+    return Stage(run, f"distill/{arm}", Example)
+
+
+def _finished(run: Path, arm: str) -> bool:
+    return (run / "distill" / arm / "student").is_dir()
+
+
+def _settings(config: Config, arm: ArmConfig) -> dict[str, Any]:
+    decides = {key: value for key, value in asdict(config.distill).items() if key != "arms"}
+    student = {**asdict(config.student), "name": config.student.name.value}
+    return {**decides, "arm": asdict(arm), "student": student, "frames": config.specialists.frames, "seed": config.seed}
+
+
+def _made_from(run: Path, arms: dict[str, ArmConfig]) -> dict[str, dict[str, str]]:
+    verbs = ["load", *(["convert", "verify"] if any(arm.rationales for arm in arms.values()) else [])]
+    inputs = {verb: Stage(run, verb, Question).manifest_digest() for verb in verbs}
+    return {"inputs": inputs, "prompts": {name: digest(name) for name in SUFFIXES}}
+
+
+def _frames(config: Config, questions: list[Question]) -> tuple[dict[str, StudentFrames], dict[str, Dropped]]:
+    """Frames by question, and the questions whose video cannot be read."""
+    cache = run_frames(config)
+    frames, unreadable = {}, {}
+    for question in track(questions, "distill: frames", console=Console(stderr=True)):
+        try:
+            frames[question.question_id] = cache.frames(question)
+        except QuestionError as error:
+            unreadable[question.question_id] = Dropped(
+                question_id=question.question_id, outcome=error.outcome, reason=str(error)
+            )
+    return frames, unreadable
+
+
+def _example(question: Question, arm: ArmConfig, known: Thoughts) -> Example | Dropped:
+    if question.answer is None:
+        reason = "no true answer is known"
+        return Dropped(question_id=question.question_id, outcome=Outcome.unlabelled, reason=reason)
+    return example(question, arm, known)
+
+
+def _texts(questions: list[Question], known: Thoughts) -> list[str]:
+    """What the tokenizer is trained on: the same for every arm."""
+    texts: list[str] = []
+    for question in questions:
+        texts += [question.question, *question.options, question.answer or ""]
+        thought = known.thoughts.get(question.question_id)
+        texts += [thought.text] if thought else []
+    return texts
+
+
+def _train_arm(config: Config, name: str, frames: dict[str, StudentFrames], texts: list[str]) -> None:
+    from aotd.distill.batch import lay_out
+    from aotd.distill.train import train
+    from aotd.students.student import new_student
+
+    folder = Path(config.run) / "distill" / name
+    partial = folder / "student.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    choices = {q.question_id: bool(q.options) for q in Stage(Path(config.run), "load", Question).records()}
+    student = new_student(config.student, config.specialists.frames, texts, config.seed)
+    rows = [
+        (lay_out(student.tokenizer, example, choices[example.question_id]), frames[example.question_id])
+        for example in _stage(Path(config.run), name).records()
+    ]
+    tracker = open_tracker(config.tracking, config.run, f"distill/{name}")
+    train(student, rows, config.distill, config.seed, name, folder / "losses.jsonl", tracker)
+    tracker.finish()
+    student.save(partial)
+    partial.rename(folder / "student")

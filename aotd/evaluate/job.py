@@ -1,0 +1,176 @@
+"""evaluate: put the held-out questions to each arm, and score what it says.
+
+Reads load/ and what the arms come from (execute/ and convert/ for `agent`, distill/<arm>/ for a
+student); writes evaluate/<arm>/answer/ and evaluate/<arm>/rationale/ with one Prediction per question,
+and evaluate/<arm>/scores.json. A question an arm could not be asked, or whose reply cannot be read,
+counts as wrong. Rationales are scored by the spans and boxes in their text (paper, Table 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from aotd.answers import read_answer, same_answer
+from aotd.config import Config
+from aotd.errors import QuestionError, UserError
+from aotd.evaluate.blind import GUESSERS
+from aotd.evaluate.replies import Reply, of_agent, of_guesser, of_student
+from aotd.evaluate.scores import score, table
+from aotd.evaluate.scoring import spatial, temporal
+from aotd.grounding_text import final_answer
+from aotd.prompts import digest
+from aotd.records import Dropped, Mode, Prediction, Question, Scores, Trace
+from aotd.store import Stage, write_atomically
+from aotd.students.frames import FrameCache, run_frames
+from aotd.students.prompts import SUFFIXES
+from aotd.tracking import open_tracker
+
+Part = tuple[int, float, float]
+"""How many frames were sampled, and the start and the end of the part they stand for, in seconds."""
+
+
+def job(config: Config) -> None:
+    """Write the predictions and scores of every arm, and print them as a table.
+
+    Raises:
+        UserError: a verb before has not run, an arm that does not exist, or a split without questions.
+    """
+    settings, run = config.evaluate, Path(config.run)
+    asked = [question for question in Stage(run, "load", Question).records() if question.split == settings.split]
+    if not asked:
+        raise UserError(f"evaluate.split={settings.split}: the run has no question in that split")
+    _check_arms(config)
+    parts = _Parts(config)
+    tracker = open_tracker(config.tracking, config.run, "evaluate")
+    scores = [_evaluate_arm(config, arm, asked, parts) for arm in settings.arms]
+    for one in scores:
+        means = {"multiple_choice": one.multiple_choice, "open_ended": one.open_ended}
+        tracker.log({f"{one.arm}/{name}": value.mean for name, value in means.items() if value})
+    tracker.finish()
+    Console().print(table(scores))
+
+
+def _check_arms(config: Config) -> None:
+    settings = config.evaluate
+    for name in ("batch", "max_rationale_tokens", "resamples"):
+        if getattr(settings, name) < 1:
+            raise UserError(f"evaluate.{name}={getattr(settings, name)} must be 1 or more")
+    trained = sorted(path.parent.name for path in (Path(config.run) / "distill").glob("*/student"))
+    known = [*GUESSERS, "agent", *trained]
+    for arm in settings.arms:
+        if arm not in known:
+            raise UserError(f"evaluate.arms: there is no arm {arm!r} in {config.run}; it has {', '.join(known)}")
+
+
+class _Parts:
+    """Which part of the video a question's frame numbers stand for, and the frames themselves."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._cache: FrameCache | None = None
+        stage = Stage(Path(config.run), "execute", Trace)
+        traces = stage.records() if stage.manifest_path.is_file() else []
+        self._known: dict[str, Part] = {t.question_id: (t.frames, t.start_s, t.end_s) for t in traces}
+
+    def cache(self) -> FrameCache:
+        """The student frames of the run."""
+        self._cache = self._cache or run_frames(self._config)
+        return self._cache
+
+    def part(self, question: Question) -> Part:
+        """
+        Raises:
+            QuestionError: `video_unreadable`.
+        """
+        if question.question_id not in self._known:
+            frames = self.cache().frames(question)
+            self._known[question.question_id] = frames.seen, frames.start_s, frames.end_s
+        return self._known[question.question_id]
+
+
+def _evaluate_arm(config: Config, arm: str, asked: Sequence[Question], parts: _Parts) -> Scores:
+    run = Path(config.run)
+    modes = [Mode.answer] if arm in GUESSERS else [Mode.answer, Mode.rationale]
+    said: dict[Mode, list[Prediction]] = {}
+    student = _student(config, arm)
+    for mode in modes:
+        stage = Stage(run, f"evaluate/{arm}/{mode.value}", Prediction)
+        with stage.open(_settings(config, arm, mode), **_made_from(run, arm)) as out:
+            replies = student(asked, mode, out.done, parts)
+            steps = zip(asked, replies, strict=True)
+            title = f"evaluate {arm} {mode.value}"
+            for question, reply in track(steps, title, total=len(asked), console=Console(stderr=True)):
+                if question.question_id not in out.done and reply is not None:
+                    out.write(_predict(arm, mode, question, reply, parts))
+        said[mode] = stage.records()
+    scores = score(arm, asked, said[Mode.answer], said.get(Mode.rationale), config.evaluate.resamples, config.seed)
+    write_atomically(run / "evaluate" / arm / "scores.json", scores.model_dump_json(indent=1) + "\n")
+    return scores
+
+
+Replies = Callable[[Sequence[Question], Mode, set[str], _Parts], Iterator[Reply | None]]
+
+
+def _student(config: Config, arm: str) -> Replies:
+    """How an arm is asked. A student is loaded once, when it has something to say."""
+    if arm in GUESSERS:
+        return lambda asked, mode, done, parts: of_guesser(arm, config, asked)
+    if arm == "agent":
+        return lambda asked, mode, done, parts: of_agent(config, asked, mode)
+
+    def ask(asked: Sequence[Question], mode: Mode, done: set[str], parts: _Parts) -> Iterator[Reply | None]:
+        if all(question.question_id in done for question in asked):
+            return iter([None] * len(asked))
+        from aotd.students.student import load_student
+
+        student = load_student(Path(config.run) / "distill" / arm / "student")
+        return of_student(student, parts.cache(), config, asked, mode, done)
+
+    return ask
+
+
+def _settings(config: Config, arm: str, mode: Mode) -> dict[str, object]:
+    settings: dict[str, object] = {"split": config.evaluate.split, "mode": mode.value}
+    if arm in GUESSERS:
+        settings["train_split"] = config.evaluate.train_split
+    elif arm != "agent":
+        settings["batch"] = config.evaluate.batch
+        if mode is Mode.rationale:
+            settings["max_rationale_tokens"] = config.evaluate.max_rationale_tokens
+    return settings
+
+
+def _made_from(run: Path, arm: str) -> dict[str, dict[str, str]]:
+    verbs = {"agent": ["load", "execute", "convert"], **{name: ["load"] for name in GUESSERS}}
+    inputs = {verb: Stage(run, verb, Question).manifest_digest() for verb in verbs.get(arm, ["load", f"distill/{arm}"])}
+    made_from = {"inputs": inputs}
+    if arm not in verbs:
+        made_from["prompts"] = {name: digest(name) for name in SUFFIXES}
+    return made_from
+
+
+def _predict(arm: str, mode: Mode, question: Question, reply: Reply, parts: _Parts) -> Prediction | Dropped:
+    """One reply, read and scored."""
+    if isinstance(reply, Dropped):
+        return reply
+    answer = reply if mode is Mode.answer else final_answer(reply)
+    parsed = None if answer is None else read_answer(answer, question.options)
+    correct = None if question.answer is None else same_answer(parsed, question.answer, question.options)
+    said = Prediction(question_id=question.question_id, arm=arm, mode=mode, text=reply, parsed=parsed, correct=correct)
+    if mode is Mode.answer or question.evidence is None:
+        return said
+    try:
+        part = parts.part(question)
+    except QuestionError as error:
+        return Dropped(question_id=question.question_id, outcome=error.outcome, reason=str(error))
+    times = temporal(reply, question.evidence, *part)
+    grounded = {
+        "temporal_iou": times[0] if times else None,
+        "temporal_recall": times[1] if times else None,
+        "spatial_iou": spatial(reply, question.evidence, *part),
+    }
+    return said.model_copy(update=grounded)

@@ -1,0 +1,72 @@
+"""What each kind of arm says to the held-out questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aotd.config import Config
+from aotd.errors import QuestionError
+from aotd.evaluate.blind import guess
+from aotd.records import Dropped, Mode, Outcome, Program, Question, Thought, Trace
+from aotd.store import Stage
+from aotd.students.frames import FrameCache
+
+if TYPE_CHECKING:
+    from aotd.students.student import Student
+
+Reply = str | Dropped
+"""What was said, or why nothing could be said."""
+
+
+def of_guesser(name: str, config: Config, asked: Sequence[Question]) -> Iterator[Reply]:
+    """A baseline without video; it answers and has no reasons."""
+    train = [q for q in Stage(Path(config.run), "load", Question).records() if q.split == config.evaluate.train_split]
+    yield from guess(name, train, asked)
+
+
+def of_agent(config: Config, asked: Sequence[Question], mode: Mode) -> Iterator[Reply]:
+    """The agent: what its programs answered, and the thoughts made of their traces."""
+    run = Path(config.run)
+    if mode is Mode.answer:
+        said = {trace.question_id: trace.answer for trace in Stage(run, "execute", Trace).records()}
+        verbs: list[Stage[Program] | Stage[Trace]] = [Stage(run, "decompose", Program), Stage(run, "execute", Trace)]
+        dropped = {line.question_id: line for stage in verbs for line in stage.dropped()}
+    else:
+        thoughts = Stage(run, "convert", Thought)
+        said = {thought.question_id: thought.text for thought in thoughts.records()}
+        dropped = {line.question_id: line for line in thoughts.dropped()}
+    for question in asked:
+        key = question.question_id
+        missing = Dropped(question_id=key, outcome=Outcome.no_answer, reason="the agent did not come to an answer")
+        yield said[key] if key in said else dropped.get(key, missing)
+
+
+def of_student(
+    student: Student, cache: FrameCache, config: Config, asked: Sequence[Question], mode: Mode, done: set[str]
+) -> Iterator[Reply | None]:
+    """A distilled student, asked in batches; None for a question that is already done.
+
+    Batches are cut from all questions, so that a reply never depends on where a run was interrupted.
+    """
+    from aotd.students.prompts import prompt
+    from aotd.students.student import ANSWER_TOKENS, Asked
+
+    longest = ANSWER_TOKENS if mode is Mode.answer else config.evaluate.max_rationale_tokens
+    for first in range(0, len(asked), config.evaluate.batch):
+        batch = asked[first : first + config.evaluate.batch]
+        if all(question.question_id in done for question in batch):
+            yield from [None] * len(batch)
+            continue
+        unread: dict[str, Dropped] = {}
+        rows = []
+        for question in batch:
+            try:
+                rows.append(Asked(prompt(question), bool(question.options), cache.frames(question)))
+            except QuestionError as error:
+                key = question.question_id
+                unread[key] = Dropped(question_id=key, outcome=error.outcome, reason=str(error))
+        replies = iter(student.reply(rows, mode, longest) if rows else [])
+        for question in batch:
+            yield unread[question.question_id] if question.question_id in unread else next(replies)

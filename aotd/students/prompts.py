@@ -1,0 +1,44 @@
+"""What a student is asked: the question with its options, and one of two suffixes (paper §3.4, appendix D.4).
+
+Question: Which thing did the person take?
+Options:
+(A) the book
+(B) the bag
+Answer with the letter of the best option only.
+"""
+
+from __future__ import annotations
+
+import string
+
+from aotd.prompts import render
+from aotd.records import Mode, Question
+
+SUFFIXES = ("suffix_answer_choice", "suffix_answer_open", "suffix_rationale")
+"""The prompts behind `suffix`, for manifests."""
+
+
+def prompt(question: Question) -> str:
+    """The question and its options, without a suffix."""
+    lines = [f"Question: {question.question}"]
+    if question.options:
+        lines.append("Options:")
+        lines += [
+            f"({letter}) {option}" for letter, option in zip(string.ascii_uppercase, question.options, strict=False)
+        ]
+    return "\n".join(lines)
+
+
+def suffix(choice: bool, mode: Mode) -> str:
+    """What is put behind the prompt to say which reply is wanted, with the line breaks around it."""
+    answer = "suffix_answer_choice" if choice else "suffix_answer_open"
+    name = "suffix_rationale" if mode is Mode.rationale else answer
+    return f"\n{render(name)}\n"
+
+
+def target(question: Question) -> str:
+    """What is to be replied behind the answer suffix: the option's letter, or the answer's words."""
+    assert question.answer is not None
+    if not question.options:
+        return question.answer
+    return string.ascii_uppercase[question.options.index(question.answer)]

@@ -1,0 +1,77 @@
+"""A student's own tokenizer: byte-level BPE over the texts it is trained on.
+
+Any text goes in and comes out unchanged. Whole numbers are single tokens as far as the texts use them,
+because rationales are full of frame numbers and pixels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any
+
+from aotd.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+PAD, END = "<pad>", "<end>"
+_SMALLEST, _OWN = 300, 258
+_OFTEN = 500
+
+
+def train_tokenizer(texts: Sequence[str], vocabulary: int, at_least: int = 0) -> PreTrainedTokenizerFast:
+    """A tokenizer of at most `vocabulary` tokens. The same texts give the same tokenizer.
+
+    `0` up to the largest number in the texts (or `at_least`) become tokens, each as it stands after a
+    space and as it stands elsewhere, as long as they take no more than a third of the vocabulary.
+
+    Raises:
+        UserError: the vocabulary does not even hold the 256 bytes.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    if vocabulary < _SMALLEST:
+        raise UserError(f"student.vocabulary={vocabulary} is too small: the bytes and some words need {_SMALLEST}")
+    written = (int(word) for text in texts for word in re.findall(r"[0-9]+", text) if len(word) <= 4)
+    largest = min(max(written, default=0, key=int), (vocabulary - _OWN) // 6)
+    numbers = [f"{space}{number}" for number in range(max(largest, at_least) + 1) for space in ("", "a ")]
+    inner: Any = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[PAD, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    # Said often enough, every number is merged into one token before the rarer words are.
+    often = chain.from_iterable(repeat(numbers, _OFTEN))
+    inner.train_from_iterator(chain(texts, often), trainer=trainer)
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=inner,
+        pad_token=PAD,
+        eos_token=END,
+        split_special_tokens=True,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+    """The tokens of a text. `<end>` and `<pad>` written in it are plain text."""
+    tokens: list[int] = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+    return tokens
+
+
+def decode(tokenizer: PreTrainedTokenizerFast, tokens: Sequence[int]) -> str:
+    """The text of tokens, up to the first end."""
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    kept = list(tokens)[: next((i for i, token in enumerate(tokens) if token in (end, pad)), len(tokens))]
+    return str(tokenizer.decode(kept, clean_up_tokenization_spaces=False))
+
+
+def number_tokens(tokenizer: PreTrainedTokenizerFast, count: int) -> list[int]:
+    """The token of each number `0 … count - 1` as it stands after a space ("frame 12"); its last one if it has two."""
+    return [encode(tokenizer, f" {number}")[-1] for number in range(count)]
