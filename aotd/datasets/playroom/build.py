@@ -30,7 +30,8 @@ from aotd.datasets.playroom.annotation import entry
 from aotd.datasets.playroom.balance import choose
 from aotd.datasets.playroom.questions import candidates
 from aotd.datasets.playroom.render import draw, encode
-from aotd.datasets.playroom.scene import Scene, play
+from aotd.datasets.playroom.scene import Scene
+from aotd.datasets.playroom.staging import play
 from aotd.datasets.playroom.storyboard import FAMILY, Plan, family
 from aotd.errors import UserError
 from aotd.store import digest, write_atomically

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from aotd.datasets.playroom import PlayroomConfig
 from aotd.datasets.playroom.build import SPLITS, entries, plans
-from aotd.datasets.playroom.scene import play
+from aotd.datasets.playroom.staging import play
 from aotd.datasets.playroom.things import FPS, HEIGHT, WIDTH
 from tests.datasets.playroom.star_programs import run, says
 

@@ -12,7 +12,8 @@ import pytest
 from aotd.datasets.playroom import Difficulty
 from aotd.datasets.playroom.build import render
 from aotd.datasets.playroom.render import draw
-from aotd.datasets.playroom.scene import MAX_FRAMES, MIN_FRAMES, Scene, play
+from aotd.datasets.playroom.scene import Scene
+from aotd.datasets.playroom.staging import MAX_FRAMES, MIN_FRAMES, play
 from aotd.datasets.playroom.storyboard import FAMILY, Plan, family, legal
 from aotd.datasets.playroom.things import HEIGHT, THINGS, VERBS, WIDTH
 
