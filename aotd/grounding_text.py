@@ -38,10 +38,12 @@ _AFTER_BOX = re.compile(
 _BETWEEN_BOXES = re.compile(r"[\s,;)]{0,6}(?:and\s{1,3})?(?:then\s{1,3})?(?:also\s{1,3})?(?:at\s{1,3})?", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
 _BEFORE_LABEL = re.compile(
-    r".*\b(?:find|finds|found|see|sees|saw|seen|spot|spots|detect|detects|detected|locate|locates|located|notice|notices|observe"
-    r"|there is|there are|with|and|frame [0-9]{1,9}|now|also|shows?|:|,|;)(?=\s)",
+    r".*\b(?:find|finds|found|see|sees|saw|seen|spot|spots|detect|detects|detected|locate|locates|located|notice|notices"
+    r"|observe|there is|there are|shows?)(?=\s)",
     re.IGNORECASE | re.DOTALL,
 )
+_BEFORE_SUBJECT = re.compile(r".*(?:[,:;]|\b(?:with|and|frame [0-9]{1,9}|now|also))(?=\s)", re.IGNORECASE | re.DOTALL)
+"""Where no verb of seeing stands before it: what can stand before a subject."""
 _AFTER_LABEL = re.compile(
     r"\s(?:(?:can|could|may|is|are|was|were|be|also|again|still|now|stands?|appears?|sits?|lies?|remains?|moves?"
     r"|found|seen|located|detected|visible|spotted|shown|boxed|situated|present)\s?){1,6}$",
@@ -165,8 +167,11 @@ def _label(between: str) -> str | None:
     if head is None:
         return None
     words = _AFTER_LABEL.sub("", " " + head[1].strip())
-    words = _ARTICLE.sub("", _BEFORE_LABEL.sub("", words).strip()).strip().strip("\"'“”‘’").lower()
-    return words if words[:1].isalpha() and len(words.split()) <= 5 else None
+    seen = _BEFORE_LABEL.match(words)
+    words = words[seen.end() :] if seen else _BEFORE_SUBJECT.sub("", words)
+    words = _ARTICLE.sub("", words.strip()).strip().strip("\"'“”‘’").lower()
+    readable = words[:1].isalpha() and not words.endswith(",") and not re.search(r"\bframes?\b", words)
+    return words if readable and len(words.split()) <= 12 else None
 
 
 def _counts(text: str) -> list[TextCount]:

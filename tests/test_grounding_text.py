@@ -38,6 +38,7 @@ def test_spans_are_half_open(text: str, spans: list[tuple[int, int]]) -> None:
             "There is person at [1, 2, 3, 4] in frame 2. I see the book at [5, 6, 7, 8] in frame 3.",
             [((1, 2, 3, 4), 2, "person"), ((5, 6, 7, 8), 3, "book")],
         ),
+        ("I see shoe, phone/camera at [1, 2, 3, 4] in frame 2.", [((1, 2, 3, 4), 2, "shoe, phone/camera")]),
         ("Something [1, 2, 3, 4].", [((1, 2, 3, 4), None, None)]),
         ("person at [1, 2, 3] in frame 4 [[1,2", []),
     ],

@@ -78,11 +78,12 @@ def spatial(text: str, evidence: Evidence, frames: int, start_s: float, end_s: f
 
 
 def _same_thing(box: TextBox, true: EvidenceBox) -> bool:
-    """Equal labels, or one of the names in a label like `cup/glass/bottle`."""
+    """Whether the true label is one of those said; a label like `cup/glass/bottle` has several names."""
     if box.label is None:
         return False
-    said, label = plain(box.label), plain(true.label)
-    return said == label or said in label.split("/") or label in said.split("/")
+    label = plain(true.label)
+    said = [plain(part) for part in box.label.split(",")]
+    return any(one == label or one in label.split("/") or label in one.split("/") for one in said if one)
 
 
 def estimate(values: Sequence[float | bool], resamples: int, seed: int) -> Estimate | None:
