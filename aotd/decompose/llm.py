@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from aotd.decompose import DecomposeConfig
-from aotd.example_programs import ExampleProgram, kinds_of
+from aotd.example_programs import ExampleProgram
 from aotd.llm import Engine, Reply
 from aotd.prompts import one_line, render
 from aotd.records import Dropped, Outcome, Program, Question
@@ -57,7 +57,8 @@ def write(
     asked = [prompt(question, programs, settings.examples) for question in questions]
     done: dict[str, tuple[str, int]] = {}
     errors: dict[str, str] = {}
-    todo = {task: task for task in asked}
+    # Sorted, prompts that begin alike follow each other: a server with one slot reads what they share once.
+    todo = {task: task for task in sorted(set(asked))}
     for attempt in range(1, settings.retries + 2):
         replies = engine.complete(list(todo.values()), max_tokens=settings.max_tokens) if todo else []
         again = {}
@@ -102,11 +103,22 @@ def _asked(question: str, options: Sequence[str]) -> str:
 
 
 def _rank(question: Question, program: ExampleProgram) -> int:
-    kinds, theirs = kinds_of(question), {*program.like, *program.serves}
-    names = [kind.split("/")[1] for kind in kinds if "/" in kind and not kind.endswith("*")]
-    their_names = {kind.split("/")[-1] for kind in theirs}
-    ranks = [kind in theirs for kind in kinds if "*" not in kind] + [name in their_names for name in names]
-    return ranks.index(True) if True in ranks else len(ranks)
+    """0 for the question's own type, 1 for its family, 2 and 3 for those names in another benchmark, 4 for the rest."""
+    own = (question.dataset, question.type)
+    theirs = {tuple(kind.split("/", 1)) for kind in (*program.like, *program.serves) if "/" in kind}
+    families = {(dataset, _family(kind)) for dataset, kind in theirs}
+    ranks = [
+        own in theirs,
+        (own[0], _family(own[1])) in families,
+        own[1] in {kind for _, kind in theirs},
+        _family(own[1]) in {family for _, family in families},
+        True,
+    ]
+    return ranks.index(True)
+
+
+def _family(kind: str) -> str:
+    return kind.split("_")[0]
 
 
 def _words(text: str) -> set[str]:

@@ -135,7 +135,7 @@ def test_the_nearest_examples_are_of_the_same_type_then_of_like_words() -> None:
         example("far", "How many cups are there?", "star/Count"),
         example("words", "Which was opened first?", "star/Count"),
         example("other_world", "What?", "star/Interaction_T1"),
-        example("family", "What?", "playroom/Interaction"),
+        example("family", "What?", "playroom/Interaction_T2"),
         example("exact", "What?", "playroom/Interaction_T1"),
     ]
     assert [e.name for e in nearest(question(), kept, 4)] == ["exact", "family", "other_world", "words"]
