@@ -10,14 +10,18 @@ from aotd.records import (
     Check,
     Detection,
     Dropped,
+    Estimate,
     Event,
     Evidence,
     EvidenceBox,
     EvidenceSpan,
+    Mode,
     Outcome,
+    Prediction,
     Program,
     Question,
     Record,
+    Scores,
     SpanFinding,
     TextFinding,
     Thought,
@@ -125,3 +129,39 @@ def sample_run(run: Path, questions: list[Question] | None = None) -> Path:
     write(run, "verify", Verdict, [verdict(k) for k in "at"])
     write(run, "verify", Verdict, [verdict("e", Outcome.wrong_answer), verdict("f", Outcome.unfaithful)])
     return run
+
+
+def evaluated(run: Path, key: str = "t") -> Path:
+    """Three arms' answers to one held-out question: `aotd` grounds its reasons, `instruct` cannot, `blind` has none."""
+    for arm, right in (("blind", False), ("instruct", True), ("aotd", True)):
+        parsed = "The door." if right else "The book."
+        said = Prediction(
+            question_id=key, arm=arm, mode=Mode.answer, text="A" if right else "B", parsed=parsed, correct=right
+        )
+        write(run, f"evaluate/{arm}/answer", Prediction, [said])
+        if arm != "blind":
+            text = f"{arm} sees it from frame 8 to frame 15. So the answer is The door."
+            grounded = {"temporal_iou": 0.8, "temporal_recall": 1.0, "spatial_iou": 0.6} if arm == "aotd" else {}
+            reasons = said.model_copy(update={"mode": Mode.rationale, "text": text, **grounded})
+            write(run, f"evaluate/{arm}/rationale", Prediction, [reasons])
+        (run / "evaluate" / arm / "scores.json").write_text(arm_scores(arm, right).model_dump_json())
+    return run
+
+
+def arm_scores(arm: str, right: bool) -> Scores:
+    accuracy = Estimate(mean=float(right), low=0.2, high=1.0, n=1)
+    grounds = Estimate(mean=0.8, low=0.7, high=0.9, n=1) if arm == "aotd" else None
+    return Scores(
+        arm=arm,
+        chance=0.5,
+        multiple_choice=accuracy,
+        open_ended=None,
+        by_type={"Sequence_T2": accuracy},
+        rationale_accuracy=None if arm == "blind" else accuracy,
+        temporal_iou=grounds,
+        temporal_recall=grounds,
+        spatial_iou=grounds,
+        rationales=0 if arm == "blind" else 1,
+        rationales_with_span=int(arm == "aotd"),
+        rationales_with_box=int(arm == "aotd"),
+    )

@@ -1,0 +1,109 @@
+"""A run and a question on the terminal."""
+
+from pathlib import Path
+
+import pytest
+from sample_run import evaluated, program, question, sample_run, trace, write
+
+from aotd.cli import main
+from aotd.records import Program, Question, Trace
+from aotd.show import printable
+from aotd.store import Stage
+
+
+def shown(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    assert main(["show", *map(str, words)]) == 0
+    return capsys.readouterr().out
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    assert main(["show", *map(str, words)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    return said.err
+
+
+def test_the_funnel_names_every_outcome_with_examples_and_adds_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shown(capsys, sample_run(tmp_path))
+    assert "b: line 3: unknown name Fnd" in text
+    assert "unfaithful 1" in text
+    ends = next(line for line in text.splitlines() if line.startswith("kept 2 + "))
+    counts, total = ends.split(" = ")
+    assert sum(int(part.split()[-1]) for part in counts.split(" + ")) == int(total) == 8
+    assert "No arm has been evaluated" in text
+    assert "\x1b" not in text
+
+
+def test_the_arms_stand_below_the_funnel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, evaluated(sample_run(tmp_path)))
+    assert text.index("blind") < text.index("instruct") < text.index("aotd: of 1 rationales")
+    assert "100.0 (20–100)" in text
+
+
+def test_a_question_is_followed_from_program_to_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, evaluated(sample_run(tmp_path)), "t")
+    parts = (
+        "(A) The door.   <- true",
+        "kept",
+        "def execute_command",
+        "→ frames 8–15 (1.0–2.0 s, score 0.80)",
+        "Query_Objs 'door' on frames 8–15",
+        "3 boxes: door [10, 10, 50, 90] in frame 8 (0.90)",
+        "from frame 8 to frame 15",
+        "pass  coherent",
+        "blind, answer: The book. (wrong)",
+        "instruct, rationale: The door. (right)",
+        "aotd, rationale",
+        "time IoU 0.80",
+    )
+    places = [text.find(part) for part in parts]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(("key", "says"), [("b", "program_invalid: line 3"), ("g", "pending at convert")])
+def test_a_question_that_went_no_further_says_why(
+    key: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shown(capsys, sample_run(tmp_path), key)
+    assert says in text
+    assert "verdict" not in text
+
+
+def test_a_long_list_of_boxes_is_cut_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, "load", Question, [question("a")])
+    write(tmp_path, "decompose", Program, [program("a")])
+    write(tmp_path, "execute", Trace, [trace("a", boxes=50)])
+    text = shown(capsys, tmp_path, "a")
+    assert "50 boxes: " in text
+    assert "and 46 more" in text
+    assert text.count("door [") == 4
+
+
+def test_what_a_terminal_would_obey_is_never_sent_to_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "Which \x1b[2J\x1b]0;pwned\x07 was \u202eopened [bold red]?[/]"
+    write(tmp_path, "load", Question, [question("a", words=hostile)])
+    text = shown(capsys, tmp_path, "a")
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "[bold red]?[/]" in text
+    assert printable("a\tb\nc\u202e") == "a\tb\nc\N{REPLACEMENT CHARACTER}"
+
+
+def test_mistakes_are_one_line_with_what_was_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = sample_run(tmp_path / "demo", [question("kitchen_1"), *(question(k) for k in "abcdefgt")])
+    assert "did you mean demo?" in refused(capsys, tmp_path / "demmo")
+    assert "did you mean kitchen_1?" in refused(capsys, run, "kitchen_2")
+    assert "usage: aotd show RUN [QUESTION_ID]" in refused(capsys)
+    assert "usage" in refused(capsys, run, "a", "b")
+
+
+def test_a_stage_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = sample_run(tmp_path)
+    with (Stage(run, "verify", Question).folder / "records.jsonl").open("a") as out:
+        out.write("{}\n")
+    assert "records.jsonl:5" in refused(capsys, run)
