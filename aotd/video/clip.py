@@ -21,13 +21,21 @@ Pixels = NDArray[np.uint8]
 class Video(Protocol):
     """A video as specialists see it: some frames sampled uniformly from the question's part of it."""
 
-    video_id: str
-    frames: int
-    """How many frames are sampled; they are numbered `0 … frames - 1`."""
-    start_s: float
-    end_s: float
-    width: int
-    height: int
+    @property
+    def video_id(self) -> str: ...
+    @property
+    def frames(self) -> int:
+        """How many frames are sampled; they are numbered `0 … frames - 1`."""
+        ...
+
+    @property
+    def start_s(self) -> float: ...
+    @property
+    def end_s(self) -> float: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
 
     def pixels(self) -> Pixels:
         """All sampled frames, RGB, `[frames, height, width, 3]`.

@@ -1,0 +1,165 @@
+"""Your own questions, as JSON lines or CSV.
+
+    {"video": "kitchen/0001.mp4", "question": "What did she open?", "options": ["the door", "a jar"], "answer": "a jar"}
+
+    video,question,options,answer
+    kitchen/0001.mp4,What did she open?,the door | a jar,a jar
+
+`video` and `question` are needed; `options`, `answer`, `id`, `type`, `split`, `start_s` and `end_s` may be
+left out. In CSV, options stand in one field, between ` | ` or as a JSON list. A question without an
+`id` gets one from what it asks, the same in every run.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from aotd.datasets.base import DatasetConfig, Loaded
+from aotd.errors import UserError
+from aotd.records import Question
+
+COLUMNS = ("video", "question", "options", "answer", "id", "type", "split", "start_s", "end_s")
+
+
+def read(config: DatasetConfig) -> Loaded:
+    """The questions of `config.questions`, every line checked.
+
+    Raises:
+        UserError: the file is not there, or a line is malformed; says which line and what is wrong with it.
+    """
+    path = Path(config.questions)
+    if not config.questions or not path.is_file():
+        raise UserError(
+            f"dataset.questions: {config.questions or 'not set'}: "
+            "give a file of questions, JSON lines (.jsonl) or CSV (.csv)"
+        )
+    readers = {".jsonl": _jsonl, ".csv": _csv}
+    if path.suffix.lower() not in readers:
+        raise UserError(f"dataset.questions: {path}: the name must end in .jsonl (JSON lines) or .csv")
+    questions: list[Question] = []
+    lines: dict[str, int] = {}
+    videos: set[str] = set()
+    for number, entry in readers[path.suffix.lower()](path):
+        question = _question(entry, config.split, f"{path}:{number}")
+        if question.question_id in lines:
+            raise UserError(
+                f"{path}:{number}: the same question as in line {lines[question.question_id]} "
+                f"(id {question.question_id}): delete one, or give each its own id"
+            )
+        lines[question.question_id] = number
+        if config.limit is not None and question.video_id not in videos and len(videos) >= config.limit:
+            continue
+        videos.add(question.video_id)
+        questions.append(question)
+    return Loaded(questions, [])
+
+
+def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line.decode("utf-8-sig"))
+        except ValueError as error:
+            raise UserError(f"{path}:{number}: not JSON ({error}); one question per line") from None
+        if not isinstance(entry, dict):
+            raise UserError(f'{path}:{number}: wants an object like {{"video": …, "question": …}}')
+        yield number, {name: value for name, value in entry.items() if value is not None}
+
+
+def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as source:
+            table = csv.DictReader(source, strict=True)
+            for row in table:
+                if None in row or None in row.values():
+                    raise UserError(
+                        f"{path}:{table.line_num}: has not as many fields as the first line has columns; "
+                        "a comma inside a field needs quotes around the field"
+                    )
+                entry: dict[str, Any] = {name: text.strip() for name, text in row.items() if text.strip()}
+                if "options" in entry:
+                    entry["options"] = _options(entry["options"], f"{path}:{table.line_num}")
+                for name in ("start_s", "end_s"):
+                    if name in entry:
+                        entry[name] = _number(entry[name], f"{path}:{table.line_num}: {name}")
+                yield table.line_num, entry
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+
+
+def _options(text: str, where: str) -> list[Any]:
+    if not text.startswith("["):
+        return [part.strip() for part in text.split("|")]
+    try:
+        options = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{where}: options: not a JSON list ({error})") from None
+    assert isinstance(options, list)
+    return options
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{where}: {text!r} is not a number of seconds") from None
+
+
+def _question(entry: dict[str, Any], split: str, where: str) -> Question:
+    unknown = [name for name in entry if name not in COLUMNS]
+    if unknown:
+        raise UserError(f"{where}: unknown field {unknown[0]!r}; known are {', '.join(COLUMNS)}")
+    for name in ("video", "question"):
+        if not entry.get(name):
+            raise UserError(f"{where}: {name!r} is missing or empty")
+    _check_types(entry, where)
+    part = (entry.get("start_s"), entry.get("end_s"))
+    if (part[0] or 0) < 0 or (part[1] is not None and part[1] <= (part[0] or 0)):
+        raise UserError(f"{where}: end_s must lie after start_s, and start_s must not be negative")
+    options = tuple(entry.get("options", ()))
+    if any(not option.strip() for option in options) or len(options) == 1:
+        raise UserError(
+            f"{where}: options must be two or more texts that are not empty; leave them out for an open question"
+        )
+    try:
+        return Question(
+            question_id=entry.get("id") or _stable_id(entry),
+            dataset="files",
+            split=entry.get("split", split),
+            video_id=entry["video"],
+            video=entry["video"],
+            start_s=entry.get("start_s"),
+            end_s=entry.get("end_s"),
+            question=entry["question"],
+            type=entry.get("type") or ("choice" if options else "open"),
+            options=options,
+            answer=entry.get("answer"),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _check_types(entry: dict[str, Any], where: str) -> None:
+    for name, value in entry.items():
+        if name == "options":
+            if not isinstance(value, list) or not all(isinstance(option, str) for option in value):
+                raise UserError(f"{where}: options must be a list of texts")
+        elif name in ("start_s", "end_s"):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise UserError(f"{where}: {name} must be a number of seconds")
+        elif not isinstance(value, str):
+            raise UserError(f"{where}: {name} must be text, in quotes")
+
+
+def _stable_id(entry: dict[str, Any]) -> str:
+    asked = [entry.get(name) for name in ("video", "question", "options", "start_s", "end_s")]
+    return "q" + hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
