@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from sample_run import drop, program, question, sample_run, trace, verdict, write
 
 from aotd.errors import UserError
 from aotd.ledger import ledger
 from aotd.records import Outcome, Program, Question, Trace, Verdict
 from aotd.store import Stage
+from tests.sample_run import drop, program, question, sample_run, trace, verdict, write
 
 
 def test_every_question_has_its_place_with_verb_and_reason(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
-from conftest import BlankVideo, Scripted
 
 from aotd.example_programs import ExampleProgram, read_programs
 from aotd.records import Detection, SpanFinding
 from aotd.sandbox.process import Limits, run_program
 from aotd.video.clip import Clip
+from tests.conftest import BlankVideo, Scripted
 
 PROGRAMS = read_programs()
 

@@ -17,7 +17,7 @@ FILES = ("manifest.json", "records.jsonl", "dropped.jsonl")
 def command(folder: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "aotd.cli", "run", f"run={folder}/run", f"dataset.root={folder}/world"),
-        *(f"dataset.playroom.{split}_videos={count}" for split, count in (("train", 6), ("val", 2), ("test", 2))),
+        *(f"dataset.playroom.{split}_videos={count}" for split, count in (("train", 8), ("val", 4), ("test", 4))),
         f"verbs=[{','.join(VERBS)}]",
     ]
 

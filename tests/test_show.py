@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from sample_run import evaluated, program, question, sample_run, trace, write
 
 from aotd.cli import main
 from aotd.records import Program, Question, Trace
 from aotd.show import printable
 from aotd.store import Stage
+from tests.sample_run import evaluated, program, question, sample_run, trace, write
 
 
 def shown(capsys: pytest.CaptureFixture[str], *words: object) -> str:

@@ -25,7 +25,7 @@ from aotd.prompts import digest
 from aotd.records import Dropped, Example, Outcome, Question, Thought, Verdict
 from aotd.specialists import SourceName
 from aotd.store import Stage
-from aotd.students.frames import StudentFrames, run_frames
+from aotd.students.frames import Sight, StudentFrames, run_frames
 from aotd.students.prompts import SUFFIXES
 from aotd.tracking import open_tracker
 
@@ -109,7 +109,7 @@ def _made_from(run: Path, arms: dict[str, ArmConfig]) -> dict[str, dict[str, str
 
 def _frames(config: Config, questions: list[Question]) -> tuple[dict[str, StudentFrames], dict[str, Dropped]]:
     """Frames by question, and the questions whose video cannot be read."""
-    cache = run_frames(config)
+    cache = run_frames(config, Sight(config.specialists.frames, config.student.frames, config.student.image))
     frames, unreadable = {}, {}
     for question in track(questions, "distill: frames", console=Console(stderr=True)):
         try:

@@ -24,8 +24,10 @@ from aotd.evaluate.scoring import spatial, temporal
 from aotd.grounding_text import final_answer
 from aotd.prompts import digest
 from aotd.records import Dropped, Mode, Prediction, Question, Scores, Trace
+from aotd.specialists import SOURCES
+from aotd.specialists.base import Source
 from aotd.store import Stage, write_atomically
-from aotd.students.frames import FrameCache, run_frames
+from aotd.students.frames import run_frames
 from aotd.students.prompts import SUFFIXES
 from aotd.tracking import open_tracker
 
@@ -67,19 +69,14 @@ def _check_arms(config: Config) -> None:
 
 
 class _Parts:
-    """Which part of the video a question's frame numbers stand for, and the frames themselves."""
+    """Which part of its video each question's frame numbers stand for."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._cache: FrameCache | None = None
+        self._source: Source | None = None
         stage = Stage(Path(config.run), "execute", Trace)
         traces = stage.records() if stage.manifest_path.is_file() else []
         self._known: dict[str, Part] = {t.question_id: (t.frames, t.start_s, t.end_s) for t in traces}
-
-    def cache(self) -> FrameCache:
-        """The student frames of the run."""
-        self._cache = self._cache or run_frames(self._config)
-        return self._cache
 
     def part(self, question: Question) -> Part:
         """
@@ -87,8 +84,10 @@ class _Parts:
             QuestionError: `video_unreadable`.
         """
         if question.question_id not in self._known:
-            frames = self.cache().frames(question)
-            self._known[question.question_id] = frames.seen, frames.start_s, frames.end_s
+            specialists = self._config.specialists
+            self._source = self._source or SOURCES[specialists.source](specialists, self._config.dataset.root)
+            video = self._source.open(question)
+            self._known[question.question_id] = video.frames, video.start_s, video.end_s
         return self._known[question.question_id]
 
 
@@ -128,7 +127,7 @@ def _student(config: Config, arm: str) -> Replies:
         from aotd.students.student import load_student
 
         student = load_student(Path(config.run) / "distill" / arm / "student")
-        return of_student(student, parts.cache(), config, asked, mode, done)
+        return of_student(student, run_frames(config, student.sight), config, asked, mode, done)
 
     return ask
 

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,18 @@ from aotd.records import Question
 from aotd.specialists import SOURCES
 from aotd.specialists.base import Source
 from aotd.video.clip import Pixels, Video
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How a student sees a video."""
+
+    seen: int
+    """Frames the specialists sample."""
+    frames: int
+    """Frames the student is given."""
+    image: int
+    """Side of each in pixels."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ def frame_numbers(seen: int, count: int) -> list[int]:
     return [int((k + 0.5) * seen / count) for k in range(count)]
 
 
-def shrink(video: Video, count: int, image: int) -> StudentFrames:
+def shrink(video: Video, sight: Sight) -> StudentFrames:
     """A video as a student sees it. The picture is squeezed into a square: width and height scale by themselves.
 
     Raises:
@@ -56,8 +68,8 @@ def shrink(video: Video, count: int, image: int) -> StudentFrames:
     """
     frames = video.pixels()
     small = [
-        np.asarray(Image.fromarray(frames[n]).resize((image, image), Image.Resampling.BOX))
-        for n in frame_numbers(len(frames), count)
+        np.asarray(Image.fromarray(frames[n]).resize((sight.image, sight.image), Image.Resampling.BOX))
+        for n in frame_numbers(len(frames), sight.frames)
     ]
     return StudentFrames(np.stack(small), len(frames), video.start_s, video.end_s)
 
@@ -65,16 +77,8 @@ def shrink(video: Video, count: int, image: int) -> StudentFrames:
 class FrameCache:
     """Student frames of a run's videos, decoded once: in memory, and as .npz files in a folder."""
 
-    def __init__(self, folder: Path, source: Source, seen: int, count: int, image: int) -> None:
-        """
-        Args:
-            folder: where the files are kept.
-            seen: frames the specialists sample.
-            count, image: frames the student sees, and their side in pixels.
-        """
-        self._folder, self._source = folder, source
-        self._settings = (source.model, seen, count, image)
-        self._count, self._image = count, image
+    def __init__(self, folder: Path, source: Source, sight: Sight) -> None:
+        self._folder, self._source, self._sight = folder, source, sight
         self._held: dict[str, StudentFrames] = {}
 
     def frames(self, question: Question) -> StudentFrames:
@@ -84,26 +88,25 @@ class FrameCache:
             QuestionError: `video_unreadable`.
         """
         part = (question.dataset, question.video_id, question.video, question.start_s, question.end_s)
-        key = hashlib.sha256(json.dumps([part, self._settings]).encode()).hexdigest()[:24]
+        key = hashlib.sha256(json.dumps([part, self._source.model, astuple(self._sight)]).encode()).hexdigest()[:24]
         if key not in self._held:
             path = self._folder / f"{key}.npz"
             if path.is_file():
                 self._held[key] = _read(path)
             else:
-                self._held[key] = shrink(self._source.open(question), self._count, self._image)
+                self._held[key] = shrink(self._source.open(question), self._sight)
                 _write(path, self._held[key])
         return self._held[key]
 
 
-def run_frames(config: Config) -> FrameCache:
+def run_frames(config: Config, sight: Sight) -> FrameCache:
     """The student frames of a run, kept below its distill/.
 
     Raises:
         UserError: the folder of the videos is not there.
     """
-    source = SOURCES[config.specialists.source](config.specialists, config.dataset.root)
-    folder = Path(config.run) / "distill" / "frames"
-    return FrameCache(folder, source, config.specialists.frames, config.student.frames, config.student.image)
+    source = SOURCES[config.specialists.source](replace(config.specialists, frames=sight.seen), config.dataset.root)
+    return FrameCache(Path(config.run) / "distill" / "frames", source, sight)
 
 
 def _read(path: Path) -> StudentFrames:

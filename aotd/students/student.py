@@ -14,7 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from aotd.errors import UserError
 from aotd.records import Mode
 from aotd.students import StudentConfig
-from aotd.students.frames import StudentFrames
+from aotd.students.frames import Sight, StudentFrames
 from aotd.students.prompts import suffix
 from aotd.students.tokens import decode, encode, number_tokens, train_tokenizer
 from aotd.students.valley import Valley, ValleyConfig, smooth_numbers
@@ -40,6 +40,12 @@ class Student:
 
     model: Valley
     tokenizer: PreTrainedTokenizerFast
+
+    @property
+    def sight(self) -> Sight:
+        """How it sees a video."""
+        config = self.model.config
+        return Sight(len(config.number_tokens), config.frames, config.image)
 
     def reply(self, asked: Sequence[Asked], mode: Mode, longest: int) -> list[str]:
         """The student's replies to a batch of questions, greedily, each at most `longest` tokens."""

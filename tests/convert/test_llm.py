@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from sample_run import program, question
 
 from aotd.convert.llm import record, write
 from aotd.errors import QuestionError
@@ -23,6 +22,7 @@ from aotd.records import (
     TextFinding,
     Trace,
 )
+from tests.sample_run import program, question
 
 
 class Says:

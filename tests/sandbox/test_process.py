@@ -3,12 +3,12 @@ from __future__ import annotations
 import time
 
 import pytest
-from conftest import BlankVideo, Scripted
 
 from aotd.errors import QuestionError
 from aotd.records import Detection, Outcome
 from aotd.sandbox.process import Limits, Run, run_program
 from aotd.video.clip import Clip
+from tests.conftest import BlankVideo, Scripted
 
 HEAD = "def execute_command(video_clip, query, possible_answers):\n"
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from conftest import BlankVideo, Scripted
 
 from aotd.records import BoxesFinding, CountFinding, Detection, SpanFinding
 from aotd.sandbox.tools import ToolError, Tools, api_text, call, signatures, trace
 from aotd.video.clip import Clip
+from tests.conftest import BlankVideo, Scripted
 
 
 def cup(frame: int, x: float = 1, score: float = 0.9) -> Detection:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from sample_run import question, thought
 
 from aotd.llm import Reply
 from aotd.verify.llm import coherent, read_verdict, same_answer
+from tests.sample_run import question, thought
 
 
 class Says:

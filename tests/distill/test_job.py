@@ -1,0 +1,117 @@
+"""The verb distill: what each arm is given, that it can learn, be killed, and says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+import aotd.distill.train as training
+from aotd.config import Config
+from aotd.distill import ArmConfig
+from aotd.distill.job import job
+from aotd.errors import UserError
+from aotd.records import Example, Mode, Question
+from aotd.store import Stage
+from aotd.students.frames import run_frames
+from aotd.students.prompts import prompt, target
+from aotd.students.student import Asked, load_student
+from tests.distill.conftest import corner_config, write_run
+
+
+def only(run: Path, arm: str, **settings: Any) -> Config:
+    config = corner_config(run)
+    return replace(config, distill=replace(config.distill, arms={arm: config.distill.arms[arm]}, **settings))
+
+
+def examples(run: Path, arm: str) -> list[Example]:
+    return Stage(run, f"distill/{arm}", Example).records()
+
+
+def test_each_arm_is_given_its_thoughts_and_all_labels(run: Path) -> None:
+    job(corner_config(run))
+    kept = {arm: [e.question_id for e in examples(run, arm) if e.rationale] for arm in ("instruct", "aotd")}
+    assert kept["instruct"] == []
+    assert set(kept["aotd"]) == {f"{video}{kind}" for video in range(2, 7) for kind in "ab"}
+    assert sum(e.rationale is not None for e in examples(run, "aotd_unfiltered")) == 14
+    for arm in ("instruct", "aotd", "aotd_unfiltered"):
+        assert len(examples(run, arm)) == 14
+        assert [d.outcome.value for d in Stage(run, f"distill/{arm}", Example).dropped()] == ["video_unreadable"] * 2
+        lines = [json.loads(line) for line in (run / "distill" / arm / "losses.jsonl").read_text().splitlines()]
+        assert lines[-1]["step"] == 8
+        assert (lines[-1]["rationale"] == 0) is (arm == "instruct")
+    assert examples(run, "aotd")[0].answer == "A"
+    assert examples(run, "aotd")[1].answer == "left"
+
+
+def test_it_learns_what_it_is_shown(run: Path) -> None:
+    config = only(run, "aotd", epochs=40, learning_rate=5e-3)
+    job(config)
+    student = load_student(run / "distill" / "aotd" / "student")
+    cache = run_frames(config, student.sight)
+    asked = [question for question in Stage(run, "load", Question).records() if question.video_id != "7"]
+    rows = [Asked(prompt(question), bool(question.options), cache.frames(question)) for question in asked]
+    assert student.reply(rows, Mode.answer, 8) == [target(question) for question in asked]
+    ends = [f"So the answer is {question.answer}." for question in asked]
+    said = student.reply(rows, Mode.rationale, 40)
+    assert all(text.endswith(end) for text, end in zip(said, ends, strict=True))
+
+
+class Killed(BaseException):
+    """As if the process had been killed."""
+
+
+def test_an_arm_killed_in_the_middle_ends_as_if_it_had_not_been(
+    run: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("aotd.students.student.Student.save", die)
+        with pytest.raises(Killed):
+            job(only(run, "aotd"))
+    assert not (run / "distill" / "aotd" / "student").exists()
+    job(only(run, "aotd"))
+    straight = tmp_path_factory.mktemp("straight")
+    write_run(straight)
+    job(only(straight, "aotd"))
+    one, other = (load_file(folder / "distill/aotd/student/model.safetensors") for folder in (run, straight))
+    assert one.keys() == other.keys()
+    assert all((one[name] == other[name]).all() for name in one)
+
+
+def test_a_finished_arm_is_left_alone(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job(only(run, "instruct"))
+    monkeypatch.setattr(training, "train", None)
+    job(only(run, "instruct"))
+    with pytest.raises(UserError, match="was made otherwise"):
+        job(only(run, "instruct", epochs=3))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"rationale_weight": -1.0}, "rationale_weight"),
+        ({"epochs": 0.0}, "epochs"),
+        ({"split": "val"}, "no question"),
+        ({"arms": {}}, "names no arm"),
+        ({"arms": {"a": ArmConfig(require=["beauty"])}}, "no check 'beauty'"),
+        ({"arms": {"../a": ArmConfig()}}, "names a folder"),
+    ],
+)
+def test_wrong_settings_are_one_line(run: Path, settings: dict[str, object], says: str) -> None:
+    config = corner_config(run)
+    with pytest.raises(UserError, match=says):
+        job(replace(config, distill=replace(config.distill, **settings)))
+    assert not (run / "distill").exists()
+
+
+def test_no_kept_thought_is_one_line(run: Path) -> None:
+    (run / "verify" / "records.jsonl").write_text("")
+    with pytest.raises(UserError, match="aotd wants chains of thought"):
+        job(corner_config(run))
