@@ -105,7 +105,7 @@ def compose(overrides: Sequence[str]) -> Config:
 
 def describe(verb: str, about: str) -> str:
     """Help of a verb: what its module says, then its settings with their defaults and meaning."""
-    sections = [verb] if verb in {f.name for f in fields(Config)} else []
+    sections = [verb] if is_dataclass(getattr(Config(), verb, None)) else []
     needs = {"load": ["dataset"], "execute": ["specialists"], "decompose": ["llm"], "distill": ["student"]}
     lines = [about.strip(), "", "settings (key=value):", f"  {'run=runs/demo':<40} folder of the run"]
     for section in [*sections, *needs.get(verb, [])]:
@@ -147,4 +147,7 @@ def _one_line(error: Exception) -> str:
     return "settings: " + " ".join(dict.fromkeys(kept)) + " (see `aotd VERB --help`)"
 
 
-_ADVICE = ("full_key:", "object_type=", "reference_type=", "To append", "See https://", "Config search path:", "provider=")
+_ADVICE = (
+    *("full_key:", "object_type=", "reference_type=", "To append"),
+    *("See https://", "Config search path:", "provider="),
+)

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd.config import Config
-from aotd.errors import QuestionError
+from aotd.errors import QuestionError, UserError
 from aotd.records import Dropped, Program, Question, Trace
 from aotd.sandbox.process import Limits, run_program
 from aotd.specialists import load_specialists
@@ -95,7 +95,7 @@ def _executed(
     try:
         yield pool.map(_work, videos)
     except BrokenProcessPool:
-        raise RuntimeError("a worker of execute died; run the verb again to go on, with execute.workers=1 to see why") from None
+        raise UserError("a worker of execute died; run the verb again to go on, execute.workers=1 to see why") from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

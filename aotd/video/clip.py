@@ -93,8 +93,9 @@ class Clip:
     def pixels(self, number: int) -> Pixels:
         """One frame as the clip shows it, RGB, `[h, w, 3]`; cropped where the clip is."""
         assert number in self.numbers, f"frame {number} is not in the clip"
-        frame = self.video.pixels()[number]
+        frame: Pixels = self.video.pixels()[number]
         if number not in self.crops:
             return frame
         x1, y1, x2, y2 = (round(value) for value in self.crops[number])
-        return frame[max(y1, 0) : max(y2, y1 + 1, 1), max(x1, 0) : max(x2, x1 + 1, 1)]
+        part: Pixels = frame[max(y1, 0) : max(y2, y1 + 1, 1), max(x1, 0) : max(x2, x1 + 1, 1)]
+        return part
