@@ -1,0 +1,108 @@
+"""report: make one self-contained page of a run: funnel, table of arms, and questions followed all the way.
+
+Reads whatever verbs have run; writes report.html in the run's folder. The page needs no network and no
+script: pictures are inside it, and a verb that has not run is one line saying which verb that is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from rich.console import Console
+from rich.progress import track
+
+from aotd.config import Config
+from aotd.errors import UserError
+from aotd.ledger import Ledger, ledger
+from aotd.records import Dropped, Estimate, Outcome, Question
+from aotd.report.facts import facts, meanings
+from aotd.report.pick import pick
+from aotd.report.pictures import Frames, NoFramesError, pictures
+from aotd.report.timeline import timeline
+from aotd.store import Stage, write_atomically
+from aotd.story import Story, finding_words, frame_words, scores, stories
+
+_BOXES = 6
+"""Boxes of one finding that a trace's table writes out; the rest is counted."""
+_HERE = Path(__file__).resolve().parent
+
+
+def job(config: Config) -> None:
+    """Write `<run>/report.html`.
+
+    Raises:
+        UserError: nothing was loaded, a file of the run is damaged, or a setting makes no sense.
+    """
+    run, settings = Path(config.run), config.report
+    for name in ("questions", "frames"):
+        if getattr(settings, name) < 0:
+            raise UserError(f"report.{name}={getattr(settings, name)} must be 0 or more")
+    book = ledger(run)
+    questions = Stage(run, "load", Question).records()
+    followed = stories(run, pick(book, questions, settings.questions), dict(book.places))
+    cards = []
+    with Frames(config) as frames:
+        for story in track(followed, "report", console=Console(stderr=True)):
+            cards.append(_card(story, frames, settings.frames))
+    page = render(
+        name=run.resolve().name,
+        questions=questions,
+        videos=len({question.video_id for question in questions}),
+        splits=Counter(question.split for question in questions),
+        facts=facts(run),
+        total=len(book.places),
+        passages=book.passages(),
+        counts=book.counts(),
+        verbs={place.name: place.verb for place in book.places.values()},
+        meanings=meanings(),
+        kinds=kinds(book),
+        scores=scores(run),
+        cards=cards,
+    )
+    write_atomically(run / "report.html", page)
+    Console().print(f"{run / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def render(**facts_of_run: Any) -> str:
+    """The page as HTML. Everything from the run is untrusted text and is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "share": _share, "frames": frame_words}
+    environment.globals |= {"finding_words": finding_words, "boxes": _BOXES}
+    environment.tests["dropped"] = lambda reply: isinstance(reply, Dropped)
+    return environment.get_template("page.html.j2").render(facts_of_run)
+
+
+def kinds(book: Ledger) -> list[tuple[str, int, int]]:
+    """(question type, how many questions, how many of them are kept), by name; those dropped by load have none."""
+    asked = Counter(place.type for place in book.places.values() if place.type)
+    kept = Counter(place.type for place in book.places.values() if place.outcome is Outcome.kept)
+    return [(kind, asked[kind], kept[kind]) for kind in sorted(asked)]
+
+
+def _card(story: Story, frames: Frames, count: int) -> dict[str, Any]:
+    """One question as the page shows it."""
+    card = {"story": story, "rows": timeline(story), "pictures": [], "no_pictures": ""}
+    if not count:
+        return card
+    try:
+        return card | {"pictures": pictures(story, frames, count)}
+    except NoFramesError as error:
+        return card | {"no_pictures": str(error)}
+
+
+def _percent(value: Estimate | None) -> str:
+    return "–" if value is None else f"{100 * value.mean:.1f}"
+
+
+def _share(part: float, whole: float) -> str:
+    """In percent of the whole, as CSS and people write it, without the sign."""
+    return f"{100 * part / whole:.1f}" if whole else "0"

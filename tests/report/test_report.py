@@ -1,0 +1,217 @@
+"""The page of a run: whole, self-contained, and safe to open whatever the questions say."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from aotd.cli import main
+from aotd.config import compose
+from aotd.errors import UserError
+from aotd.ledger import ledger
+from aotd.records import Outcome, Program, Question, Thought, Trace, Verdict
+from aotd.report.facts import meanings
+from aotd.report.job import job
+from aotd.report.pick import pick
+from aotd.report.timeline import timeline
+from aotd.story import stories
+from tests.sample_run import drop, evaluated, program, question, sample_run, thought, trace, verdict, write
+
+
+class Page(HTMLParser):
+    """The tags, references and text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.references: list[str] = []
+        self.handlers: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.references += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def made(run: Path, videos: Path | None = None, *more: str) -> str:
+    root = videos or run
+    job(compose([f"run='{run}'", f"dataset.root='{root}'", *more]))
+    return (run / "report.html").read_text(encoding="utf-8")
+
+
+def film(path: Path, width: int = 160, height: int = 120) -> None:
+    """Four seconds of a dark bar that walks over a light floor."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(40):
+            frame = np.full((height, width, 3), 200, np.uint8)
+            frame[:, number : number + 20] = 40
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode())
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    film(folder / "a.mp4")
+    film(folder / "e.mp4", 80, 60)  # not the size that the trace speaks of
+    return folder
+
+
+def test_the_page_needs_nothing_outside_itself(tmp_path: Path, videos: Path) -> None:
+    page = Page(made(evaluated(sample_run(tmp_path / "run")), videos))
+    assert all(ref.startswith(("#", "data:image/jpeg;base64,")) for ref in page.references)
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
+    css = (tmp_path / "run/report.html").read_text().split("<style>")[1].split("</style>")[0]
+    assert "url(" not in css
+    assert "@import" not in css
+
+
+def test_counts_on_the_page_add_up_to_the_questions_that_went_in(tmp_path: Path) -> None:
+    text = made(sample_run(tmp_path))
+    table = text.split('<table class="bars">')[1].split("</table>")[0]
+    body, foot = table.split("<tfoot>")
+    counts = [int(number) for number in re.findall(r'<td class="number">(\d+)</td>', body)]
+    assert counts == list(ledger(tmp_path).counts().values())
+    assert re.search(r'id="total">(\d+)<', foot)[1] == str(sum(counts)) == "8"  # type: ignore[index]
+
+
+def test_frames_are_drawn_and_what_cannot_be_drawn_is_said(tmp_path: Path, videos: Path) -> None:
+    text = made(sample_run(tmp_path / "run"), videos, "report.frames=3")
+    pictures = [ref for ref in Page(text).references if ref.startswith("data:")]
+    assert len(pictures) == 3  # those of `a` alone
+    assert 'alt="Frame 8: door"' in text  # the frame its chain of thought speaks of
+    assert "e.mp4 is not the video that the trace is about" in text
+    assert "b.mp4: no such file" in text
+
+
+def test_no_frames_are_asked_for_where_perception_is_text(tmp_path: Path) -> None:
+    text = made(sample_run(tmp_path), None, "specialists=captions")
+    assert "perception is stored text" in text
+    assert "<img" not in text
+
+
+def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 7*7 }}</style>"
+    asked = question("a", kind=evil, words=evil).model_copy(update={"options": (evil, "b"), "answer": evil})
+    bad = evil.replace("/", "&#47;")
+    write(tmp_path, "load", Question, [asked, question("b")])
+    write(tmp_path, "decompose", Program, [program("a").model_copy(update={"code": evil})])
+    write(tmp_path, "decompose", Program, [drop("b", Outcome.program_invalid, bad)])
+    first = trace("a").events[1]
+    event = first.model_copy(update={"query": evil, "tool": evil, "info": ((evil, evil),)})
+    write(tmp_path, "execute", Trace, [trace("a").model_copy(update={"events": (event,), "answer": evil})])
+    page = Page(made(tmp_path))
+    assert "script" not in page.tags
+    assert page.handlers == []
+    assert page.text.count("<script>alert(1)</script>") >= 8
+    assert bad in page.text
+    assert "{{ 7*7 }}" in page.text
+
+
+def test_a_run_that_was_only_loaded_makes_a_page_that_says_what_comes_next(tmp_path: Path) -> None:
+    write(tmp_path, "load", Question, [question("a"), question("b", "test")])
+    text = Page(made(tmp_path)).text
+    assert "pending at decompose" in text
+    assert "aotd evaluate asks them" in text
+    assert "the question waits for aotd decompose" in text
+
+
+def test_both_answers_of_every_arm_and_what_cannot_be_scored(tmp_path: Path) -> None:
+    text = made(evaluated(sample_run(tmp_path)))
+    assert "-50.0 points from chance" in text
+    row = text.split('<th scope="row">instruct</th>')[1].split("</tr>")[0]
+    assert row.count("–</span>") == 4  # open-ended, and the three of grounding
+    card = next(part for part in text.split("<article") if "<code>t</code>" in part)
+    said = card.split('<dl class="said">')[1]
+    assert [len(re.findall(f"<em>{mode}</em>", said)) for mode in ("answer", "rationale")] == [3, 2]
+    assert "time IoU 0.80" in said
+
+
+def test_the_page_is_the_same_every_time(tmp_path: Path, videos: Path) -> None:
+    run = evaluated(sample_run(tmp_path / "run"))
+    assert made(run, videos) == made(run, videos)
+
+
+def test_picked_questions_spread_over_outcomes_types_and_splits(tmp_path: Path) -> None:
+    keys = [f"q{number}" for number in range(60)]
+    asked = [
+        question(key, "test" if n % 4 == 0 else "train", f"T{n % 3}").model_copy(update={"video_id": f"v{n % 20}"})
+        for n, key in enumerate(keys)
+    ]
+    write(tmp_path, "load", Question, asked)
+    write(tmp_path, "decompose", Program, [program(key) for key in keys[2:]])
+    write(tmp_path, "decompose", Program, [drop(key, Outcome.program_invalid) for key in keys[:2]])
+    write(tmp_path, "execute", Trace, [trace(key) for key in keys[2:]])
+    write(tmp_path, "convert", Thought, [thought(key) for key in keys[2:]])
+    ends = {key: Outcome.wrong_answer if n % 9 == 0 else Outcome.kept for n, key in enumerate(keys[2:])}
+    write(tmp_path, "verify", Verdict, [verdict(key, end) for key, end in ends.items()])
+    book = ledger(tmp_path)
+    chosen = pick(book, asked, 12)
+    assert len(set(chosen)) == 12
+    names = [book.places[key].name for key in chosen]
+    assert {"kept", "program_invalid", "wrong_answer"} == set(names)
+    assert names.count("kept") >= 6
+    assert names == sorted(names, key=list(book.counts()).index)
+    assert {book.places[key].type for key in chosen} == {"T0", "T1", "T2"}
+    assert {book.places[key].split for key in chosen} == {"test", "train"}
+    assert len(pick(book, asked, 100)) == 60
+
+
+def test_the_timeline_puts_what_was_found_beside_what_is_annotated(tmp_path: Path) -> None:
+    story = stories(sample_run(tmp_path), ["a"])[0]
+    rows = [(row.kind, [(bar.left, bar.width) for bar in row.bars]) for row in timeline(story)]
+    assert rows == [("true", [(25, 25)]), ("found", [(25, 25)]), ("seen", [(25, 9.38)])]
+
+
+def test_every_outcome_has_a_meaning() -> None:
+    assert set(meanings()) == {outcome.value for outcome in Outcome}
+
+
+def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", f"run={tmp_path / 'none'}"]) == 2
+    assert "run `aotd load` first" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"report\.frames=-1"):
+        made(sample_run(tmp_path / "run"), None, "report.frames=-1")
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: apt install chromium")
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_runs_over_the_edge_of_a_window(width: int, tmp_path: Path, videos: Path) -> None:
+    long = "Which_very_long_word_" * 20
+    asked = [question("a", words=long), *(question(key) for key in "bcdefg"), question("t", "test", "Sequence_T2")]
+    page = made(evaluated(sample_run(tmp_path / "run", asked)), videos).replace("<details>", "<details open>")
+    # The page's own policy forbids scripts, so a frame around it measures; a frame can also be narrower than a window.
+    policy = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
+    inner = policy.sub("", page).replace("&", "&amp;").replace('"', "&quot;")
+    measure = "const root = this.contentDocument.documentElement; document.title = root.scrollWidth - root.clientWidth"
+    outer = tmp_path / "outer.html"
+    outer.write_text(
+        f'<meta charset="utf-8"><iframe style="border:0;width:{width}px;height:800px" srcdoc="{inner}" '
+        f'onload="{measure}"></iframe>',
+        encoding="utf-8",
+    )
+    assert CHROMIUM is not None
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    command += ["--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", outer.as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
+    assert re.search(r"<title>(-?\d+)</title>", dom)[1] == "0"  # type: ignore[index]
