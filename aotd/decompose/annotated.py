@@ -133,10 +133,16 @@ def _when(asked: Asked) -> tuple[str, list[str]]:
         lines += [f'{name}_thing = Find({name}, "{obj}")'] if obj else []
         clip = name
     if asked.after:
-        lines += [f'first = Filter_frames_with_act({clip}, "{_act(asked.after)}")', f"after = trim({clip}, first.end, None)"]
+        lines += [
+            f'first = Filter_frames_with_act({clip}, "{_act(asked.after)}")',
+            f"after = trim({clip}, first.end, None)",
+        ]
         clip = "after"
     if asked.before:
-        lines += [f'last = Filter_frames_with_act({clip}, "{_act(asked.before)}")', f"before = trim({clip}, None, last.start)"]
+        lines += [
+            f'last = Filter_frames_with_act({clip}, "{_act(asked.before)}")',
+            f"before = trim({clip}, None, last.start)",
+        ]
         clip = "before"
     return clip, lines
 
@@ -146,7 +152,7 @@ def _ordering(asked: Asked) -> list[str]:
     if len(asked.both) != 2 or asked.pick is None:
         raise _untranslated("a union that is no question of order")
     one, other = (_act(act) for act in asked.both)
-    chosen, left = ("first", "second") if asked.pick == "first" else ("second", "first")
+    chosen = "first" if asked.pick == "first" else "second"
     return [
         f'one = Filter_frames_with_act(video_clip, "{one}")',
         f'other = Filter_frames_with_act(video_clip, "{other}")',
@@ -166,7 +172,10 @@ def _prediction(asked: Asked) -> list[str]:
     """What comes next: look at how the person stands at the end."""
     clip, lines = "video_clip", []
     if asked.after:
-        lines = [f'first = Filter_frames_with_act(video_clip, "{_act(asked.after)}")', "after = trim(video_clip, first.end, None)"]
+        lines = [
+            f'first = Filter_frames_with_act(video_clip, "{_act(asked.after)}")',
+            "after = trim(video_clip, first.end, None)",
+        ]
         clip = "after"
     lines += [f"ending = trim({clip}, {clip}.end - {ENDING}, None)", 'person = Find(ending, "person")']
     if asked.wanted is Wanted.objects:
@@ -196,7 +205,8 @@ def _feasibility(asked: Asked) -> list[str]:
         *lines,
         f'possible = Video_query(video_clip, "Which {other}things could the person {plain}?")',
         *(['possible = ", ".join([name for name in possible.split(", ") if name != used])'] if asked.other else []),
-        "where = Find(video_clip, possible)",
+        'for name in possible.split(", ")[:3]:',
+        "    where = Find(video_clip, name)",
         f'info = {{"{other}things the person could {plain}": possible}}',
         "return select_answer(query, info, possible_answers)",
     ]
@@ -209,7 +219,7 @@ def _counting(asked: Asked) -> list[str]:
     return [
         f'found = Query_Objs(trim(video_clip, None, video_clip.start + 1), "{asked.obj}")',
         f'count = Count(video_clip, "{asked.obj}")',
-        f'info = {{"how many of {asked.obj} are there": count}}',
+        f'info = {{"how many there are of {asked.obj}": count}}',
         "return select_answer(query, info, possible_answers)",
     ]
 

@@ -8,6 +8,7 @@ outcome is what is asked for, not the answer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -15,8 +16,11 @@ from enum import Enum
 from aotd.errors import QuestionError
 from aotd.records import Outcome, Step
 
+_WORD = re.compile(r"[A-Za-z][A-Za-z /_-]*")
+"""What may stand in a program: a step's inputs end up inside string literals there."""
 
-class Wanted(str, Enum):
+
+class Wanted(Enum):
     """What the last step of a program gives."""
 
     objects = "objects"
@@ -56,6 +60,8 @@ def read(steps: tuple[Step, ...]) -> Asked:
         raise _invalid("the question has no functional program")
     stack: list[Asked | str] = []
     for step in steps:
+        if not all(_WORD.fullmatch(word) for word in step.inputs):
+            raise _invalid(f"an input of {step.function} is no name of a verb, a relation or a thing")
         stack += step.inputs
         if step.function not in FUNCTIONS:
             raise _invalid(f"no translation for the step {step.function}")

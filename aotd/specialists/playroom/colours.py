@@ -42,11 +42,13 @@ def _table() -> NDArray[np.uint8]:
     distance = np.sqrt(((cube - palette) ** 2).sum(axis=2))
     nearest = distance.argmin(axis=1) + 1
     nearest[distance.min(axis=1) > _FARTHEST] = 0
-    return nearest.astype(np.uint8)
+    table: Labels = nearest.astype(np.uint8)
+    return table
 
 
 def classify(pixels: Pixels) -> Labels:
     """The nearest known colour of every pixel of `[frames, height, width, 3]`."""
     small = (pixels >> (8 - _BITS)).astype(np.uint16)
     code = (small[..., 0] << (2 * _BITS)) | (small[..., 1] << _BITS) | small[..., 2]
-    return _table()[code]
+    labels: Labels = _table()[code]
+    return labels

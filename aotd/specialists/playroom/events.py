@@ -42,7 +42,7 @@ def happenings(look: Look) -> list[Happening]:
         happening
         for name in look.things
         if THINGS[name].portable and not look.several(name)
-        for happening in _handled(look, name, turned)
+        for happening in _handled(look, name)
     ]
     moved = [happening for number in range(len(look.people)) for happening in _moved(look, number)]
     return sorted((*turned, *handled, *moved), key=lambda happening: (happening.start, happening.end, happening.thing))
@@ -50,11 +50,10 @@ def happenings(look: Look) -> list[Happening]:
 
 def held(look: Look) -> list[Happening]:
     """The stretches in which a thing is in somebody's hand (or in the air), in order of time."""
-    turned = [happening for name in look.open for happening in _turned(look, name)]
     found = []
     for name in look.things:
         if THINGS[name].portable:
-            for first, last in aloft(look, name, turned):
+            for first, last in aloft(look, name):
                 found.append(Happening("hold", name, first, last + 1, 0.5, _holder(look, look.one(name), first, last)))
     return sorted(found, key=lambda item: (item.start, item.end, item.thing))
 
@@ -72,7 +71,7 @@ def _span(look: Look, start: float, end: float) -> tuple[int, int]:
 # ── things in hands ───────────────────────────────────────────────────────────────────────────────
 
 
-def rests(look: Look, name: str, turned: list[Happening]) -> list[tuple[int, int]]:
+def rests(look: Look, name: str) -> list[tuple[int, int]]:
     """The stretches `[first, last]` in which a thing lies still on the floor."""
     track = look.one(name)
     found: list[tuple[int, int]] = []
@@ -87,27 +86,16 @@ def rests(look: Look, name: str, turned: list[Happening]) -> list[tuple[int, int
             found[-1] = (found[-1][0], frame)
         else:
             found.append((frame, frame))
-    # A single frame low down is a thing on its way; a short while beside what is being opened, a thing in
-    # the hand of somebody who crouches.
-    return [
-        (first, last)
-        for first, last in found
-        if (last > first or last in (0, look.frames - 1))
-        and not (
-            0 < first
-            and last < look.frames - 1
-            and last - first < 2 * length(look)
-            and any(first - 2 <= (item.start + item.end) / 2 <= last + 2 and item.thing != name for item in turned)
-        )
-    ]
+    # a single frame low down is a thing on its way
+    return [rest for rest in found if rest[1] > rest[0] or rest[1] in (0, look.frames - 1)]
 
 
-def aloft(look: Look, name: str, turned: list[Happening]) -> list[tuple[int, int]]:
+def aloft(look: Look, name: str) -> list[tuple[int, int]]:
     """The stretches `[first, last]` between rests: the thing is in somebody's hand, or flies."""
     track = look.one(name)
     if look.several(name) or not track:
         return []
-    lying = rests(look, name, turned)
+    lying = rests(look, name)
     edges = [-1, *(edge for rest in lying for edge in rest), look.frames]
     gaps = [(before + 1, after - 1) for before, after in zip(edges[::2], edges[1::2], strict=True)]
     return [
@@ -117,9 +105,9 @@ def aloft(look: Look, name: str, turned: list[Happening]) -> list[tuple[int, int
     ]
 
 
-def _handled(look: Look, name: str, turned: list[Happening]) -> Iterator[Happening]:
+def _handled(look: Look, name: str) -> Iterator[Happening]:
     track, lasts = look.one(name), length(look)
-    for first, last in aloft(look, name, turned):
+    for first, last in aloft(look, name):
         landed = last < look.frames - 1
         holder = _holder(look, track, first, last)
         if first > 0:
@@ -128,7 +116,7 @@ def _handled(look: Look, name: str, turned: list[Happening]) -> Iterator[Happeni
         thrown = False
         if landed:
             body = look.people[holder].get(last + 1) if holder is not None else None
-            thrown = body is None or abs(body.x - track[last + 1].x) > _NEAR or _flew(look, track, last, lasts)
+            thrown = body is None or abs(body.x - track[last + 1].x) > _NEAR
             if thrown:
                 start, end = _span(look, last + 2 - lasts, last + 2)
                 yield Happening("throw", name, start, end, 0.8, holder)
@@ -137,7 +125,7 @@ def _handled(look: Look, name: str, turned: list[Happening]) -> Iterator[Happeni
                 start, end = _span(look, last + 1.5 + late - lasts, last + 1.5 + late)
                 yield Happening("put", name, start, end, 0.8, holder)
         until = last - length(look, 1.6) if landed and thrown else last
-        yield from _raised(look, name, first, until, turned)
+        yield from _raised(look, name, first, until)
 
 
 def _holder(look: Look, track: dict[int, Found], first: int, last: int) -> int | None:
@@ -147,20 +135,7 @@ def _holder(look: Look, track: dict[int, Found], first: int, last: int) -> int |
     return max(sorted(set(known)), key=known.count) if known else None
 
 
-def _flew(look: Look, track: dict[int, Found], last: int, lasts: int) -> bool:
-    """Whether a thing was in the air far from everybody just before it landed."""
-    for frame in range(last, max(last - lasts, -1), -1):
-        bodies = [person[frame] for person in look.people if frame in person]
-        if frame in track and bodies and min(_apart(body, track[frame]) for body in bodies) > 12:
-            return True
-    return False
-
-
-def _apart(body: Body, patch: Found) -> float:
-    return max(patch.box[0] - body.box[2], body.box[0] - patch.box[2], 0.0)
-
-
-def _raised(look: Look, name: str, first: int, last: int, turned: list[Happening]) -> Iterator[Happening]:
+def _raised(look: Look, name: str, first: int, last: int) -> Iterator[Happening]:
     """Holding: for about a second the thing is up beside the face."""
     track, run = look.one(name), []
     for frame in range(first, last + 2):
@@ -169,8 +144,7 @@ def _raised(look: Look, name: str, first: int, last: int, turned: list[Happening
         if patch and who is not None and frame <= last and patch.y < look.people[who][frame].shoulder + 12:
             run.append(frame)
             continue
-        busy = any(run and abs((item.start + item.end) / 2 - (run[0] + run[-1]) / 2) < length(look) for item in turned)
-        if len(run) >= max(2, length(look, 0.7)) and not busy:
+        if len(run) >= max(2, length(look, 0.7)):
             start, end = _span(look, run[0] + 0.5, run[-1] + 1)
             yield Happening("hold", name, start, end, 0.7, _nearest(look, track[run[0]], run[0]))
         run = []

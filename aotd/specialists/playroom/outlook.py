@@ -77,7 +77,7 @@ def _with_thing(look: Look, name: str, patch: Found, body: Body, frame: int) -> 
     )
     if thing.place == "floor":
         # floor things stand before people: a hand at one of them is hidden, a hanging one is not
-        reach = beside + (0.0 if _low(body) > 0.1 else 30.0) + (0.0 if _arm_towards(body, patch) else 8.0)
+        reach = beside + (0.0 if _low(body) > 0.1 else 30.0)
         free = len(body.hands) - touched
         found = [Coming("take", name, reach + (4.0 if free == 0 else 0.0))]
     else:
@@ -88,11 +88,6 @@ def _with_thing(look: Look, name: str, patch: Found, body: Body, frame: int) -> 
             Coming("close" if state else "open", name, reach + (4.0 if thing.place == "floor" and free else 0.0))
         )
     return found
-
-
-def _arm_towards(body: Body, patch: Found) -> bool:
-    left, right = body.x - body.box[0], body.box[2] - body.x
-    return (right >= left) == (patch.x >= body.x)
 
 
 def able(look: Look, verb: str) -> list[str]:
