@@ -39,6 +39,26 @@ def facts(run: Path) -> list[Facts]:
     return [_facts(run, path) for path in paths]
 
 
+def headline(made: list[Facts]) -> list[tuple[str, str]]:
+    """In a few lines what was run: who wrote, saw and judged, and which students were trained."""
+    by = {fact.folder: fact for fact in made}
+    settings = {verb: dict(by[verb].settings) if verb in by else {} for verb in FLOW}
+    models = {verb: list(dict.fromkeys(value for _, value in by[verb].models)) if verb in by else [] for verb in FLOW}
+    judges = dict.fromkeys(settings["verify"].get(name, "") for name in ("coherence", "open_answer"))
+    students = [fact.folder.split("/")[1] for fact in made if fact.folder.startswith("distill/")]
+    lines = {
+        "questions": [settings["load"].get("dataset", "")],
+        "programs by": [settings["decompose"].get("author", ""), *models["decompose"]],
+        "seen by": models["execute"],
+        "thoughts by": [settings["convert"].get("writer", ""), *models["convert"]],
+        "judged by": [*judges, *models["verify"]],
+        "students": list(dict.fromkeys(students)),
+        "aotd": list(dict.fromkeys(fact.version for fact in made)),
+    }
+    texts = {name: ", ".join(word for word in words if word) for name, words in lines.items()}
+    return [(name, text) for name, text in texts.items() if text]
+
+
 def _facts(run: Path, path: Path) -> Facts:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))

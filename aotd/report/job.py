@@ -18,7 +18,7 @@ from aotd.config import Config
 from aotd.errors import UserError
 from aotd.ledger import Ledger, ledger
 from aotd.records import Dropped, Estimate, Outcome, Question
-from aotd.report.facts import facts, meanings
+from aotd.report.facts import facts, headline, meanings
 from aotd.report.pick import pick
 from aotd.report.pictures import Frames, NoFramesError, pictures
 from aotd.report.timeline import timeline
@@ -47,12 +47,14 @@ def job(config: Config) -> None:
     with Frames(config) as frames:
         for story in track(followed, "report", console=Console(stderr=True)):
             cards.append(_card(story, frames, settings.frames))
+    made = facts(run)
     page = render(
         name=run.resolve().name,
         questions=questions,
         videos=len({question.video_id for question in questions}),
         splits=Counter(question.split for question in questions),
-        facts=facts(run),
+        headline=headline(made),
+        facts=made,
         total=len(book.places),
         passages=book.passages(),
         counts=book.counts(),

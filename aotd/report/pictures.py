@@ -149,8 +149,9 @@ def _draw(
         _dashes(pen, _scaled(annotated.box, scale))
     for box in found:
         pen.rectangle(_scaled(box.box, scale), outline=colours[box.label], width=2)
+    taken: list[Box] = []
     for box in found:  # labels last: no box crosses them out
-        _label(pen, _scaled(box.box, scale), box.label, colours[box.label], image.size)
+        taken.append(_label(pen, _scaled(box.box, scale), box.label, colours[box.label], image.size, taken))
     return image
 
 
@@ -160,13 +161,25 @@ def _scaled(box: Box, scale: float) -> Box:
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
-def _label(pen: ImageDraw.ImageDraw, box: Box, text: str, colour: str, size: tuple[int, int]) -> None:
+def _label(
+    pen: ImageDraw.ImageDraw, box: Box, text: str, colour: str, size: tuple[int, int], taken: Sequence[Box]
+) -> Box:
+    """Write a box's label at its edge, where no other label stands if there is such a place; return the place."""
     words = text if len(text) <= 24 else text[:23] + "…"
     wide, high = pen.textlength(words, font=_FONT) + 6, 16
     left = min(max(box[0], 0), max(size[0] - wide, 0))
-    top = box[1] - high if box[1] >= high else min(max(box[1], 0), size[1] - high)
-    pen.rectangle((left, top, left + wide, top + high), fill=colour)
-    pen.text((left + 3, top + high / 2), words, fill="black", font=_FONT, anchor="lm")
+    tops = [
+        min(max(top, 0), size[1] - high) for top in (box[1] - high, box[3], box[1], box[1] - 2 * high, box[3] - high)
+    ]
+    places = [(left, top, left + wide, top + high) for top in tops]
+    place = next((place for place in places if not any(_overlap(place, other) for other in taken)), places[0])
+    pen.rectangle(place, fill=colour)
+    pen.text((place[0] + 3, place[1] + high / 2), words, fill="black", font=_FONT, anchor="lm")
+    return place
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _dashes(pen: ImageDraw.ImageDraw, box: Box) -> None:

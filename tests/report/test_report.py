@@ -17,10 +17,11 @@ from aotd.config import compose
 from aotd.errors import UserError
 from aotd.ledger import ledger
 from aotd.records import Outcome, Program, Question, Thought, Trace, Verdict
-from aotd.report.facts import meanings
+from aotd.report.facts import facts, headline, meanings
 from aotd.report.job import job
 from aotd.report.pick import pick
 from aotd.report.timeline import timeline
+from aotd.store import Stage
 from aotd.story import stories
 from tests.sample_run import drop, evaluated, program, question, sample_run, thought, trace, verdict, write
 
@@ -180,6 +181,18 @@ def test_the_timeline_puts_what_was_found_beside_what_is_annotated(tmp_path: Pat
 
 def test_every_outcome_has_a_meaning() -> None:
     assert set(meanings()) == {outcome.value for outcome in Outcome}
+
+
+def test_the_head_says_who_wrote_saw_and_judged(tmp_path: Path) -> None:
+    with Stage(tmp_path, "decompose", Program).open({"author": "llm"}, models={"author": "coder-1b"}):
+        pass
+    models = {"detection": "eye-1", "grounding": "eye-1"}
+    with Stage(tmp_path, "execute", Trace).open({"frames": 32}, models=models):
+        pass
+    lines = dict(headline(facts(tmp_path)))
+    assert lines["programs by"] == "llm, coder-1b"
+    assert lines["seen by"] == "eye-1"
+    assert "thoughts by" not in lines
 
 
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
