@@ -7,6 +7,7 @@ trace.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -40,19 +41,35 @@ def job(config: Config) -> None:
         decides |= {"max_tokens": settings.max_tokens}
     with Stage(run, "convert", Thought).open(decides, **made_from) as out:
         todo = [trace for trace in traces.records() if trace.question_id not in out.done]
-        for trace in track(todo, "convert", console=Console(stderr=True)):
-            out.write(write_thought(questions[trace.question_id], code[trace.question_id], trace, settings, engine))
+        step = max(config.llm.batch, 1) if engine else 1
+        batches = [todo[at : at + step] for at in range(0, len(todo), step)]
+        for batch in track(batches, "convert", console=Console(stderr=True)):
+            tasks = [(questions[trace.question_id], code[trace.question_id], trace) for trace in batch]
+            for record in write_thoughts(tasks, settings, engine):
+                out.write(record)
 
 
 def write_thought(
     question: Question, program: Program, trace: Trace, settings: ConvertConfig, engine: Engine | None
 ) -> Thought | Dropped:
     """One trace as a Thought, or the outcome `thought_cut`. `engine` is needed by the writer `llm` only."""
+    return write_thoughts([(question, program, trace)], settings, engine)[0]
+
+
+def write_thoughts(
+    tasks: Sequence[tuple[Question, Program, Trace]], settings: ConvertConfig, engine: Engine | None
+) -> list[Thought | Dropped]:
+    """`write_thought` for many traces, in order; an engine is asked for all of them at once."""
+    texts: list[str | QuestionError]
     if engine is None:
-        text = template.write(trace, settings.boxes)
+        texts = [template.write(trace, settings.boxes) for _, _, trace in tasks]
     else:
-        try:
-            text = llm.write(engine, question, program, trace, max_tokens=settings.max_tokens, boxes=settings.boxes)
-        except QuestionError as error:
-            return Dropped(question_id=question.question_id, outcome=error.outcome, reason=error.reason)
-    return Thought(question_id=question.question_id, text=text, answer=trace.answer, writer=settings.writer.value)
+        texts = llm.write_all(engine, tasks, max_tokens=settings.max_tokens, boxes=settings.boxes)
+    records: list[Thought | Dropped] = []
+    for (question, _, trace), text in zip(tasks, texts, strict=True):
+        key = question.question_id
+        if isinstance(text, QuestionError):
+            records.append(Dropped(question_id=key, outcome=text.outcome, reason=text.reason))
+        else:
+            records.append(Thought(question_id=key, text=text, answer=trace.answer, writer=settings.writer.value))
+    return records

@@ -7,9 +7,10 @@ the program's answer, never the true one. Nothing it writes is mended: `verify` 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from aotd.errors import QuestionError
-from aotd.llm import Engine
+from aotd.llm import Engine, Reply
 from aotd.prompts import one_line, render
 from aotd.records import (
     ActionsFinding,
@@ -39,20 +40,34 @@ def write(
         QuestionError: `thought_cut`, where the reply is empty or was cut off at `max_tokens`.
         UserError: the model cannot be reached.
     """
-    text = render(
-        "write_thought",
-        question=one_line(question.question),
-        program=program.code.strip(),
-        record=record(trace, boxes),
-        answer=_bare(trace.answer),
-    )
-    reply = engine.complete([text], max_tokens=max_tokens)[0]
-    if not reply.finished:
-        raise QuestionError(Outcome.thought_cut, f"the writer's reply was cut off at {max_tokens} tokens")
-    thought = _cleaned(reply.text)
-    if not thought:
-        raise QuestionError(Outcome.thought_cut, "the writer's reply was empty")
+    (thought,) = write_all(engine, [(question, program, trace)], max_tokens=max_tokens, boxes=boxes)
+    if isinstance(thought, QuestionError):
+        raise thought
     return thought
+
+
+def write_all(
+    engine: Engine, tasks: Sequence[tuple[Question, Program, Trace]], *, max_tokens: int, boxes: int
+) -> list[str | QuestionError]:
+    """`write` for many traces, which the engine may answer side by side; in order."""
+    prompts = [
+        render(
+            "write_thought",
+            question=one_line(question.question),
+            program=program.code.strip(),
+            record=record(trace, boxes),
+            answer=_bare(trace.answer),
+        )
+        for question, program, trace in tasks
+    ]
+    return [_thought(reply, max_tokens) for reply in engine.complete(prompts, max_tokens=max_tokens)]
+
+
+def _thought(reply: Reply, max_tokens: int) -> str | QuestionError:
+    if not reply.finished:
+        return QuestionError(Outcome.thought_cut, f"the writer's reply was cut off at {max_tokens} tokens")
+    thought = _cleaned(reply.text)
+    return thought or QuestionError(Outcome.thought_cut, "the writer's reply was empty")
 
 
 def record(trace: Trace, boxes: int) -> str:

@@ -7,6 +7,7 @@ cannot be verified and ends as `unlabelled`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -43,37 +44,66 @@ def job(config: Config) -> None:
         decides["max_tokens"] = settings.max_tokens
     with Stage(run, "verify", Verdict).open(decides, **made_from) as out:
         todo = [thought for thought in thoughts.records() if thought.question_id not in out.done]
-        for thought in track(todo, "verify", console=Console(stderr=True)):
-            out.write(
-                judge_thought(questions[thought.question_id], thought, by_id[thought.question_id], settings, engine)
-            )
+        step = max(config.llm.batch, 1) if engine else 1
+        batches = [todo[at : at + step] for at in range(0, len(todo), step)]
+        for batch in track(batches, "verify", console=Console(stderr=True)):
+            tasks = [(questions[thought.question_id], thought, by_id[thought.question_id]) for thought in batch]
+            for record in judge_thoughts(tasks, settings, engine):
+                out.write(record)
     ends = ledger(run).counts()
     Console(stderr=True).print("  ".join(f"{name} {count}" for name, count in ends.items()), highlight=False)
 
 
-def judge_thought(
-    question: Question, thought: Thought, trace: Trace, settings: VerifyConfig, engine: Engine | None
-) -> Verdict | Dropped:
-    """The three checks of one thought. All three are made, also when the first one fails."""
-    if question.answer is None:
-        return Dropped(question_id=question.question_id, outcome=Outcome.unlabelled, reason="no true answer is known")
-    answer = check_answer(question, thought.answer)
-    if not question.options and not answer.passed and settings.open_answer is Judge.llm:
+def judge_thoughts(
+    tasks: Sequence[tuple[Question, Thought, Trace]], settings: VerifyConfig, engine: Engine | None
+) -> list[Verdict | Dropped]:
+    """The three checks of each thought, in order. All three are made, also when the first one fails.
+
+    An engine is asked about all thoughts at once; it is needed where a judge is `llm` only.
+    """
+    labelled = [task for task in tasks if task[0].answer is not None]
+    answers = _answers(labelled, settings, engine)
+    coherence = _coherence(labelled, settings, engine)
+    verdicts: dict[str, Verdict] = {}
+    for (question, thought, trace), answer, coherent in zip(labelled, answers, coherence, strict=True):
+        faithful = check_faithful(question, thought, trace, answer)
+        checks = {Outcome.wrong_answer: answer, Outcome.unfaithful: faithful, Outcome.incoherent: coherent}
+        failed = [outcome for outcome, check in checks.items() if not check.passed]
+        verdicts[question.question_id] = Verdict(
+            question_id=question.question_id,
+            outcome=failed[0] if failed else Outcome.kept,
+            answer=answer,
+            faithful=faithful,
+            coherent=coherent,
+        )
+    return [verdicts.get(question.question_id) or _unlabelled(question) for question, _, _ in tasks]
+
+
+def _answers(
+    tasks: Sequence[tuple[Question, Thought, Trace]], settings: VerifyConfig, engine: Engine | None
+) -> list[Check]:
+    """(1) by rules; a judge is asked about the open-ended answers that the rules do not take."""
+    checks = [check_answer(question, thought.answer) for question, thought, _ in tasks]
+    if settings.open_answer is Judge.llm:
         assert engine is not None
-        answer = llm.same_answer(engine, question, thought.answer)
-    faithful = check_faithful(question, thought, trace, answer)
-    coherent: Check
-    if settings.coherence is Judge.llm:
-        assert engine is not None
-        coherent = llm.coherent(engine, question, thought)
-    else:
-        coherent = check_coherent(thought, trace)
-    checks = {Outcome.wrong_answer: answer, Outcome.unfaithful: faithful, Outcome.incoherent: coherent}
-    failed = [outcome for outcome, check in checks.items() if not check.passed]
-    return Verdict(
-        question_id=question.question_id,
-        outcome=failed[0] if failed else Outcome.kept,
-        answer=answer,
-        faithful=faithful,
-        coherent=coherent,
-    )
+        doubtful = [at for at, task in enumerate(tasks) if not task[0].options and not checks[at].passed]
+        asked = [(tasks[at][0], tasks[at][1].answer) for at in doubtful]
+        judged = llm.same_answer(engine, asked, max_tokens=settings.max_tokens) if asked else []
+        for at, check in zip(doubtful, judged, strict=True):
+            checks[at] = check
+    return checks
+
+
+def _coherence(
+    tasks: Sequence[tuple[Question, Thought, Trace]], settings: VerifyConfig, engine: Engine | None
+) -> list[Check]:
+    """(3) by rules or by a judge."""
+    if settings.coherence is not Judge.llm:
+        return [check_coherent(thought, trace) for _, thought, trace in tasks]
+    assert engine is not None
+    asked = [(question, thought) for question, thought, _ in tasks]
+    return llm.coherent(engine, asked, max_tokens=settings.max_tokens) if asked else []
+
+
+def _unlabelled(question: Question) -> Dropped:
+    return Dropped(question_id=question.question_id, outcome=Outcome.unlabelled, reason="no true answer is known")

@@ -6,39 +6,43 @@ A judgement that cannot be read is a failed check that says so; it is never take
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from aotd.llm import Engine
 from aotd.prompts import one_line, render
 from aotd.records import Check, Question, Thought
 
-TOKENS = 16
-"""Longest judgement asked for."""
 
-
-def coherent(engine: Engine, question: Question, thought: Thought, *, max_tokens: int = TOKENS) -> Check:
-    """Whether the thought goes step by step and helps to answer its question.
+def coherent(engine: Engine, tasks: Sequence[tuple[Question, Thought]], *, max_tokens: int) -> list[Check]:
+    """Whether each thought goes step by step and helps to answer its question; in order.
 
     Raises:
         UserError: the model cannot be reached.
     """
-    text = render("judge_coherence", question=one_line(question.question), thought=one_line(thought.text))
-    return _judge(engine, text, "step by step and helpful", max_tokens)
+    prompts = [
+        render("judge_coherence", question=one_line(question.question), thought=one_line(thought.text))
+        for question, thought in tasks
+    ]
+    replies = engine.complete(prompts, max_tokens=max_tokens)
+    return [_check(engine.model, reply.text, "step by step and helpful") for reply in replies]
 
 
-def same_answer(engine: Engine, question: Question, given: str, *, max_tokens: int = TOKENS) -> Check:
-    """Whether a given open-ended answer means what the true one means.
+def same_answer(engine: Engine, tasks: Sequence[tuple[Question, str]], *, max_tokens: int) -> list[Check]:
+    """Whether each given open-ended answer means what the true one of its question means; in order.
 
     Raises:
         UserError: the model cannot be reached.
     """
-    assert question.answer is not None, "a question without a true answer cannot be judged"
-    text = render(
-        "judge_answer",
-        question=one_line(question.question),
-        true=one_line(question.answer),
-        given=one_line(given),
-    )
-    return _judge(engine, text, f"{given!r} means {question.answer!r}", max_tokens)
+    prompts = []
+    for question, given in tasks:
+        assert question.answer is not None, "a question without a true answer cannot be judged"
+        words = {"question": question.question, "true": question.answer, "given": given}
+        prompts.append(render("judge_answer", **{name: one_line(text) for name, text in words.items()}))
+    replies = engine.complete(prompts, max_tokens=max_tokens)
+    return [
+        _check(engine.model, reply.text, f"{given!r} means {question.answer!r}")
+        for (question, given), reply in zip(tasks, replies, strict=True)
+    ]
 
 
 def read_verdict(reply: str) -> bool | None:
@@ -51,9 +55,8 @@ def read_verdict(reply: str) -> bool | None:
     return said[0] if said and words[0] in ("yes", "true", "no", "false") and len(set(said)) == 1 else None
 
 
-def _judge(engine: Engine, prompt: str, claim: str, max_tokens: int) -> Check:
-    reply = engine.complete([prompt], max_tokens=max_tokens)[0]
-    verdict = read_verdict(reply.text)
+def _check(judge: str, reply: str, claim: str) -> Check:
+    verdict = read_verdict(reply)
     if verdict is None:
-        return Check(passed=False, reason=f"{engine.model} gave no readable judgement: {one_line(reply.text)[:80]!r}")
-    return Check(passed=verdict, reason=f"{engine.model} says {'yes' if verdict else 'no'}: {claim}")
+        return Check(passed=False, reason=f"{judge} gave no readable judgement: {one_line(reply)[:80]!r}")
+    return Check(passed=verdict, reason=f"{judge} says {'yes' if verdict else 'no'}: {claim}")
