@@ -39,9 +39,11 @@ def question(kind: str, *steps: tuple[str, ...], answer: str | None = None) -> Q
 
 @lru_cache(maxsize=1)
 def asked_in_playroom() -> tuple[Question, ...]:
-    """Questions of six families of scenes, each way of asking twice at most."""
-    found: dict[tuple[object, ...], list[Question]] = {}
-    for number in range(6):
+    """Questions of some families of scenes, until every type is there; each way of asking twice at most."""
+    found: dict[tuple[str, ...], list[Question]] = {}
+    for number in range(40):
+        if {kind for kind, *_ in found} == TYPES:
+            break
         for index, plan in enumerate(family(Random(f"annotated/{number}"), ("a", "b", "c", "d"))):
             for item in candidates(play(plan, str(number)), index):
                 alike = found.setdefault((item.type, *(name for name, _ in item.steps)), [])
