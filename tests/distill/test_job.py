@@ -20,7 +20,7 @@ from aotd.store import Stage
 from aotd.students.frames import run_frames
 from aotd.students.prompts import prompt, target
 from aotd.students.student import Asked, load_student
-from tests.distill.conftest import corner_config, write_run
+from tests.corners import corner_config, write_run
 
 
 def only(run: Path, arm: str, **settings: Any) -> Config:

@@ -1,0 +1,121 @@
+"""The verb evaluate: every arm is asked every question, wherever it was interrupted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aotd.config import Config
+from aotd.distill.job import job as distill
+from aotd.errors import UserError
+from aotd.evaluate import EvaluateConfig
+from aotd.evaluate.job import job
+from aotd.records import Dropped, Evidence, EvidenceSpan, Outcome, Prediction, Question, Scores, Trace
+from aotd.store import Stage
+from tests.corners import CORNERS, corner_config
+
+ARMS = ["blind", "frequent", "agent", "aotd"]
+
+
+def config(run: Path, arms: list[str], **settings: Any) -> Config:
+    made = corner_config(run)
+    evaluated = EvaluateConfig(arms=arms, split="train", batch=4, max_rationale_tokens=48, resamples=50, **settings)
+    distilled = replace(made.distill, arms={"aotd": made.distill.arms["aotd"]}, epochs=40, learning_rate=5e-3)
+    return replace(made, evaluate=evaluated, distill=distilled)
+
+
+def scores(run: Path, arm: str) -> Scores:
+    return Scores.model_validate_json((run / "evaluate" / arm / "scores.json").read_text())
+
+
+def predictions(run: Path, arm: str, mode: str) -> list[Prediction]:
+    return Stage(run, f"evaluate/{arm}/{mode}", Prediction).records()
+
+
+@pytest.fixture
+def marked(run: Path) -> Path:
+    """The run with traces for all but the first question, and a true span on those of video 2."""
+    questions = Stage(run, "load", Question).records()
+    evidence = Evidence(spans=(EvidenceSpan(start_s=0.0, end_s=4.0),))
+    lines = [q.model_copy(update={"evidence": evidence} if q.video_id == "2" else {}) for q in questions]
+    (run / "load" / "records.jsonl").write_text("".join(line.model_dump_json() + "\n" for line in lines))
+    with Stage(run, "execute", Trace).open({}) as out:
+        out.write(Dropped(question_id="0a", outcome=Outcome.tool_failed, reason="it crashed"))
+        for question in questions[1:]:
+            out.write(
+                Trace(
+                    question_id=question.question_id, frames=8, start_s=0, end_s=8, width=40, height=30, events=(),
+                    answer=CORNERS[int(question.video_id) % 2],
+                )
+            )  # fmt: skip
+    with Stage(run, "decompose", Question).open({}):
+        pass
+    return run
+
+
+def test_arms_are_asked_and_scored(marked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = config(marked, ARMS)
+    distill(settings)
+    job(settings)
+    assert "chance on multiple choice is 50.0" in capsys.readouterr().out
+    agent = scores(marked, "agent")
+    assert agent.multiple_choice is not None
+    assert (agent.multiple_choice.mean, agent.multiple_choice.n) == (7 / 8, 8)
+    assert agent.open_ended is not None
+    assert agent.open_ended.mean == 1
+    assert agent.temporal_iou is not None
+    assert (agent.temporal_iou.mean, agent.temporal_iou.n) == (0.5, 2)
+    assert agent.temporal_recall is not None
+    assert agent.temporal_recall.mean == 1
+    assert (agent.rationales, agent.rationales_with_span, agent.rationales_with_box) == (2, 2, 0)
+    assert not (marked / "evaluate" / "blind" / "rationale").exists()
+    student = scores(marked, "aotd")
+    # It has learned its questions by heart; those of the damaged video count as wrong.
+    assert student.multiple_choice is not None
+    assert student.multiple_choice.mean == 7 / 8
+    assert student.rationale_accuracy is not None
+    assert student.rationale_accuracy.mean == 14 / 16
+    assert student.temporal_iou is not None
+    assert student.temporal_iou.mean == 0.5
+    left = Stage(marked, "evaluate/aotd/answer", Prediction).dropped()
+    assert [drop.outcome for drop in left] == [Outcome.video_unreadable] * 2
+
+
+class Killed(BaseException):
+    """As if the process had been killed."""
+
+
+def test_an_interrupted_evaluation_goes_on(marked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = config(marked, ["aotd"])
+    distill(settings)
+    job(settings)
+    whole = {mode: predictions(marked, "aotd", mode) for mode in ("answer", "rationale")}
+    path = marked / "evaluate" / "aotd" / "rationale" / "records.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:3]) + lines[3][:20])
+    (marked / "evaluate" / "aotd" / "scores.json").unlink()
+    job(settings)
+    assert {mode: predictions(marked, "aotd", mode) for mode in whole} == whole
+    assert scores(marked, "aotd").rationale_accuracy is not None
+    with monkeypatch.context() as patch:
+        patch.setattr("aotd.students.student.load_student", None)
+        job(settings)
+
+
+@pytest.mark.parametrize(
+    ("arms", "settings", "says"),
+    [
+        (["bob"], {}, "there is no arm 'bob'.*blind, frequent, agent"),
+        (["aotd"], {}, "there is no arm 'aotd'"),
+        (["frequent"], {"split": "val"}, "no question in that split"),
+        (["frequent"], {"resamples": 0}, "resamples=0"),
+    ],
+)
+def test_wrong_settings_are_one_line(marked: Path, arms: list[str], settings: dict[str, Any], says: str) -> None:
+    made = config(marked, arms)
+    with pytest.raises(UserError, match=says):
+        job(replace(made, evaluate=replace(made.evaluate, **settings)))
+    assert not (marked / "evaluate").exists()

@@ -1,0 +1,3 @@
+from tests.corners import one_thread
+
+__all__ = ["one_thread"]
