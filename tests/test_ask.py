@@ -22,12 +22,8 @@ __all__ = ["corners", "one_thread", "run"]
 def asking(run: Path, **ask: object) -> Config:
     made = corner_config(run)
     arms = {"instruct": made.distill.arms["instruct"]}
-    given = {
-        "video": str(run / "2"),
-        "question": "Which side is bright?",
-        "options": ["left", "right"],
-        "by": "instruct",
-    }
+    given: dict[str, object] = {"video": str(run / "2"), "question": "Which side is bright?"}
+    given |= {"options": ["left", "right"], "by": "instruct", **ask}
     return replace(made, distill=replace(made.distill, arms=arms), ask=AskConfig(**given))  # type: ignore[arg-type]
 
 
