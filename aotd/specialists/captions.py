@@ -34,8 +34,8 @@ _BACKGROUND_WEIGHT = 0.7
 is that of cross-domain similarity local scaling (Conneau et al. 2018): texts that lie near everything."""
 _ASKED_WEIGHT = 0.1
 """How much the likeness of question and option by themselves counts."""
-_SMOOTHING = 6
-"""Half-width, in frames, of the triangle that smooths the similarity over time."""
+_SMOOTHING = 6 / 32
+"""Half-width, as a share of the video's frames, of the triangle that smooths the similarity over time."""
 _PEAK_SHARE = 0.1
 """A span reaches as far as the smoothed similarity stays above mean + share * (peak - mean)."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'])")
@@ -93,9 +93,7 @@ class Captions:
             raise QuestionError(
                 Outcome.video_unreadable, f"the captions end at {len(texts)} s, before the question's part"
             )
-        video = CaptionVideo(question.video_id, self._frames, start_s, end_s)
-        self._embedder.embed(self._texts(Clip.whole(video)))  # all at once is quicker
-        return video
+        return CaptionVideo(question.video_id, self._frames, start_s, end_s)
 
     def detect(self, clip: Clip, query: str) -> list[Detection]:
         """Not possible.
@@ -114,7 +112,7 @@ class Captions:
         if not clip.numbers:
             return None
         curve = self._similar(clip, [query])[:, 0]
-        first, last = _around_peak(curve)
+        first, last = _around_peak(curve, max(2, round(_SMOOTHING * clip.video.frames)))
         return SpanFinding(
             start=clip.numbers[first],
             end=clip.numbers[last] + 1,
@@ -232,9 +230,9 @@ def read_captions(path: str) -> dict[str, list[str]]:
     return found
 
 
-def _around_peak(curve: NDArray[np.float32]) -> tuple[int, int]:
+def _around_peak(curve: NDArray[np.float32], half_width: int) -> tuple[int, int]:
     """First and last position of the stretch around the highest point of the smoothed curve."""
-    half = min(_SMOOTHING, (len(curve) + 1) // 2)
+    half = min(half_width, (len(curve) + 1) // 2)
     kernel = half - np.abs(np.arange(1 - half, half))
     padded = np.pad(curve, half - 1, mode="edge")
     smooth = np.round(np.convolve(padded, kernel / kernel.sum(), mode="valid"), 4)

@@ -53,7 +53,7 @@ class Facts:
     promised_s: float | None
     """The duration in the container's header."""
     promised: int
-    """Frames to show by the container's header; by the packets found where the header does not say."""
+    """Frames to show: the packets found, or what the header of a file that is cut says."""
     decoded: int
     """Frames that were decoded: all that can be for `probe`, the first for `facts`."""
     damaged: int
@@ -131,7 +131,14 @@ class Reader:
                 yield shown_s, frame
 
     def promised_s(self) -> float | None:
+        if self.container.format.name == "avi" and self.stream.frames and self.fps:
+            return self.stream.frames / self.fps  # `duration` is already shortened to what a cut file holds
         return self.container.duration / av.time_base if self.container.duration else None
+
+    def promised(self) -> int:
+        """Frames to show; a file that is not cut holds as many packets, whatever its header counts."""
+        held = self.count - self.discarded
+        return max(held, (self.stream.frames or 0) - self.discarded) if self.cut() else held
 
     def cut(self) -> bool:
         promised_s = self.promised_s()
@@ -170,7 +177,7 @@ def read_facts(path: str, every_frame: bool) -> Facts:
             fps=reader.fps,
             duration_s=reader.end_s,
             promised_s=reader.promised_s(),
-            promised=(reader.stream.frames or reader.count) - reader.discarded,
+            promised=reader.promised(),
             decoded=decoded,
             damaged=reader.damaged,
             cut=reader.cut(),

@@ -1,0 +1,112 @@
+"""One's own questions: what is read from JSON lines and CSV, and what is said about a malformed line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aotd.datasets.base import DatasetConfig, DatasetName, Loaded
+from aotd.datasets.files import read
+from aotd.errors import UserError
+
+
+def load(path: Path, text: str, **settings: object) -> Loaded:
+    path.write_text(text, encoding="utf-8")
+    config = DatasetConfig(name=DatasetName.files, root=str(path.parent), questions=str(path), split="test")
+    for name, value in settings.items():
+        setattr(config, name, value)
+    return read(config)
+
+
+def lines(*entries: dict[str, object]) -> str:
+    return "".join(json.dumps(entry) + "\n" for entry in entries)
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    full = {
+        "video": "kitchen/1.mp4", "question": "What did she open?", "options": ["the door", "a jar"],
+        "answer": "a jar", "id": "mine", "type": "opening", "split": "train", "start_s": 1, "end_s": 2.5,
+    }  # fmt: skip
+    chosen, opened = load(tmp_path / "q.jsonl", lines(full, {"video": "2.mp4", "question": "Who is it?"})).questions
+    assert (chosen.question_id, chosen.type, chosen.split) == ("mine", "opening", "train")
+    assert (chosen.video, chosen.video_id, chosen.start_s, chosen.end_s) == ("kitchen/1.mp4", "kitchen/1.mp4", 1.0, 2.5)
+    assert (chosen.options, chosen.answer) == (("the door", "a jar"), "a jar")
+    assert (opened.type, opened.split, opened.options, opened.answer) == ("open", "test", (), None)
+
+
+def test_csv_says_the_same_as_json_lines(tmp_path: Path) -> None:
+    entries = [
+        {"video": "1.mp4", "question": "Which, of these?", "options": ["a", "b"], "answer": "a", "start_s": 1.5},
+        {"video": "1.mp4", "question": "And then?"},
+    ]
+    table = 'video,question,options,answer,start_s\n1.mp4,"Which, of these?",{},a,1.5\n1.mp4,And then?,,,\n'
+    expected = load(tmp_path / "q.jsonl", lines(*entries)).questions
+    assert load(tmp_path / "bars.csv", table.format("a | b")).questions == expected
+    assert load(tmp_path / "list.csv", table.format('"[""a"", ""b""]"')).questions == expected
+
+
+def test_ids_stay_the_same_when_other_lines_come_and_go(tmp_path: Path) -> None:
+    first, second = {"video": "1.mp4", "question": "a?"}, {"video": "1.mp4", "question": "b?"}
+    both = load(tmp_path / "q.jsonl", lines(first, second)).questions
+    alone = load(tmp_path / "q.jsonl", lines(second)).questions
+    assert both[1] == alone[0]
+    assert both[0].question_id != both[1].question_id
+
+
+def test_a_limit_counts_videos_and_checks_the_rest_too(tmp_path: Path) -> None:
+    text = lines(*({"video": f"{n}.mp4", "question": "a?"} for n in range(3)))
+    assert len(load(tmp_path / "q.jsonl", text, limit=2).questions) == 2
+    with pytest.raises(UserError, match=r"q\.jsonl:4"):
+        load(tmp_path / "q.jsonl", text + "{\n", limit=2)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "not JSON"),
+        ('["video"]', "wants an object"),
+        ('{"video": "1.mp4"}', "'question' is missing"),
+        ('{"video": "", "question": "a?"}', "'video' is missing"),
+        ('{"video": "1.mp4", "question": "a?", "choices": []}', "unknown field 'choices'; known are video, question"),
+        ('{"video": "1.mp4", "question": 3}', "question must be text"),
+        ('{"video": "1.mp4", "question": "a?", "options": "a | b"}', "options must be a list"),
+        ('{"video": "1.mp4", "question": "a?", "options": ["a"]}', "two or more"),
+        ('{"video": "1.mp4", "question": "a?", "options": ["a", "a"]}', "two options are the same"),
+        ('{"video": "1.mp4", "question": "a?", "options": ["a", "b"], "answer": "c"}', "'c' is not one of the options"),
+        ('{"video": "1.mp4", "question": "a?", "start_s": "1"}', "start_s must be a number"),
+        ('{"video": "1.mp4", "question": "a?", "start_s": 3, "end_s": 2}', "end_s must lie after"),
+        ('{"video": "0.mp4", "question": "a?"}', "the same question as in line 1"),
+    ],
+)
+def test_a_malformed_line_is_named(line: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"q\.jsonl:2: ") as caught:
+        load(tmp_path / "q.jsonl", '{"video": "0.mp4", "question": "a?"}\n' + line + "\n")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("1.mp4,What, then?,a,", "as many fields"),
+        ("1.mp4", "as many fields"),
+        ('1.mp4,a?,"[1,",', "not a JSON list"),
+        ("1.mp4,a?,,soon", "not a number of seconds"),
+        (",a?,,", "'video' is missing"),
+    ],
+)
+def test_a_malformed_row_is_named(row: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"q\.csv:2: ") as caught:
+        load(tmp_path / "q.csv", f"video,question,options,start_s\n{row}\n")
+    assert says in str(caught.value)
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"dataset\.questions: not set"):
+        read(DatasetConfig(name=DatasetName.files))
+    with pytest.raises(UserError, match=r"\.jsonl"):
+        load(tmp_path / "q.txt", "")
+    with pytest.raises(UserError, match="unknown field 'clip'"):
+        load(tmp_path / "q.csv", "clip,question\n1.mp4,a?\n")

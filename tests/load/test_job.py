@@ -1,0 +1,134 @@
+"""The verb `load`: what it writes, what it says, and that it writes nothing it should not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aotd.cli import main
+from aotd.records import Outcome, Question
+from aotd.store import Stage
+from tests.video.clips import write_video
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos" / "here.mp4")
+    entries = [
+        {"video": "here.mp4", "question": "What happens?", "options": ["this", "that"], "answer": "this"},
+        {"video": "here.mp4", "question": "Who is it?"},
+        {"video": "gone.mp4", "question": "What happens?", "answer": "nothing"},
+    ]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    return tmp_path
+
+
+def load(world: Path, *more: str) -> int:
+    questions = [f"dataset.root={world / 'videos'}", f"dataset.questions={world / 'q.jsonl'}"]
+    return main(["load", "dataset=files", *questions, f"run={world / 'run'}", *more])
+
+
+def test_each_question_ends_in_one_line(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load(world) == 0
+    said = capsys.readouterr().out
+    assert "files: 3 questions about 2 videos" in said
+    assert "1 multiple-choice, 2 open-ended; 1 without a true answer" in said
+    assert "warning: 1 of 2 videos are not in" in said
+    assert "gone.mp4" in said
+    stage = Stage(world / "run", "load", Question)
+    assert [question.question for question in stage.records()] == ["What happens?", "Who is it?"]
+    (dropped,) = stage.dropped()
+    assert (dropped.outcome, dropped.reason) == (Outcome.video_unreadable, "gone.mp4: no such file")
+
+
+def test_loading_again_adds_nothing(world: Path) -> None:
+    assert load(world) == 0
+    before = (world / "run" / "load" / "records.jsonl").read_bytes()
+    assert load(world) == 0
+    assert (world / "run" / "load" / "records.jsonl").read_bytes() == before
+
+
+def test_other_questions_need_another_run(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load(world) == 0
+    with (world / "q.jsonl").open("a") as out:
+        out.write('{"video": "here.mp4", "question": "One more?"}\n')
+    assert load(world) == 2
+    assert "give this run another name" in capsys.readouterr().err
+
+
+def test_with_stored_captions_no_video_is_needed(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load(world, "specialists=captions") == 0
+    assert "warning" not in capsys.readouterr().out
+    stage = Stage(world / "run", "load", Question)
+    assert [question.video for question in stage.records()] == ["here.mp4", "here.mp4", None]
+    assert not stage.dropped()
+
+
+def test_a_dry_run_writes_nothing(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load(world, "load.dry_run=true") == 0
+    said = capsys.readouterr().out
+    assert "3 questions" in said
+    assert "decompose" in said
+    assert "nothing was written" in said
+    assert not (world / "run").exists()
+    playroom = ["dataset=playroom", f"dataset.root={world / 'playroom'}", "dataset.playroom.train_videos=3"]
+    assert main(["load", *playroom, f"run={world / 'run'}", "load.dry_run=true"]) == 0
+    assert "would render" in capsys.readouterr().out
+    assert not (world / "playroom").exists()
+
+
+def test_a_bad_line_leaves_nothing_behind(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (world / "q.jsonl").open("a") as out:
+        out.write("{oops\n")
+    assert load(world) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "q.jsonl:4: not JSON" in said
+    assert not (world / "run").exists()
+
+
+def test_a_name_outside_the_root_is_refused(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (world / "q.jsonl").open("a") as out:
+        out.write('{"video": "../q.jsonl", "question": "What?"}\n')
+    assert load(world) == 2
+    assert "leads outside" in capsys.readouterr().err
+    assert not (world / "run").exists()
+
+
+def test_videos_can_be_checked(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (world / "videos" / "text.mp4").write_text("no video")
+    with (world / "q.jsonl").open("a") as out:
+        out.write('{"video": "text.mp4", "question": "What?"}\n')
+    assert load(world, "load.check_videos=true") == 0
+    assert "2 files, 1 with a defect" in capsys.readouterr().out
+    stage = Stage(world / "run", "load", Question)
+    assert len(stage.records()) == 2
+    assert sorted(dropped.reason.split(":")[0] for dropped in stage.dropped()) == ["gone.mp4", "text.mp4"]
+    facts = [json.loads(line) for line in (world / "run" / "load" / "videos.jsonl").read_text().splitlines()]
+    assert [fact["video"] for fact in facts] == ["here.mp4", "text.mp4"]
+
+
+def test_clips_are_named_or_their_defect(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (world / "videos" / "deep").mkdir()
+    (world / "videos" / "deep" / "notes.txt").write_text("not a video")
+    (world / "videos" / ".hidden").write_text("left out")
+    arguments = ["load", "dataset=clips", f"dataset.root={world / 'videos'}", f"run={world / 'run'}"]
+    assert main([*arguments, "load.dry_run=true"]) == 0
+    assert not (world / "run").exists()
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "2 files, 1 with a defect" in said
+    row = next(line for line in said.splitlines() if line.startswith("here.mp4"))
+    assert row.split() == ["here.mp4", "20", "10.00", "2.00", "0°", "64x48", "mpeg4"]
+    notes, here = (json.loads(line) for line in (world / "run" / "clips.jsonl").read_text().splitlines())
+    assert (notes["video"], notes["frames"]) == ("deep/notes.txt", 0)
+    assert "not a video" in notes["defect"]
+    assert (here["frames"], here["duration_s"], here["rotation"], here["defect"]) == (20, 2.0, 0, None)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["load", "dataset=clips", f"dataset.root={tmp_path / 'gone'}", f"run={tmp_path / 'run'}"]) == 2
+    assert "is not a folder" in capsys.readouterr().err

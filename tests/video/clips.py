@@ -1,0 +1,60 @@
+"""Small videos made on the spot: each frame is one grey, so that a frame's brightness tells when it was shot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+
+def write_video(
+    path: Path,
+    frames: int = 20,
+    fps: int = 10,
+    size: tuple[int, int] = (64, 48),
+    times: Sequence[float] | None = None,
+    codec: str = "mpeg4",
+) -> Path:
+    """Frame `i` has brightness `10 * i + 20`, and a white corner at the top left.
+
+    Args:
+        size: width, height.
+        times: seconds at which each frame is shown, for a variable frame rate.
+    """
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.bit_rate = 2_000_000
+        ticks = 100 if times else fps
+        stream.codec_context.time_base = Fraction(1, ticks)
+        for number in range(frames):
+            picture = np.full((size[1], size[0], 3), 10 * (number % 20) + 20, np.uint8)
+            picture[:16, :16] = 255
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = round(times[number] * ticks) if times else number
+            frame.time_base = Fraction(1, ticks)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def turn(path: Path, quarter: int) -> None:
+    """Write a rotation into the header of an mp4: `quarter` turns clockwise of 90 degrees (1 or 3).
+
+    The matrix in the track header is the last thing before its width and height: nine fixed-point numbers.
+    """
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd")
+    whole = (1 << 16).to_bytes(4, "big")
+    minus = (-(1 << 16)).to_bytes(4, "big", signed=True)
+    zero = bytes(4)
+    first, second = (whole, minus) if quarter == 1 else (minus, whole)
+    matrix = zero + first + zero + second + zero + zero + zero + zero + (1 << 30).to_bytes(4, "big")
+    start = at + 4 + 4 + 36  # version and flags, then times, id, duration, layer, volume
+    assert bytes(data[start : start + 4]) == whole, "the identity matrix stands here"
+    data[start : start + 36] = matrix
+    path.write_bytes(bytes(data))

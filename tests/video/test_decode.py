@@ -1,0 +1,231 @@
+"""Decoding: the right frames, upright, and a named defect for everything that is not a sound video."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aotd.errors import QuestionError, UserError
+from aotd.records import Outcome, Question
+from aotd.video import decode
+from aotd.video.decode import DecodedVideos, Decoder, probe
+from tests.video.clips import turn, write_video
+
+
+def ask(video: str | None, start_s: float | None = None, end_s: float | None = None) -> Question:
+    return Question(
+        question_id="q",
+        dataset="files",
+        split="test",
+        video_id="v",
+        video=video,
+        start_s=start_s,
+        end_s=end_s,
+        question="?",
+        type="open",
+    )
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    made = Decoder(20)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[DecodedVideos]:
+    made = DecodedVideos(str(tmp_path), 4, 20)
+    yield made
+    made.close()
+
+
+def shot(pixels: np.ndarray) -> list[int]:
+    """The numbers of the frames by their brightness."""
+    return [round((float(frame[30:, 30:].mean()) - 20) / 10) for frame in pixels]
+
+
+def unreadable(source: DecodedVideos, question: Question) -> str:
+    with pytest.raises(QuestionError) as caught:
+        source.open(question).pixels()
+    assert caught.value.outcome is Outcome.video_unreadable
+    return caught.value.reason
+
+
+def test_frames_are_those_shown_at_the_middle_of_each_part(tmp_path: Path, source: DecodedVideos) -> None:
+    write_video(tmp_path / "a.mp4")
+    video = source.open(ask("a.mp4"))
+    assert (video.start_s, video.end_s, video.width, video.height) == (0.0, 2.0, 64, 48)
+    pixels = video.pixels()
+    assert pixels.shape == (4, 48, 64, 3)
+    assert pixels.dtype == np.uint8
+    assert shot(pixels) == [2, 7, 12, 17]
+    part = source.open(ask("a.mp4", 1.0, 1.8))
+    assert shot(part.pixels()) == [11, 13, 15, 17]
+
+
+def test_each_frame_is_shown_until_the_next(tmp_path: Path, source: DecodedVideos) -> None:
+    write_video(tmp_path / "slides.mp4", frames=4, times=[0.0, 0.2, 0.4, 3.8])
+    video = source.open(ask("slides.mp4", 0.0, 3.9))
+    assert shot(video.pixels()) == [2, 2, 2, 2]
+    assert shot(source.open(ask("slides.mp4", 0.0, 0.8)).pixels()) == [0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["b.avi", "b.mkv", "b.mov"])
+def test_other_containers(name: str, tmp_path: Path, source: DecodedVideos) -> None:
+    write_video(tmp_path / name)
+    assert shot(source.open(ask(name)).pixels()) == [2, 7, 12, 17]
+
+
+@pytest.mark.parametrize(("quarter", "rotation", "corner"), [(1, 270, (0, -1)), (3, 90, (-1, 0))])
+def test_turned_videos_stand_upright(
+    quarter: int, rotation: int, corner: tuple[int, int], tmp_path: Path, source: DecodedVideos, decoder: Decoder
+) -> None:
+    path = write_video(tmp_path / "turned.mp4")
+    turn(path, quarter)
+    facts = probe(path, decoder)
+    assert (facts.rotation, facts.width, facts.height, facts.defect) == (rotation, 48, 64, None)
+    video = source.open(ask("turned.mp4"))
+    assert (video.width, video.height) == (48, 64)
+    assert video.pixels().shape == (4, 64, 48, 3)
+    assert video.pixels()[0][corner].min() > 230, "the white corner turned with the picture"
+
+
+def test_probe_counts_what_can_be_decoded(tmp_path: Path, decoder: Decoder) -> None:
+    facts = probe(write_video(tmp_path / "a.mp4"), decoder)
+    assert (facts.frames, facts.promised, facts.fps, facts.duration_s) == (20, 20, 10.0, 2.0)
+    assert (facts.width, facts.height, facts.rotation, facts.codec, facts.defect) == (64, 48, 0, "mpeg4", None)
+
+
+def test_a_cut_file_is_named(tmp_path: Path, source: DecodedVideos, decoder: Decoder) -> None:
+    data = write_video(tmp_path / "whole.avi", frames=60).read_bytes()
+    (tmp_path / "cut.avi").write_bytes(data[: len(data) // 2])
+    facts = probe(tmp_path / "cut.avi", decoder)
+    assert 0 < facts.frames < 60
+    assert facts.defect
+    assert "cut off" in facts.defect
+    assert "cut off" in unreadable(source, ask("cut.avi"))
+    mp4 = write_video(tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(mp4[: len(mp4) // 2])
+    assert "not a video" in unreadable(source, ask("cut.mp4"))
+
+
+def test_damage_in_the_middle_is_named(tmp_path: Path, source: DecodedVideos, decoder: Decoder) -> None:
+    data = bytearray(write_video(tmp_path / "hurt.mkv", frames=60, size=(160, 120)).read_bytes())
+    middle = len(data) // 3
+    data[middle : middle + len(data) // 3] = bytes(len(data) // 3)
+    (tmp_path / "hurt.mkv").write_bytes(bytes(data))
+    facts = probe(tmp_path / "hurt.mkv", decoder)
+    assert facts.frames < 60 or facts.defect
+    assert unreadable(source, ask("hurt.mkv"))
+
+
+def test_what_is_no_video_is_named(tmp_path: Path, source: DecodedVideos, decoder: Decoder) -> None:
+    (tmp_path / "text.mp4").write_text("not a video\n" * 50)
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    write_video(tmp_path / "none.avi", frames=0)
+    for name in ("text.mp4", "empty.mp4", "none.avi", "absent.mp4"):
+        assert probe(tmp_path / name, decoder).defect
+        assert unreadable(source, ask(name))
+    assert "no such file" in unreadable(source, ask("absent.mp4"))
+    assert "names no video" in unreadable(source, ask(None))
+
+
+def test_sound_alone_is_no_video(tmp_path: Path, source: DecodedVideos) -> None:
+    import wave
+
+    with wave.open(str(tmp_path / "sound.avi"), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(8000)
+        out.writeframes(bytes(16000))
+    assert unreadable(source, ask("sound.avi"))
+
+
+@pytest.mark.parametrize("kind", ["m3u8", "concat", "dash"])
+def test_a_playlist_opens_no_other_file(kind: str, tmp_path: Path, source: DecodedVideos) -> None:
+    other = write_video(tmp_path / "other.mp4")
+    text = {
+        "m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{other}\n#EXT-X-ENDLIST\n",
+        "concat": f"ffconcat version 1.0\nfile '{other}'\n",
+        "dash": f'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>{other}</BaseURL></MPD>',
+    }[kind]
+    (tmp_path / "list.mp4").write_text(text)
+    assert "not a video" in unreadable(source, ask("list.mp4"))
+
+
+def test_a_part_outside_the_video(tmp_path: Path, source: DecodedVideos) -> None:
+    write_video(tmp_path / "a.mp4")
+    assert "ends at 2.00 s" in unreadable(source, ask("a.mp4", 1.0, 9.0))
+    assert "ends at 2.00 s" in unreadable(source, ask("a.mp4", 5.0))
+
+
+def test_names_cannot_leave_the_root(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    write_video(tmp_path / "outside.mp4")
+    source = DecodedVideos(str(tmp_path / "root"), 4, 20)
+    with pytest.raises(UserError, match="leads outside"):
+        source.open(ask("../outside.mp4"))
+    with pytest.raises(UserError, match=r"dataset\.root"):
+        DecodedVideos(str(tmp_path / "nowhere"), 4, 20)
+
+
+def test_a_hanging_decoder_is_killed_and_started_again(
+    tmp_path: Path, source: DecodedVideos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "a.mp4")
+    hangs = tmp_path / "hangs.py"
+    hangs.write_text("import time\ntime.sleep(60)\n")
+    late = DecodedVideos(str(tmp_path), 4, 0.5)
+    with monkeypatch.context() as patched:
+        patched.setattr(decode, "_WORKER", hangs)
+        started = time.monotonic()
+        assert "within 0.5 s" in unreadable(late, ask("a.mp4"))
+        assert time.monotonic() - started < 5
+    late.close()
+    assert shot(source.open(ask("a.mp4")).pixels()) == [2, 7, 12, 17]
+
+
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        ("sys.exit(3)", "crashed"),
+        ("out(b'\\xff' * 64)", "nonsense"),
+        ("out(b'\\x00\\x00\\x00\\x02[]')", "nonsense"),
+        ("out(b'\\x00\\x00\\x00\\x09not json!')", "nonsense"),
+    ],
+)
+def test_a_decoder_that_talks_nonsense_is_not_believed(
+    says: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "a.mp4")
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "import sys\ndef out(raw):\n    sys.stdout.buffer.write(raw)\n    sys.stdout.flush()\n    sys.stdin.read()\n"
+        + says
+    )
+    monkeypatch.setattr(decode, "_WORKER", script)
+    source = DecodedVideos(str(tmp_path), 4, 20)
+    assert reason in unreadable(source, ask("a.mp4"))
+    source.close()
+
+
+def test_questions_of_one_video_share_its_frames(tmp_path: Path, source: DecodedVideos) -> None:
+    write_video(tmp_path / "a.mp4")
+    first = source.open(ask("a.mp4")).pixels()
+    assert source.open(ask("a.mp4")).pixels() is first
+    assert not first.flags.writeable
+
+
+def test_a_bad_video_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "text.mp4").write_text("no")
+    source = DecodedVideos(str(tmp_path), 4, 20)
+    assert unreadable(source, ask("text.mp4"))
+    monkeypatch.setattr(sys, "executable", "/nowhere")
+    assert unreadable(source, ask("text.mp4"))
+    source.close()
