@@ -37,12 +37,12 @@ def write(trace: Trace, boxes: int) -> str:
 def _sentence(event: Event, boxes: int) -> str:
     finding = event.finding
     if isinstance(finding, SpanFinding):
-        return _trimmed(finding) if event.tool == "trim" else _grounded(event.query, finding)
+        return _trimmed(finding) if event.tool == "trim" else _grounded(_bare(event.query), finding)
     if isinstance(finding, BoxesFinding):
         return _seen(event.query, finding, boxes)
     if isinstance(finding, ActionsFinding):
         what = f"The actions with {_the(event.query)}" if event.query else "The actions"
-        return f"{what}: {', '.join(finding.actions) or 'none is seen'}."
+        return f"{what}: {', '.join(map(_bare, finding.actions)) or 'none is seen'}."
     if isinstance(finding, CountFinding):
         return f"Count of {event.query}: {finding.count}."
     if isinstance(finding, FlagFinding):

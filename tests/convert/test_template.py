@@ -35,7 +35,8 @@ def test_one_sentence_per_step_and_the_answer_last() -> None:
         trace(
             event("Filter_frames_with_act", "person opening the door", SpanFinding(start=3, end=9)),
             event("Find", "cup", BoxesFinding(boxes=boxes)),
-            event("Query_Actions", "door", ActionsFinding(actions=("opened the door",))),
+            event("Query_Actions", "door", ActionsFinding(actions=("Opened the door.",))),
+            event("Filter_frames_with_act", "Opened the door.", SpanFinding(start=3, end=9)),
             event("select_answer", "?", TextFinding(text="The door.")),
         ),
         boxes=3,
@@ -43,7 +44,8 @@ def test_one_sentence_per_step_and_the_answer_last() -> None:
     assert text == (
         "I look for person opening the door: it happens from frame 3 to frame 8. "
         "I see cup at [3, 2, 30, 40] in frame 3, [5, 2, 30, 40] in frame 5, [8, 2, 30, 40] in frame 8. "
-        "The actions with the door: opened the door. So the answer is The door."
+        "The actions with the door: Opened the door. I look for Opened the door: it happens from frame 3 to frame 8. "
+        "So the answer is The door."
     )
 
 
