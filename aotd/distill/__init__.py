@@ -24,6 +24,6 @@ class DistillConfig:
     epochs: float = 5.0
     batch: int = 8
     """Questions per step."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     warmup_ratio: float = 0.05
     split: str = "train"

@@ -19,12 +19,12 @@ class StudentConfig:
     """Side of the square frames it sees, in pixels; a multiple of 8."""
     channels: int = 64
     """Width of the frame encoder and of the temporal module."""
-    patches: int = 16
+    patches: int = 4
     """Tokens for the parts of the picture over the whole video; a square number."""
-    tokens_per_frame: int = 3
+    tokens_per_frame: int = 2
     """Tokens of each frame."""
     hidden: int = 96
     """Width of the language model."""
     layers: int = 3
-    heads: int = 4
+    heads: int = 3
     vocabulary: int = 2048

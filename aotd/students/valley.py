@@ -44,13 +44,13 @@ class ValleyConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         self,
         image: int = 64,
         frames: int = 16,
-        hidden: int = 128,
-        layers: int = 4,
-        heads: int = 4,
+        hidden: int = 96,
+        layers: int = 3,
+        heads: int = 3,
         vocab_size: int = 2048,
         channels: int = 64,
-        patches: int = 16,
-        tokens_per_frame: int = 3,
+        patches: int = 4,
+        tokens_per_frame: int = 2,
         number_tokens: Sequence[int] = (0,),
         pad_token_id: int = 0,
         eos_token_id: int = 1,
@@ -159,12 +159,17 @@ class Valley(PreTrainedModel):
                 num_attention_heads=config.heads,
                 max_position_embeddings=4096,
                 tie_word_embeddings=True,
+                initializer_range=0.8 / math.sqrt(hidden),
                 pad_token_id=config.pad_token_id,
                 eos_token_id=config.eos_token_id,
                 bos_token_id=None,
             )
         )
         nn.init.normal_(self.lm.get_input_embeddings().weight, std=EMBEDDING)
+        for layer in self.lm.model.layers:
+            # The customary 0.02 leaves so narrow a model almost linear, and a short run has no time to grow out of it.
+            layer.self_attn.o_proj.weight.data /= math.sqrt(2 * config.layers)
+            layer.mlp.down_proj.weight.data /= math.sqrt(2 * config.layers)
         self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
