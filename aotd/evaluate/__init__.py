@@ -8,7 +8,7 @@ class EvaluateConfig:
     """Who is asked, and about what."""
 
     arms: list[str] = field(default_factory=lambda: ["blind", "agent"])
-    """`blind` and `frequent` (no video), `agent` (the traces of this run), or names of distilled arms."""
+    """`blind`, `frequent` and `likeness` (no video), `agent` (the traces of this run), or names of distilled arms."""
     split: str = "test"
     train_split: str = "train"
     """What `blind` and `frequent` learn from; where the run has no such split, they are cross-validated by video."""

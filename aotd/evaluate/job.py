@@ -17,8 +17,7 @@ from rich.progress import track
 from aotd.answers import read_answer, same_answer
 from aotd.config import Config
 from aotd.errors import QuestionError, UserError
-from aotd.evaluate.blind import GUESSERS
-from aotd.evaluate.replies import Reply, of_agent, of_guesser, of_student
+from aotd.evaluate.replies import BLIND_ARMS, Reply, of_agent, of_guesser, of_student
 from aotd.evaluate.scores import score, table
 from aotd.evaluate.scoring import spatial, temporal
 from aotd.grounding_text import final_answer
@@ -62,7 +61,7 @@ def _check_arms(config: Config) -> None:
         if getattr(settings, name) < 1:
             raise UserError(f"evaluate.{name}={getattr(settings, name)} must be 1 or more")
     trained = sorted(path.parent.name for path in (Path(config.run) / "distill").glob("*/student"))
-    known = [*GUESSERS, "agent", *trained]
+    known = [*BLIND_ARMS, "agent", *trained]
     for arm in settings.arms:
         if arm not in known:
             raise UserError(f"evaluate.arms: there is no arm {arm!r} in {config.run}; it has {', '.join(known)}")
@@ -93,7 +92,7 @@ class _Parts:
 
 def _evaluate_arm(config: Config, arm: str, asked: Sequence[Question], parts: _Parts) -> Scores:
     run = Path(config.run)
-    modes = [Mode.answer] if arm in GUESSERS else [Mode.answer, Mode.rationale]
+    modes = [Mode.answer] if arm in BLIND_ARMS else [Mode.answer, Mode.rationale]
     said: dict[Mode, list[Prediction]] = {}
     student = _student(config, arm)
     for mode in modes:
@@ -116,7 +115,7 @@ Replies = Callable[[Sequence[Question], Mode, set[str], _Parts], Iterator[Reply 
 
 def _student(config: Config, arm: str) -> Replies:
     """How an arm is asked. A student is loaded once, when it has something to say."""
-    if arm in GUESSERS:
+    if arm in BLIND_ARMS:
         return lambda asked, mode, done, parts: of_guesser(arm, config, asked)
     if arm == "agent":
         return lambda asked, mode, done, parts: of_agent(config, asked, mode)
@@ -134,7 +133,9 @@ def _student(config: Config, arm: str) -> Replies:
 
 def _settings(config: Config, arm: str, mode: Mode) -> dict[str, object]:
     settings: dict[str, object] = {"split": config.evaluate.split, "mode": mode.value}
-    if arm in GUESSERS:
+    if arm == "likeness":
+        settings["embedder"] = config.specialists.embedder
+    elif arm in BLIND_ARMS:
         settings["train_split"] = config.evaluate.train_split
     elif arm != "agent":
         settings["batch"] = config.evaluate.batch
@@ -144,7 +145,7 @@ def _settings(config: Config, arm: str, mode: Mode) -> dict[str, object]:
 
 
 def _made_from(run: Path, arm: str) -> dict[str, dict[str, str]]:
-    verbs = {"agent": ["load", "execute", "convert"], **{name: ["load"] for name in GUESSERS}}
+    verbs = {"agent": ["load", "execute", "convert"], **{name: ["load"] for name in BLIND_ARMS}}
     inputs = {verb: Stage(run, verb, Question).manifest_digest() for verb in verbs.get(arm, ["load", f"distill/{arm}"])}
     made_from = {"inputs": inputs}
     if arm not in verbs:

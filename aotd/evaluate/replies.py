@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from aotd.config import Config
 from aotd.errors import QuestionError
-from aotd.evaluate.blind import guess
+from aotd.evaluate.blind import GUESSERS, guess
+from aotd.evaluate.likeness import guess_by_likeness
 from aotd.records import Dropped, Mode, Outcome, Program, Question, Thought, Trace
 from aotd.store import Stage
 from aotd.students.frames import FrameCache
@@ -16,12 +17,20 @@ from aotd.students.frames import FrameCache
 if TYPE_CHECKING:
     from aotd.students.student import Student
 
+BLIND_ARMS = (*GUESSERS, "likeness")
+"""The arms that see no video: they answer and have no reasons."""
+
 Reply = str | Dropped
 """What was said, or why nothing could be said."""
 
 
 def of_guesser(name: str, config: Config, asked: Sequence[Question]) -> Iterator[Reply]:
-    """A baseline without video; it answers and has no reasons."""
+    """One of `BLIND_ARMS`."""
+    if name == "likeness":
+        from aotd.specialists.embedder import load_embedder
+
+        yield from guess_by_likeness(asked, load_embedder(config.specialists.embedder))
+        return
     train = [q for q in Stage(Path(config.run), "load", Question).records() if q.split == config.evaluate.train_split]
     yield from guess(name, train, asked)
 

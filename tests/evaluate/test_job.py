@@ -108,7 +108,7 @@ def test_an_interrupted_evaluation_goes_on(marked: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("arms", "settings", "says"),
     [
-        (["bob"], {}, "there is no arm 'bob'.*blind, frequent, agent"),
+        (["bob"], {}, "there is no arm 'bob'.*blind, frequent, likeness, agent"),
         (["aotd"], {}, "there is no arm 'aotd'"),
         (["frequent"], {"split": "val"}, "no question in that split"),
         (["frequent"], {"resamples": 0}, "resamples=0"),
