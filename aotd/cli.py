@@ -40,7 +40,8 @@ JOBS = {
 """Verb -> module with `job(config)`; its docstring is the verb's help."""
 
 TEXT_OF_ASK = ("video", "question", "mode", "by")
-TEXT = ("run", "dataset.root", "dataset.questions", "dataset.spans", *(f"ask.{key}" for key in TEXT_OF_ASK))
+TEXT_OF_DATA = ("dataset.root", "dataset.questions", "dataset.spans", "specialists.captions", "specialists.embedder")
+TEXT = ("run", *TEXT_OF_DATA, *(f"ask.{key}" for key in TEXT_OF_ASK))
 """Settings that are text or paths: taken as typed, never parsed as Hydra's grammar or interpolated."""
 
 

@@ -1,15 +1,18 @@
 """load: read questions, or say what video files are.
 
-Reads a benchmark's own files (dataset=playroom, star, nextqa), or your own questions (dataset=files), and
-writes one Question each. Everything is checked before anything is written. A question whose video
-file is not there is counted and ends as `video_unreadable`.
+Reads a benchmark's own files (dataset=playroom, star, nextqa), or your own
+questions (dataset=files), and writes one Question each. Everything is checked
+before anything is written. A question whose video file is not there is counted
+and ends as `video_unreadable`.
 
-With dataset=clips dataset.root=DIR there are no questions: every file of the folder is decoded once and
-named with its frames, rate, duration, rotation (degrees counterclockwise), size and codec, or its
-defect; the table is written to clips.jsonl in the run's folder too. load.check_videos=true does that for
-the videos of a dataset's questions.
+With dataset=clips dataset.root=DIR there are no questions: every file of the
+folder is decoded once and named with its frames, rate, duration, rotation
+(degrees counterclockwise), size and codec, or its defect; the table is written
+to clips.jsonl in the run's folder too. load.check_videos=true does that for the
+videos of a dataset's questions.
 
-load.dry_run=true says what would be read and what `aotd run` would do with it, and writes nothing.
+load.dry_run=true says what would be read and what `aotd run` would do with it,
+and writes nothing.
 """
 
 from __future__ import annotations
