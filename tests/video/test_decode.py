@@ -152,7 +152,7 @@ def test_a_playlist_opens_no_other_file(kind: str, tmp_path: Path, source: Decod
     other = write_video(tmp_path / "other.mp4")
     text = {
         "m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{other}\n#EXT-X-ENDLIST\n",
-        "concat": f"ffconcat version 1.0\nfile '{other}'\n",
+        "concat": f"ffconcat version 1.0\nfile {other.name}\n",
         "dash": f'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>{other}</BaseURL></MPD>',
     }[kind]
     (tmp_path / "list.mp4").write_text(text)
