@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd.answers import read_answer, same_answer
+from aotd.claims import final_answer
 from aotd.config import Config
 from aotd.errors import QuestionError, UserError
 from aotd.evaluate.replies import BLIND_ARMS, Reply, of_agent, of_guesser, of_student
 from aotd.evaluate.scores import score, table
 from aotd.evaluate.scoring import spatial, temporal
-from aotd.grounding_text import final_answer
 from aotd.prompts import digest
 from aotd.records import Dropped, Mode, Prediction, Question, Scores, Trace
 from aotd.specialists import SOURCES

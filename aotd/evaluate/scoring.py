@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotd.answers import plain
-from aotd.grounding_text import TextBox, read_claims
+from aotd.claims import TextBox, read_claims
 from aotd.records import Box, Estimate, Evidence, EvidenceBox
 from aotd.video.clip import frame_times, span_seconds
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
+from aotd.claims import read_claims
 from aotd.config import Config
 from aotd.errors import QuestionError, UserError
-from aotd.grounding_text import read_claims
 from aotd.records import Box, BoxesFinding, Detection, EvidenceBox, SpanFinding, Trace
 from aotd.specialists import SourceName
 from aotd.story import Story

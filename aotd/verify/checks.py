@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from aotd.grounding_text import final_answer, read_claims
+from aotd.claims import final_answer, read_claims
 from aotd.records import (
     ActionsFinding,
     BoxesFinding,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aotd.grounding_text import TextBox, TextCount, TextSpan, final_answer, read_claims
+from aotd.claims import TextBox, TextCount, TextSpan, final_answer, read_claims
 
 
 @pytest.mark.parametrize(
