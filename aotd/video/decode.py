@@ -123,6 +123,10 @@ class Decoder:
                     pipe.close()
             self._process = None
 
+    def __del__(self) -> None:
+        # Whoever drops the last reference to a source of videos means to end its process with it.
+        self.close()
+
     @contextlib.contextmanager
     def _request(self, request: dict[str, Any]) -> Any:
         if self._process is not None and self._process.poll() is not None:
