@@ -8,7 +8,8 @@ transformers will do, read with `AutoModel` and `AutoTokenizer` from safetensors
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Protocol
@@ -81,11 +82,24 @@ class SentenceEmbedder:
         for at, row in enumerate(tokens):
             ids[at, : len(row)] = torch.tensor(row)
             mask[at, : len(row)] = 1
-        with torch.inference_mode():
+        with torch.inference_mode(), _one_thread():
             states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
             means = (states * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
             unit: Vectors = torch.nn.functional.normalize(means, dim=1).numpy()
         return unit
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Texts are short: threads would wait for each other more than they work, and `execute` has workers for that."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def load_embedder(folder: str) -> SentenceEmbedder:
