@@ -46,6 +46,9 @@ def check_faithful(question: Question, thought: Thought, trace: Trace, answer: C
     for box in claims.boxes:
         if not held.has_box(box.label, box.frame, box.box):
             problems.append(f"no box {list(box.box)} of {box.label or 'anything'} in frame {box.frame}")
+    brackets = [inside for inside in re.findall(r"\[[^\[\]]*\]", thought.text) if re.search(r"\d", inside)]
+    if len(brackets) != len(claims.boxes):
+        problems.append("it gives numbers in brackets that are no box in a frame")
     for span in claims.spans:
         if (span.start, span.end) not in held.spans:
             problems.append(f"no step found frames {span.start} to {span.end - 1}")

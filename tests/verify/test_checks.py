@@ -63,6 +63,7 @@ def test_what_stands_in_the_trace_is_faithful() -> None:
     [
         ("[1, 2, 6, 9]", "[1, 2, 6, 10]", "no box"),
         ("in frame 3", "in frame 4", "no box"),
+        ("[1, 2, 6, 9]", "[1, 2, 6]", "numbers in brackets"),
         ("I see cup/glass/bottle", "I see book", "no box"),
         ("From frame 2 to frame 5", "From frame 2 to frame 6", "no step found frames 2 to 6"),
         ("Count of book: 2", "Count of book: 3", "not counted"),
