@@ -20,10 +20,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from aotd import tracking
 from aotd.config import Config, compose, describe
 from aotd.errors import QuestionError, UserError
 from aotd.ledger import ledger
-from aotd.tracking import TrackerName, open_tracker
 
 JOBS = {
     "load": "aotd.load.job",
@@ -47,10 +47,11 @@ TEXT = ("run", *TEXT_OF_DATA, *(f"ask.{key}" for key in TEXT_OF_ASK))
 
 def run_verb(verb: str, config: Config) -> None:
     """Do one verb; the tracker, where one is set, gets its seconds and the run's ledger."""
+    tracking.check(config.tracking)
     started = time.monotonic()
     importlib.import_module(JOBS[verb]).job(config)
-    if config.tracking.tracker is not TrackerName.none and verb not in ("run", "ask"):
-        tracker = open_tracker(config.tracking, config.run, verb)
+    if config.tracking.tracker is not tracking.TrackerName.none and verb not in ("run", "ask"):
+        tracker = tracking.open_tracker(config.tracking, config.run, verb)
         ends = {f"ledger/{name}": count for name, count in ledger(Path(config.run)).counts().items()}
         tracker.log({"seconds": time.monotonic() - started, **ends})
         tracker.finish()

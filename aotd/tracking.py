@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from aotd.errors import UserError
@@ -43,10 +44,9 @@ class WandbTracker:
     """One wandb run per verb, grouped by the run folder."""
 
     def __init__(self, config: TrackingConfig, run: str, verb: str) -> None:
-        try:
-            import wandb
-        except ImportError:
-            raise UserError("tracking.tracker=wandb needs the extra: pip install 'aotd[wandb]'") from None
+        check(config)
+        import wandb
+
         self._run: Any = wandb.init(project=config.project, group=run, job_type=verb, name=f"{run}/{verb}")
 
     def log(self, values: Mapping[str, float | int]) -> None:
@@ -54,6 +54,16 @@ class WandbTracker:
 
     def finish(self) -> None:
         self._run.finish()
+
+
+def check(config: TrackingConfig) -> None:
+    """Say before a job begins what would stop it at its end.
+
+    Raises:
+        UserError: the tracker's extra is not installed.
+    """
+    if config.tracker is TrackerName.wandb and find_spec("wandb") is None:
+        raise UserError("tracking.tracker=wandb needs the extra: pip install 'aotd[wandb]'")
 
 
 def open_tracker(config: TrackingConfig, run: str, verb: str) -> Tracker:
