@@ -75,6 +75,7 @@ def corner_config(run: Path) -> Config:
                 "aotd_unfiltered": ArmConfig(require=["answer"]),
             },
             epochs=2,
+            workers=1,
             batch=4,
         ),
     )

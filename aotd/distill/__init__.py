@@ -27,3 +27,7 @@ class DistillConfig:
     learning_rate: float = 3e-3
     warmup_ratio: float = 0.05
     split: str = "train"
+    workers: int = 0
+    """Arms trained at once on a CPU; 0 is one per core. On a GPU they take turns. The students do not depend on it."""
+    threads: int = 1
+    """CPU threads of one arm. More round otherwise, so the students are other ones."""

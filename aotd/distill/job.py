@@ -9,7 +9,6 @@ An arm that was killed starts again from its seed; a finished one is left alone.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,15 @@ from rich.progress import track
 
 from aotd.config import Config
 from aotd.distill import ArmConfig
+from aotd.distill.arms import train_arms
 from aotd.distill.examples import Thoughts, check_arm, example
 from aotd.errors import QuestionError, UserError
 from aotd.prompts import digest
 from aotd.records import Dropped, Example, Outcome, Question, Thought, Verdict
 from aotd.specialists import SourceName
 from aotd.store import Stage
-from aotd.students.frames import Sight, StudentFrames, run_frames
+from aotd.students.frames import Sight, run_frames
 from aotd.students.prompts import SUFFIXES
-from aotd.tracking import open_tracker
 
 
 def job(config: Config) -> None:
@@ -44,14 +43,14 @@ def job(config: Config) -> None:
     known = _thoughts(run) if any(arm.rationales for arm in settings.arms.values()) else Thoughts({}, {})
     _check_thoughts(config, questions, known)
     todo = [name for name in settings.arms if not _finished(run, name)]
-    frames, unreadable = _frames(config, questions) if todo else ({}, {})
+    unreadable = _unreadable(config, questions) if todo else {}
     for name, arm in settings.arms.items():
         with _stage(run, name).open(_settings(config, arm), **_made_from(run, settings.arms)) as out:
             for question in questions:
                 if question.question_id not in out.done:
                     out.write(unreadable.get(question.question_id) or _example(question, arm, known))
-    for name in todo:
-        _train_arm(config, name, frames, _texts(questions, known))
+    if todo:
+        train_arms(config, todo)
 
 
 def _check(config: Config) -> None:
@@ -62,7 +61,7 @@ def _check(config: Config) -> None:
         check_arm(name, arm)
     if settings.rationale_weight < 0:
         raise UserError(f"distill.rationale_weight={settings.rationale_weight} must be 0 or more")
-    for setting in ("epochs", "batch", "learning_rate"):
+    for setting in ("epochs", "batch", "learning_rate", "threads"):
         if getattr(settings, setting) <= 0:
             raise UserError(f"distill.{setting}={getattr(settings, setting)} must be more than 0")
     if not 0 <= settings.warmup_ratio < 1:
@@ -96,7 +95,7 @@ def _finished(run: Path, arm: str) -> bool:
 
 
 def _settings(config: Config, arm: ArmConfig) -> dict[str, Any]:
-    decides = {key: value for key, value in asdict(config.distill).items() if key != "arms"}
+    decides = {key: value for key, value in asdict(config.distill).items() if key not in ("arms", "workers")}
     student = {**asdict(config.student), "name": config.student.name.value}
     return {**decides, "arm": asdict(arm), "student": student, "frames": config.specialists.frames, "seed": config.seed}
 
@@ -107,18 +106,18 @@ def _made_from(run: Path, arms: dict[str, ArmConfig]) -> dict[str, dict[str, str
     return {"inputs": inputs, "prompts": {name: digest(name) for name in SUFFIXES}}
 
 
-def _frames(config: Config, questions: list[Question]) -> tuple[dict[str, StudentFrames], dict[str, Dropped]]:
-    """Frames by question, and the questions whose video cannot be read."""
+def _unreadable(config: Config, questions: list[Question]) -> dict[str, Dropped]:
+    """Decode every video into the run's frames; the questions whose video cannot be read."""
     cache = run_frames(config, Sight(config.specialists.frames, config.student.frames, config.student.image))
-    frames, unreadable = {}, {}
+    unreadable = {}
     for question in track(questions, "distill: frames", console=Console(stderr=True)):
         try:
-            frames[question.question_id] = cache.frames(question)
+            cache.frames(question)
         except QuestionError as error:
             unreadable[question.question_id] = Dropped(
                 question_id=question.question_id, outcome=error.outcome, reason=str(error)
             )
-    return frames, unreadable
+    return unreadable
 
 
 def _example(question: Question, arm: ArmConfig, known: Thoughts) -> Example | Dropped:
@@ -126,34 +125,3 @@ def _example(question: Question, arm: ArmConfig, known: Thoughts) -> Example | D
         reason = "no true answer is known"
         return Dropped(question_id=question.question_id, outcome=Outcome.unlabelled, reason=reason)
     return example(question, arm, known)
-
-
-def _texts(questions: list[Question], known: Thoughts) -> list[str]:
-    """What the tokenizer is trained on: the same for every arm."""
-    texts: list[str] = []
-    for question in questions:
-        texts += [question.question, *question.options, question.answer or ""]
-        thought = known.thoughts.get(question.question_id)
-        texts += [thought.text] if thought else []
-    return texts
-
-
-def _train_arm(config: Config, name: str, frames: dict[str, StudentFrames], texts: list[str]) -> None:
-    from aotd.distill.batch import lay_out
-    from aotd.distill.train import train
-    from aotd.students.student import new_student
-
-    folder = Path(config.run) / "distill" / name
-    partial = folder / "student.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    choices = {q.question_id: bool(q.options) for q in Stage(Path(config.run), "load", Question).records()}
-    student = new_student(config.student, config.specialists.frames, texts, config.seed)
-    rows = [
-        (lay_out(student.tokenizer, example, choices[example.question_id]), frames[example.question_id])
-        for example in _stage(Path(config.run), name).records()
-    ]
-    tracker = open_tracker(config.tracking, config.run, f"distill/{name}")
-    train(student, rows, config.distill, config.seed, name, folder / "losses.jsonl", tracker)
-    tracker.finish()
-    student.save(partial)
-    partial.rename(folder / "student")

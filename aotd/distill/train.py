@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from aotd.distill import DistillConfig
@@ -30,13 +28,15 @@ def train(
     arm: str,
     log: Path,
     tracker: Tracker,
+    told: Callable[[int, int], None],
 ) -> None:
     """Train a student in place. The same arguments give the same weights on the same machine.
 
     Args:
         rows: the examples, each with its frames.
-        arm: name, for progress and tracking.
+        arm: name, for tracking.
         log: file of one JSON line per `LOG_STEPS` steps, written anew.
+        told: called at each step with its number and how many there are.
     """
     arguments = TrainingArguments(
         output_dir=str(log.parent),
@@ -66,14 +66,13 @@ def train(
         args=arguments,
         train_dataset=list(rows),
         data_collator=lambda picked: collate(picked, pad),
-        callbacks=[bar := _Bar(arm)],
+        callbacks=[_Steps(told)],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.report = _Report(log, tracker, arm)
     trainer.weight = config.rationale_weight
     student.model.train()
-    with bar:
-        trainer.train()
+    trainer.train()
     trainer.report_terms()
     student.model.train(False)
 
@@ -123,19 +122,11 @@ class _Trainer(Trainer):  # type: ignore[misc,unused-ignore]
             self.report.write({"step": self.state.global_step, "label": label, "rationale": rationale})
 
 
-class _Bar(TrainerCallback):  # type: ignore[misc,unused-ignore]
-    """A progress bar over the steps."""
+class _Steps(TrainerCallback):  # type: ignore[misc,unused-ignore]
+    """Tells each step."""
 
-    def __init__(self, arm: str) -> None:
-        columns = (TextColumn(f"distill {arm}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True))
-
-    def __enter__(self) -> None:
-        self._progress.start()
-        self._task = self._progress.add_task("", total=None)
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+    def __init__(self, told: Callable[[int, int], None]) -> None:
+        self._told = told
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._progress.update(self._task, total=state.max_steps, completed=state.global_step)
+        self._told(state.global_step, state.max_steps)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from aotd.store import Stage
 from aotd.students.frames import run_frames
 from aotd.students.prompts import prompt, target
 from aotd.students.student import Asked, load_student
-from tests.corners import corner_config, write_run
+from tests.corners import Corners, corner_config, write_run
 
 
 def only(run: Path, arm: str, **settings: Any) -> Config:
@@ -87,7 +89,7 @@ def test_an_arm_killed_in_the_middle_ends_as_if_it_had_not_been(
 
 def test_a_finished_arm_is_left_alone(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job(only(run, "instruct"))
-    monkeypatch.setattr(training, "train", None)
+    monkeypatch.setattr(training, "Trainer", None)
     job(only(run, "instruct"))
     with pytest.raises(UserError, match="was made otherwise"):
         job(only(run, "instruct", epochs=3))
@@ -115,3 +117,21 @@ def test_no_kept_thought_is_one_line(run: Path) -> None:
     (run / "verify" / "records.jsonl").write_text("")
     with pytest.raises(UserError, match="aotd wants chains of thought"):
         job(corner_config(run))
+
+
+def test_arms_trained_side_by_side_are_the_same_as_in_turns(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arms = {name: ArmConfig(rationales=False, require=[]) for name in ("one", "two")}
+    config = corner_config(run)
+    config = replace(config, distill=replace(config.distill, arms=arms))
+    job(config)
+    alone = {arm: load_file(run / f"distill/{arm}/student/model.safetensors") for arm in arms}
+    for arm in arms:
+        shutil.rmtree(run / f"distill/{arm}/student")
+    # Workers start anew and do not know this test's source of videos, but they find its frames under their names.
+    monkeypatch.setattr(Corners, "model", f"pyav {version('av')}")
+    shutil.rmtree(run / "distill" / "frames")
+    root = replace(config.dataset, root=str(run))
+    job(replace(config, dataset=root, distill=replace(config.distill, workers=2)))
+    for arm in arms:
+        again = load_file(run / f"distill/{arm}/student/model.safetensors")
+        assert all((again[name] == alone[arm][name]).all() for name in again)
