@@ -82,7 +82,7 @@ def record(trace: Trace, boxes: int) -> str:
 def _asked(event: Event) -> str:
     query = one_line(event.query)
     if event.tool == "trim":
-        return "looked on"
+        return "then looked only"
     if event.tool == "Filter_frames_with_act":
         return f"looked for {query}"
     if isinstance(event.finding, BoxesFinding):
@@ -133,7 +133,7 @@ def _spread(found: tuple[Detection, ...], count: int) -> list[Detection]:
 def _cleaned(reply: str) -> str:
     """The reply without fences, a heading of its own and blank lines."""
     text = re.sub(r"^```\w*\s*|\s*```$", "", reply.strip())
-    text = re.sub(r"^(?:\*\*)?(?:reasoning|rationale)(?:\*\*)?\s*:(?:\*\*)?\s*", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"^(?:\*\*)?(?:told|reasoning|rationale)(?:\*\*)?\s*:(?:\*\*)?\s*", "", text, flags=re.IGNORECASE)
     return "\n".join(line.strip() for line in text.splitlines() if line.strip())
 
 

@@ -75,7 +75,7 @@ SEEN = trace(
 def test_the_record_says_every_finding_on_a_line_of_its_own() -> None:
     assert record(SEEN, boxes=2).splitlines() == [
         "1. looked for person opening the door: from frame 2 to frame 5",
-        "2. looked on: from frame 6 to frame 7",
+        "2. then looked only: from frame 6 to frame 7",
         "3. found cup: at [0, 2, 11, 20] in frame 0; at [4, 2, 11, 20] in frame 4",
         "4. actions with door: opened, closed",
         "5. count of cup: 2",
@@ -108,7 +108,7 @@ def test_the_model_is_told_the_question_the_program_the_record_and_the_programs_
     assert "Question: Which was opened?" in engine.asked
     assert "Filter_frames_with_act(video_clip" in engine.asked
     assert "1. looked for person opening the door: from frame 2 to frame 5" in engine.asked
-    assert "So the answer is The door." in engine.asked
+    assert engine.asked.endswith("Answer: The door\nTold:")
     assert "The book." not in engine.asked.split("NOW YOURS")[1]
 
 
