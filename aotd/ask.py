@@ -73,15 +73,15 @@ def _student(config: Config, question: Question, mode: Mode, root: str) -> str:
         known = f"it has {', '.join([*arms, AGENT])}" if arms else "no student has been distilled there"
         raise UserError(f"by={config.ask.by}: there is no such arm in {config.run}; {known}")
     from aotd.answers import read_choice
-    from aotd.students.frames import shrink
+    from aotd.students.base import ANSWER_TOKENS, Asked
     from aotd.students.prompts import prompt
-    from aotd.students.student import ANSWER_TOKENS, Asked, load_student
+    from aotd.students.student import load_student
 
     student = load_student(folder)
-    specialists = replace(config.specialists, frames=student.sight.seen)
-    frames = shrink(SOURCES[specialists.source](specialists, root).open(question), student.sight)
+    specialists = replace(config.specialists, frames=student.seen)
+    view = student.view(SOURCES[specialists.source](specialists, root).open(question))
     longest = ANSWER_TOKENS if mode is Mode.answer else config.evaluate.max_rationale_tokens
-    reply = student.reply([Asked(prompt(question), bool(question.options), frames)], mode, longest)[0]
+    reply = student.reply([Asked(prompt(question), bool(question.options), view)], mode, longest)[0]
     chosen = read_choice(reply, question.options) if mode is Mode.answer and question.options else None
     return reply if chosen is None else f"{reply}: {chosen}"
 

@@ -24,10 +24,23 @@ class DistillConfig:
     epochs: float = 5.0
     batch: int = 8
     """Questions per step."""
+    group: int = 1
+    """Questions of one video that share its tokens in a step, at most; 1: only a question's two replies do."""
+    tokens: int = 16384
+    """Most places of one batch on one device, padding counted; a step is cut into as many batches as that takes."""
     learning_rate: float = 3e-3
     warmup_ratio: float = 0.05
+    weight_decay: float = 0.05
+    bf16: bool = False
+    """Compute in bfloat16; weights stay as they are loaded."""
+    recompute: bool = False
+    """Compute the layers anew on the way back instead of keeping what they gave (gradient checkpointing)."""
+    deepspeed: str = ""
+    """A DeepSpeed configuration: `zero2`, `zero3`, or a JSON file."""
+    save_steps: int = 0
+    """A checkpoint every so many steps; 0: an arm that is killed starts again."""
     split: str = "train"
     workers: int = 0
-    """Arms trained at once on a CPU; 0 is one per core. On a GPU they take turns. The students do not depend on it."""
+    """Arms trained at once on a CPU; 0 is all, up to two per core. On a GPU they take turns. Changes no student."""
     threads: int = 1
     """CPU threads of one arm. More round otherwise, so the students are other ones."""

@@ -20,17 +20,25 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from time import sleep
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from aotd.config import Config
+from aotd.distill.batch import lay_out
+from aotd.distill.checkpoint import Told, listening
+from aotd.distill.plan import Sizes, make_plan
+from aotd.distill.processes import is_first, processes
+from aotd.distill.train import Batches, train
 from aotd.errors import UserError
 from aotd.records import Example, Question, Thought
 from aotd.store import Stage
-from aotd.students.frames import run_frames
-from aotd.tracking import open_tracker
+from aotd.students.base import Student
+from aotd.students.frames import run_views
+from aotd.students.student import new_student
+from aotd.tracking import TrackingConfig, open_tracker
 
-Told = Callable[[int, int], None]
+Show = Callable[[int, int], None]
 """Called with the step an arm is at, and how many there are."""
 
 
@@ -38,53 +46,86 @@ def train_arms(config: Config, arms: Sequence[str]) -> None:
     """Train arms whose examples are written, and leave a student in each one's folder.
 
     Raises:
-        UserError: a worker process died.
+        UserError: a batch cannot hold some question, or a worker process died.
+        SystemExit: it was told to leave (SIGTERM or SIGUSR1); a checkpoint holds what was done.
     """
-    import torch
-
     columns = (TextColumn("distill {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    at_once = 1 if torch.cuda.is_available() else config.distill.workers or os.cpu_count() or 1
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    alone = torch.cuda.is_available() or processes() > 1
+    at_once = 1 if alone else min(config.distill.workers or 2 * (os.cpu_count() or 1), len(arms))
+    with Progress(*columns, console=Console(stderr=True), disable=not is_first()) as bars, listening() as told:
         tasks = {arm: bars.add_task(arm, total=None) for arm in arms}
 
         def show(arm: str, step: int, steps: int) -> None:
             bars.update(tasks[arm], completed=step, total=steps)
 
-        if min(at_once, len(arms)) == 1:
+        if at_once == 1:
             for arm in arms:
-                train_arm(config, arm, partial(show, arm))
+                if not told.to_leave:
+                    train_arm(config, arm, partial(show, arm), told)
         else:
-            _side_by_side(config, arms, min(at_once, len(arms)), show)
+            _side_by_side(config, arms, at_once, show, told)
+    if told.signal is not None:
+        Console(stderr=True).print("distill was told to leave; the same command goes on from here")
+        raise SystemExit(128 + told.signal)
 
 
-def train_arm(config: Config, arm: str, told: Told) -> None:
-    """Train one arm from its seed. What a killed attempt has left is thrown away."""
-    import torch
-
-    from aotd.distill.batch import lay_out
-    from aotd.distill.train import train
-    from aotd.students.student import new_student
-
+def train_arm(config: Config, arm: str, show: Show, told: Told) -> None:
+    """Train one arm from its newest checkpoint or from its seed; at the end its student is written."""
     run = Path(config.run)
     folder = run / "distill" / arm
     partial_student = folder / "student.partial"
-    shutil.rmtree(partial_student, ignore_errors=True)
     questions = {question.question_id: question for question in Stage(run, "load", Question).records()}
     before = torch.get_num_threads()
     if not torch.cuda.is_available():
         torch.set_num_threads(config.distill.threads)
-    student = new_student(config.student, config.specialists.frames, _texts(config, questions), config.seed)
-    cache = run_frames(config, student.sight)
-    rows = []
-    for example in Stage(run, f"distill/{arm}", Example).records():
-        question = questions[example.question_id]
-        rows.append((lay_out(student.tokenizer, example, bool(question.options)), cache.frames(question)))
-    tracker = open_tracker(config.tracking, config.run, f"distill/{arm}")
-    train(student, rows, config.distill, config.seed, arm, folder / "losses.jsonl", tracker, told)
+    student = begin(config)
+    views = run_views(config, student)
+    examples = Stage(run, f"distill/{arm}", Example).records()
+    asked = [questions[example.question_id] for example in examples]
+    laid = [lay_out(student, one, bool(question.options)) for one, question in zip(examples, asked, strict=True)]
+    openings = {views.key(question): question for question in asked}
+    lengths = {key: len(student.opening(views.view(question)).tokens) for key, question in openings.items()}
+    keys = [views.key(question) for question in asked]
+    sizes = Sizes([lengths[key] for key in keys], [one.size for one in laid])
+    _check_sizes(config, arm, examples, sizes)
+    settings = config.distill
+    plan = make_plan(
+        keys,
+        sizes,
+        batch=settings.batch,
+        group=settings.group,
+        tokens=settings.tokens,
+        epochs=settings.epochs,
+        processes=processes(),
+        seed=config.seed,
+    )
+    batches = Batches(student, laid, lambda number: views.view(asked[number]), plan)
+    tracker = open_tracker(config.tracking if is_first() else TrackingConfig(), config.run, f"distill/{arm}")
+    finished = train(student, batches, plan, settings, config.seed, folder, tracker, show, told)
     tracker.finish()
     torch.set_num_threads(before)
-    student.save(partial_student)
-    partial_student.rename(folder / "student")
+    if finished and is_first():
+        shutil.rmtree(partial_student, ignore_errors=True)
+        student.save(partial_student)
+        partial_student.rename(folder / "student")
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def _check_sizes(config: Config, arm: str, examples: Sequence[Example], sizes: Sizes) -> None:
+    needs = {one.question_id: sizes.of((number,)) for number, one in enumerate(examples)}
+    long = [key for key, size in needs.items() if size > config.distill.tokens]
+    if long:
+        longest = max(long, key=needs.__getitem__)
+        raise UserError(
+            f"distill.tokens={config.distill.tokens} is too small for {len(long)} questions of arm {arm}, among them "
+            f"{longest} with {needs[longest]} tokens: set distill.tokens={needs[longest]} or more"
+        )
+
+
+def begin(config: Config) -> Student:
+    """The student before it is distilled, the same for every arm."""
+    questions = {question.question_id: question for question in Stage(Path(config.run), "load", Question).records()}
+    return new_student(config.student, config.specialists.frames, _texts(config, questions), config.seed)
 
 
 def _texts(config: Config, questions: dict[str, Question]) -> list[str]:
@@ -105,20 +146,29 @@ def _texts(config: Config, questions: dict[str, Question]) -> list[str]:
     return texts
 
 
-def _side_by_side(config: Config, arms: Sequence[str], workers: int, show: Callable[[str, int, int], None]) -> None:
+def _side_by_side(
+    config: Config, arms: Sequence[str], workers: int, show: Callable[[str, int, int], None], told: Told
+) -> None:
     context = multiprocessing.get_context("spawn")
     steps: SimpleQueue[tuple[str, int, int]] = context.SimpleQueue()
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(config, steps))
+    passed_on = False
     try:
         running = [pool.submit(_work, arm) for arm in arms]
         while not all(done.done() for done in running):
             while not steps.empty():
                 show(*steps.get())
-            if any(done.done() and done.exception() for done in running):
+            if any(done.done() and not done.cancelled() and done.exception() for done in running):
                 break
+            if told.signal is not None and not passed_on:
+                passed_on = True
+                pool.shutdown(wait=False, cancel_futures=True)
+                for child in multiprocessing.active_children():
+                    os.kill(child.pid or 0, told.signal)
             sleep(0.2)
         for done in running:
-            done.result()
+            if not done.cancelled():
+                done.result()
     except BrokenProcessPool:
         raise UserError("a worker of distill died; run the verb again to go on, distill.workers=1 to see why") from None
     finally:
@@ -145,4 +195,5 @@ def _start_worker(config: Config, steps: SimpleQueue[tuple[str, int, int]]) -> N
 
 def _work(arm: str) -> None:
     config, steps = _worker
-    train_arm(config, arm, lambda step, of: steps.put((arm, step, of)))
+    with listening() as told:
+        train_arm(config, arm, lambda step, of: steps.put((arm, step, of)), told)

@@ -1,85 +1,95 @@
-"""Examples as batches: one sequence per question, its two replies as branches behind one prompt.
+"""Examples as batches: the questions of a video in one tree behind one copy of it.
 
-    prompt | answer suffix, answer, <end> | rationale suffix, rationale, <end>
+    video | question 1 | answer suffix, answer, <end>
+                       | rationale suffix, rationale, <end>
+          | question 2 | ...
 
-The branches cannot see each other and both start at the position behind the prompt, so that each reply
-has the same logits as if it stood in a sequence of its own, and the prompt is read once (design §3).
+Every reply has the same logits as in a sequence of its own (`aotd.students.tree`, design §3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import torch
 
 from aotd.records import Example, Mode
-from aotd.students.frames import StudentFrames
+from aotd.students.base import Row, Student, View, collate
 from aotd.students.prompts import suffix
-from aotd.students.tokens import encode
-from aotd.students.valley import PADDING, SHARED
+from aotd.students.tree import grow
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
-ANSWER, RATIONALE = 1, 2
+ANSWER, RATIONALE = 0, 1
+"""Kinds of reply."""
 
 
 @dataclass(frozen=True)
 class Laid:
-    """One question's tokens."""
+    """One example in a student's tokens."""
 
-    tokens: list[int]
-    branch: list[int]
-    positions: list[int]
-    """Counted from the first token of the prompt."""
-    targets: dict[int, tuple[list[int], list[int]]]
-    """Branch -> the places whose successors are the reply, and the reply's tokens."""
+    asked: tuple[list[int], ...]
+    said: tuple[list[int], ...]
+    """The replies, the end token last; the answer's first, then the rationale's if there is one."""
 
+    @property
+    def texts(self) -> list[list[int]]:
+        """What the model reads. The end token is a target only: nothing is read after it."""
+        return [[*asked, *said[:-1]] for asked, said in zip(self.asked, self.said, strict=True)]
 
-def lay_out(tokenizer: PreTrainedTokenizerFast, example: Example, choice: bool) -> Laid:
-    """Lay out one example; without a rationale it has no second branch."""
-    tokens = encode(tokenizer, example.prompt)
-    branch, positions = [SHARED] * len(tokens), list(range(len(tokens)))
-    start, targets = len(tokens), {}
-    replies = ((ANSWER, Mode.answer, example.answer), (RATIONALE, Mode.rationale, example.rationale))
-    for number, mode, reply in replies:
-        if reply is None:
-            continue
-        asked = encode(tokenizer, suffix(choice, mode))
-        said = [*encode(tokenizer, reply), tokenizer.eos_token_id]
-        first = len(tokens) + len(asked) - 1
-        targets[number] = list(range(first, first + len(said))), said
-        # The end token is a target only: nothing is read after it.
-        tokens += asked + said[:-1]
-        branch += [number] * (len(asked) + len(said) - 1)
-        positions += range(start, start + len(asked) + len(said) - 1)
-    return Laid(tokens, branch, positions, targets)
+    @cached_property
+    def size(self) -> int:
+        """Places it takes behind a video."""
+        return len(grow(self.texts))
 
 
-def collate(rows: Sequence[tuple[Laid, StudentFrames]], pad: int) -> dict[str, Any]:
-    """A batch: the model's arguments, and `labels`, `branch_of`, `row_of`, `[M]` each, of the `M` targets."""
-    width = max(len(row.tokens) for row, _ in rows)
+def lay_out(student: Student, example: Example, choice: bool) -> Laid:
+    """Lay out one example; without a rationale it has one reply."""
+    replies = [(Mode.answer, example.answer), (Mode.rationale, example.rationale)]
+    kept = [(mode, reply) for mode, reply in replies if reply is not None]
+    return Laid(
+        tuple(student.asked(example.prompt + suffix(choice, mode)) for mode, _ in kept),
+        tuple(student.said(reply) for _, reply in kept),
+    )
 
-    def padded(values: list[int], filler: int) -> list[int]:
-        return values + [filler] * (width - len(values))
 
-    at, labels, branch_of, row_of = [], [], [], []
-    for number, (row, _) in enumerate(rows):
-        for branch, (places, said) in row.targets.items():
-            at += [number * width + place for place in places]
-            labels += said
-            branch_of += [branch] * len(said)
-            row_of += [number] * len(said)
+def batch_of(
+    student: Student, groups: Sequence[tuple[View, Sequence[Laid]]], questions: int, shared: bool = True
+) -> dict[str, Any]:
+    """A batch of trees: the model's arguments, and what the loss is taken of.
+
+    Args:
+        groups: a video and its examples, each one tree.
+        questions: how many questions the mean is taken over (those of the whole step).
+        shared: False puts each reply into a sequence of its own, which changes nothing but the cost.
+
+    Returns:
+        `input_ids`, `end` `[B, S]`, `positions` `[axes, B, S]`, `views`; and of the `M` targets `at` (their place
+        in `[B * S]`), `labels`, `kinds`, and `shares`: a target's part in the mean over its reply and the questions.
+    """
+    rows, replies = [], []
+    for view, examples in groups:
+        opening = student.opening(view)
+        texts = [text for one in examples for text in one.texts]
+        rows += [Row(view, opening, texts)] if shared else [Row(view, opening, [text]) for text in texts]
+        replies += [
+            (kind, asked, said)
+            for one in examples
+            for kind, asked, said in zip((ANSWER, RATIONALE), one.asked, one.said, strict=False)
+        ]
+    batch = collate(rows, student.tokenizer.pad_token_id)
+    paths = [path for row in batch.paths for path in row]
+    at, labels, kinds, shares = [], [], [], []
+    for (kind, asked, said), path in zip(replies, paths, strict=True):
+        at += path[len(asked) - 1 :]
+        labels += said
+        kinds += [kind] * len(said)
+        shares += [1 / (len(said) * questions)] * len(said)
     return {
-        "pixels": torch.stack([torch.from_numpy(frames.pixels) for _, frames in rows]),
-        "numbers": torch.stack([torch.from_numpy(frames.numbers) for _, frames in rows]),
-        "input_ids": torch.tensor([padded(row.tokens, pad) for row, _ in rows]),
-        "branch": torch.tensor([padded(row.branch, PADDING) for row, _ in rows]),
-        "positions": torch.tensor([padded(row.positions, 0) for row, _ in rows]),
+        **batch.inputs,
         "at": torch.tensor(at),
         "labels": torch.tensor(labels),
-        "branch_of": torch.tensor(branch_of),
-        "row_of": torch.tensor(row_of),
+        "kinds": torch.tensor(kinds),
+        "shares": torch.tensor(shares, dtype=torch.float64),
     }

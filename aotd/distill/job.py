@@ -18,14 +18,14 @@ from rich.progress import track
 
 from aotd.config import Config
 from aotd.distill import ArmConfig
-from aotd.distill.arms import train_arms
 from aotd.distill.examples import Thoughts, check_arm, example
+from aotd.distill.processes import first_alone
 from aotd.errors import QuestionError, UserError
 from aotd.prompts import digest
 from aotd.records import Dropped, Example, Outcome, Question, Thought, Verdict
 from aotd.specialists import SourceName
 from aotd.store import Stage
-from aotd.students.frames import Sight, run_frames
+from aotd.students.frames import run_views
 from aotd.students.prompts import SUFFIXES
 
 
@@ -40,17 +40,26 @@ def job(config: Config) -> None:
     questions = [question for question in Stage(run, "load", Question).records() if question.split == settings.split]
     if not any(question.answer is not None for question in questions):
         raise UserError(f"distill.split={settings.split}: the run has no question with an answer in that split")
-    known = _thoughts(run) if any(arm.rationales for arm in settings.arms.values()) else Thoughts({}, {})
-    _check_thoughts(config, questions, known)
     todo = [name for name in settings.arms if not _finished(run, name)]
+    with first_alone(run / "distill") as first:
+        if first:
+            _write_examples(config, questions, todo)
+    if todo:
+        from aotd.distill.arms import train_arms
+
+        train_arms(config, todo)
+
+
+def _write_examples(config: Config, questions: list[Question], todo: list[str]) -> None:
+    run, arms = Path(config.run), config.distill.arms
+    known = _thoughts(run) if any(arm.rationales for arm in arms.values()) else Thoughts({}, {})
+    _check_thoughts(config, questions, known)
     unreadable = _unreadable(config, questions) if todo else {}
-    for name, arm in settings.arms.items():
-        with _stage(run, name).open(_settings(config, arm), **_made_from(run, settings.arms)) as out:
+    for name, arm in arms.items():
+        with _stage(run, name).open(_settings(config, arm), **_made_from(run, arms)) as out:
             for question in questions:
                 if question.question_id not in out.done:
                     out.write(unreadable.get(question.question_id) or _example(question, arm, known))
-    if todo:
-        train_arms(config, todo)
 
 
 def _check(config: Config) -> None:
@@ -61,7 +70,7 @@ def _check(config: Config) -> None:
         check_arm(name, arm)
     if settings.rationale_weight < 0:
         raise UserError(f"distill.rationale_weight={settings.rationale_weight} must be 0 or more")
-    for setting in ("epochs", "batch", "learning_rate", "threads"):
+    for setting in ("epochs", "batch", "group", "tokens", "learning_rate", "threads"):
         if getattr(settings, setting) <= 0:
             raise UserError(f"distill.{setting}={getattr(settings, setting)} must be more than 0")
     if not 0 <= settings.warmup_ratio < 1:
@@ -94,8 +103,12 @@ def _finished(run: Path, arm: str) -> bool:
     return (run / "distill" / arm / "student").is_dir()
 
 
+_CHANGES_NOTHING = ("arms", "workers", "save_steps")
+"""Settings of distill that an arm's student does not depend on."""
+
+
 def _settings(config: Config, arm: ArmConfig) -> dict[str, Any]:
-    decides = {key: value for key, value in asdict(config.distill).items() if key not in ("arms", "workers")}
+    decides = {key: value for key, value in asdict(config.distill).items() if key not in _CHANGES_NOTHING}
     student = {**asdict(config.student), "name": config.student.name.value}
     return {**decides, "arm": asdict(arm), "student": student, "frames": config.specialists.frames, "seed": config.seed}
 
@@ -107,12 +120,14 @@ def _made_from(run: Path, arms: dict[str, ArmConfig]) -> dict[str, dict[str, str
 
 
 def _unreadable(config: Config, questions: list[Question]) -> dict[str, Dropped]:
-    """Decode every video into the run's frames; the questions whose video cannot be read."""
-    cache = run_frames(config, Sight(config.specialists.frames, config.student.frames, config.student.image))
+    """Have the student look at every video once; the questions whose video cannot be read."""
+    from aotd.distill.arms import begin
+
+    views = run_views(config, begin(config))
     unreadable = {}
-    for question in track(questions, "distill: frames", console=Console(stderr=True)):
+    for question in track(questions, "distill: videos", console=Console(stderr=True)):
         try:
-            cache.frames(question)
+            views.look(question)
         except QuestionError as error:
             unreadable[question.question_id] = Dropped(
                 question_id=question.question_id, outcome=error.outcome, reason=str(error)

@@ -19,26 +19,19 @@ class Loss:
     rationale: Tensor
 
 
-def distillation_loss(
-    logits: Tensor, labels: Tensor, branch_of: Tensor, row_of: Tensor, rows: int, weight: float
-) -> Loss:
-    """`label + weight * rationale`, each the mean over the batch's questions of the mean over a reply's tokens.
+def distillation_loss(logits: Tensor, labels: Tensor, kinds: Tensor, shares: Tensor, weight: float) -> Loss:
+    """`label + weight * rationale`, each the mean over a step's questions of the mean over a reply's tokens.
 
     A question without a rationale counts 0 in the second term (paper: its loss is set to 0), so that a
-    reply weighs the same however long it is, and whoever else is in the batch.
+    reply weighs the same however long it is, and whoever else is in the step. The terms of a step's
+    batches add up to the step's.
 
     Args:
         logits: of each target token, `[M, vocabulary]`.
-        labels, branch_of, row_of: the token, its branch and its question, `[M]`.
-        rows: questions in the batch.
+        labels, kinds: the token, and whether an answer or a rationale is said, `[M]`.
+        shares: each target's part in the means, `[M]`.
     """
-    each = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
-    label, rationale = (_mean_of_rows(each, branch_of == branch, row_of, rows) for branch in (ANSWER, RATIONALE))
+    precise = logits if logits.dtype == torch.float64 else logits.float()
+    each = torch.nn.functional.cross_entropy(precise, labels, reduction="none") * shares.to(precise.dtype)
+    label, rationale = (each[kinds == kind].sum() for kind in (ANSWER, RATIONALE))
     return Loss(label + weight * rationale, label, rationale)
-
-
-def _mean_of_rows(each: Tensor, chosen: Tensor, row_of: Tensor, rows: int) -> Tensor:
-    zeros = each.new_zeros(rows)
-    sums = zeros.index_add(0, row_of[chosen], each[chosen])
-    counts = zeros.index_add(0, row_of[chosen], torch.ones_like(each[chosen]))
-    return (sums / counts.clamp(min=1)).mean()

@@ -3,53 +3,84 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.data import Dataset, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from aotd.distill import DistillConfig
-from aotd.distill.batch import Laid, collate
+from aotd.distill.batch import Laid, batch_of
+from aotd.distill.checkpoint import KeepNewest, LeaveWhenTold, Told, newest, step_of, sweep
 from aotd.distill.loss import distillation_loss
-from aotd.students.frames import StudentFrames
-from aotd.students.student import Student
+from aotd.distill.plan import Plan
+from aotd.distill.processes import processes
+from aotd.students.base import Student, View
 from aotd.tracking import Tracker
 
-LOG_STEPS = 10
+
+class Batches(Dataset[dict[str, Any]]):
+    """The batches of a plan; a video is looked up when its turn comes."""
+
+    def __init__(
+        self, student: Student, laid: Sequence[Laid], view: Callable[[int], View], plan: Plan, shared: bool = True
+    ) -> None:
+        self._student, self._laid, self._view, self._plan, self._shared = student, laid, view, plan, shared
+
+    def __len__(self) -> int:
+        return len(self._plan.pieces)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        piece = self._plan.pieces[number]
+        groups = [(self._view(group[0]), [self._laid[example] for example in group]) for group in piece.groups]
+        batch = batch_of(self._student, groups, piece.questions, self._shared)
+        if not piece.counts:
+            batch["shares"] = torch.zeros_like(batch["shares"])
+        return batch
 
 
 def train(
     student: Student,
-    rows: Sequence[tuple[Laid, StudentFrames]],
+    batches: Batches,
+    plan: Plan,
     config: DistillConfig,
     seed: int,
-    arm: str,
-    log: Path,
+    folder: Path,
     tracker: Tracker,
-    told: Callable[[int, int], None],
-) -> None:
-    """Train a student in place. The same arguments give the same weights on the same machine.
+    show: Callable[[int, int], None],
+    told: Told,
+) -> bool:
+    """Train a student in place, going on from the newest whole checkpoint. The same arguments give the same weights.
 
     Args:
-        rows: the examples, each with its frames.
-        arm: name, for tracking.
-        log: file of one JSON line per `LOG_STEPS` steps, written anew.
-        told: called at each step with its number and how many there are.
+        folder: gets losses.jsonl, one line per step, and checkpoints/.
+        show: called at each step with its number and how many there are.
+        told: says when to save and leave.
+
+    Returns:
+        Whether it came to the end.
     """
+    checkpoints = folder / "checkpoints"
     arguments = TrainingArguments(
-        output_dir=str(log.parent),
-        num_train_epochs=config.epochs,
-        per_device_train_batch_size=config.batch,
+        output_dir=str(checkpoints),
+        num_train_epochs=1,  # the plan's epochs are one after another in it
+        per_device_train_batch_size=1,  # one of the plan's batches
+        gradient_accumulation_steps=plan.per_step,
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=config.warmup_ratio,
         adam_beta2=0.95,
-        weight_decay=0.05,
+        weight_decay=config.weight_decay,
         max_grad_norm=1.0,
-        logging_steps=LOG_STEPS,
-        save_strategy="no",
+        logging_strategy="no",
+        save_strategy="steps" if config.save_steps else "no",
+        save_steps=config.save_steps or 1,
+        bf16=config.bf16,
+        deepspeed=config.deepspeed or None,
+        ddp_backend="gloo" if processes() > 1 and not torch.cuda.is_available() else None,
         report_to=[],
         disable_tqdm=True,
         remove_unused_columns=False,
@@ -58,75 +89,96 @@ def train(
         seed=seed,
         data_seed=seed,
     )
-    # The order of the questions and whatever else is drawn must not depend on what was trained before.
+    # Whatever is drawn must not depend on what was trained before.
     set_seed(seed)
-    pad = student.tokenizer.pad_token_id
-    trainer = _Trainer(
-        model=student.model,
-        args=arguments,
-        train_dataset=list(rows),
-        data_collator=lambda picked: collate(picked, pad),
-        callbacks=[_Steps(told)],
-    )
+    trainer = _Trainer(model=student.model, args=arguments, train_dataset=batches, data_collator=_the_one)
     trainer.remove_callback(PrinterCallback)
-    trainer.report = _Report(log, tracker, arm)
+    trainer.model_accepts_loss_kwargs = False  # then `Trainer` divides by the number of batches, and we multiply
     trainer.weight = config.rationale_weight
+    main = trainer.is_world_process_zero()
+    trainer.add_callback(LeaveWhenTold(told))
+    trainer.add_callback(KeepNewest(checkpoints, trainer.accelerator.wait_for_everyone))
+    if main:
+        sweep(checkpoints)
+    trainer.accelerator.wait_for_everyone()
+    start = newest(checkpoints)
+    report = _Report(folder / "losses.jsonl", tracker, step_of(start) if start else 0) if main else None
+    trainer.add_callback(_Steps(trainer, report, show))
+    if config.recompute:
+        student.model.gradient_checkpointing_enable({"use_reentrant": False})
     student.model.train()
-    trainer.train()
-    trainer.report_terms()
+    trainer.train(resume_from_checkpoint=str(start) if start else None)
     student.model.train(False)
+    return bool(trainer.state.global_step >= plan.steps)
+
+
+def _the_one(batches: list[dict[str, Any]]) -> dict[str, Any]:
+    return batches[0]
 
 
 class _Report:
-    """Losses by kind, as JSON lines and to the tracker."""
+    """Losses by kind of target, as JSON lines and to the tracker."""
 
-    def __init__(self, path: Path, tracker: Tracker, arm: str) -> None:
-        self._path, self._tracker, self._arm = path, tracker, arm
+    def __init__(self, path: Path, tracker: Tracker, from_step: int) -> None:
+        self._path, self._tracker, self._last = path, tracker, time.monotonic()
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("", encoding="utf-8")
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        path.write_text("".join(f"{line}\n" for line in lines[:from_step]), encoding="utf-8")
 
-    def write(self, values: Mapping[str, float]) -> None:
+    def write(self, values: Mapping[str, float], tokens: int) -> None:
         with self._path.open("a", encoding="utf-8") as out:
             out.write(json.dumps(values) + "\n")
-        self._tracker.log({f"{self._arm}/{name}": value for name, value in values.items()})
+        now = time.monotonic()
+        self._tracker.log({**values, "tokens_per_second": tokens / max(now - self._last, 1e-9)})
+        self._last = now
 
 
 class _Trainer(Trainer):  # type: ignore[misc,unused-ignore]
     """`Trainer` with our loss, which also keeps its two terms apart."""
 
-    report: _Report
     weight: float
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._terms: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._terms: list[torch.Tensor] = []
+        self._tokens = 0
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """The plan has drawn the order already."""
+        batches: Any = self.train_dataset
+        return SequentialSampler(batches)
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         batch = dict(inputs)
-        labels, branch_of, row_of = (batch.pop(name) for name in ("labels", "branch_of", "row_of"))
-        loss = distillation_loss(model(**batch), labels, branch_of, row_of, len(batch["pixels"]), self.weight)
-        self._terms.append((loss.label.detach(), loss.rationale.detach()))
-        return loss.total
+        labels, kinds, shares = (batch.pop(name) for name in ("labels", "kinds", "shares"))
+        loss = distillation_loss(model(**batch), labels, kinds, shares, self.weight)
+        self._terms.append(torch.stack([loss.label.detach(), loss.rationale.detach()]))
+        self._tokens += batch["input_ids"].numel()
+        # `Trainer` takes the mean over batches and over processes; the terms are parts of a sum.
+        scaled: torch.Tensor = loss.total * (self.current_gradient_accumulation_steps * self.accelerator.num_processes)
+        return scaled
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs:
-            self.report_terms()
-
-    def report_terms(self) -> None:
-        """Write the means of both terms over the steps since the last line."""
-        if self._terms:
-            label, rationale = (torch.stack(term).mean().item() for term in zip(*self._terms, strict=True))
-            self._terms.clear()
-            self.report.write({"step": self.state.global_step, "label": label, "rationale": rationale})
+    def take_terms(self) -> tuple[dict[str, float], int]:
+        """Both terms of the step, and how many places were computed, over all processes."""
+        terms = torch.stack(self._terms).sum(0).float()
+        local = torch.cat([terms, terms.new_tensor([self._tokens])])
+        label, rationale, tokens = self.accelerator.reduce(local, "sum").tolist()
+        self._terms.clear()
+        self._tokens = 0
+        return {"label": label, "rationale": rationale}, int(tokens)
 
 
 class _Steps(TrainerCallback):  # type: ignore[misc,unused-ignore]
-    """Tells each step."""
+    """Reports each step."""
 
-    def __init__(self, told: Callable[[int, int], None]) -> None:
-        self._told = told
+    def __init__(self, trainer: _Trainer, report: _Report | None, show: Callable[[int, int], None]) -> None:
+        self._trainer, self._report, self._show = trainer, report, show
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._told(state.global_step, state.max_steps)
+        terms, tokens = self._trainer.take_terms()
+        if self._report:
+            rate = float(kwargs["lr_scheduler"].get_last_lr()[0])
+            self._report.write({"step": state.global_step, **terms, "learning_rate": rate}, tokens)
+        self._show(state.global_step, state.max_steps)

@@ -26,7 +26,7 @@ from aotd.records import Dropped, Mode, Prediction, Question, Scores, Trace
 from aotd.specialists import SOURCES
 from aotd.specialists.base import Source
 from aotd.store import Stage, write_atomically
-from aotd.students.frames import run_frames
+from aotd.students.frames import run_views
 from aotd.students.prompts import SUFFIXES
 from aotd.tracking import open_tracker
 
@@ -126,7 +126,7 @@ def _student(config: Config, arm: str) -> Replies:
         from aotd.students.student import load_student
 
         student = load_student(Path(config.run) / "distill" / arm / "student")
-        return of_student(student, run_frames(config, student.sight), config, asked, mode, done)
+        return of_student(student, run_views(config, student), config, asked, mode, done)
 
     return ask
 

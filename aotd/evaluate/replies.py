@@ -12,10 +12,10 @@ from aotd.evaluate.blind import GUESSERS, guess
 from aotd.evaluate.likeness import guess_by_likeness
 from aotd.records import Dropped, Mode, Outcome, Program, Question, Thought, Trace
 from aotd.store import Stage
-from aotd.students.frames import FrameCache
+from aotd.students.frames import ViewCache
 
 if TYPE_CHECKING:
-    from aotd.students.student import Student
+    from aotd.students.base import Student
 
 BLIND_ARMS = (*GUESSERS, "likeness")
 """The arms that see no video: they answer and have no reasons."""
@@ -53,14 +53,14 @@ def of_agent(config: Config, asked: Sequence[Question], mode: Mode) -> Iterator[
 
 
 def of_student(
-    student: Student, cache: FrameCache, config: Config, asked: Sequence[Question], mode: Mode, done: set[str]
+    student: Student, views: ViewCache, config: Config, asked: Sequence[Question], mode: Mode, done: set[str]
 ) -> Iterator[Reply | None]:
     """A distilled student, asked in batches; None for a question that is already done.
 
     Batches are cut from all questions, so that a reply never depends on where a run was interrupted.
     """
+    from aotd.students.base import ANSWER_TOKENS, Asked
     from aotd.students.prompts import prompt
-    from aotd.students.student import ANSWER_TOKENS, Asked
 
     longest = ANSWER_TOKENS if mode is Mode.answer else config.evaluate.max_rationale_tokens
     for first in range(0, len(asked), config.evaluate.batch):
@@ -72,7 +72,7 @@ def of_student(
         rows = []
         for question in batch:
             try:
-                rows.append(Asked(prompt(question), bool(question.options), cache.frames(question)))
+                rows.append(Asked(prompt(question), bool(question.options), views.view(question)))
             except QuestionError as error:
                 key = question.question_id
                 unread[key] = Dropped(question_id=key, outcome=error.outcome, reason=str(error))

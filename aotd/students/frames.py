@@ -1,58 +1,26 @@
-"""The frames a student sees, and what their numbers are.
+"""Which frames a student sees, and what it keeps of a run's videos.
 
 The specialists sample `seen` frames and number them `0 … seen - 1`; every number in a rationale is one
-of those. A student sees fewer frames, spread evenly over the specialists' ones, and is told the
-specialists' number of each: its `k`-th of `count` frames is number `floor((k + 0.5) * seen / count)`.
+of those. A student may see fewer, spread evenly over the specialists' ones, and is told the specialists'
+number of each: its `k`-th of `count` frames is number `floor((k + 0.5) * seen / count)`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-from dataclasses import astuple, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from aotd.config import Config
 from aotd.records import Question
 from aotd.specialists import SOURCES
-from aotd.specialists.base import Source
-from aotd.video.clip import Pixels, Video
 
-
-@dataclass(frozen=True)
-class Sight:
-    """How a student sees a video."""
-
-    seen: int
-    """Frames the specialists sample."""
-    frames: int
-    """Frames the student is given."""
-    image: int
-    """Side of each in pixels."""
-
-
-@dataclass(frozen=True)
-class StudentFrames:
-    """What a student sees of a video."""
-
-    pixels: Pixels
-    """RGB, `[count, image, image, 3]`."""
-    seen: int
-    """How many frames the specialists sampled."""
-    start_s: float
-    """Start of the question's part of the video, in seconds."""
-    end_s: float
-
-    @property
-    def numbers(self) -> NDArray[np.int64]:
-        """The specialists' number of each frame, `[count]`."""
-        return np.array(frame_numbers(self.seen, len(self.pixels)), dtype=np.int64)
+if TYPE_CHECKING:
+    from aotd.specialists.base import Source
+    from aotd.students.base import Student, View
 
 
 def frame_numbers(seen: int, count: int) -> list[int]:
@@ -60,67 +28,56 @@ def frame_numbers(seen: int, count: int) -> list[int]:
     return [int((k + 0.5) * seen / count) for k in range(count)]
 
 
-def shrink(video: Video, sight: Sight) -> StudentFrames:
-    """A video as a student sees it. The picture is squeezed into a square: width and height scale by themselves.
+class ViewCache:
+    """A student's views of a run's videos, made once each and kept as safetensors files in a folder."""
 
-    Raises:
-        QuestionError: `video_unreadable`.
-    """
-    frames = video.pixels()
-    small = [
-        np.asarray(Image.fromarray(frames[n]).resize((sight.image, sight.image), Image.Resampling.BOX))
-        for n in frame_numbers(len(frames), sight.frames)
-    ]
-    return StudentFrames(np.stack(small), len(frames), video.start_s, video.end_s)
+    def __init__(self, folder: Path, source: Source, student: Student) -> None:
+        self._folder, self._source, self._student = folder, source, student
+        self._sight = json.dumps(student.sight, sort_keys=True)
 
+    def key(self, question: Question) -> str:
+        """Name of what is seen: equal for questions about the same part of the same video."""
+        part = (question.dataset, question.video_id, question.video, question.start_s, question.end_s)
+        return hashlib.sha256(json.dumps([part, self._source.model, self._sight]).encode()).hexdigest()[:24]
 
-class FrameCache:
-    """Student frames of a run's videos, decoded once: in memory, and as .npz files in a folder."""
-
-    def __init__(self, folder: Path, source: Source, sight: Sight) -> None:
-        self._folder, self._source, self._sight = folder, source, sight
-        self._held: dict[str, StudentFrames] = {}
-
-    def frames(self, question: Question) -> StudentFrames:
-        """What the student sees of a question's video.
+    def view(self, question: Question) -> View:
+        """What the student keeps of a question's video.
 
         Raises:
             QuestionError: `video_unreadable`.
         """
-        part = (question.dataset, question.video_id, question.video, question.start_s, question.end_s)
-        key = hashlib.sha256(json.dumps([part, self._source.model, astuple(self._sight)]).encode()).hexdigest()[:24]
-        if key not in self._held:
-            path = self._folder / f"{key}.npz"
-            if path.is_file():
-                self._held[key] = _read(path)
-            else:
-                self._held[key] = shrink(self._source.open(question), self._sight)
-                _write(path, self._held[key])
-        return self._held[key]
+        from safetensors.torch import load_file
+
+        return load_file(self.look(question))
+
+    def look(self, question: Question) -> Path:
+        """Make a view if there is none yet, and say where it is.
+
+        Raises:
+            QuestionError: `video_unreadable`.
+        """
+        path = self._folder / f"{self.key(question)}.safetensors"
+        if not path.is_file():
+            _write(path, self._student.view(self._source.open(question)))
+        return path
 
 
-def run_frames(config: Config, sight: Sight) -> FrameCache:
-    """The student frames of a run, kept below its distill/.
+def run_views(config: Config, student: Student) -> ViewCache:
+    """The views of a run, kept below its distill/.
 
     Raises:
         UserError: the folder of the videos is not there.
     """
-    source = SOURCES[config.specialists.source](replace(config.specialists, frames=sight.seen), config.dataset.root)
-    return FrameCache(Path(config.run) / "distill" / "frames", source, sight)
+    source: Any = SOURCES[config.specialists.source]
+    opened = source(replace(config.specialists, frames=student.seen), config.dataset.root)
+    return ViewCache(Path(config.run) / "distill" / "views", opened, student)
 
 
-def _read(path: Path) -> StudentFrames:
-    with np.load(path, allow_pickle=False) as held:
-        seen, (start_s, end_s) = int(held["seen"]), held["part"].tolist()
-        return StudentFrames(held["pixels"], seen, start_s, end_s)
+def _write(path: Path, view: View) -> None:
+    """Write tensors so that nobody ever sees half of them."""
+    from safetensors.torch import save_file
 
-
-def _write(path: Path, frames: StudentFrames) -> None:
-    """Write an array so that nobody ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    held = io.BytesIO()
-    part = np.array([frames.start_s, frames.end_s])
-    np.savez(held, pixels=frames.pixels, seen=np.array(frames.seen), part=part)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(held.getvalue())
+    save_file(dict(view), partial)
     partial.replace(path)

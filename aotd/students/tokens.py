@@ -16,8 +16,8 @@ from aotd.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-PAD, END = "<pad>", "<end>"
-_SMALLEST, _OWN = 300, 258
+PAD, END, VIDEO = "<pad>", "<end>", "<video>"
+_SMALLEST, _OWN = 300, 259
 _OFTEN = 500
 
 
@@ -43,7 +43,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, at_least: int = 0) ->
     inner.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=[PAD, END],
+        special_tokens=[PAD, END, VIDEO],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

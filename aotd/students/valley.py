@@ -7,29 +7,34 @@ time as *last output of a one-layer transformer + average*, and then tokens of e
 Valley's, the frame encoder is a small convolutional one that is trained with the rest; a frame has
 several tokens, each pooled by a learned query, and is told to the LM by its number: the embedding of
 the number's own text token is added, so that "frame 12" can be read off.
-
-A sequence is `[video | prompt | branch 1 | branch 2]`: the answer and the rationale of a question sit
-behind one prompt as branches that cannot see each other, positions restarting at each (design §3).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    set_seed,
+)
 
-from aotd.students.tokens import encode
-
-SHARED, PADDING = 0, -1
-"""Branch of the prompt's tokens, which every branch sees, and of padding, which none does."""
-
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+from aotd.errors import UserError
+from aotd.students import StudentConfig
+from aotd.students.base import Opening, Student, TreeModel, View
+from aotd.students.frames import frame_numbers
+from aotd.students.tokens import VIDEO, decode, encode, number_tokens, train_tokenizer
+from aotd.video.clip import Video
 
 EMBEDDING = 0.1
 """Size of a text embedding at the start. Video tokens begin at the same, so that neither drowns the other."""
@@ -52,6 +57,7 @@ class ValleyConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         patches: int = 4,
         tokens_per_frame: int = 2,
         number_tokens: Sequence[int] = (0,),
+        video_token_id: int = 2,
         pad_token_id: int = 0,
         eos_token_id: int = 1,
         **kwargs: Any,
@@ -62,11 +68,12 @@ class ValleyConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
             frames: frames of a video.
             patches: tokens for the parts of the picture over the whole video, a square number.
             number_tokens: text token of frame number `0 … seen - 1`.
+            video_token_id: what stands at the video's places.
         """
         self.image, self.frames, self.hidden, self.layers, self.heads = image, frames, hidden, layers, heads
         self.vocab_size, self.channels = vocab_size, channels
         self.patches, self.tokens_per_frame = patches, tokens_per_frame
-        self.number_tokens = list(number_tokens)
+        self.number_tokens, self.video_token_id = list(number_tokens), video_token_id
         kwargs |= {"pad_token_id": pad_token_id, "eos_token_id": eos_token_id}
         super().__init__(**kwargs)
 
@@ -124,8 +131,8 @@ class Temporal(nn.Module):
         return seen.view(batch, places, frames, channels).transpose(1, 2)
 
 
-class Valley(PreTrainedModel):
-    """The student. `forward` gives logits for training, `reply` writes."""
+class Valley(TreeModel, PreTrainedModel):  # type: ignore[misc,unused-ignore]
+    """The model. Its opening is the video's tokens and nothing else."""
 
     config_class = ValleyConfig
     main_input_name = "input_ids"
@@ -166,7 +173,11 @@ class Valley(PreTrainedModel):
             )
         )
         nn.init.normal_(self.lm.get_input_embeddings().weight, std=EMBEDDING)
+        # transformers' own norms compute in float32 whatever they are given; these keep to the weights' precision.
+        self.lm.model.norm = nn.RMSNorm(hidden, eps=1e-6)
         for layer in self.lm.model.layers:
+            layer.input_layernorm = nn.RMSNorm(hidden, eps=1e-6)
+            layer.post_attention_layernorm = nn.RMSNorm(hidden, eps=1e-6)
             # The customary 0.02 leaves so narrow a model almost linear, and a short run has no time to grow out of it.
             layer.self_attn.o_proj.weight.data /= math.sqrt(2 * config.layers)
             layer.mlp.down_proj.weight.data /= math.sqrt(2 * config.layers)
@@ -202,70 +213,25 @@ class Valley(PreTrainedModel):
         frames = self.projector(frames) + self.kind[self.config.patches :] + said[:, :, None]
         return torch.cat([self.projector(aggregated) + self.kind[: self.config.patches], frames.flatten(1, 2)], dim=1)
 
-    def forward(
-        self, pixels: Tensor, numbers: Tensor, input_ids: Tensor, branch: Tensor, positions: Tensor, at: Tensor
-    ) -> Tensor:
-        """Logits at the chosen places of a batch of branched sequences.
+    def embed(self, views: View, input_ids: Tensor) -> dict[str, Any]:
+        count = self.config.frames
+        pixels, numbers = views["pixels"], views["numbers"]
+        video = self.video(pixels.reshape(-1, count, *pixels.shape[1:]), numbers.reshape(-1, count))
+        embeddings = self.lm.get_input_embeddings()(input_ids)
+        starts = (input_ids == self.config.video_token_id).int().argmax(1)
+        places = starts[:, None] + torch.arange(video.shape[1], device=input_ids.device)
+        return {"inputs_embeds": embeddings.scatter(1, places[:, :, None].expand_as(video), video)}
 
-        Args:
-            pixels, numbers: as for `video`.
-            input_ids: the texts' tokens behind the video, padded on the right, `[B, T]`.
-            branch: each token's branch, `SHARED`, `PADDING` or from 1 up, `[B, T]`.
-            positions: each token's position behind the video's last, `[B, T]`.
-            at: flat indices into `[B, T]` of the tokens whose successors are predicted, `[M]`.
+    def language_model_of(self) -> Any:
+        return self.lm.model
 
-        Returns:
-            `[M, vocabulary]`.
-        """
-        video = self.video(pixels, numbers)
-        batch, length = video.shape[:2]
-        embeddings = torch.cat([video, self.lm.get_input_embeddings()(input_ids)], dim=1)
-        first = torch.arange(length, device=branch.device).expand(batch, -1)
-        places = torch.cat([first, positions + length], dim=1)
-        mask = branch_mask(torch.cat([torch.full_like(first, SHARED), branch], dim=1))
-        hidden = self.lm.model(
-            inputs_embeds=embeddings, attention_mask=mask, position_ids=places, use_cache=False
-        ).last_hidden_state
-        logits: Tensor = self.lm.lm_head(hidden[:, length:].flatten(0, 1)[at])
-        return logits
+    def get_input_embeddings(self) -> nn.Module:
+        module: nn.Module = self.lm.get_input_embeddings()
+        return module
 
-    @torch.inference_mode()
-    def reply(self, pixels: Tensor, numbers: Tensor, prompts: Sequence[Sequence[int]], longest: int) -> list[list[int]]:
-        """Greedy replies to a batch of prompts, each at most `longest` tokens; the end token is not in them."""
-        video = self.video(pixels, numbers)
-        width = max(len(prompt) for prompt in prompts)
-        pad = self.config.pad_token_id
-        ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=video.device)
-        texts = self.lm.get_input_embeddings()(ids)
-        rows, masks = [], []
-        for row, prompt in enumerate(prompts):
-            skip = width - len(prompt)
-            # Padding stands before the video: what is read is in one piece, wherever it begins.
-            rows.append(torch.cat([texts[row, :skip], video[row], texts[row, skip:]]))
-            masks.append(torch.cat([ids.new_zeros(skip), ids.new_ones(video.shape[1] + len(prompt))]))
-        written = self.lm.generate(
-            inputs_embeds=torch.stack(rows),
-            attention_mask=torch.stack(masks),
-            generation_config=GenerationConfig(  # type: ignore[no-untyped-call]
-                max_new_tokens=longest,
-                do_sample=False,
-                pad_token_id=pad,
-                eos_token_id=self.config.eos_token_id,
-            ),
-        )
-        end = self.config.eos_token_id
-        return [row[: row.index(end)] if end in row else row for row in written.tolist()]
-
-
-def branch_mask(branch: Tensor) -> Tensor:
-    """Who sees whom: `[B, 1, S, S]`, true where token `i` sees token `j`.
-
-    A token sees itself and what stands before it in the shared part and in its own branch.
-    """
-    i, j = branch[:, :, None], branch[:, None, :]
-    length = branch.shape[1]
-    before = torch.ones(length, length, dtype=torch.bool, device=branch.device).tril()
-    return (before & ((j == SHARED) | (i == j)))[:, None]
+    def get_output_embeddings(self) -> nn.Module:
+        module: nn.Module = self.lm.get_output_embeddings()
+        return module
 
 
 @torch.no_grad()
@@ -284,3 +250,101 @@ def smooth_numbers(model: Valley, tokenizer: PreTrainedTokenizerFast) -> None:
             tokens = encode(tokenizer, text)
             if len(tokens) == 1:
                 table[tokens[0], : len(waves)] = waves
+
+
+class ValleyStudent(Student):
+    """A `Valley` with its own tokenizer (`aotd.students.tokens`). Nothing of it is frozen: a view is pixels."""
+
+    def __init__(self, model: Valley, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.model: Valley = model
+        self.tokenizer: PreTrainedTokenizerFast = tokenizer
+        self.seen = len(model.config.number_tokens)
+
+    @property
+    def sight(self) -> dict[str, Any]:
+        config = self.model.config
+        return {"student": "valley", "seen": self.seen, "frames": config.frames, "image": config.image}
+
+    def view(self, video: Video) -> View:
+        """`pixels`, RGB `[frames, image, image, 3]`, squeezed into a square; `numbers` `[frames]`, the specialists'."""
+        count, side = self.model.config.frames, self.model.config.image
+        frames = video.pixels()
+        numbers = frame_numbers(len(frames), count)
+        small = [
+            np.asarray(Image.fromarray(frames[n]).resize((side, side), Image.Resampling.BOX))
+            for n in frame_numbers(len(frames), count)
+        ]
+        return {"pixels": torch.from_numpy(np.stack(small)), "numbers": torch.tensor(numbers)}
+
+    def opening(self, view: View) -> Opening:
+        count = self.model.config.video_tokens
+        return Opening([self.model.config.video_token_id] * count, [list(range(count))])
+
+    def asked(self, text: str) -> list[int]:
+        return encode(self.tokenizer, text)
+
+    def said(self, reply: str) -> list[int]:
+        return [*encode(self.tokenizer, reply), self.tokenizer.eos_token_id]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        return decode(self.tokenizer, tokens)
+
+
+def new_valley(config: StudentConfig, seen: int, texts: Sequence[str], seed: int) -> ValleyStudent:
+    """An untrained student. The same arguments give the same weights.
+
+    Args:
+        seen: frames the specialists sample; their numbers are what it is told.
+        texts: what the tokenizer is trained on.
+
+    Raises:
+        UserError: sizes that do not fit together.
+    """
+    _check(config)
+    tokenizer = train_tokenizer(texts, config.vocabulary, at_least=seen - 1)
+    video_token_id = tokenizer.convert_tokens_to_ids(VIDEO)
+    assert isinstance(video_token_id, int)
+    set_seed(seed)
+    model = Valley(
+        ValleyConfig(
+            image=config.image,
+            frames=config.frames,
+            hidden=config.hidden,
+            layers=config.layers,
+            heads=config.heads,
+            vocab_size=len(tokenizer),
+            channels=config.channels,
+            patches=config.patches,
+            tokens_per_frame=config.tokens_per_frame,
+            number_tokens=number_tokens(tokenizer, seen),
+            video_token_id=video_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+    smooth_numbers(model, tokenizer)
+    return ValleyStudent(model, tokenizer)
+
+
+def load_valley(folder: Path) -> ValleyStudent:
+    """A student that was saved."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
+    return ValleyStudent(Valley.from_pretrained(folder), tokenizer)
+
+
+def _check(config: StudentConfig) -> None:
+    sizes = ("frames", "image", "channels", "patches", "tokens_per_frame", "hidden", "layers", "heads")
+    for name in sizes:
+        if getattr(config, name) < 1:
+            raise UserError(f"student.{name}={getattr(config, name)} must be 1 or more")
+    if config.image % 8:
+        raise UserError(f"student.image={config.image} must be a multiple of 8")
+    if config.channels % 8:
+        raise UserError(f"student.channels={config.channels} must be a multiple of 8")
+    if config.hidden % (2 * config.heads):
+        raise UserError(f"student.hidden={config.hidden} must be a multiple of twice student.heads={config.heads}")
+    side = math.isqrt(config.patches)
+    if side * side != config.patches or side > config.image // 8:
+        most = (config.image // 8) ** 2
+        raise UserError(f"student.patches={config.patches} must be a square number, at most {most} for this image")

@@ -19,9 +19,10 @@ from aotd.distill.job import job
 from aotd.errors import UserError
 from aotd.records import Example, Mode, Question
 from aotd.store import Stage
-from aotd.students.frames import run_frames
+from aotd.students.base import Asked
+from aotd.students.frames import run_views
 from aotd.students.prompts import prompt, target
-from aotd.students.student import Asked, load_student
+from aotd.students.student import load_student
 from tests.corners import Corners, corner_config, write_run
 
 
@@ -54,9 +55,9 @@ def test_it_learns_what_it_is_shown(run: Path) -> None:
     config = only(run, "aotd", epochs=40, learning_rate=5e-3)
     job(config)
     student = load_student(run / "distill" / "aotd" / "student")
-    cache = run_frames(config, student.sight)
+    views = run_views(config, student)
     asked = [question for question in Stage(run, "load", Question).records() if question.video_id != "7"]
-    rows = [Asked(prompt(question), bool(question.options), cache.frames(question)) for question in asked]
+    rows = [Asked(prompt(question), bool(question.options), views.view(question)) for question in asked]
     assert student.reply(rows, Mode.answer, 8) == [target(question) for question in asked]
     ends = [f"So the answer is {question.answer}." for question in asked]
     said = student.reply(rows, Mode.rationale, 40)
@@ -74,7 +75,7 @@ def test_an_arm_killed_in_the_middle_ends_as_if_it_had_not_been(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("aotd.students.student.Student.save", die)
+        patch.setattr("aotd.students.base.Student.save", die)
         with pytest.raises(Killed):
             job(only(run, "aotd"))
     assert not (run / "distill" / "aotd" / "student").exists()
@@ -113,6 +114,11 @@ def test_wrong_settings_are_one_line(run: Path, settings: dict[str, object], say
     assert not (run / "distill").exists()
 
 
+def test_a_question_too_long_for_a_batch_is_one_line(run: Path) -> None:
+    with pytest.raises(UserError, match="tokens=20 is too small for 14 questions of arm instruct"):
+        job(only(run, "instruct", tokens=20))
+
+
 def test_no_kept_thought_is_one_line(run: Path) -> None:
     (run / "verify" / "records.jsonl").write_text("")
     with pytest.raises(UserError, match="aotd wants chains of thought"):
@@ -129,7 +135,7 @@ def test_arms_trained_side_by_side_are_the_same_as_in_turns(run: Path, monkeypat
         shutil.rmtree(run / f"distill/{arm}/student")
     # Workers start anew and do not know this test's source of videos, but they find its frames under their names.
     monkeypatch.setattr(Corners, "model", f"pyav {version('av')}")
-    shutil.rmtree(run / "distill" / "frames")
+    shutil.rmtree(run / "distill" / "views")
     root = replace(config.dataset, root=str(run))
     job(replace(config, dataset=root, distill=replace(config.distill, workers=2)))
     for arm in arms:

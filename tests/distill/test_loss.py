@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from aotd.distill.batch import ANSWER, RATIONALE, collate, lay_out
+from aotd.distill.batch import ANSWER, RATIONALE, batch_of, lay_out
 from aotd.distill.loss import distillation_loss
 from aotd.records import Example, Mode
-from aotd.students.frames import StudentFrames
+from aotd.students import StudentConfig
+from aotd.students.base import Student, View
 from aotd.students.prompts import suffix
-from aotd.students.tokens import encode, train_tokenizer
+from aotd.students.valley import new_valley
 
 LOGITS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0], [1.0, 1.0, 0.0], [0.5, 0.0, 0.0]])
 LABELS = torch.tensor([0, 1, 0, 2, 1])
-BRANCH = torch.tensor([ANSWER, ANSWER, RATIONALE, RATIONALE, ANSWER])
-ROW = torch.tensor([0, 0, 0, 0, 1])
+KINDS = torch.tensor([ANSWER, ANSWER, RATIONALE, RATIONALE, ANSWER])
+SHARES = torch.tensor([1 / 4, 1 / 4, 1 / 4, 1 / 4, 1 / 2])
+"""Two questions; the first has an answer and a rationale of two tokens each, the second an answer of one."""
 
 
 def by_hand(place: int) -> float:
@@ -25,41 +28,55 @@ def by_hand(place: int) -> float:
 def test_the_loss_is_the_one_worked_out_by_hand() -> None:
     label = ((by_hand(0) + by_hand(1)) / 2 + by_hand(4)) / 2
     rationale = ((by_hand(2) + by_hand(3)) / 2 + 0) / 2
-    loss = distillation_loss(LOGITS, LABELS, BRANCH, ROW, rows=2, weight=0.5)
+    loss = distillation_loss(LOGITS, LABELS, KINDS, SHARES, weight=0.5)
     assert torch.allclose(loss.label, torch.tensor(label))
     assert torch.allclose(loss.rationale, torch.tensor(rationale))
     assert torch.allclose(loss.total, torch.tensor(label + 0.5 * rationale))
 
 
 def test_no_weight_is_as_no_rationale() -> None:
-    answers = BRANCH == ANSWER
-    without = distillation_loss(LOGITS[answers], LABELS[answers], BRANCH[answers], ROW[answers], rows=2, weight=1.0)
+    answers = KINDS == ANSWER
+    without = distillation_loss(LOGITS[answers], LABELS[answers], KINDS[answers], SHARES[answers], weight=1.0)
     assert without.rationale == 0
-    assert torch.equal(distillation_loss(LOGITS, LABELS, BRANCH, ROW, rows=2, weight=0.0).total, without.total)
+    assert torch.equal(distillation_loss(LOGITS, LABELS, KINDS, SHARES, weight=0.0).total, without.total)
 
 
-def test_only_the_replies_are_targets() -> None:
-    tokenizer = train_tokenizer(["What is it?", "I see it. So the answer is yes."], 300)
-    said = Example(question_id="q", prompt="What is it?", answer="yes", rationale="I see it.")
-    row = lay_out(tokenizer, said, choice=False)
-    frames = StudentFrames(torch.zeros(1, 8, 8, 3, dtype=torch.uint8).numpy(), 1, 0.0, 1.0)
-    batch = collate([(row, frames)], tokenizer.pad_token_id)
-    end = tokenizer.eos_token_id
-    assert batch["labels"].tolist() == [*encode(tokenizer, "yes"), end, *encode(tokenizer, "I see it."), end]
-    # Each target stands one place behind the token it is predicted from, in its own branch.
+@pytest.fixture(scope="module")
+def student() -> Student:
+    sizes = StudentConfig(frames=1, image=8, channels=8, patches=1, hidden=8, layers=1, heads=1, vocabulary=300)
+    return new_valley(sizes, 4, ["What is it?", "I see it. So the answer is yes."], seed=0)
+
+
+VIEW: View = {"pixels": torch.zeros(1, 8, 8, 3, dtype=torch.uint8), "numbers": torch.zeros(1, dtype=torch.long)}
+
+
+def said(rationale: str | None = "I see it.") -> Example:
+    return Example(question_id="q", prompt="What is it?", answer="yes", rationale=rationale)
+
+
+def test_only_the_replies_are_targets(student: Student) -> None:
+    batch = batch_of(student, [(VIEW, [lay_out(student, said(), choice=False)])], questions=1)
+    assert batch["labels"].tolist() == [*student.said("yes"), *student.said("I see it.")]
+    end = student.tokenizer.eos_token_id
     ids, at = batch["input_ids"][0].tolist(), batch["at"].tolist()
-    for place, label, branch in zip(at, batch["labels"].tolist(), batch["branch_of"].tolist(), strict=True):
-        assert batch["branch"][0, place] == branch
-        if label != end:
-            assert ids[place + 1] == label
-    prompt = encode(tokenizer, "What is it?")
-    asked = [encode(tokenizer, suffix(False, mode)) for mode in Mode]
-    assert min(at) == len(prompt) + len(asked[0]) - 1
-    assert len(ids) == len(prompt) + sum(map(len, asked)) + len(batch["labels"]) - 2
-    assert batch["positions"][0].tolist()[len(prompt) :].count(len(prompt)) == 2
+    for place, label in zip(at, batch["labels"].tolist(), strict=True):
+        assert label == end or ids[place + 1] == label
+    asked = [student.asked("What is it?" + suffix(False, mode)) for mode in Mode]
+    opening = len(student.opening(VIEW).tokens)
+    assert at[0] == opening + len(asked[0]) - 1
+    # Both replies stand behind one copy of the video and of what their prompts begin with.
+    same = next(i for i, (one, other) in enumerate(zip(*asked, strict=False)) if one != other)
+    assert len(ids) == opening + sum(map(len, asked)) - same + len(batch["labels"]) - 2
+    assert batch["positions"][0, 0, batch["at"][-1]] == opening + len(asked[1]) + len(student.said("I see it.")) - 2
 
 
-def test_no_rationale_has_no_second_branch() -> None:
-    tokenizer = train_tokenizer(["What is it?"], 300)
-    row = lay_out(tokenizer, Example(question_id="q", prompt="What?", answer="A", rationale=None), choice=True)
-    assert set(row.targets) == {ANSWER}
+def test_shares_make_means_over_replies_and_questions(student: Student) -> None:
+    examples = [lay_out(student, said(), False), lay_out(student, said(None), False)]
+    batch = batch_of(student, [(VIEW, examples)], questions=4)
+    answers = batch["shares"][batch["kinds"] == ANSWER]
+    assert torch.allclose(answers.sum(), torch.tensor(2 / 4, dtype=torch.float64))
+    assert torch.allclose(batch["shares"][batch["kinds"] == RATIONALE].sum(), torch.tensor(1 / 4, dtype=torch.float64))
+
+
+def test_no_rationale_has_one_reply(student: Student) -> None:
+    assert len(lay_out(student, said(None), choice=True).texts) == 1

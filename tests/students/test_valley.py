@@ -1,43 +1,53 @@
-"""The student: save and load, batches, branches, and that it can learn at all."""
+"""The student valley: save and load, batches, trees, and that the video reaches it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from aotd.distill.batch import collate, lay_out
+from aotd.distill.batch import batch_of, lay_out
+from aotd.distill.loss import distillation_loss
 from aotd.errors import UserError
-from aotd.records import Example
+from aotd.records import Example, Mode
 from aotd.students import StudentConfig
-from aotd.students.frames import StudentFrames, frame_numbers
-from aotd.students.student import Student, load_student, new_student
+from aotd.students.base import Asked, View
+from aotd.students.frames import frame_numbers
+from aotd.students.student import load_student, new_student
 from aotd.students.tokens import decode, encode
-from aotd.students.valley import PADDING, branch_mask
+from aotd.students.valley import ValleyStudent, new_valley
 
 SMALL = StudentConfig(frames=4, image=16, channels=16, patches=4, tokens_per_frame=2, hidden=32, layers=2, heads=2)
 TEXTS = ["What did the person take?", "I see the book at [10, 20, 30, 40] in frame 3. So the answer is the book."]
 
 
-def frames(seed: int) -> StudentFrames:
+def view(seed: int) -> View:
     pixels = np.random.default_rng(seed).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
-    return StudentFrames(pixels, 8, 0.0, 4.0)
+    return {"pixels": torch.from_numpy(pixels), "numbers": torch.tensor(frame_numbers(8, 4))}
 
 
 @pytest.fixture(scope="module")
-def student() -> Student:
-    made = new_student(SMALL, 8, TEXTS, seed=1)
+def student() -> ValleyStudent:
+    made = new_valley(SMALL, 8, TEXTS, seed=1)
     made.model.train(False)
     return made
 
 
 def examples() -> list[Example]:
     return [
-        Example(question_id=str(i), prompt=f"What is thing {i}?" * (i + 1), answer="ABCD"[i], rationale=TEXTS[1][i:])
+        Example(
+            question_id=str(i), prompt=f"What is thing {i}?" * (i + 1), answer="ABCD"[i],
+            rationale=None if i == 1 else TEXTS[1][i:],
+        )
         for i in range(4)
-    ]
+    ]  # fmt: skip
+
+
+def arguments(batch: dict[str, Any]) -> dict[str, Any]:
+    return {name: batch[name] for name in ("views", "input_ids", "end", "positions", "at")}
 
 
 def test_frame_numbers_are_spread_over_the_specialists_frames() -> None:
@@ -47,24 +57,24 @@ def test_frame_numbers_are_spread_over_the_specialists_frames() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Ünïcode 🙂\n\ttabs", "in frame 7, [10, 200]", "<end> and <pad>", " a  b "])
-def test_any_text_comes_back(student: Student, text: str) -> None:
+def test_any_text_comes_back(student: ValleyStudent, text: str) -> None:
     assert decode(student.tokenizer, encode(student.tokenizer, text)) == text
 
 
-def test_numbers_are_single_tokens(student: Student) -> None:
+def test_numbers_are_single_tokens(student: ValleyStudent) -> None:
     for number in range(41):
         assert len(encode(student.tokenizer, f" {number}")) == 1
 
 
-def test_saved_and_loaded_gives_equal_logits(student: Student, tmp_path: Path) -> None:
+def test_saved_and_loaded_gives_equal_logits(student: ValleyStudent, tmp_path: Path) -> None:
     student.save(tmp_path / "student")
     again = load_student(tmp_path / "student")
-    batch = collate([(lay_out(student.tokenizer, e, True), frames(i)) for i, e in enumerate(examples())], 0)
-    given = {name: batch[name] for name in ("pixels", "numbers", "input_ids", "branch", "positions", "at")}
+    laid = [lay_out(student, example, True) for example in examples()]
+    batch = batch_of(student, [(view(number), [one]) for number, one in enumerate(laid)], 4)
     with torch.no_grad():
-        assert torch.equal(student.model(**given), again.model(**given))
+        assert torch.equal(student.model(**arguments(batch)), again.model(**arguments(batch)))
     assert again.sight == student.sight
-    assert encode(again.tokenizer, TEXTS[1]) == encode(student.tokenizer, TEXTS[1])
+    assert again.asked(TEXTS[1]) == student.asked(TEXTS[1])
 
 
 def test_no_student_in_a_folder_is_one_line(tmp_path: Path) -> None:
@@ -72,59 +82,46 @@ def test_no_student_in_a_folder_is_one_line(tmp_path: Path) -> None:
         load_student(tmp_path)
 
 
-def test_a_batch_says_what_each_says_alone(student: Student) -> None:
-    prompts = [encode(student.tokenizer, "What did the person take?" * (i + 1)) for i in range(3)]
-    pixels = torch.stack([torch.from_numpy(frames(i).pixels) for i in range(3)])
-    numbers = torch.stack([torch.from_numpy(frames(i).numbers) for i in range(3)])
-    together = student.model.reply(pixels, numbers, prompts, 12)
-    alone = [student.model.reply(pixels[i : i + 1], numbers[i : i + 1], prompts[i : i + 1], 12)[0] for i in range(3)]
-    assert together == alone
+def test_a_batch_says_what_each_says_alone(student: ValleyStudent) -> None:
+    asked = [Asked("What did the person take?" * (i + 1), i == 1, view(i)) for i in range(3)]
+    together = student.reply(asked, Mode.rationale, 12)
+    assert together == [student.reply([one], Mode.rationale, 12)[0] for one in asked]
     assert all(together)
 
 
-def test_branches_do_not_see_each_other() -> None:
-    mask = branch_mask(torch.tensor([[0, 0, 1, 1, 2, PADDING]]))[0, 0].tolist()
-    assert mask[4] == [True, True, False, False, True, False]
-    assert mask[3] == [True, True, True, True, False, False]
-    assert mask[0] == [True, False, False, False, False, False]
+def gradients(student: ValleyStudent, shared: bool) -> tuple[float, list[torch.Tensor]]:
+    """Loss and gradients of a step about two videos: three questions about the one, one about the other."""
+    laid = [lay_out(student, example, True) for example in examples()]
+    batch = batch_of(student, [(view(0), laid[:3]), (view(1), laid[3:])], 4, shared)
+    student.model.zero_grad()
+    loss = distillation_loss(
+        student.model(**arguments(batch)), batch["labels"], batch["kinds"], batch["shares"], weight=0.7
+    ).total
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.item(), [one.grad.clone() for one in student.model.parameters() if one.grad is not None]
 
 
-def test_branches_have_the_logits_of_separate_sequences(student: Student) -> None:
-    model = student.model.double()
+def test_a_tree_has_the_loss_and_the_gradients_of_separate_sequences(student: ValleyStudent) -> None:
+    student.model.double()
     try:
-        example = examples()[2]
-        alone = [
-            lay_out(student.tokenizer, example.model_copy(update={"rationale": None}), True),
-            lay_out(student.tokenizer, example, True),
-        ]
-        batch = collate([(row, frames(0)) for row in alone], 0)
-        names = ("pixels", "numbers", "input_ids", "branch", "positions", "at")
-        with torch.no_grad():
-            logits = model(**{name: batch[name] for name in names})
-            answer = logits[(batch["row_of"] == 1) & (batch["branch_of"] == 1)]
-            assert torch.allclose(answer, logits[batch["row_of"] == 0], atol=1e-9)
-            # The rationale's branch by itself: cut the answer's branch out of the sequence.
-            keep = batch["branch"][1] != 1
-            lone = {
-                **{name: batch[name][1:] for name in ("pixels", "numbers")},
-                **{name: batch[name][1:, keep] for name in ("input_ids", "branch", "positions")},
-            }
-            width = len(keep)
-            wanted = (batch["row_of"] == 1) & (batch["branch_of"] == 2)
-            at = [int(keep[: place - width + 1].sum()) - 1 for place in batch["at"][wanted].tolist()]
-            assert torch.allclose(model(**lone, at=torch.tensor(at)), logits[wanted], atol=1e-9)
+        (loss, together), (alone, apart) = gradients(student, shared=True), gradients(student, shared=False)
+        assert abs(loss - alone) <= 1e-12 * abs(alone)
+        assert len(together) == len(list(student.model.parameters()))
+        scale = torch.cat([one.flatten() for one in apart]).norm()
+        differ = torch.cat([(one - other).flatten() for one, other in zip(together, apart, strict=True)])
+        assert differ.norm() <= 1e-12 * scale
     finally:
-        model.float()
+        student.model.zero_grad()
+        student.model.float()
 
 
-def test_the_video_and_its_order_reach_the_logits(student: Student) -> None:
-    row = lay_out(student.tokenizer, examples()[0], True)
-    seen = frames(0)
-    backwards = StudentFrames(seen.pixels[::-1].copy(), seen.seen, seen.start_s, seen.end_s)
-    batch = collate([(row, seen), (row, backwards), (row, frames(1))], 0)
-    names = ("pixels", "numbers", "input_ids", "branch", "positions", "at")
+def test_the_video_and_its_order_reach_the_logits(student: ValleyStudent) -> None:
+    laid = [lay_out(student, examples()[0], True)]
+    seen = view(0)
+    backwards = {**seen, "pixels": seen["pixels"].flip(0)}
+    batch = batch_of(student, [(seen, laid), (backwards, laid), (view(1), laid)], 3)
     with torch.no_grad():
-        first, second, third = student.model(**{name: batch[name] for name in names}).chunk(3)
+        first, second, third = student.model(**arguments(batch)).chunk(3)
     assert not torch.allclose(first, second)
     assert not torch.allclose(first, third)
 

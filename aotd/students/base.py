@@ -1,0 +1,269 @@
+"""What every student can do, whatever its family.
+
+A sequence is an *opening* (the video's tokens, and what its family writes around them), what is *asked*
+behind it (question, options, suffix) and what is *said*. Sequences about one video share their opening,
+and stand in one tree (`aotd.students.tree`), in training as in asking.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
+
+from aotd.records import Mode
+from aotd.students.prompts import suffix
+from aotd.students.tree import grow, sees
+from aotd.video.clip import Video
+
+ANSWER_TOKENS = 24
+"""Longest reply behind the answer suffix: a letter, or a few words."""
+
+View = Mapping[str, Tensor]
+"""What a student keeps of a video: as much as it can see without any weight that is trained. Those of
+several videos are joined along the first axis."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What every sequence about a video begins with."""
+
+    tokens: list[int]
+    """The video's places hold the family's placeholder."""
+    positions: list[list[int]]
+    """Position of each token, on each axis of the family: `[axes][tokens]`."""
+
+    @property
+    def after(self) -> int:
+        """The position of the first token behind it, the same on every axis."""
+        return 1 + max(max(axis) for axis in self.positions)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One video and the sequences behind its opening, as a tree."""
+
+    view: View
+    opening: Opening
+    texts: Sequence[Sequence[int]]
+    """Tokens behind the opening, at least one."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows as a model takes them, padded on the right to the longest."""
+
+    inputs: dict[str, Any]
+    """`views` (joined), `input_ids` and `end` `[B, S]`, `positions` `[axes, B, S]`."""
+    paths: list[list[list[int]]]
+    """Row -> text -> the place of each of its tokens, in `[B * S]`."""
+
+
+def collate(rows: Sequence[Row], pad: int) -> Batch:
+    """Put rows into one batch."""
+    trees = [grow(row.texts) for row in rows]
+    width = max(len(row.opening.tokens) + len(tree) for row, tree in zip(rows, trees, strict=True))
+    axes = len(rows[0].opening.positions)
+    ids = torch.full((len(rows), width), pad)
+    end = torch.arange(1, width + 1).repeat(len(rows), 1)  # padding sees itself alone
+    positions = torch.zeros(axes, len(rows), width, dtype=torch.long)
+    paths = []
+    for number, (row, tree) in enumerate(zip(rows, trees, strict=True)):
+        first, last = len(row.opening.tokens), len(row.opening.tokens) + len(tree)
+        ids[number, :last] = torch.tensor(row.opening.tokens + tree.tokens)
+        end[number, :first] = last
+        end[number, first:last] = first + torch.tensor(tree.end, dtype=torch.long)
+        positions[:, number, :first] = torch.tensor(row.opening.positions)
+        positions[:, number, first:last] = row.opening.after + torch.tensor(tree.depth, dtype=torch.long)
+        paths.append([[number * width + first + place for place in path] for path in tree.paths])
+    views = {name: torch.cat([row.view[name] for row in rows]) for name in rows[0].view}
+    return Batch({"views": views, "input_ids": ids, "end": end, "positions": positions}, paths)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question put to a student."""
+
+    prompt: str
+    """Question and options (`aotd.students.prompts.prompt`)."""
+    choice: bool
+    """Whether it has options."""
+    view: View
+
+
+class TreeModel:
+    """What makes a causal model take trees. A family's class inherits from this, then from its own in transformers."""
+
+    device: torch.device
+    get_input_embeddings: Any
+    get_output_embeddings: Any
+
+    def forward(
+        self,
+        views: View | None = None,
+        input_ids: Tensor | None = None,
+        end: Tensor | None = None,
+        positions: Tensor | None = None,
+        at: Tensor | None = None,
+        **plain: Any,
+    ) -> Any:
+        """`tree_logits`, or without a tree what the family's own `forward` gives."""
+        if views is None or input_ids is None or end is None or positions is None or at is None:
+            return super().forward(input_ids=input_ids, **plain)  # type: ignore[misc]
+        return self.tree_logits(views, input_ids, end, positions, at)
+
+    def embed(self, views: View, input_ids: Tensor) -> dict[str, Any]:
+        """What the language model is given beside mask and positions: `inputs_embeds` `[B, S, hidden]`, and more."""
+        raise NotImplementedError
+
+    def language_model_of(self) -> Any:
+        """The language model without its head."""
+        raise NotImplementedError
+
+    def tree_logits(self, views: View, input_ids: Tensor, end: Tensor, positions: Tensor, at: Tensor) -> Tensor:
+        """Logits at some places of a batch of trees.
+
+        Args:
+            views: the videos', joined.
+            input_ids, end: as in `Batch`, `[B, S]`.
+            positions: `[axes, B, S]`.
+            at: places in `[B * S]` whose successors are predicted, `[M]`.
+
+        Returns:
+            `[M, vocabulary]`: nothing is computed for other places.
+        """
+        language_model = self.language_model_of()
+        given = self.embed(views, input_ids)
+        mask = _attention_mask(sees(end), end, language_model.config._attn_implementation, given["inputs_embeds"].dtype)
+        hidden = language_model(
+            **given, attention_mask=mask, position_ids=_squeezed(positions), use_cache=False
+        ).last_hidden_state
+        logits: Tensor = self.get_output_embeddings()(hidden.flatten(0, 1)[at])
+        return logits
+
+    @torch.inference_mode()
+    def write(self, rows: Sequence[Row], end_token: int, pad: int, longest: int) -> list[list[int]]:
+        """Greedy continuations of rows of one text each, at most `longest` tokens; the end token is not in them."""
+        language_model = self.language_model_of()
+        width = max(len(row.opening.tokens) + len(row.texts[0]) for row in rows)
+        axes = len(rows[0].opening.positions)
+        ids = torch.full((len(rows), width), pad)
+        seen = torch.zeros(len(rows), width, dtype=torch.long)
+        positions = torch.zeros(axes, len(rows), width, dtype=torch.long)
+        for number, row in enumerate(rows):
+            # Padding stands on the left, so that every row is continued at the same place.
+            first = width - len(row.opening.tokens) - len(row.texts[0])
+            middle = first + len(row.opening.tokens)
+            ids[number, first:] = torch.tensor([*row.opening.tokens, *row.texts[0]])
+            seen[number, first:] = 1
+            positions[:, number, first:middle] = torch.tensor(row.opening.positions)
+            positions[:, number, middle:] = row.opening.after + torch.arange(width - middle)
+        device = self.device
+        ids, seen, positions = ids.to(device), seen.to(device), positions.to(device)
+        views = {name: torch.cat([row.view[name] for row in rows]).to(device) for name in rows[0].view}
+        given = self.embed(views, ids)
+        cache = DynamicCache(config=language_model.config)
+        written: list[Tensor] = []
+        done = torch.zeros(len(rows), dtype=torch.bool, device=device)
+        for _ in range(longest):
+            out = language_model(
+                **given,
+                attention_mask=seen,
+                position_ids=_squeezed(positions),
+                past_key_values=cache,
+                use_cache=True,
+            )
+            token = self.get_output_embeddings()(out.last_hidden_state[:, -1]).argmax(-1)
+            token = token.masked_fill(done, end_token)
+            done |= token == end_token
+            if done.all():
+                break
+            written.append(token)
+            given = {"inputs_embeds": self.get_input_embeddings()(token[:, None])}
+            seen = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1)
+            positions = positions[:, :, -1:] + 1
+        rows_written = torch.stack(written, dim=1).tolist() if written else [[] for _ in rows]
+        return [row[: row.index(end_token)] if end_token in row else row for row in rows_written]
+
+
+def _squeezed(positions: Tensor) -> Tensor:
+    """Models with one axis of positions take `[B, S]`."""
+    return positions[0] if len(positions) == 1 else positions
+
+
+def _attention_mask(sees: Tensor, end: Tensor, implementation: str, dtype: torch.dtype) -> Any:
+    """Who sees whom, in the form an attention implementation of transformers takes."""
+    if implementation == "sdpa":
+        return sees
+    if implementation == "flex_attention":
+        from torch.nn.attention.flex_attention import create_block_mask
+
+        def visible(batch: Tensor, head: Tensor, i: Tensor, j: Tensor) -> Tensor:
+            return (j <= i) & (i < end[batch, j])
+
+        size = end.shape[1]
+        return create_block_mask(visible, len(end), None, size, size, device=str(end.device))
+    assert implementation == "eager", implementation
+    return torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill(~sees, torch.finfo(dtype).min)
+
+
+class Student(ABC):
+    """A student that can be asked and trained."""
+
+    model: Any
+    """A `PreTrainedModel` that is a `TreeModel`."""
+    tokenizer: PreTrainedTokenizerBase
+    seen: int
+    """How many frames the specialists sample: the numbers in its rationales are theirs."""
+
+    @property
+    @abstractmethod
+    def sight(self) -> dict[str, Any]:
+        """What decides a view beside the video, for the cache's names."""
+
+    @abstractmethod
+    def view(self, video: Video) -> View:
+        """What it keeps of a video.
+
+        Raises:
+            QuestionError: `video_unreadable`.
+        """
+
+    @abstractmethod
+    def opening(self, view: View) -> Opening:
+        """What a sequence about this video begins with."""
+
+    @abstractmethod
+    def asked(self, text: str) -> list[int]:
+        """Tokens behind the opening of what is asked (prompt and suffix)."""
+
+    @abstractmethod
+    def said(self, reply: str) -> list[int]:
+        """Tokens of a reply, the end token last."""
+
+    @abstractmethod
+    def text(self, tokens: Sequence[int]) -> str:
+        """What written tokens say."""
+
+    def save(self, folder: Path) -> None:
+        """Write model (safetensors), config and tokenizer, as `from_pretrained` reads them."""
+        disable_progress_bar()  # type: ignore[no-untyped-call]
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def reply(self, asked: Sequence[Asked], mode: Mode, longest: int) -> list[str]:
+        """The student's replies to a batch of questions, greedily, each at most `longest` tokens."""
+        self.model.train(False)
+        rows = [
+            Row(one.view, self.opening(one.view), [self.asked(one.prompt + suffix(one.choice, mode))]) for one in asked
+        ]
+        end, pad = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
+        written = self.model.write(rows, end, pad, longest)
+        return [self.text(tokens).strip() for tokens in written]
