@@ -77,7 +77,7 @@ def _student(config: Config, question: Question, mode: Mode, root: str) -> str:
     from aotd.students.prompts import prompt
     from aotd.students.student import load_student
 
-    student = load_student(folder)
+    student = load_student(folder, config.student)
     specialists = replace(config.specialists, frames=student.seen)
     view = student.view(SOURCES[specialists.source](specialists, root).open(question))
     longest = ANSWER_TOKENS if mode is Mode.answer else config.evaluate.max_rationale_tokens

@@ -78,7 +78,7 @@ def batch_of(
             for one in examples
             for kind, asked, said in zip((ANSWER, RATIONALE), one.asked, one.said, strict=False)
         ]
-    batch = collate(rows, student.tokenizer.pad_token_id)
+    batch = collate(rows, student.pad_token)
     paths = [path for row in batch.paths for path in row]
     at, labels, kinds, shares = [], [], [], []
     for (kind, asked, said), path in zip(replies, paths, strict=True):

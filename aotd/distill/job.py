@@ -109,7 +109,7 @@ _CHANGES_NOTHING = ("arms", "workers", "save_steps")
 
 def _settings(config: Config, arm: ArmConfig) -> dict[str, Any]:
     decides = {key: value for key, value in asdict(config.distill).items() if key not in _CHANGES_NOTHING}
-    student = {**asdict(config.student), "name": config.student.name.value}
+    student = {key: getattr(value, "value", value) for key, value in asdict(config.student).items()}
     return {**decides, "arm": asdict(arm), "student": student, "frames": config.specialists.frames, "seed": config.seed}
 
 

@@ -105,7 +105,7 @@ def train(
     report = _Report(folder / "losses.jsonl", tracker, step_of(start) if start else 0) if main else None
     trainer.add_callback(_Steps(trainer, report, show))
     if config.recompute:
-        student.model.gradient_checkpointing_enable({"use_reentrant": False})
+        student.model.activation_checkpointing_enable({"use_reentrant": False})
     student.model.train()
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     student.model.train(False)

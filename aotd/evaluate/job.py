@@ -125,7 +125,7 @@ def _student(config: Config, arm: str) -> Replies:
             return iter([None] * len(asked))
         from aotd.students.student import load_student
 
-        student = load_student(Path(config.run) / "distill" / arm / "student")
+        student = load_student(Path(config.run) / "distill" / arm / "student", config.student)
         return of_student(student, run_views(config, student), config, asked, mode, done)
 
     return ask

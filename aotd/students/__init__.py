@@ -6,17 +6,36 @@ from enum import Enum
 
 class StudentName(str, Enum):
     valley = "valley"
+    llava_next_video = "llava_next_video"
+    llava_onevision = "llava_onevision"
+    qwen_vl = "qwen_vl"
+
+
+class Attention(str, Enum):
+    sdpa = "sdpa"
+    eager = "eager"
+
+
+class Dtype(str, Enum):
+    float32 = "float32"
+    bfloat16 = "bfloat16"
 
 
 @dataclass
 class StudentConfig:
-    """Which student, and its size (valley is trained from scratch)."""
+    """Which student. valley begins from nothing, in the size given here; the others from a checkpoint."""
 
     name: StudentName = StudentName.valley
+    path: str = ""
+    """Checkpoint of llava_next_video, llava_onevision or qwen_vl, in the family's own format: a folder or a hub id."""
+    attention: Attention = Attention.sdpa
+    """How a checkpoint's attention is computed; does not change what it is."""
+    dtype: Dtype = Dtype.float32
+    """Of a checkpoint's weights."""
     frames: int = 16
     """Frames the student sees, spread over those the specialists saw."""
     image: int = 64
-    """Side of the square frames it sees, in pixels; a multiple of 8."""
+    """valley: side of the square frames it sees, in pixels; a multiple of 8."""
     channels: int = 64
     """Width of the frame encoder and of the temporal module."""
     patches: int = 4

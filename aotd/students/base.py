@@ -141,7 +141,7 @@ class TreeModel:
         """
         language_model = self.language_model_of()
         given = self.embed(views, input_ids)
-        mask = _attention_mask(sees(end), end, language_model.config._attn_implementation, given["inputs_embeds"].dtype)
+        mask = _attention_mask(sees(end), language_model.config._attn_implementation, given["inputs_embeds"].dtype)
         hidden = language_model(
             **given, attention_mask=mask, position_ids=_squeezed(positions), use_cache=False
         ).last_hidden_state
@@ -198,18 +198,10 @@ def _squeezed(positions: Tensor) -> Tensor:
     return positions[0] if len(positions) == 1 else positions
 
 
-def _attention_mask(sees: Tensor, end: Tensor, implementation: str, dtype: torch.dtype) -> Any:
+def _attention_mask(sees: Tensor, implementation: str, dtype: torch.dtype) -> Any:
     """Who sees whom, in the form an attention implementation of transformers takes."""
     if implementation == "sdpa":
         return sees
-    if implementation == "flex_attention":
-        from torch.nn.attention.flex_attention import create_block_mask
-
-        def visible(batch: Tensor, head: Tensor, i: Tensor, j: Tensor) -> Tensor:
-            return (j <= i) & (i < end[batch, j])
-
-        size = end.shape[1]
-        return create_block_mask(visible, len(end), None, size, size, device=str(end.device))
     assert implementation == "eager", implementation
     return torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill(~sees, torch.finfo(dtype).min)
 
@@ -222,6 +214,15 @@ class Student(ABC):
     tokenizer: PreTrainedTokenizerBase
     seen: int
     """How many frames the specialists sample: the numbers in its rationales are theirs."""
+
+    @property
+    def end_token(self) -> int:
+        """What ends a reply."""
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def pad_token(self) -> int:
+        return int(self.tokenizer.pad_token_id)
 
     @property
     @abstractmethod
@@ -264,6 +265,5 @@ class Student(ABC):
         rows = [
             Row(one.view, self.opening(one.view), [self.asked(one.prompt + suffix(one.choice, mode))]) for one in asked
         ]
-        end, pad = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
-        written = self.model.write(rows, end, pad, longest)
+        written = self.model.write(rows, self.end_token, self.pad_token, longest)
         return [self.text(tokens).strip() for tokens in written]

@@ -11,10 +11,18 @@ from transformers.utils.logging import disable_progress_bar
 from aotd.errors import UserError
 from aotd.students import StudentConfig, StudentName
 from aotd.students.base import Student
-from aotd.students.valley import load_valley, new_valley
+from aotd.students.llava_next_video import LlavaNextVideo
+from aotd.students.llava_onevision import LlavaOnevision
+from aotd.students.pretrained import PretrainedStudent, load_pretrained
+from aotd.students.qwen_vl import QwenVL
+from aotd.students.valley import ValleyConfig, load_valley, new_valley
 
-NOTE = "aotd.json"
-"""What a saved student's folder says beside its family's own files."""
+FAMILIES: dict[StudentName, type[PretrainedStudent]] = {
+    StudentName.llava_next_video: LlavaNextVideo,
+    StudentName.llava_onevision: LlavaOnevision,
+    StudentName.qwen_vl: QwenVL,
+}
+"""Those that begin from a checkpoint."""
 
 
 def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: int) -> Student:
@@ -27,12 +35,21 @@ def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: in
     Raises:
         UserError: settings that do not fit together, or no such checkpoint.
     """
-    assert config.name is StudentName.valley
-    return new_valley(config, seen, texts, seed)
+    if config.name is StudentName.valley:
+        if config.path:
+            raise UserError(f"student.path={config.path}: valley begins from nothing; name another student")
+        return new_valley(config, seen, texts, seed)
+    if not config.path:
+        raise UserError(f"student={config.name.value} begins from a checkpoint: set student.path to a folder or hub id")
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    return load_pretrained(FAMILIES[config.name], config.path, config, seen)
 
 
-def load_student(folder: Path) -> Student:
-    """A student that was saved.
+def load_student(folder: Path, config: StudentConfig) -> Student:
+    """A student that was saved, whatever its family.
+
+    Args:
+        config: how a checkpoint is to be held (`attention`, `dtype`); what it is, its folder says.
 
     Raises:
         UserError: there is none in the folder.
@@ -41,5 +58,9 @@ def load_student(folder: Path) -> Student:
         raise UserError(f"{folder} holds no student: run `aotd distill` first")
     disable_progress_bar()  # type: ignore[no-untyped-call]
     kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    assert kind == "aotd_valley"
-    return load_valley(folder)
+    if kind == ValleyConfig.model_type:
+        return load_valley(folder)
+    family = next((family for family in FAMILIES.values() if family.model_type == kind), None)
+    if family is None:
+        raise UserError(f"{folder} holds a {kind} model, which is none of the students'")
+    return load_pretrained(family, str(folder), config, config.frames)

@@ -54,7 +54,7 @@ def test_each_arm_is_given_its_thoughts_and_all_labels(run: Path) -> None:
 def test_it_learns_what_it_is_shown(run: Path) -> None:
     config = only(run, "aotd", epochs=40, learning_rate=5e-3)
     job(config)
-    student = load_student(run / "distill" / "aotd" / "student")
+    student = load_student(run / "distill" / "aotd" / "student", config.student)
     views = run_views(config, student)
     asked = [question for question in Stage(run, "load", Question).records() if question.video_id != "7"]
     rows = [Asked(prompt(question), bool(question.options), views.view(question)) for question in asked]

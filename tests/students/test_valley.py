@@ -68,7 +68,7 @@ def test_numbers_are_single_tokens(student: ValleyStudent) -> None:
 
 def test_saved_and_loaded_gives_equal_logits(student: ValleyStudent, tmp_path: Path) -> None:
     student.save(tmp_path / "student")
-    again = load_student(tmp_path / "student")
+    again = load_student(tmp_path / "student", SMALL)
     laid = [lay_out(student, example, True) for example in examples()]
     batch = batch_of(student, [(view(number), [one]) for number, one in enumerate(laid)], 4)
     with torch.no_grad():
@@ -79,7 +79,7 @@ def test_saved_and_loaded_gives_equal_logits(student: ValleyStudent, tmp_path: P
 
 def test_no_student_in_a_folder_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no student"):
-        load_student(tmp_path)
+        load_student(tmp_path, SMALL)
 
 
 def test_a_batch_says_what_each_says_alone(student: ValleyStudent) -> None:

@@ -1,0 +1,249 @@
+"""What the families of transformers share as students: loading, looking at a video, and their tokens.
+
+A checkpoint is a local folder or a hub id in the family's own format. It is read without code of its own
+(`trust_remote_code`) and without pickle (safetensors only). The vision tower is frozen and runs once per
+video; projector and language model are trained (paper, appendix B.1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedConfig
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.utils.hub import cached_file
+
+from aotd.errors import UserError
+from aotd.students import StudentConfig
+from aotd.students.base import Opening, Student, TreeModel, View
+from aotd.students.frames import frame_numbers
+from aotd.video.clip import Pixels, Video
+
+AT_ONCE = 8
+"""Frames that go through a vision tower at once."""
+
+
+class FamilyModel(TreeModel):
+    """A family's own model, which also takes trees. Each has its family's class name, so that its checkpoints are."""
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """No: its weights have the family's names, and those of older checkpoints are to be translated."""
+        return False
+
+
+class PretrainedStudent(Student):
+    """A student of a family of transformers."""
+
+    model_type: ClassVar[str]
+    """What `config.json` of its checkpoints says."""
+    model_class: ClassVar[Any]
+    before: ClassVar[str]
+    """What its chat format has before the video."""
+    anchor: ClassVar[str]
+    """The special token right before what is asked."""
+    after: ClassVar[str]
+    """What its chat format has between the question and the reply."""
+    end: ClassVar[str]
+    """The token that ends a reply."""
+
+    def __init__(self, model: Any, tokenizer: Any, pictures: dict[str, Any], frames: int, seen: int) -> None:
+        self.model, self.tokenizer, self.seen = model, tokenizer, seen
+        self._frames, self._pictures = frames, pictures
+        added = [token for token in tokenizer.get_added_vocab() if len(token) > 1]
+        self._special = sorted(added, key=len, reverse=True)
+        self._anchor = self._token(self.anchor)
+        self._end = self._token(self.end)
+        for parameter in self.frozen():
+            parameter.requires_grad_(False)
+
+    @abstractmethod
+    def frozen(self) -> list[Tensor]:
+        """The weights that are not trained."""
+
+    def _token(self, text: str) -> int:
+        token: Any = self.tokenizer.convert_tokens_to_ids(text)
+        if token is None or token == self.tokenizer.unk_token_id:
+            raise UserError(f"student.path: the tokenizer has no token {text}, which {self.model_type} needs")
+        return int(token)
+
+    @property
+    def end_token(self) -> int:
+        return self._end
+
+    @property
+    def pad_token(self) -> int:
+        return self._end if self.tokenizer.pad_token_id is None else int(self.tokenizer.pad_token_id)
+
+    @property
+    def sight(self) -> dict[str, Any]:
+        return {
+            "student": self.model_type,
+            "tower": self._tower,
+            "seen": self.seen,
+            "frames": self._frames,
+            "pictures": self._pictures,
+            "dtype": str(self.model.dtype),
+        }
+
+    @cached_property
+    def _tower(self) -> str:
+        """Digest of the frozen weights: equal before and after distillation, and wherever a checkpoint lies."""
+        digest = hashlib.sha256()
+        for weight in self.frozen():
+            digest.update(weight.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def frames(self, video: Video) -> tuple[Pixels, list[int]]:
+        """The frames it sees, RGB `[frames, height, width, 3]`, and their numbers among the specialists'."""
+        pixels = video.pixels()
+        numbers = frame_numbers(len(pixels), self._frames)
+        return pixels[numbers], numbers
+
+    def pictures(self, frames: Pixels, **size: Any) -> Tensor:
+        """Frames as the vision tower takes them: resized, cropped and normalised, `[frames, 3, height, width]`.
+
+        PIL does it, not torchvision: no more is needed than what is installed.
+        """
+        processor = CLIPImageProcessorPil(**{**self._pictures, **size})
+        pixels = processor(list(frames), return_tensors="np", input_data_format="channels_last")["pixel_values"]
+        return torch.from_numpy(np.stack(pixels)).to(self.model.device, self.model.dtype)
+
+    def asked(self, text: str) -> list[int]:
+        tokens: list[int] = self.tokenizer.encode(
+            f"{self.anchor}{self.between}{self._plain(text)}{self.after}", add_special_tokens=False
+        )
+        return tokens[tokens.index(self._anchor) + 1 :]
+
+    between: ClassVar[str] = "\n"
+    """What its chat format has between the video and the question."""
+
+    def said(self, reply: str) -> list[int]:
+        return [*self.tokenizer.encode(self._plain(reply), add_special_tokens=False), self._end]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _plain(self, text: str) -> str:
+        """A text in which no special token can be read: one that is written out gets a space in it."""
+        for token in self._special:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        note = {"seen": self.seen, "frames": self._frames, "pictures": self._pictures}
+        (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+        # Others read the same under its usual name.
+        (folder / PICTURES[0]).write_text(json.dumps(self._pictures, indent=1) + "\n", encoding="utf-8")
+
+
+NOTE = "aotd.json"
+"""What a saved student's folder says beside its family's own files."""
+
+PICTURES = ("preprocessor_config.json", "video_preprocessor_config.json")
+"""Where checkpoints say how pictures are prepared; the later one holds for videos."""
+
+_PREPARED = (
+    *("size", "crop_size", "do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb"),
+    *("resample", "rescale_factor", "image_mean", "image_std", "default_to_square"),
+)
+
+
+def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentConfig, seen: int) -> PretrainedStudent:
+    """A student of a family from a checkpoint, or from the folder of one that was distilled.
+
+    Raises:
+        UserError: there is no such checkpoint, or it is of another family.
+    """
+    wanted = family.model_type
+    try:
+        settings, _ = PreTrainedConfig.get_config_dict(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"student.path={path}: there is no checkpoint there ({_first_line(error)})") from None
+    found = settings.get("model_type")
+    if found != wanted:
+        raise UserError(f"student.path={path} holds a {found or 'nameless'} model, and student.name wants {wanted}")
+    note = _json(path, NOTE)
+    dtype = getattr(torch, config.dtype.value)
+    try:
+        model, loaded = family.model_class.from_pretrained(
+            path,
+            dtype=dtype,
+            attn_implementation=config.attention.value,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"student.path={path} cannot be loaded: {_first_line(error)}") from None
+    missing = sorted(loaded["missing_keys"])
+    if missing:
+        raise UserError(f"student.path={path} lacks {len(missing)} weights, among them {missing[0]}")
+    if torch.cuda.is_available():
+        model = model.to(torch.device("cuda", torch.cuda.current_device()))
+    pictures = note.get("pictures") or _pictures(path)
+    return family(model, tokenizer, pictures, note.get("frames", config.frames), note.get("seen", seen))
+
+
+def _pictures(path: str) -> dict[str, Any]:
+    pictures: dict[str, Any] = {}
+    for name in PICTURES:
+        pictures |= {key: value for key, value in _json(path, name).items() if key in _PREPARED}
+    if not pictures:
+        raise UserError(f"student.path={path}: there is no {PICTURES[0]}, which says how pictures are prepared")
+    return pictures
+
+
+def _json(path: str, name: str) -> dict[str, Any]:
+    file = cached_file(path, name, _raise_exceptions_for_missing_entries=False)
+    read = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
+    assert isinstance(read, dict)
+    return read
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def spread_video(embeddings: Tensor, places: Tensor, video: Tensor) -> Tensor:
+    """Text embeddings `[B, S, hidden]` with the video's `[N, hidden]` at the `N` places that are true in `[B, S]`."""
+    assert int(places.sum()) == len(video), "as many video tokens as places"
+    return embeddings.masked_scatter(places[:, :, None].expand_as(embeddings), video.to(embeddings.dtype))
+
+
+def straight(tokens: Sequence[int]) -> Opening:
+    """An opening whose positions count up on one axis."""
+    return Opening(list(tokens), [list(range(len(tokens)))])
+
+
+def chosen_layers(hidden_states: Sequence[Tensor], config: Any) -> Tensor:
+    """The layers of a tower that a LLaVA takes its features from, `[frames, patches, channels]`."""
+    layers = config.vision_feature_layer
+    picked = [hidden_states[layer] for layer in ([layers] if isinstance(layers, int) else layers)]
+    features = torch.cat(picked, dim=-1)
+    return features[:, 1:] if config.vision_feature_select_strategy == "default" else features
+
+
+def of_tower(tower: Any, pictures: Tensor, config: Any) -> Tensor:
+    """What a LLaVA's vision tower makes of pictures, a few at a time."""
+    with torch.no_grad():
+        parts = [
+            chosen_layers(tower(part, output_hidden_states=True).hidden_states, config)
+            for part in torch.split(pictures, AT_ONCE)
+        ]
+    return torch.cat(parts)
+
+
+def view_of(**tensors: Tensor) -> View:
+    """Tensors as they are kept: on the CPU, each a block of its own."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
