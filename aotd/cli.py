@@ -36,12 +36,15 @@ JOBS = {
     "report": "aotd.report.job",
     "run": "aotd.run",
     "ask": "aotd.ask",
+    "export": "aotd.export.job",
 }
 """Verb -> module with `job(config)`; its docstring is the verb's help."""
+OUTSIDE = ("run", "ask", "export")
+"""Verbs that are no steps of the flow."""
 
 TEXT_OF_ASK = ("video", "question", "mode", "by")
 TEXT_OF_DATA = ("dataset.root", "dataset.questions", "dataset.spans", "specialists.captions", "specialists.embedder")
-TEXT = ("run", *TEXT_OF_DATA, *(f"ask.{key}" for key in TEXT_OF_ASK))
+TEXT = ("run", "export.to", *TEXT_OF_DATA, *(f"ask.{key}" for key in TEXT_OF_ASK))
 """Settings that are text or paths: taken as typed, never parsed as Hydra's grammar or interpolated."""
 
 
@@ -50,7 +53,7 @@ def run_verb(verb: str, config: Config) -> None:
     tracking.check(config.tracking)
     started = time.monotonic()
     importlib.import_module(JOBS[verb]).job(config)
-    if config.tracking.tracker is not tracking.TrackerName.none and verb not in ("run", "ask"):
+    if config.tracking.tracker is not tracking.TrackerName.none and verb not in OUTSIDE:
         tracker = tracking.open_tracker(config.tracking, config.run, verb)
         ends = {f"ledger/{name}": count for name, count in ledger(Path(config.run)).counts().items()}
         tracker.log({"seconds": time.monotonic() - started, **ends})

@@ -30,6 +30,7 @@ from aotd.distill import DistillConfig
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig
 from aotd.execute import ExecuteConfig
+from aotd.export import ExportConfig
 from aotd.llm import LLMConfig
 from aotd.load import LoadConfig
 from aotd.report import ReportConfig
@@ -76,6 +77,7 @@ class Config:
     report: ReportConfig = field(default_factory=ReportConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     ask: AskConfig = field(default_factory=AskConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
 
 
 ConfigStore.instance().store(name="schema", node=Config)

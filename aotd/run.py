@@ -5,16 +5,17 @@ Started again with the same settings, it goes on where it stopped.
 
 from rich.console import Console
 
-from aotd.cli import JOBS, run_verb
+from aotd.cli import JOBS, OUTSIDE, run_verb
 from aotd.config import Config
 from aotd.errors import UserError
 
 
 def job(config: Config) -> None:
     """Do every verb of `config.verbs`."""
-    unknown = [verb for verb in config.verbs if verb not in JOBS or verb in ("run", "ask")]
+    unknown = [verb for verb in config.verbs if verb not in JOBS or verb in OUTSIDE]
     if unknown:
-        raise UserError(f"verbs: {unknown[0]!r} is not a step of the flow; one of {', '.join(list(JOBS)[:-2])}")
+        steps = [verb for verb in JOBS if verb not in OUTSIDE]
+        raise UserError(f"verbs: {unknown[0]!r} is not a step of the flow; one of {', '.join(steps)}")
     console = Console(stderr=True)
     for verb in config.verbs:
         console.rule(verb, align="left")

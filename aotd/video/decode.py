@@ -269,6 +269,17 @@ class DecodedVideos:
             source=self,
         )
 
+    def is_whole(self, question: Question) -> bool:
+        """Whether the question is about the whole file; half a frame at either end makes no difference.
+
+        Raises:
+            QuestionError: as `open`.
+        """
+        video = self.open(question)
+        facts = self._read_facts(video.path)
+        slack_s = 0.5 / facts["fps"] if facts["fps"] else 0.0
+        return video.start_s <= slack_s and video.end_s >= facts["duration_s"] - slack_s
+
     def pixels(self, video: DecodedVideo) -> Pixels:
         """The sampled frames of a video this source has opened; the last few stay in memory."""
         key = (str(video.path), video.start_s, video.end_s)

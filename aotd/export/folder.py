@@ -1,0 +1,72 @@
+"""A folder that is there whole or not at all, and that only `export` itself ever replaces."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from aotd.errors import UserError
+from aotd.store import write_atomically
+
+MANIFEST = "export.json"
+"""Says what the folder was made from, and which names in it are ours."""
+
+
+@contextlib.contextmanager
+def new_folder(target: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
+    """A folder to fill beside `target`. It takes the place of `target` at the end, or is gone after an error.
+
+    Args:
+        target: an absolute path. What `export` wrote there before is replaced.
+        manifest: what `export.json` is to say; read at the end, so that it may still be filled.
+
+    Raises:
+        UserError: `target` holds something that `export` did not write.
+    """
+    check_replaceable(target)
+    partial, old = (target.with_name(f".{target.name}.aotd-{word}") for word in ("partial", "old"))
+    for left in (partial, old):  # of an export that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        files = sorted(path.name for path in partial.iterdir())
+        text = json.dumps({**manifest, "files": [*files, MANIFEST]}, indent=1, ensure_ascii=False)
+        write_atomically(partial / MANIFEST, text + "\n")
+        if target.exists():
+            target.rename(old)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def check_replaceable(target: Path) -> None:
+    """
+    Raises:
+        UserError: there is a file at `target`, or a folder with something in it that `export` did not write.
+    """
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise UserError(f"{target} is a file: name a folder with export.to=…")
+    held = sorted(path.name for path in target.iterdir())
+    strange = [name for name in held if name not in _written(target)]
+    if strange:
+        raise UserError(
+            f"{target} holds {strange[0]!r}, which aotd export did not write: "
+            "move it away, or name another folder with export.to=…"
+        )
+
+
+def _written(target: Path) -> list[str]:
+    """The names that an earlier export wrote there; none where no export did."""
+    try:
+        files = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []

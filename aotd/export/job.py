@@ -1,0 +1,219 @@
+"""export: write a run's kept chains of thought with their questions as files that other trainers read.
+
+Reads load/, decompose/, convert/ and verify/; writes <run>/export/<format>/, or the folder export.to.
+
+    aotd export run=runs/demo                                 parquet and a card, for Hugging Face datasets
+    aotd export run=runs/demo export.format=llamafactory      conversations; also swift (ms-swift), trl
+
+Each question with an answer is one conversation, and one more where its thought was kept. Conversations name
+the video files, below dataset.root; with export.frames=true (always with trl) the frames that the
+specialists saw are written as pictures. A folder that export wrote before is replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from aotd import __version__
+from aotd.config import Config
+from aotd.distill import ArmConfig
+from aotd.distill.examples import CHECKS, Thoughts, example
+from aotd.errors import QuestionError, UserError
+from aotd.export import ExportConfig, Format
+from aotd.export.conversations import WRITERS, Conversation, conversations
+from aotd.export.folder import check_replaceable, new_folder
+from aotd.export.media import Pictures, VideoFiles
+from aotd.export.parquet import write_card, write_parquet
+from aotd.ledger import ledger
+from aotd.prompts import digest
+from aotd.records import SCHEMA, Example, Outcome, Program, Question, Thought, Trace, Verdict
+from aotd.store import Stage
+from aotd.students.prompts import SUFFIXES
+from aotd.video.decode import DecodedVideos
+
+READS = ("load", "decompose", "execute", "convert", "verify")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question, and what a student would be taught about it."""
+
+    question: Question
+    example: Example
+
+
+def job(config: Config) -> None:
+    """Write the export's folder.
+
+    Raises:
+        UserError: a verb before has not run, nothing to write, or settings that make no sense.
+    """
+    settings, run = config.export, Path(config.run)
+    _check(settings)
+    items = _items(run, settings)
+    target = Path(settings.to or run / "export" / settings.format.value).resolve()
+    check_replaceable(target)
+    splits = list(dict.fromkeys(item.question.split for item in items))
+    manifest = _manifest(run, settings)
+    with new_folder(target, manifest) as folder:
+        if settings.format is Format.datasets:
+            _write_table(folder, run, settings, items, splits)
+            manifest["rows"] = {split: sum(item.question.split == split for item in items) for split in splits}
+        else:
+            talks, left_out = _talks(config, items, folder, target)
+            by_split = {split: talks[split] for split in splits if talks.get(split)}
+            WRITERS[settings.format](folder, by_split)
+            manifest["rows"] = {split: len(found) for split, found in by_split.items()}
+            manifest["left_out"] = left_out
+    _say(target, items, manifest)
+
+
+def _check(settings: ExportConfig) -> None:
+    for check in settings.require:
+        if check not in CHECKS:
+            raise UserError(f"export.require: there is no check {check!r}; one of {', '.join(CHECKS)}")
+    if settings.format is Format.trl and settings.frames is False:
+        raise UserError("export.format=trl: TRL's SFTTrainer takes pictures and no video file: leave out export.frames")
+    if settings.format is Format.datasets and settings.frames:
+        raise UserError("export.format=datasets holds no pictures: leave out export.frames")
+
+
+def _items(run: Path, settings: ExportConfig) -> list[Item]:
+    """The questions to write, in the order of loading."""
+    questions = Stage(run, "load", Question).records()
+    thoughts = {thought.question_id: thought for thought in Stage(run, "convert", Thought).records()}
+    verdicts = {verdict.question_id: verdict for verdict in Stage(run, "verify", Verdict).records()}
+    known, arm = Thoughts(thoughts, verdicts), ArmConfig(require=settings.require)
+    there = sorted({question.split for question in questions})
+    if settings.split and settings.split not in there:
+        raise UserError(f"export.split={settings.split}: the run has no such split; it has {', '.join(there)}")
+    wanted = [question for question in questions if settings.split in ("", question.split)]
+    items = [Item(question, example(question, arm, known)) for question in wanted if question.answer is not None]
+    if not any(item.example.rationale for item in items):
+        raise UserError(
+            f"no chain of thought{f' of split {settings.split}' if settings.split else ''} passed "
+            f"{', '.join(settings.require) or 'no check'}: look at `aotd show {run}`, or ask for less in export.require"
+        )
+    kept = [item for item in items if settings.labels or item.example.rationale is not None]
+    for item in kept:
+        # It becomes a file's name, and a name in other programs' settings.
+        if not re.fullmatch(r"[A-Za-z0-9_]+", item.question.split):
+            raise UserError(
+                f"split {item.question.split!r} is to name a file: letters, digits and _ only; "
+                "load the questions with another dataset.split"
+            )
+    return kept
+
+
+# ── datasets ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _write_table(folder: Path, run: Path, settings: ExportConfig, items: Sequence[Item], splits: list[str]) -> None:
+    book = ledger(run)
+    programs = {program.question_id: program.code for program in Stage(run, "decompose", Program).records()}
+    tables: dict[str, list[dict[str, Any]]] = {split: [] for split in splits}
+    for item in items:
+        asked, key = item.question, item.question.question_id
+        names = ("question_id", "dataset", "split", "video", "start_s", "end_s", "question", "answer", "type")
+        tables[asked.split].append(
+            {name: getattr(asked, name) for name in names}
+            | {"options": list(asked.options), "rationale": item.example.rationale}
+            | {"program": programs.get(key), "outcome": book.places[key].name}
+        )
+    write_parquet(folder, tables)
+    write_card(folder, run, tables, settings.require, _frames(_traces(run)), settings.licence, book)
+
+
+# ── conversations ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _talks(
+    config: Config, items: Sequence[Item], folder: Path, target: Path
+) -> tuple[dict[str, list[Conversation]], dict[str, str]]:
+    """The conversations by split, and the questions whose video cannot be read with the reason."""
+    settings, root = config.export, config.dataset.root
+    traces = _traces(Path(config.run))
+    source = DecodedVideos(root, _frames(traces), config.specialists.decode_deadline_s)
+    pictured = settings.frames or settings.format is Format.trl
+    media: Pictures | VideoFiles = Pictures(folder, target, source) if pictured else VideoFiles(root, source)
+    talks: dict[str, list[Conversation]] = {}
+    left_out: dict[str, str] = {}
+    try:
+        for item in track(items, "export", console=Console(stderr=True)):
+            try:
+                _check_video(source, item.question, traces)
+                shown = media.of(item.question)
+            except QuestionError as error:
+                left_out[item.question.question_id] = str(error)
+                continue
+            found = conversations(item.example, bool(item.question.options), shown)
+            talks.setdefault(item.question.split, []).extend(found)
+    finally:
+        source.close()
+    if not talks:
+        raise UserError(f"no question's video can be read ({next(iter(left_out.values()))}): set dataset.root")
+    if isinstance(media, VideoFiles) and media.parts and not settings.whole_videos:
+        raise UserError(
+            f"{len(media.parts)} of {len(items)} questions are about a part of their video (first: {media.parts[0]}), "
+            f"and {settings.format.value}'s format cannot say so: add export.frames=true, "
+            "or export.whole_videos=true to show the whole file all the same"
+        )
+    return talks, left_out
+
+
+def _check_video(source: DecodedVideos, question: Question, traces: Mapping[str, Trace]) -> None:
+    """
+    Raises:
+        QuestionError: the video cannot be read, or boxes in the question's thought are not about it.
+    """
+    video, trace = source.open(question), traces.get(question.question_id)
+    if trace and trace.width and (video.width, video.height) != (trace.width, trace.height):
+        raise QuestionError(Outcome.video_unreadable, f"{question.video} is not the video that the trace is about")
+
+
+def _traces(run: Path) -> dict[str, Trace]:
+    return {trace.question_id: trace for trace in Stage(run, "execute", Trace).records()}
+
+
+def _frames(traces: Mapping[str, Trace]) -> int:
+    """How many frames of each part of a video the specialists saw: one number for a whole run."""
+    return next(iter(traces.values())).frames
+
+
+# ── what was done ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _manifest(run: Path, settings: ExportConfig) -> dict[str, Any]:
+    values = {key: value.value if isinstance(value, Enum) else value for key, value in asdict(settings).items()}
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "settings": {key: value for key, value in values.items() if key != "to"},
+        "inputs": {verb: Stage(run, verb, Question).manifest_digest() for verb in READS},
+        "prompts": {name: digest(name) for name in SUFFIXES},
+    }
+
+
+def _say(target: Path, items: Sequence[Item], manifest: Mapping[str, Any]) -> None:
+    console = Console()
+    thoughts = sum(item.example.rationale is not None for item in items)
+    console.print(f"{len(items)} questions, {thoughts} with a chain of thought", highlight=False)
+    console.print("rows: " + ", ".join(f"{split} {rows}" for split, rows in manifest["rows"].items()), highlight=False)
+    left_out = manifest.get("left_out")
+    if left_out:
+        key, reason = next(iter(left_out.items()))
+        console.print(
+            f"{len(left_out)} questions left out, their video cannot be read (first: {key}: {reason})",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    console.print(str(target), highlight=False, markup=False, soft_wrap=True)
