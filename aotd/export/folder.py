@@ -29,9 +29,11 @@ def new_folder(target: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
     """
     check_replaceable(target)
     partial, old = (target.with_name(f".{target.name}.aotd-{word}") for word in ("partial", "old"))
-    for left in (partial, old):  # of an export that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    partial.mkdir(parents=True)
+    _tidy(target, partial, old)  # after an export that was killed
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{target} cannot be made ({error.strerror}): name another folder with export.to=…") from None
     try:
         yield partial
         files = sorted(path.name for path in partial.iterdir())
@@ -41,8 +43,7 @@ def new_folder(target: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
             target.rename(old)
         partial.rename(target)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        _tidy(target, partial, old)
 
 
 def check_replaceable(target: Path) -> None:
@@ -70,3 +71,11 @@ def _written(target: Path) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
+
+
+def _tidy(target: Path, partial: Path, old: Path) -> None:
+    """Put back what was moved away and not replaced, and remove the rest."""
+    if old.exists() and not target.exists():
+        old.rename(target)
+    for left in (partial, old):
+        shutil.rmtree(left, ignore_errors=True)
