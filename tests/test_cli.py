@@ -36,7 +36,9 @@ def test_wrong_words_are_one_line(capsys: pytest.CaptureFixture[str], words: lis
     assert says in fails(capsys, *words)
 
 
-@pytest.mark.parametrize("verb", ["decompose", "execute", "convert", "verify", "distill", "evaluate", "report"])
+@pytest.mark.parametrize(
+    "verb", ["decompose", "execute", "convert", "verify", "distill", "evaluate", "report", "export"]
+)
 def test_a_verb_whose_input_is_missing_names_the_verb_to_run(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, verb: str
 ) -> None:

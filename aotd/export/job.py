@@ -1,13 +1,17 @@
-"""export: write a run's kept chains of thought with their questions as files that other trainers read.
+"""export: write kept chains of thought and their questions for other trainers.
 
-Reads load/, decompose/, convert/ and verify/; writes <run>/export/<format>/, or the folder export.to.
+Reads load/, decompose/, execute/, convert/ and verify/; writes
+<run>/export/<format>/, or the folder export.to.
 
-    aotd export run=runs/demo                                 parquet and a card, for Hugging Face datasets
-    aotd export run=runs/demo export.format=llamafactory      conversations; also swift (ms-swift), trl
+    aotd export run=runs/demo
+        parquet and a card, for Hugging Face datasets
+    aotd export run=runs/demo export.format=llamafactory
+        conversations; also swift (ms-swift) and trl
 
-Each question with an answer is one conversation, and one more where its thought was kept. Conversations name
-the video files, below dataset.root; with export.frames=true (always with trl) the frames that the
-specialists saw are written as pictures. A folder that export wrote before is replaced as a whole.
+A question with an answer is one conversation, and a second one where its thought
+was kept. They name the video files below dataset.root; with export.frames=true,
+and always with trl, the frames that the specialists saw are written as pictures.
+A folder that export wrote before is replaced as a whole.
 """
 
 from __future__ import annotations
