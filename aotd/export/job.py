@@ -8,10 +8,11 @@ Reads load/, decompose/, execute/, convert/ and verify/; writes
     aotd export run=runs/demo export.format=llamafactory
         conversations; also swift (ms-swift) and trl
 
-A question with an answer is one conversation, and a second one where its thought
-was kept. They name the video files below dataset.root; with export.frames=true,
-and always with trl, the frames that the specialists saw are written as pictures.
-A folder that export wrote before is replaced as a whole.
+A question with an answer is one conversation, and a second one where its
+thought was kept. They name the video files below dataset.root; with
+export.frames=true, and always with trl, the frames that the specialists saw
+are written as pictures. A folder that export wrote before is replaced as a
+whole.
 """
 
 from __future__ import annotations
