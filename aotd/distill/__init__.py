@@ -19,6 +19,8 @@ class DistillConfig:
 
     arms: dict[str, ArmConfig] = field(default_factory=dict)
     """Name -> what it is trained on; `configs/distill.yaml` has instruct, aotd, aotd_unfiltered."""
+    only: list[str] = field(default_factory=list)
+    """Names of the arms to train now; none: all."""
     rationale_weight: float = 1.0
     """λ in loss = label + λ·rationale (paper: 1)."""
     epochs: float = 5.0

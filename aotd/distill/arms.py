@@ -28,7 +28,7 @@ from aotd.config import Config
 from aotd.distill.batch import lay_out
 from aotd.distill.checkpoint import Told, listening
 from aotd.distill.plan import Sizes, make_plan
-from aotd.distill.processes import is_first, processes
+from aotd.distill.processes import is_first, part, processes
 from aotd.distill.train import Batches, train
 from aotd.errors import UserError
 from aotd.records import Example, Question, Thought
@@ -64,6 +64,7 @@ def train_arms(config: Config, arms: Sequence[str]) -> None:
                     train_arm(config, arm, partial(show, arm), told)
         else:
             _side_by_side(config, arms, at_once, show, told)
+    part()
     if told.signal is not None:
         Console(stderr=True).print("distill was told to leave; the same command goes on from here")
         raise SystemExit(128 + told.signal)
@@ -101,12 +102,12 @@ def train_arm(config: Config, arm: str, show: Show, told: Told) -> None:
     )
     batches = Batches(student, laid, lambda number: views.view(asked[number]), plan)
     tracker = open_tracker(config.tracking if is_first() else TrackingConfig(), config.run, f"distill/{arm}")
-    finished = train(student, batches, plan, settings, config.seed, folder, tracker, show, told)
+    if is_first():
+        shutil.rmtree(partial_student, ignore_errors=True)
+    finished = train(student, batches, plan, settings, config.seed, folder, partial_student, tracker, show, told)
     tracker.finish()
     torch.set_num_threads(before)
     if finished and is_first():
-        shutil.rmtree(partial_student, ignore_errors=True)
-        student.save(partial_student)
         partial_student.rename(folder / "student")
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 

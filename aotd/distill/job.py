@@ -19,7 +19,7 @@ from rich.progress import track
 from aotd.config import Config
 from aotd.distill import ArmConfig
 from aotd.distill.examples import Thoughts, check_arm, example
-from aotd.distill.processes import first_alone
+from aotd.distill.processes import deepspeed_file, first_alone
 from aotd.errors import QuestionError, UserError
 from aotd.prompts import digest
 from aotd.records import Dropped, Example, Outcome, Question, Thought, Verdict
@@ -40,7 +40,7 @@ def job(config: Config) -> None:
     questions = [question for question in Stage(run, "load", Question).records() if question.split == settings.split]
     if not any(question.answer is not None for question in questions):
         raise UserError(f"distill.split={settings.split}: the run has no question with an answer in that split")
-    todo = [name for name in settings.arms if not _finished(run, name)]
+    todo = [name for name in settings.only or settings.arms if not _finished(run, name)]
     with first_alone(run / "distill") as first:
         if first:
             _write_examples(config, questions, todo)
@@ -68,6 +68,9 @@ def _check(config: Config) -> None:
         raise UserError("distill.arms names no arm: configs/distill.yaml has instruct, aotd and aotd_unfiltered")
     for name, arm in settings.arms.items():
         check_arm(name, arm)
+    for name in settings.only:
+        if name not in settings.arms:
+            raise UserError(f"distill.only: there is no arm {name!r}; distill.arms has {', '.join(settings.arms)}")
     if settings.rationale_weight < 0:
         raise UserError(f"distill.rationale_weight={settings.rationale_weight} must be 0 or more")
     for setting in ("epochs", "batch", "group", "tokens", "learning_rate", "threads"):
@@ -75,6 +78,8 @@ def _check(config: Config) -> None:
             raise UserError(f"distill.{setting}={getattr(settings, setting)} must be more than 0")
     if not 0 <= settings.warmup_ratio < 1:
         raise UserError(f"distill.warmup_ratio={settings.warmup_ratio} must be in [0, 1)")
+    if settings.deepspeed:
+        deepspeed_file(settings.deepspeed)
     if config.specialists.source is not SourceName.video:
         raise UserError("distill needs videos (specialists.source=video): a student sees pixels, not stored captions")
 
@@ -103,7 +108,7 @@ def _finished(run: Path, arm: str) -> bool:
     return (run / "distill" / arm / "student").is_dir()
 
 
-_CHANGES_NOTHING = ("arms", "workers", "save_steps")
+_CHANGES_NOTHING = ("arms", "only", "workers", "save_steps")
 """Settings of distill that an arm's student does not depend on."""
 
 

@@ -9,8 +9,11 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
+from aotd.config import shipped
+from aotd.errors import UserError
 from aotd.store import write_atomically
 
 
@@ -42,3 +45,27 @@ def first_alone(folder: Path) -> Iterator[bool]:
     while not ready.exists():
         time.sleep(0.2)
     yield False
+
+
+def part() -> None:
+    """Let go of the other processes once all is done."""
+    import torch
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
+def deepspeed_file(setting: str) -> Path:
+    """The DeepSpeed configuration that `distill.deepspeed` names.
+
+    Raises:
+        UserError: there is no such file, or DeepSpeed is not installed.
+    """
+    path = shipped("configs") / "deepspeed" / f"{setting}.json" if setting.isalnum() else Path(setting)
+    if not path.is_file():
+        known = ", ".join(sorted(path.stem for path in (shipped("configs") / "deepspeed").glob("*.json")))
+        raise UserError(f"distill.deepspeed={setting}: there is no such file; name one, or one of {known}")
+    if find_spec("deepspeed") is None:
+        raise UserError(f"distill.deepspeed={setting} needs the extra: pip install 'aotd[deepspeed]'")
+    return path

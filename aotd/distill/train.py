@@ -17,7 +17,7 @@ from aotd.distill.batch import Laid, batch_of
 from aotd.distill.checkpoint import KeepNewest, LeaveWhenTold, Told, newest, step_of, sweep
 from aotd.distill.loss import distillation_loss
 from aotd.distill.plan import Plan
-from aotd.distill.processes import processes
+from aotd.distill.processes import deepspeed_file, processes
 from aotd.students.base import Student, View
 from aotd.tracking import Tracker
 
@@ -49,6 +49,7 @@ def train(
     config: DistillConfig,
     seed: int,
     folder: Path,
+    into: Path,
     tracker: Tracker,
     show: Callable[[int, int], None],
     told: Told,
@@ -57,6 +58,7 @@ def train(
 
     Args:
         folder: gets losses.jsonl, one line per step, and checkpoints/.
+        into: gets the student once it is trained.
         show: called at each step with its number and how many there are.
         told: says when to save and leave.
 
@@ -79,7 +81,7 @@ def train(
         save_strategy="steps" if config.save_steps else "no",
         save_steps=config.save_steps or 1,
         bf16=config.bf16,
-        deepspeed=config.deepspeed or None,
+        deepspeed=str(deepspeed_file(config.deepspeed)) if config.deepspeed else None,
         ddp_backend="gloo" if processes() > 1 and not torch.cuda.is_available() else None,
         report_to=[],
         disable_tqdm=True,
@@ -109,7 +111,15 @@ def train(
     student.model.train()
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     student.model.train(False)
-    return bool(trainer.state.global_step >= plan.steps)
+    finished = bool(trainer.state.global_step >= plan.steps)
+    if finished:
+        # All processes take part: under ZeRO-3 each holds a part of the weights.
+        trainer.save_model(str(into))
+        if main:
+            (into / "training_args.bin").unlink(missing_ok=True)  # a pickle of settings that stand in the manifest
+            student.save_beside(into)
+        trainer.accelerator.wait_for_everyone()
+    return finished
 
 
 def _the_one(batches: list[dict[str, Any]]) -> dict[str, Any]:

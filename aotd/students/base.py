@@ -257,6 +257,10 @@ class Student(ABC):
         """Write model (safetensors), config and tokenizer, as `from_pretrained` reads them."""
         disable_progress_bar()  # type: ignore[no-untyped-call]
         self.model.save_pretrained(folder)
+        self.save_beside(folder)
+
+    def save_beside(self, folder: Path) -> None:
+        """Write what a student needs beside model and config."""
         self.tokenizer.save_pretrained(folder)
 
     def reply(self, asked: Sequence[Asked], mode: Mode, longest: int) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -139,8 +140,8 @@ class PretrainedStudent(Student):
             text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
 
-    def save(self, folder: Path) -> None:
-        super().save(folder)
+    def save_beside(self, folder: Path) -> None:
+        super().save_beside(folder)
         note = {"seen": self.seen, "frames": self._frames, "pictures": self._pictures}
         (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
         # Others read the same under its usual name.
@@ -190,7 +191,7 @@ def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentC
     if missing:
         raise UserError(f"student.path={path} lacks {len(missing)} weights, among them {missing[0]}")
     if torch.cuda.is_available():
-        model = model.to(torch.device("cuda", torch.cuda.current_device()))
+        model = model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))))
     pictures = note.get("pictures") or _pictures(path)
     return family(model, tokenizer, pictures, note.get("frames", config.frames), note.get("seen", seen))
 

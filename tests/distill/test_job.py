@@ -75,7 +75,7 @@ def test_an_arm_killed_in_the_middle_ends_as_if_it_had_not_been(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("aotd.students.base.Student.save", die)
+        patch.setattr("aotd.students.base.Student.save_beside", die)
         with pytest.raises(Killed):
             job(only(run, "aotd"))
     assert not (run / "distill" / "aotd" / "student").exists()
@@ -103,6 +103,8 @@ def test_a_finished_arm_is_left_alone(run: Path, monkeypatch: pytest.MonkeyPatch
         ({"epochs": 0.0}, "epochs"),
         ({"split": "val"}, "no question"),
         ({"arms": {}}, "names no arm"),
+        ({"only": ["best"]}, "no arm 'best'"),
+        ({"deepspeed": "zero9"}, "deepspeed=zero9"),
         ({"arms": {"a": ArmConfig(require=["beauty"])}}, "no check 'beauty'"),
         ({"arms": {"../a": ArmConfig()}}, "names a folder"),
     ],

@@ -1,0 +1,74 @@
+"""ZeRO-2 and ZeRO-3 with two real processes: trained, killed, gone on with, and loaded."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from aotd.students import StudentConfig
+from aotd.students.student import load_student
+from tests.corners import write_run
+from tests.video.clips import write_video
+
+SETTINGS = [
+    *("specialists.frames=8", "student.frames=2", "student.image=16", "student.channels=16", "student.patches=1"),
+    *("student.tokens_per_frame=2", "student.hidden=32", "student.layers=1", "student.heads=2"),
+    *("student.vocabulary=400", "distill.epochs=12", "distill.batch=4", "distill.tokens=300", "distill.save_steps=5"),
+    "distill.only=[aotd]",
+]
+
+
+def launch(run: Path, stage: str) -> subprocess.Popen[str]:
+    """`aotd distill` in two processes that torchrun starts."""
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+        *("-m", "aotd.cli", "distill", f"run={run}", f"dataset.root={run}", f"distill.deepspeed={stage}", *SETTINGS),
+    ]
+    with (run / "log.txt").open("w") as log:
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+        return subprocess.Popen(command, text=True, stdout=log, stderr=log, start_new_session=True, env=environment)
+
+
+def finish(run: Path, stage: str) -> None:
+    code = launch(run, stage).wait(timeout=600)
+    assert code == 0, (run / "log.txt").read_text()
+
+
+def made(folder: Path) -> Path:
+    write_run(folder)
+    for number in range(8):
+        write_video(folder / f"{number}.mp4")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["zero2", "zero3"])
+def test_trained_killed_gone_on_with_and_exported(stage: str, tmp_path: Path) -> None:
+    pytest.importorskip("deepspeed")
+    straight, killed = made(tmp_path / "straight"), made(tmp_path / "killed")
+    finish(straight, stage)
+    process = launch(killed, stage)
+    until = time.monotonic() + 300
+    while not list((killed / "distill/aotd/checkpoints").glob("*/whole")):
+        assert process.poll() is None, (killed / "log.txt").read_text()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / "distill/aotd/student").exists()
+    finish(killed, stage)
+    one, other = (load_file(run / "distill/aotd/student/model.safetensors") for run in (straight, killed))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    losses = [(run / "distill/aotd/losses.jsonl").read_text() for run in (straight, killed)]
+    assert losses[0] == losses[1]
+    student = load_student(killed / "distill/aotd/student", StudentConfig())
+    assert all(torch.equal(student.model.state_dict()[name], weight) for name, weight in other.items())

@@ -1,0 +1,118 @@
+"""A training that was killed, or told to leave, ends in the same weights as one that was not."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+from torch import Tensor
+
+from aotd.config import Config
+from aotd.distill.checkpoint import newest
+from aotd.distill.job import job
+from aotd.distill.train import _Trainer
+from tests.corners import corner_config, write_run
+
+STEPS = 8
+
+
+def config_of(run: Path) -> Config:
+    """One arm of eight steps of about three batches each, a checkpoint every other step."""
+    config = corner_config(run)
+    arms = {"aotd": config.distill.arms["aotd"]}
+    return replace(config, distill=replace(config.distill, arms=arms, save_steps=2, tokens=150, group=2))
+
+
+def weights(run: Path) -> dict[str, Tensor]:
+    return load_file(run / "distill/aotd/student/model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("straight")
+
+
+@pytest.fixture
+def uninterrupted(straight: Path, corners: None) -> Path:
+    if not (straight / "distill").exists():
+        write_run(straight)
+        job(config_of(straight))
+    return straight
+
+
+def assert_same(run: Path, uninterrupted: Path) -> None:
+    one, other = weights(run), weights(uninterrupted)
+    assert one.keys() == other.keys()
+    assert all((one[name] == other[name]).all() for name in one)
+    losses = "distill/aotd/losses.jsonl"
+    assert (run / losses).read_text() == (uninterrupted / losses).read_text()
+    assert not (run / "distill/aotd/checkpoints").exists()
+
+
+class Killed(BaseException):
+    """As if the process had been killed."""
+
+
+def killed_at(monkeypatch: pytest.MonkeyPatch, method: str, call: int, run: Path) -> None:
+    """Run until a method of the trainer is called for the so-manieth time."""
+    calls = 0
+    whole = getattr(_Trainer, method)
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise Killed
+        return whole(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Trainer, method, counted)
+        with pytest.raises(Killed):
+            job(config_of(run))
+
+
+def test_killed_between_the_batches_of_a_step(run: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (uninterrupted / "distill/aotd/losses.jsonl").read_text().splitlines()
+    assert len(lines) == STEPS
+    killed_at(monkeypatch, "compute_loss", 17, run)
+    start = newest(run / "distill/aotd/checkpoints")
+    assert start is not None
+    job(config_of(run))
+    assert_same(run, uninterrupted)
+
+
+def test_killed_while_a_checkpoint_is_written(run: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_at(monkeypatch, "_save_rng_state", 2, run)
+    folder = run / "distill/aotd/checkpoints"
+    assert (folder / "checkpoint-4").is_dir()
+    assert newest(folder) == folder / "checkpoint-2"
+    job(config_of(run))
+    assert_same(run, uninterrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_told_to_leave_it_saves_and_goes(
+    number: signal.Signals, run: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _Trainer.compute_loss
+
+    def told(self: _Trainer, *arguments: Any, **named: Any) -> Any:
+        if self.state.global_step == 2:
+            os.kill(os.getpid(), number)
+        return whole(self, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Trainer, "compute_loss", told)
+        with pytest.raises(SystemExit) as left:
+            job(config_of(run))
+    assert left.value.code == 128 + number
+    folder = run / "distill/aotd/checkpoints"
+    assert newest(folder) == folder / "checkpoint-3"
+    assert signal.getsignal(number) is signal.SIG_DFL
+    job(config_of(run))
+    assert_same(run, uninterrupted)
