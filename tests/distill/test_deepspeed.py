@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -34,7 +34,7 @@ def launch(run: Path, stage: str) -> subprocess.Popen[str]:
     ]
     with (run / "log.txt").open("w") as log:
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-        return subprocess.Popen(command, text=True, stdout=log, stderr=log, start_new_session=True, env=environment)
+        return subprocess.Popen(command, text=True, stdout=log, stderr=log, env=environment)
 
 
 def finish(run: Path, stage: str) -> None:
@@ -61,7 +61,9 @@ def test_trained_killed_gone_on_with_and_exported(stage: str, tmp_path: Path) ->
         assert process.poll() is None, (killed / "log.txt").read_text()
         assert time.monotonic() < until
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
+    # The launcher starts its workers in sessions of their own, so each is killed by itself.
+    for victim in [*psutil.Process(process.pid).children(recursive=True), process]:
+        victim.kill()
     process.wait()
     assert not (killed / "distill/aotd/student").exists()
     finish(killed, stage)
