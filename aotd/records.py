@@ -376,6 +376,19 @@ class Estimate(Part):
     """How many questions it rests on."""
 
 
+class Comparison(Part):
+    """An arm over its seeds, beside another one (`evaluate`)."""
+
+    arm: str
+    seeds: int
+    metric: str
+    mean: Estimate
+    """Over seeds and questions; the interval resamples both."""
+    reference: str
+    difference: Estimate | None
+    """Arm less reference on the same questions and seeds; None for the reference itself."""
+
+
 class Scores(Part):
     """One arm's scores on the held-out split (`evaluate`)."""
 

@@ -11,6 +11,22 @@ class ArmConfig:
     """False: labels only."""
     require: list[str] = field(default_factory=lambda: ["answer", "faithful", "coherent"])
     """Checks a thought must have passed."""
+    epochs: float = 0.0
+    """Other than `distill.epochs`, for arms that are to have as many tokens rather than as many steps."""
+    train: bool = True
+    """False: the student as it begins, to compare with."""
+
+
+@dataclass
+class PartConfig:
+    """One run of a mixture."""
+
+    run: str = ""
+    """Its folder."""
+    root: str = ""
+    """Folder of its videos, as its `dataset.root`."""
+    questions: int = 0
+    """At most so many of its questions, drawn by the seed; 0: all."""
 
 
 @dataclass
@@ -19,6 +35,10 @@ class DistillConfig:
 
     arms: dict[str, ArmConfig] = field(default_factory=dict)
     """Name -> what it is trained on; `configs/distill.yaml` has instruct, aotd, aotd_unfiltered."""
+    mixture: dict[str, PartConfig] = field(default_factory=dict)
+    """Name -> a run to train on; none: this run itself."""
+    seeds: list[int] = field(default_factory=list)
+    """Train each arm from each of these, as `<arm>.<seed>`; none: once, from `seed`."""
     only: list[str] = field(default_factory=list)
     """Names of the arms to train now; none: all."""
     rationale_weight: float = 1.0
@@ -46,3 +66,10 @@ class DistillConfig:
     """Arms trained at once on a CPU; 0 is all, up to two per core. On a GPU they take turns. Changes no student."""
     threads: int = 1
     """CPU threads of one arm. More round otherwise, so the students are other ones."""
+
+
+def trainings(settings: DistillConfig, seed: int) -> dict[str, tuple[ArmConfig, int]]:
+    """Name of each student to be trained -> its arm and its seed."""
+    if not settings.seeds:
+        return {name: (arm, seed) for name, arm in settings.arms.items()}
+    return {f"{name}.{one}": (arm, one) for one in settings.seeds for name, arm in settings.arms.items()}

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.queues import SimpleQueue
@@ -25,16 +26,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from aotd.config import Config
+from aotd.distill import trainings
 from aotd.distill.batch import lay_out
 from aotd.distill.checkpoint import Told, listening
+from aotd.distill.material import Material, gather
 from aotd.distill.plan import Sizes, make_plan
 from aotd.distill.processes import is_first, part, processes
 from aotd.distill.train import Batches, train
 from aotd.errors import UserError
-from aotd.records import Example, Question, Thought
+from aotd.records import Example
 from aotd.store import Stage
 from aotd.students.base import Student
-from aotd.students.frames import run_views
 from aotd.students.student import new_student
 from aotd.tracking import TrackingConfig, open_tracker
 
@@ -75,18 +77,26 @@ def train_arm(config: Config, arm: str, show: Show, told: Told) -> None:
     run = Path(config.run)
     folder = run / "distill" / arm
     partial_student = folder / "student.partial"
-    questions = {question.question_id: question for question in Stage(run, "load", Question).records()}
+    kind, seed = trainings(config.distill, config.seed)[arm]
+    config = replace(config, seed=seed)
+    material = gather(config)
     before = torch.get_num_threads()
     if not torch.cuda.is_available():
         torch.set_num_threads(config.distill.threads)
-    student = begin(config)
-    views = run_views(config, student)
+    student = begin(config, material)
+    if not kind.train:
+        if is_first():
+            student.save(partial_student)
+            partial_student.rename(folder / "student")
+        return
+    caches = material.views(config, student)
     examples = Stage(run, f"distill/{arm}", Example).records()
-    asked = [questions[example.question_id] for example in examples]
+    asked = [material.questions[example.question_id] for example in examples]
+    views = [caches[material.roots[example.question_id]] for example in examples]
     laid = [lay_out(student, one, bool(question.options)) for one, question in zip(examples, asked, strict=True)]
-    openings = {views.key(question): question for question in asked}
-    lengths = {key: len(student.opening(views.view(question)).tokens) for key, question in openings.items()}
-    keys = [views.key(question) for question in asked]
+    keys = [cache.key(question) for cache, question in zip(views, asked, strict=True)]
+    first = {key: number for number, key in enumerate(keys)}
+    lengths = {key: len(student.opening(views[n].view(asked[n])).tokens) for key, n in first.items()}
     sizes = Sizes([lengths[key] for key in keys], [one.size for one in laid])
     _check_sizes(config, arm, examples, sizes)
     settings = config.distill
@@ -96,11 +106,11 @@ def train_arm(config: Config, arm: str, show: Show, told: Told) -> None:
         batch=settings.batch,
         group=settings.group,
         tokens=settings.tokens,
-        epochs=settings.epochs,
+        epochs=kind.epochs or settings.epochs,
         processes=processes(),
         seed=config.seed,
     )
-    batches = Batches(student, laid, lambda number: views.view(asked[number]), plan)
+    batches = Batches(student, laid, lambda number: views[number].view(asked[number]), plan)
     tracker = open_tracker(config.tracking if is_first() else TrackingConfig(), config.run, f"distill/{arm}")
     if is_first():
         shutil.rmtree(partial_student, ignore_errors=True)
@@ -123,27 +133,17 @@ def _check_sizes(config: Config, arm: str, examples: Sequence[Example], sizes: S
         )
 
 
-def begin(config: Config) -> Student:
+def begin(config: Config, material: Material) -> Student:
     """The student before it is distilled, the same for every arm."""
-    questions = {question.question_id: question for question in Stage(Path(config.run), "load", Question).records()}
-    return new_student(config.student, config.specialists.frames, _texts(config, questions), config.seed)
+    return new_student(config.student, config.specialists.frames, _texts(material), config.seed)
 
 
-def _texts(config: Config, questions: dict[str, Question]) -> list[str]:
-    """What the tokenizer is trained on: the same for every arm."""
-    written: dict[str, str] = {}
-    if any(arm.rationales for arm in config.distill.arms.values()):
-        thoughts = Stage(Path(config.run), "convert", Thought).records()
-        written = {thought.question_id: thought.text for thought in thoughts}
+def _texts(material: Material) -> list[str]:
+    """What a tokenizer is trained on: the same for every arm."""
     texts: list[str] = []
-    for question in questions.values():
-        if question.split == config.distill.split:
-            texts += [
-                question.question,
-                *question.options,
-                question.answer or "",
-                written.get(question.question_id, ""),
-            ]
+    for key, question in material.questions.items():
+        thought = material.known.thoughts.get(key)
+        texts += [question.question, *question.options, question.answer or "", thought.text if thought else ""]
     return texts
 
 

@@ -28,6 +28,8 @@ def check_arm(name: str, arm: ArmConfig) -> None:
     """
     if not name.replace("_", "").replace("-", "").isalnum():
         raise UserError(f"distill.arms: {name!r} names a folder: letters, digits, - and _ only")
+    if arm.epochs < 0:
+        raise UserError(f"distill.arms.{name}.epochs={arm.epochs} must be 0 (as distill.epochs) or more")
     for check in arm.require:
         if check not in CHECKS:
             raise UserError(f"distill.arms.{name}.require: there is no check {check!r}; one of {', '.join(CHECKS)}")

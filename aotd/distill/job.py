@@ -17,15 +17,15 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd.config import Config
-from aotd.distill import ArmConfig
+from aotd.distill import ArmConfig, trainings
 from aotd.distill.examples import Thoughts, check_arm, example
+from aotd.distill.material import Material, gather
 from aotd.distill.processes import deepspeed_file, first_alone
 from aotd.errors import QuestionError, UserError
 from aotd.prompts import digest
-from aotd.records import Dropped, Example, Outcome, Question, Thought, Verdict
+from aotd.records import Dropped, Example, Outcome, Question
 from aotd.specialists import SourceName
 from aotd.store import Stage
-from aotd.students.frames import run_views
 from aotd.students.prompts import SUFFIXES
 
 
@@ -37,29 +37,30 @@ def job(config: Config) -> None:
     """
     settings, run = config.distill, Path(config.run)
     _check(config)
-    questions = [question for question in Stage(run, "load", Question).records() if question.split == settings.split]
-    if not any(question.answer is not None for question in questions):
+    material = gather(config)
+    if not any(question.answer is not None for question in material.questions.values()):
         raise UserError(f"distill.split={settings.split}: the run has no question with an answer in that split")
-    todo = [name for name in settings.only or settings.arms if not _finished(run, name)]
+    _check_thoughts(config, material)
+    students = trainings(settings, config.seed)
+    wanted = [name for name in students if not settings.only or name.partition(".")[0] in settings.only]
+    todo = [name for name in wanted if not _finished(run, name)]
     with first_alone(run / "distill") as first:
         if first:
-            _write_examples(config, questions, todo)
+            _write_examples(config, material, todo)
     if todo:
         from aotd.distill.arms import train_arms
 
         train_arms(config, todo)
 
 
-def _write_examples(config: Config, questions: list[Question], todo: list[str]) -> None:
-    run, arms = Path(config.run), config.distill.arms
-    known = _thoughts(run) if any(arm.rationales for arm in arms.values()) else Thoughts({}, {})
-    _check_thoughts(config, questions, known)
-    unreadable = _unreadable(config, questions) if todo else {}
-    for name, arm in arms.items():
-        with _stage(run, name).open(_settings(config, arm), **_made_from(run, arms)) as out:
-            for question in questions:
-                if question.question_id not in out.done:
-                    out.write(unreadable.get(question.question_id) or _example(question, arm, known))
+def _write_examples(config: Config, material: Material, todo: list[str]) -> None:
+    made_from = {"inputs": material.inputs, "prompts": {name: digest(name) for name in SUFFIXES}}
+    unreadable = _unreadable(config, material) if todo else {}
+    for name, (arm, seed) in trainings(config.distill, config.seed).items():
+        with _stage(Path(config.run), name).open(_settings(config, arm, seed), **made_from) as out:
+            for key, question in material.questions.items():
+                if key not in out.done:
+                    out.write(unreadable.get(key) or _example(question, arm, material.known))
 
 
 def _check(config: Config) -> None:
@@ -68,6 +69,8 @@ def _check(config: Config) -> None:
         raise UserError("distill.arms names no arm: configs/distill.yaml has instruct, aotd and aotd_unfiltered")
     for name, arm in settings.arms.items():
         check_arm(name, arm)
+    if len(set(settings.seeds)) < len(settings.seeds):
+        raise UserError("distill.seeds names a seed twice")
     for name in settings.only:
         if name not in settings.arms:
             raise UserError(f"distill.only: there is no arm {name!r}; distill.arms has {', '.join(settings.arms)}")
@@ -84,15 +87,10 @@ def _check(config: Config) -> None:
         raise UserError("distill needs videos (specialists.source=video): a student sees pixels, not stored captions")
 
 
-def _thoughts(run: Path) -> Thoughts:
-    thoughts = {thought.question_id: thought for thought in Stage(run, "convert", Thought).records()}
-    return Thoughts(thoughts, {verdict.question_id: verdict for verdict in Stage(run, "verify", Verdict).records()})
-
-
-def _check_thoughts(config: Config, questions: list[Question], known: Thoughts) -> None:
+def _check_thoughts(config: Config, material: Material) -> None:
+    labelled = [question for question in material.questions.values() if question.answer is not None]
     for name, arm in config.distill.arms.items():
-        labelled = [question for question in questions if question.answer is not None]
-        if arm.rationales and not any(example(question, arm, known).rationale for question in labelled):
+        if arm.rationales and not any(example(question, arm, material.known).rationale for question in labelled):
             wanted = ", ".join(arm.require) or "no check"
             raise UserError(
                 f"distill.arms.{name} wants chains of thought, but none of split {config.distill.split} "
@@ -108,35 +106,27 @@ def _finished(run: Path, arm: str) -> bool:
     return (run / "distill" / arm / "student").is_dir()
 
 
-_CHANGES_NOTHING = ("arms", "only", "workers", "save_steps")
+_CHANGES_NOTHING = ("arms", "seeds", "only", "workers", "save_steps")
 """Settings of distill that an arm's student does not depend on."""
 
 
-def _settings(config: Config, arm: ArmConfig) -> dict[str, Any]:
+def _settings(config: Config, arm: ArmConfig, seed: int) -> dict[str, Any]:
     decides = {key: value for key, value in asdict(config.distill).items() if key not in _CHANGES_NOTHING}
     student = {key: getattr(value, "value", value) for key, value in asdict(config.student).items()}
-    return {**decides, "arm": asdict(arm), "student": student, "frames": config.specialists.frames, "seed": config.seed}
+    return {**decides, "arm": asdict(arm), "student": student, "frames": config.specialists.frames, "seed": seed}
 
 
-def _made_from(run: Path, arms: dict[str, ArmConfig]) -> dict[str, dict[str, str]]:
-    verbs = ["load", *(["convert", "verify"] if any(arm.rationales for arm in arms.values()) else [])]
-    inputs = {verb: Stage(run, verb, Question).manifest_digest() for verb in verbs}
-    return {"inputs": inputs, "prompts": {name: digest(name) for name in SUFFIXES}}
-
-
-def _unreadable(config: Config, questions: list[Question]) -> dict[str, Dropped]:
+def _unreadable(config: Config, material: Material) -> dict[str, Dropped]:
     """Have the student look at every video once; the questions whose video cannot be read."""
     from aotd.distill.arms import begin
 
-    views = run_views(config, begin(config))
+    views = material.views(config, begin(config, material))
     unreadable = {}
-    for question in track(questions, "distill: videos", console=Console(stderr=True)):
+    for key, question in track(material.questions.items(), "distill: videos", console=Console(stderr=True)):
         try:
-            views.look(question)
+            views[material.roots[key]].look(question)
         except QuestionError as error:
-            unreadable[question.question_id] = Dropped(
-                question_id=question.question_id, outcome=error.outcome, reason=str(error)
-            )
+            unreadable[key] = Dropped(question_id=key, outcome=error.outcome, reason=str(error))
     return unreadable
 
 

@@ -135,11 +135,11 @@ class _Report:
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         path.write_text("".join(f"{line}\n" for line in lines[:from_step]), encoding="utf-8")
 
-    def write(self, values: Mapping[str, float], tokens: int) -> None:
+    def write(self, values: Mapping[str, float]) -> None:
         with self._path.open("a", encoding="utf-8") as out:
             out.write(json.dumps(values) + "\n")
         now = time.monotonic()
-        self._tracker.log({**values, "tokens_per_second": tokens / max(now - self._last, 1e-9)})
+        self._tracker.log({**values, "tokens_per_second": values["tokens"] / max(now - self._last, 1e-9)})
         self._last = now
 
 
@@ -190,5 +190,5 @@ class _Steps(TrainerCallback):  # type: ignore[misc,unused-ignore]
         terms, tokens = self._trainer.take_terms()
         if self._report:
             rate = float(kwargs["lr_scheduler"].get_last_lr()[0])
-            self._report.write({"step": state.global_step, **terms, "learning_rate": rate}, tokens)
+            self._report.write({"step": state.global_step, **terms, "learning_rate": rate, "tokens": tokens})
         self._show(state.global_step, state.max_steps)

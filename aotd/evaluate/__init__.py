@@ -9,6 +9,8 @@ class EvaluateConfig:
 
     arms: list[str] = field(default_factory=lambda: ["blind", "agent"])
     """`blind`, `frequent` and `likeness` (no video), `agent` (the traces of this run), or names of distilled arms."""
+    reference: str = "instruct"
+    """The arm that others are compared with where students were trained from several seeds."""
     split: str = "test"
     train_split: str = "train"
     """What `blind` and `frequent` learn from; where the run has no such split, they are cross-validated by video."""

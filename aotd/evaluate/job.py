@@ -18,11 +18,12 @@ from aotd.answers import read_answer, same_answer
 from aotd.claims import final_answer
 from aotd.config import Config
 from aotd.errors import QuestionError, UserError
+from aotd.evaluate.compare import Said, compare, comparison_table
 from aotd.evaluate.replies import BLIND_ARMS, Reply, of_agent, of_guesser, of_student
 from aotd.evaluate.scores import score, table
 from aotd.evaluate.scoring import spatial, temporal
 from aotd.prompts import digest
-from aotd.records import Dropped, Mode, Prediction, Question, Scores, Trace
+from aotd.records import Comparison, Dropped, Mode, Prediction, Question, Scores, Trace
 from aotd.specialists import SOURCES
 from aotd.specialists.base import Source
 from aotd.store import Stage, write_atomically
@@ -47,12 +48,18 @@ def job(config: Config) -> None:
     _check_arms(config)
     parts = _Parts(config)
     tracker = open_tracker(config.tracking, config.run, "evaluate")
-    scores = [_evaluate_arm(config, arm, asked, parts) for arm in settings.arms]
+    arms = _expand(config)
+    scores = [_evaluate_arm(config, arm, asked, parts) for arm in arms]
     for one in scores:
         means = {"multiple_choice": one.multiple_choice, "open_ended": one.open_ended}
         tracker.log({f"{one.arm}/{name}": value.mean for name, value in means.items() if value})
     tracker.finish()
     Console().print(table(scores))
+    compared = _compare(config, asked, arms)
+    if compared:
+        lines = "".join(one.model_dump_json() + "\n" for one in compared)
+        write_atomically(run / "evaluate" / "comparison.jsonl", lines)
+        Console().print(comparison_table(compared))
 
 
 def _check_arms(config: Config) -> None:
@@ -60,11 +67,40 @@ def _check_arms(config: Config) -> None:
     for name in ("batch", "max_rationale_tokens", "resamples"):
         if getattr(settings, name) < 1:
             raise UserError(f"evaluate.{name}={getattr(settings, name)} must be 1 or more")
-    trained = sorted(path.parent.name for path in (Path(config.run) / "distill").glob("*/student"))
-    known = [*BLIND_ARMS, "agent", *trained]
-    for arm in settings.arms:
+    known = [*BLIND_ARMS, "agent", *_trained(config)]
+    for arm in _expand(config):
         if arm not in known:
             raise UserError(f"evaluate.arms: there is no arm {arm!r} in {config.run}; it has {', '.join(known)}")
+
+
+def _trained(config: Config) -> list[str]:
+    return sorted(path.parent.name for path in (Path(config.run) / "distill").glob("*/student"))
+
+
+def _expand(config: Config) -> list[str]:
+    """The arms to ask: one that was trained from several seeds is all its students."""
+    trained = _trained(config)
+    arms = []
+    for arm in config.evaluate.arms:
+        seeds = [name for name in trained if name.rpartition(".")[0] == arm]
+        arms += seeds if seeds and arm not in trained else [arm]
+    return arms
+
+
+def _compare(config: Config, asked: Sequence[Question], arms: Sequence[str]) -> list[Comparison]:
+    """Arms with several seeds beside the reference; nothing where it has none."""
+    students: dict[str, list[Said]] = {}
+    for name in arms:
+        arm, dot, _ = name.rpartition(".")
+        if dot:
+            replies = [
+                Stage(Path(config.run), f"evaluate/{name}/{mode.value}", Prediction).records()
+                for mode in (Mode.answer, Mode.rationale)
+            ]
+            students.setdefault(arm, []).append(Said(*replies))
+    if config.evaluate.reference not in students:
+        return []
+    return compare(asked, students, config.evaluate.reference, config.evaluate.resamples, config.seed)
 
 
 class _Parts:

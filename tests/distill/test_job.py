@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import aotd.distill.train as training
 from aotd.config import Config
-from aotd.distill import ArmConfig
+from aotd.distill import ArmConfig, PartConfig
 from aotd.distill.job import job
 from aotd.errors import UserError
 from aotd.records import Example, Mode, Question
@@ -119,6 +119,33 @@ def test_wrong_settings_are_one_line(run: Path, settings: dict[str, object], say
 def test_a_question_too_long_for_a_batch_is_one_line(run: Path) -> None:
     with pytest.raises(UserError, match="tokens=20 is too small for 14 questions of arm instruct"):
         job(only(run, "instruct", tokens=20))
+
+
+def test_a_mixture_takes_from_several_runs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    config = only(run, "aotd")
+    into = str(tmp_path_factory.mktemp("mixed"))
+    part = PartConfig(run=str(run), root="", questions=9)
+    mixed = replace(config, run=into, distill=replace(config.distill, mixture={"corners": part}))
+    job(mixed)
+    assert len(examples(Path(into), "aotd")) + len(Stage(Path(into), "distill/aotd", Example).dropped()) == 9
+    for name, mixture, says in (
+        ("nowhere", {"a": PartConfig(run="nowhere")}, "distill.mixture.a.run=nowhere: there is no run there"),
+        ("twice", {"a": part, "b": replace(part, questions=0)}, "is in two runs"),
+    ):
+        with pytest.raises(UserError, match=says):
+            job(replace(mixed, run=str(run / name), distill=replace(config.distill, mixture=mixture)))
+
+
+def test_each_seed_is_a_student_and_a_base_is_not_trained(run: Path) -> None:
+    config = corner_config(run)
+    arms = {"base": ArmConfig(rationales=False, require=[], train=False), "aotd": ArmConfig(epochs=0.5)}
+    job(replace(config, distill=replace(config.distill, arms=arms, seeds=[1, 2])))
+    students = sorted(path.parent.name for path in (run / "distill").glob("*/student"))
+    assert students == ["aotd.1", "aotd.2", "base.1", "base.2"]
+    assert not (run / "distill/base.1/losses.jsonl").exists()
+    assert len((run / "distill/aotd.1/losses.jsonl").read_text().splitlines()) == 2
+    one, two = (load_file(run / f"distill/aotd.{seed}/student/model.safetensors") for seed in (1, 2))
+    assert any((one[name] != two[name]).any() for name in one)
 
 
 def test_no_kept_thought_is_one_line(run: Path) -> None:

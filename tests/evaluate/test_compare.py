@@ -1,0 +1,68 @@
+"""Arms over their seeds, paired by question."""
+
+from __future__ import annotations
+
+import pytest
+
+from aotd.evaluate.compare import Said, compare, comparison_table
+from aotd.records import Comparison, Mode, Prediction, Question
+
+ASKED = [
+    Question(
+        question_id=str(n), dataset="d", split="test", video_id="v", video="v.mp4", question="Who?", type="T",
+        answer="a", options=("a", "b") if n < 40 else (),
+    )
+    for n in range(50)
+]  # fmt: skip
+
+
+def said(right: set[int], spans: dict[int, float] | None = None) -> Said:
+    def one(n: int, mode: Mode) -> Prediction:
+        iou = (spans or {}).get(n) if mode is Mode.rationale else None
+        return Prediction(
+            question_id=str(n), arm="x", mode=mode, text="", parsed=None, correct=n in right, temporal_iou=iou
+        )
+
+    return Said([one(n, Mode.answer) for n in range(50)], [one(n, Mode.rationale) for n in range(50)])
+
+
+def by(compared: list[Comparison], arm: str, metric: str) -> Comparison:
+    return next(one for one in compared if (one.arm, one.metric) == (arm, metric))
+
+
+def test_means_and_paired_differences() -> None:
+    half, more = set(range(20)), set(range(28))
+    students = {"instruct": [said(half), said(half)], "aotd": [said(more), said(more)]}
+    compared = compare(ASKED, students, "instruct", 500, 0)
+    found = by(compared, "aotd", "choice")
+    assert found.mean.mean == pytest.approx(28 / 40)
+    assert found.mean.n == 40
+    assert found.difference is not None
+    assert found.difference.mean == pytest.approx(8 / 40)
+    # Paired by question: what both get right or wrong adds no spread.
+    assert 0.05 < found.difference.low < 0.2 < found.difference.high < 0.36
+    assert by(compared, "instruct", "choice").difference is None
+    assert by(compared, "aotd", "open").mean.mean == 0
+
+
+def test_equal_arms_do_not_differ_and_seeds_widen_the_interval() -> None:
+    one, other = set(range(10)), set(range(30))
+    alike = compare(ASKED, {"instruct": [said(one), said(other)], "aotd": [said(one), said(other)]}, "instruct", 300, 0)
+    difference = by(alike, "aotd", "choice").difference
+    assert difference is not None
+    assert (difference.mean, difference.low, difference.high) == (0, 0, 0)
+    single = compare(ASKED, {"instruct": [said(set(range(20)))]}, "instruct", 300, 0)[0].mean
+    both = by(alike, "instruct", "choice").mean
+    assert both.mean == single.mean
+    assert both.high - both.low > single.high - single.low
+
+
+def test_what_nobody_grounded_has_no_row_and_no_difference() -> None:
+    students = {"instruct": [said(set())], "aotd": [said(set(), {3: 0.5, 4: 0.1})]}
+    compared = compare(ASKED, students, "instruct", 50, 0)
+    assert [one.arm for one in compared if one.metric == "time IoU"] == ["aotd"]
+    found = by(compared, "aotd", "time IoU")
+    assert found.mean.mean == pytest.approx(0.3)
+    assert found.mean.n == 2
+    assert found.difference is None
+    assert comparison_table(compared).row_count == 2
