@@ -9,6 +9,7 @@ An arm that was killed starts again from its seed; a finished one is left alone.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,11 @@ def _check(config: Config) -> None:
     if not 0 <= settings.warmup_ratio < 1:
         raise UserError(f"distill.warmup_ratio={settings.warmup_ratio} must be in [0, 1)")
     if settings.deepspeed:
-        deepspeed_file(settings.deepspeed)
+        zero = json.loads(deepspeed_file(settings.deepspeed).read_text(encoding="utf-8")).get("zero_optimization", {})
+        if config.student.lora and zero.get("stage") == 3:
+            raise UserError("student.lora and ZeRO-3 do not go together: no process has a whole weight; take zero2")
+    if config.student.lora < 0:
+        raise UserError(f"student.lora={config.student.lora} must be 0 or more")
     if config.specialists.source is not SourceName.video:
         raise UserError("distill needs videos (specialists.source=video): a student sees pixels, not stored captions")
 

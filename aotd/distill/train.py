@@ -93,7 +93,7 @@ def train(
     )
     # Whatever is drawn must not depend on what was trained before.
     set_seed(seed)
-    trainer = _Trainer(model=student.model, args=arguments, train_dataset=batches, data_collator=_the_one)
+    trainer = _Trainer(model=student.trained(), args=arguments, train_dataset=batches, data_collator=_the_one)
     trainer.remove_callback(PrinterCallback)
     trainer.model_accepts_loss_kwargs = False  # then `Trainer` divides by the number of batches, and we multiply
     trainer.weight = config.rationale_weight
@@ -113,8 +113,12 @@ def train(
     student.model.train(False)
     finished = bool(trainer.state.global_step >= plan.steps)
     if finished:
-        # All processes take part: under ZeRO-3 each holds a part of the weights.
-        trainer.save_model(str(into))
+        if not student.adapted:
+            # All processes take part: under ZeRO-3 each holds a part of the weights.
+            trainer.save_model(str(into))
+        elif main:
+            student.merge()
+            student.model.save_pretrained(into)
         if main:
             (into / "training_args.bin").unlink(missing_ok=True)  # a pickle of settings that stand in the manifest
             student.save_beside(into)

@@ -32,6 +32,8 @@ class StudentConfig:
     """How a checkpoint's attention is computed; does not change what it is."""
     dtype: Dtype = Dtype.float32
     """Of a checkpoint's weights."""
+    lora: int = 0
+    """Rank of adapters (LoRA) that are trained instead of a checkpoint's language model; 0: the model itself."""
     frames: int = 16
     """Frames the student sees, spread over those the specialists saw."""
     image: int = 64

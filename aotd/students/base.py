@@ -253,6 +253,17 @@ class Student(ABC):
     def text(self, tokens: Sequence[int]) -> str:
         """What written tokens say."""
 
+    adapted = False
+    """Whether adapters are trained, and not the model itself."""
+
+    def trained(self) -> Any:
+        """The module that is given to a trainer."""
+        return self.model
+
+    def merge(self) -> None:
+        """Work trained adapters into the model."""
+        assert self.adapted
+
     def save(self, folder: Path) -> None:
         """Write model (safetensors), config and tokenizer, as `from_pretrained` reads them."""
         disable_progress_bar()  # type: ignore[no-untyped-call]

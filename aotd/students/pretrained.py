@@ -13,6 +13,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,6 +29,9 @@ from aotd.students import StudentConfig
 from aotd.students.base import Opening, Student, TreeModel, View
 from aotd.students.frames import frame_numbers
 from aotd.video.clip import Pixels, Video
+
+ADAPTED = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+"""The layers that adapters stand beside."""
 
 AT_ONCE = 8
 """Frames that go through a vision tower at once."""
@@ -57,8 +61,11 @@ class PretrainedStudent(Student):
     end: ClassVar[str]
     """The token that ends a reply."""
 
-    def __init__(self, model: Any, tokenizer: Any, pictures: dict[str, Any], frames: int, seen: int) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, pictures: dict[str, Any], frames: int, seen: int, lora: int = 0
+    ) -> None:
         self.model, self.tokenizer, self.seen = model, tokenizer, seen
+        self._lora, self.adapted = lora, lora > 0
         self._frames, self._pictures = frames, pictures
         added = [token for token in tokenizer.get_added_vocab() if len(token) > 1]
         self._special = sorted(added, key=len, reverse=True)
@@ -66,6 +73,10 @@ class PretrainedStudent(Student):
         self._end = self._token(self.end)
         for parameter in self.frozen():
             parameter.requires_grad_(False)
+
+    def projectors(self) -> list[str]:
+        """Names of the modules between tower and language model: trained whole, even beside adapters."""
+        return ["multi_modal_projector"]
 
     @abstractmethod
     def frozen(self) -> list[Tensor]:
@@ -140,6 +151,20 @@ class PretrainedStudent(Student):
             text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
 
+    def trained(self) -> Any:
+        if not self.adapted:
+            return self.model
+        from peft import LoraConfig, get_peft_model
+
+        adapters = LoraConfig(
+            r=self._lora, lora_alpha=2 * self._lora, target_modules=ADAPTED, modules_to_save=self.projectors()
+        )
+        self._adapted = get_peft_model(self.model, adapters)
+        return self._adapted
+
+    def merge(self) -> None:
+        self.model = self._adapted.merge_and_unload()
+
     def save_beside(self, folder: Path) -> None:
         super().save_beside(folder)
         note = {"seen": self.seen, "frames": self._frames, "pictures": self._pictures}
@@ -166,6 +191,8 @@ def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentC
     Raises:
         UserError: there is no such checkpoint, or it is of another family.
     """
+    if config.lora and find_spec("peft") is None:
+        raise UserError("student.lora needs the extra: pip install 'aotd[lora]'")
     wanted = family.model_type
     try:
         settings, _ = PreTrainedConfig.get_config_dict(path)
@@ -193,7 +220,8 @@ def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentC
     if torch.cuda.is_available():
         model = model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))))
     pictures = note.get("pictures") or _pictures(path)
-    return family(model, tokenizer, pictures, note.get("frames", config.frames), note.get("seen", seen))
+    frames, seen = note.get("frames", config.frames), note.get("seen", seen)
+    return family(model, tokenizer, pictures, frames, seen, config.lora)
 
 
 def _pictures(path: str) -> dict[str, Any]:

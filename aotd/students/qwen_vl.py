@@ -48,6 +48,10 @@ class QwenVL(PretrainedStudent):
     before, between, anchor, end = "<|im_start|>user\n", "", "<|vision_end|>", "<|im_end|>"
     after = "<|im_end|>\n<|im_start|>assistant\n"
 
+    def projectors(self) -> list[str]:
+        deep = range(len(self.model.model.visual.deepstack_merger_list))
+        return ["visual.merger", *(f"visual.deepstack_merger_list.{number}" for number in deep)]
+
     def frozen(self) -> list[Tensor]:
         visual = self.model.model.visual
         return [*visual.patch_embed.parameters(), *visual.pos_embed.parameters(), *visual.blocks.parameters()]

@@ -19,11 +19,13 @@ from aotd.distill.job import job
 from aotd.errors import UserError
 from aotd.records import Example, Mode, Question
 from aotd.store import Stage
+from aotd.students import StudentConfig, StudentName
 from aotd.students.base import Asked
 from aotd.students.frames import run_views
 from aotd.students.prompts import prompt, target
 from aotd.students.student import load_student
 from tests.corners import Corners, corner_config, write_run
+from tests.students.tiny import write_checkpoint
 
 
 def only(run: Path, arm: str, **settings: Any) -> Config:
@@ -170,3 +172,19 @@ def test_arms_trained_side_by_side_are_the_same_as_in_turns(run: Path, monkeypat
     for arm in arms:
         again = load_file(run / f"distill/{arm}/student/model.safetensors")
         assert all((again[name] == alone[arm][name]).all() for name in again)
+
+
+@pytest.mark.parametrize("name", ["llava_next_video", "qwen_vl"])
+def test_adapters_are_merged_into_a_plain_checkpoint(name: str, run: Path, tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(name, tmp_path / "checkpoint")
+    config = only(run, "aotd")
+    student = StudentConfig(name=StudentName(name), path=str(checkpoint), frames=4, lora=2)
+    job(replace(config, student=student))
+    before, after = (load_file(folder / "model.safetensors") for folder in (checkpoint, run / "distill/aotd/student"))
+    assert before.keys() == after.keys()
+    changed = {key for key in after if (before[key] != after[key]).any()}
+    assert any("q_proj" in key for key in changed)
+    assert any("merger" in key or "projector" in key for key in changed)
+    assert not any("embed" in key or "blocks" in key or "vision_tower" in key for key in changed)
+    files = {path.name for path in (run / "distill/aotd/student").iterdir()}
+    assert not any("adapter" in one or one.endswith((".bin", ".pt")) for one in files)
