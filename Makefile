@@ -13,7 +13,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: $(STAMP)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,deepspeed]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,deepspeed,wandb]"
 	$(BIN)/python -m pytest -m slow --timeout 3600 $(ARGS)
 
 test-browser: $(STAMP)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
 from typing import Any, Protocol
 
+import numpy as np
+
 from aotd.errors import UserError
+from aotd.video.clip import Pixels
 
 
 class TrackerName(str, Enum):
@@ -22,9 +25,26 @@ class TrackingConfig:
     project: str = "aotd"
 
 
+@dataclass(frozen=True)
+class Sample:
+    """A question and what a student said to it."""
+
+    frames: Pixels
+    """A few frames of its video, RGB `[frames, height, width, 3]`."""
+    question: str
+    answer: str
+    """The true one."""
+    reply: str
+    rationale: str
+
+
 class Tracker(Protocol):
     def log(self, values: Mapping[str, float | int]) -> None:
         """Record some numbers under their names."""
+        ...
+
+    def samples(self, rows: Sequence[Sample]) -> None:
+        """Record questions with their frames and replies, to be looked at."""
         ...
 
     def finish(self) -> None: ...
@@ -34,6 +54,9 @@ class NullTracker:
     """Keeps nothing."""
 
     def log(self, values: Mapping[str, float | int]) -> None:
+        return
+
+    def samples(self, rows: Sequence[Sample]) -> None:
         return
 
     def finish(self) -> None:
@@ -51,6 +74,15 @@ class WandbTracker:
 
     def log(self, values: Mapping[str, float | int]) -> None:
         self._run.log(dict(values))
+
+    def samples(self, rows: Sequence[Sample]) -> None:
+        import wandb
+
+        pictures = []
+        for row in rows:
+            said = f"{row.question}\n\ntrue: {row.answer}\nreply: {row.reply}\nrationale: {row.rationale}"
+            pictures.append(wandb.Image(np.concatenate(list(row.frames), axis=1), caption=said))
+        self._run.log({"samples": pictures})
 
     def finish(self) -> None:
         self._run.finish()

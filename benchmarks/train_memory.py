@@ -2,8 +2,8 @@
 
     python benchmarks/train_memory.py
 
-Each way runs in a process of its own (forward and backward of one video's eight questions in one tree, a
-vocabulary of 32,000), whose peak resident memory the system reports. The last line is JSON.
+Each way runs in a process of its own (forward and backward of four videos with one question each, a vocabulary of
+32,000), whose peak resident memory the system reports. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def measure(way: str) -> None:
     torch.manual_seed(0)
     student, view = prefix_sharing.llava(frames=32, side=6, layers=2, width=128)
     assert isinstance(student, Bare)
-    batch = batch_of(student, [(view, questions(8, VOCABULARY))], 8)
+    batch = batch_of(student, [(view, questions(1, VOCABULARY)) for _ in range(4)], 4)
     given = {name: batch[name] for name in ("views", "input_ids", "end", "positions", "at")}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     logits = student.model(**given) if way == "targets" else every_place(student.model, **given)

@@ -3,10 +3,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aotd import tracking
 from aotd.cli import main
+from aotd.tracking import Sample, TrackerName, TrackingConfig, open_tracker
 
 
 def test_a_missing_extra_is_named_before_anything_is_done(
@@ -44,3 +46,19 @@ def test_each_verb_sends_its_seconds_and_the_ledger(monkeypatch: pytest.MonkeyPa
     assert sent[0]["ledger/video_unreadable"] == 1
     assert sent[0]["seconds"] >= 0
     assert sent[-1] == {}
+
+
+@pytest.mark.slow
+def test_wandb_itself_takes_losses_and_samples_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    tracker = open_tracker(TrackingConfig(TrackerName.wandb), str(tmp_path / "run"), "distill/aotd")
+    tracker.log({"label": 1.0, "rationale": 0.5, "learning_rate": 1e-3, "tokens_per_second": 10.0})
+    frames = np.zeros((4, 12, 16, 3), np.uint8)
+    tracker.samples([Sample(frames, "Who?", "you", "A", "I see you. So the answer is you.")])
+    tracker.finish()
+    pictures = list(tmp_path.rglob("*.png"))
+    assert len(pictures) == 1
+    assert list(tmp_path.rglob("*.wandb"))

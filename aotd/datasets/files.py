@@ -36,10 +36,8 @@ def read(config: DatasetConfig) -> Loaded:
     """
     path = Path(config.questions)
     if not config.questions or not path.is_file():
-        raise UserError(
-            f"dataset.questions: {config.questions or 'not set'}: "
-            "give a file of questions, JSON lines (.jsonl) or CSV (.csv)"
-        )
+        wrong = f"{config.questions} is not there" if config.questions else "not set"
+        raise UserError(f"dataset.questions: {wrong}: give a file of questions, JSON lines (.jsonl) or CSV (.csv)")
     readers = {".jsonl": _jsonl, ".csv": _csv}
     if path.suffix.lower() not in readers:
         raise UserError(f"dataset.questions: {path}: the name must end in .jsonl (JSON lines) or .csv")

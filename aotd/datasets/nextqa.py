@@ -38,7 +38,8 @@ def read(config: DatasetConfig) -> Loaded:
     """
     path = Path(config.questions)
     if not config.questions or not path.is_file():
-        raise UserError(f"dataset.questions: {config.questions or 'not set'}: give the path of NExT-QA's CSV (val.csv)")
+        wrong = f"{config.questions} is not there" if config.questions else "not set"
+        raise UserError(f"dataset.questions: {wrong}: give the path of NExT-QA's CSV (val.csv)")
     spans = _read_spans(config.spans) if config.spans else {}
     questions: list[Question] = []
     skipped: list[str] = []

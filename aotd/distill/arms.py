@@ -34,11 +34,16 @@ from aotd.distill.plan import Sizes, make_plan
 from aotd.distill.processes import is_first, part, processes
 from aotd.distill.train import Batches, train
 from aotd.errors import UserError
-from aotd.records import Example
+from aotd.records import Example, Mode, Question
 from aotd.store import Stage
-from aotd.students.base import Student
+from aotd.students.base import ANSWER_TOKENS, Asked, Student
+from aotd.students.frames import ViewCache
+from aotd.students.prompts import prompt
 from aotd.students.student import new_student
-from aotd.tracking import TrackingConfig, open_tracker
+from aotd.tracking import Sample, TrackerName, TrackingConfig, open_tracker
+
+SAMPLES = 8
+"""Questions whose replies are shown to the tracker."""
 
 Show = Callable[[int, int], None]
 """Called with the step an arm is at, and how many there are."""
@@ -115,11 +120,32 @@ def train_arm(config: Config, arm: str, show: Show, told: Told) -> None:
     if is_first():
         shutil.rmtree(partial_student, ignore_errors=True)
     finished = train(student, batches, plan, settings, config.seed, folder, partial_student, tracker, show, told)
+    if finished and processes() == 1 and config.tracking.tracker is not TrackerName.none:
+        tracker.samples(_samples(student, asked, views))
     tracker.finish()
     torch.set_num_threads(before)
     if finished and is_first():
         partial_student.rename(folder / "student")
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def _samples(student: Student, asked: Sequence[Question], views: Sequence[ViewCache]) -> list[Sample]:
+    """What a student says to some of the questions it was trained on, each about another video."""
+    first = {cache.key(question): (question, cache) for cache, question in zip(views, asked, strict=True)}
+    samples = []
+    for question, cache in list(first.values())[:SAMPLES]:
+        put = [Asked(prompt(question), bool(question.options), cache.view(question))]
+        frames = cache.pixels(question)
+        samples.append(
+            Sample(
+                frames=frames[:: max(1, len(frames) // 4)],
+                question=prompt(question),
+                answer=question.answer or "",
+                reply=student.reply(put, Mode.answer, ANSWER_TOKENS)[0],
+                rationale=student.reply(put, Mode.rationale, 256)[0],
+            )
+        )
+    return samples
 
 
 def _check_sizes(config: Config, arm: str, examples: Sequence[Example], sizes: Sizes) -> None:

@@ -21,6 +21,7 @@ from aotd.specialists import SOURCES
 if TYPE_CHECKING:
     from aotd.specialists.base import Source
     from aotd.students.base import Student, View
+    from aotd.video.clip import Pixels
 
 
 def frame_numbers(seen: int, count: int) -> list[int]:
@@ -49,6 +50,14 @@ class ViewCache:
         from safetensors.torch import load_file
 
         return load_file(self.look(question))
+
+    def pixels(self, question: Question) -> Pixels:
+        """The frames that the specialists see, RGB `[frames, height, width, 3]`.
+
+        Raises:
+            QuestionError: `video_unreadable`.
+        """
+        return self._source.open(question).pixels()
 
     def look(self, question: Question) -> Path:
         """Make a view if there is none yet, and say where it is.

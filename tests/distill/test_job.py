@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,7 @@ from aotd.students.base import Asked
 from aotd.students.frames import run_views
 from aotd.students.prompts import prompt, target
 from aotd.students.student import load_student
+from aotd.tracking import NullTracker, Sample, TrackerName, TrackingConfig
 from tests.corners import Corners, corner_config, write_run
 from tests.students.tiny import write_checkpoint
 
@@ -188,3 +190,25 @@ def test_adapters_are_merged_into_a_plain_checkpoint(name: str, run: Path, tmp_p
     assert not any("embed" in key or "blocks" in key or "vision_tower" in key for key in changed)
     files = {path.name for path in (run / "distill/aotd/student").iterdir()}
     assert not any("adapter" in one or one.endswith((".bin", ".pt")) for one in files)
+
+
+def test_a_tracker_is_told_losses_and_shown_samples(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, float]] = []
+    shown: list[Sample] = []
+
+    class Listening(NullTracker):
+        def log(self, values: Mapping[str, float | int]) -> None:
+            told.append(dict(values))
+
+        def samples(self, rows: Sequence[Sample]) -> None:
+            shown.extend(rows)
+
+    monkeypatch.setattr("aotd.distill.arms.open_tracker", lambda *_: Listening())
+    config = only(run, "aotd")
+    job(replace(config, tracking=TrackingConfig(TrackerName.wandb)))
+    assert [line["step"] for line in told] == list(range(1, 9))
+    assert set(told[0]) == {"step", "label", "rationale", "learning_rate", "tokens", "tokens_per_second"}
+    assert len(shown) == 7
+    assert shown[0].frames.shape[0] == 4
+    assert shown[0].answer == "left"
+    assert all(one.reply and one.rationale for one in shown)
