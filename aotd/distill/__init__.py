@@ -35,8 +35,8 @@ class DistillConfig:
 
     arms: dict[str, ArmConfig] = field(default_factory=dict)
     """Name -> what it is trained on; `configs/distill.yaml` has instruct, aotd, aotd_unfiltered."""
-    mixture: dict[str, PartConfig] = field(default_factory=dict)
-    """Name -> a run to train on; none: this run itself."""
+    mixture: list[PartConfig] = field(default_factory=list)
+    """The runs to train on; none: this run itself."""
     seeds: list[int] = field(default_factory=list)
     """Train each arm from each of these, as `<arm>.<seed>`; none: once, from `seed`."""
     only: list[str] = field(default_factory=list)

@@ -21,7 +21,7 @@ from aotd.config import Config
 from aotd.distill import ArmConfig, trainings
 from aotd.distill.examples import Thoughts, check_arm, example
 from aotd.distill.material import Material, gather
-from aotd.distill.processes import deepspeed_file, first_alone
+from aotd.distill.processes import deepspeed_file, first_alone, is_launched
 from aotd.errors import QuestionError, UserError
 from aotd.prompts import digest
 from aotd.records import Dropped, Example, Outcome, Question
@@ -83,6 +83,11 @@ def _check(config: Config) -> None:
     if not 0 <= settings.warmup_ratio < 1:
         raise UserError(f"distill.warmup_ratio={settings.warmup_ratio} must be in [0, 1)")
     if settings.deepspeed:
+        if not is_launched():
+            raise UserError(
+                f"distill.deepspeed={settings.deepspeed} needs a launcher: torchrun --nproc-per-node 2 "
+                "-m aotd.cli distill …; without one set distill.deepspeed="
+            )
         zero = json.loads(deepspeed_file(settings.deepspeed).read_text(encoding="utf-8")).get("zero_optimization", {})
         if config.student.lora and zero.get("stage") == 3:
             raise UserError("student.lora and ZeRO-3 do not go together: no process has a whole weight; take zero2")

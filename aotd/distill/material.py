@@ -49,11 +49,11 @@ def gather(config: Config) -> Material:
     inputs: dict[str, str] = {}
     parts = [("", config.run, config.dataset.root, 0)]
     if settings.mixture:
-        parts = [(f"{name}/", part.run, part.root, part.questions) for name, part in settings.mixture.items()]
+        parts = [(f"{part.run}/", part.run, part.root, part.questions) for part in settings.mixture]
     for prefix, folder, root, most in parts:
         run = Path(folder)
         if prefix and not (run / "load").is_dir():
-            raise UserError(f"distill.mixture.{prefix[:-1]}.run={folder}: there is no run there")
+            raise UserError(f"distill.mixture: there is no run at {folder!r}")
         found = [question for question in Stage(run, "load", Question).records() if question.split == settings.split]
         if most and most < len(found):
             kept = set(Random(f"{config.seed}/{prefix}").sample(range(len(found)), most))  # noqa: S311

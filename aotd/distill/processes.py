@@ -22,6 +22,11 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def is_launched() -> bool:
+    """Whether a launcher started this process, be it the only one."""
+    return "WORLD_SIZE" in os.environ
+
+
 def is_first() -> bool:
     """Whether this is the one that writes what all share."""
     return os.environ.get("RANK", "0") == "0"

@@ -197,7 +197,8 @@ def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentC
     try:
         settings, _ = PreTrainedConfig.get_config_dict(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"student.path={path}: there is no checkpoint there ({_first_line(error)})") from None
+        why = "no such folder" if path.startswith(("/", ".", "~")) else _first_line(error)
+        raise UserError(f"student.path={path}: there is no checkpoint there ({why})") from None
     found = settings.get("model_type")
     if found != wanted:
         raise UserError(f"student.path={path} holds a {found or 'nameless'} model, and student.name wants {wanted}")

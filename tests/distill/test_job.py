@@ -108,7 +108,7 @@ def test_a_finished_arm_is_left_alone(run: Path, monkeypatch: pytest.MonkeyPatch
         ({"split": "val"}, "no question"),
         ({"arms": {}}, "names no arm"),
         ({"only": ["best"]}, "no arm 'best'"),
-        ({"deepspeed": "zero9"}, "deepspeed=zero9"),
+        ({"deepspeed": "zero2"}, "needs a launcher: torchrun"),
         ({"arms": {"a": ArmConfig(require=["beauty"])}}, "no check 'beauty'"),
         ({"arms": {"../a": ArmConfig()}}, "names a folder"),
     ],
@@ -129,12 +129,12 @@ def test_a_mixture_takes_from_several_runs(run: Path, tmp_path_factory: pytest.T
     config = only(run, "aotd")
     into = str(tmp_path_factory.mktemp("mixed"))
     part = PartConfig(run=str(run), root="", questions=9)
-    mixed = replace(config, run=into, distill=replace(config.distill, mixture={"corners": part}))
+    mixed = replace(config, run=into, distill=replace(config.distill, mixture=[part]))
     job(mixed)
     assert len(examples(Path(into), "aotd")) + len(Stage(Path(into), "distill/aotd", Example).dropped()) == 9
     for name, mixture, says in (
-        ("nowhere", {"a": PartConfig(run="nowhere")}, "distill.mixture.a.run=nowhere: there is no run there"),
-        ("twice", {"a": part, "b": replace(part, questions=0)}, "is in two runs"),
+        ("nowhere", [PartConfig(run="nowhere")], "there is no run at 'nowhere'"),
+        ("twice", [part, replace(part, questions=0)], "is in two runs"),
     ):
         with pytest.raises(UserError, match=says):
             job(replace(mixed, run=str(run / name), distill=replace(config.distill, mixture=mixture)))
@@ -150,6 +150,12 @@ def test_each_seed_is_a_student_and_a_base_is_not_trained(run: Path) -> None:
     assert len((run / "distill/aotd.1/losses.jsonl").read_text().splitlines()) == 2
     one, two = (load_file(run / f"distill/aotd.{seed}/student/model.safetensors") for seed in (1, 2))
     assert any((one[name] != two[name]).any() for name in one)
+
+
+def test_no_such_deepspeed_file_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with pytest.raises(UserError, match="deepspeed=zero9: there is no such file; name one, or one of zero2, zero3"):
+        job(only(run, "instruct", deepspeed="zero9"))
 
 
 def test_no_kept_thought_is_one_line(run: Path) -> None:
