@@ -57,17 +57,6 @@ class KeepNewest(TrainerCallback):  # type: ignore[misc,unused-ignore]
                 shutil.rmtree(path)
 
 
-class LeaveWhenTold(TrainerCallback):  # type: ignore[misc,unused-ignore]
-    """After a signal, saves at the end of the step and stops."""
-
-    def __init__(self, told: Told) -> None:
-        self._told = told
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self._told.to_leave and state.global_step < state.max_steps:
-            control.should_save = control.should_training_stop = True
-
-
 class Told:
     """Which signal has come, if any."""
 

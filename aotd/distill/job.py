@@ -128,7 +128,7 @@ def _settings(config: Config, arm: ArmConfig, seed: int) -> dict[str, Any]:
 
 def _unreadable(config: Config, material: Material) -> dict[str, Dropped]:
     """Have the student look at every video once; the questions whose video cannot be read."""
-    from aotd.distill.arms import begin
+    from aotd.distill.arm import begin
 
     views = material.views(config, begin(config, material))
     unreadable = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from aotd.distill import DistillConfig
 from aotd.distill.batch import Laid, batch_of
-from aotd.distill.checkpoint import KeepNewest, LeaveWhenTold, Told, newest, step_of, sweep
+from aotd.distill.checkpoint import KeepNewest, Told, newest, step_of, sweep
 from aotd.distill.loss import distillation_loss
 from aotd.distill.plan import Plan
 from aotd.distill.processes import deepspeed_file, processes
@@ -98,14 +99,13 @@ def train(
     trainer.model_accepts_loss_kwargs = False  # then `Trainer` divides by the number of batches, and we multiply
     trainer.weight = config.rationale_weight
     main = trainer.is_world_process_zero()
-    trainer.add_callback(LeaveWhenTold(told))
     trainer.add_callback(KeepNewest(checkpoints, trainer.accelerator.wait_for_everyone))
     if main:
         sweep(checkpoints)
     trainer.accelerator.wait_for_everyone()
     start = newest(checkpoints)
     report = _Report(folder / "losses.jsonl", tracker, step_of(start) if start else 0) if main else None
-    trainer.add_callback(_Steps(trainer, report, show))
+    trainer.add_callback(_Steps(trainer, report, show, told))
     if config.recompute:
         student.model.activation_checkpointing_enable({"use_reentrant": False})
     student.model.train()
@@ -174,25 +174,29 @@ class _Trainer(Trainer):  # type: ignore[misc,unused-ignore]
         scaled: torch.Tensor = loss.total * (self.current_gradient_accumulation_steps * self.accelerator.num_processes)
         return scaled
 
-    def take_terms(self) -> tuple[dict[str, float], int]:
-        """Both terms of the step, and how many places were computed, over all processes."""
+    def take_terms(self, told: bool) -> tuple[dict[str, float], bool]:
+        """Both terms of the step and how many places were computed, over all processes; and whether any was told."""
         terms = torch.stack(self._terms).sum(0).float()
-        local = torch.cat([terms, terms.new_tensor([self._tokens])])
-        label, rationale, tokens = self.accelerator.reduce(local, "sum").tolist()
+        local = torch.cat([terms, terms.new_tensor([self._tokens, float(told)])])
+        label, rationale, tokens, any_told = self.accelerator.reduce(local, "sum").tolist()
         self._terms.clear()
         self._tokens = 0
-        return {"label": label, "rationale": rationale}, int(tokens)
+        return {"label": label, "rationale": rationale, "tokens": int(tokens)}, any_told > 0
 
 
 class _Steps(TrainerCallback):  # type: ignore[misc,unused-ignore]
-    """Reports each step."""
+    """Reports each step, and after it leaves where some process was told to: all of them after the same step."""
 
-    def __init__(self, trainer: _Trainer, report: _Report | None, show: Callable[[int, int], None]) -> None:
-        self._trainer, self._report, self._show = trainer, report, show
+    def __init__(self, trainer: _Trainer, report: _Report | None, show: Callable[[int, int], None], told: Told) -> None:
+        self._trainer, self._report, self._show, self._told = trainer, report, show, told
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        terms, tokens = self._trainer.take_terms()
+        terms, leave = self._trainer.take_terms(self._told.to_leave)
         if self._report:
             rate = float(kwargs["lr_scheduler"].get_last_lr()[0])
-            self._report.write({"step": state.global_step, **terms, "learning_rate": rate, "tokens": tokens})
+            self._report.write({"step": state.global_step, **terms, "learning_rate": rate})
         self._show(state.global_step, state.max_steps)
+        if leave and not self._told.to_leave:
+            self._told.hear(signal.SIGTERM)  # another process was told, and all leave
+        if leave and state.global_step < state.max_steps:
+            control.should_save = control.should_training_stop = True

@@ -209,7 +209,7 @@ def test_a_tracker_is_told_losses_and_shown_samples(run: Path, monkeypatch: pyte
         def samples(self, rows: Sequence[Sample]) -> None:
             shown.extend(rows)
 
-    monkeypatch.setattr("aotd.distill.arms.open_tracker", lambda *_: Listening())
+    monkeypatch.setattr("aotd.distill.arm.open_tracker", lambda *_: Listening())
     config = only(run, "aotd")
     job(replace(config, tracking=TrackingConfig(TrackerName.wandb)))
     assert [line["step"] for line in told] == list(range(1, 9))

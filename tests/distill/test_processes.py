@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -62,6 +63,14 @@ def finish(run: Path, stage: str) -> None:
     assert code == 0, (run / "log.txt").read_text()
 
 
+def wait_for_checkpoint(run: Path, process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 300
+    while not list((run / "distill/aotd/checkpoints").glob("*/whole")):
+        assert process.poll() is None, (run / "log.txt").read_text()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def made(folder: Path) -> Path:
     write_run(folder)
     for number in range(8):
@@ -76,11 +85,7 @@ def test_trained_killed_gone_on_with_and_exported(stage: str, tmp_path: Path) ->
     straight, killed = made(tmp_path / "straight"), made(tmp_path / "killed")
     finish(straight, stage)
     process = launch(killed, stage)
-    until = time.monotonic() + 300
-    while not list((killed / "distill/aotd/checkpoints").glob("*/whole")):
-        assert process.poll() is None, (killed / "log.txt").read_text()
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_for_checkpoint(killed, process)
     # The launcher starts its workers in sessions of their own, so each is killed by itself.
     for victim in [*psutil.Process(process.pid).children(recursive=True), process]:
         victim.kill()
@@ -94,3 +99,20 @@ def test_trained_killed_gone_on_with_and_exported(stage: str, tmp_path: Path) ->
     assert losses[0] == losses[1]
     student = load_student(killed / "distill/aotd/student", StudentConfig())
     assert all(torch.equal(student.model.state_dict()[name], weight) for name, weight in other.items())
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_has_all_leave_after_the_same_step(tmp_path: Path) -> None:
+    straight, told = made(tmp_path / "straight"), made(tmp_path / "told")
+    finish(straight, "")
+    process = launch(told, "")
+    wait_for_checkpoint(told, process)
+    workers = [child for child in psutil.Process(process.pid).children() if "aotd.cli" in child.cmdline()]
+    assert len(workers) == 2
+    workers[1].send_signal(signal.SIGUSR1)
+    process.wait(timeout=120)
+    assert "told to leave" in (told / "log.txt").read_text()
+    assert not (told / "distill/aotd/student").exists()
+    finish(told, "")
+    one, other = (load_file(run / "distill/aotd/student/model.safetensors") for run in (straight, told))
+    assert all(torch.equal(one[name], other[name]) for name in one)
