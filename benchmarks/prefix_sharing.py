@@ -24,7 +24,7 @@ import transformers
 
 from aotd.distill.batch import Laid, batch_of
 from aotd.distill.loss import distillation_loss
-from aotd.students import StudentConfig
+from aotd.students import StudentConfig, ValleySizes
 from aotd.students.base import Opening, Student, View
 from aotd.students.llava_next_video import LlavaNextVideoForConditionalGeneration
 from aotd.students.pretrained import straight
@@ -162,8 +162,8 @@ def main() -> None:
         print(f"{layout:<24} {took:7.2f} s")
     alone = min(medians[layout] for layout in separate)
     small, seen = llava(4, 2, 2, 64)
-    sizes = StudentConfig(frames=4, image=16, channels=16, hidden=48, layers=2, heads=2, vocabulary=300)
-    valley = new_valley(sizes, 8, ["What is it?"], seed=0)
+    sizes = ValleySizes(image=16, channels=16, hidden=48, layers=2, heads=2, vocabulary=300)
+    valley = new_valley(StudentConfig(frames=4, valley=sizes), 8, ["What is it?"], seed=0)
     pixels = {"pixels": torch.randint(0, 256, (4, 16, 16, 3), dtype=torch.uint8), "numbers": torch.arange(4)}
     print(
         json.dumps(

@@ -15,7 +15,7 @@ from aotd.errors import QuestionError
 from aotd.records import Check, Outcome, Question, Thought, Verdict
 from aotd.specialists import SOURCES, SourceName, SpecialistsConfig
 from aotd.store import Stage
-from aotd.students import StudentConfig
+from aotd.students import StudentConfig, ValleySizes
 from aotd.video.clip import Pixels, Video
 from tests.conftest import BlankVideo
 
@@ -66,7 +66,10 @@ def corner_config(run: Path) -> Config:
         run=str(run),
         specialists=SpecialistsConfig(frames=8),
         student=StudentConfig(
-            frames=2, image=16, channels=16, patches=1, tokens_per_frame=2, hidden=32, layers=1, heads=2, vocabulary=400
+            frames=2,
+            valley=ValleySizes(
+                image=16, channels=16, patches=1, tokens_per_frame=2, hidden=32, layers=1, heads=2, vocabulary=400
+            ),
         ),
         distill=DistillConfig(
             arms={

@@ -4,7 +4,8 @@ Reads load/, convert/ and verify/; writes distill/<arm>/ with the examples (one 
 the losses and the student. Every arm sees the same questions in the same order from the same start; arms
 differ in which chains of thought they are given. loss = label + λ·rationale, over the replies' tokens only.
 
-An arm that was killed starts again from its seed; a finished one is left alone.
+An arm that was killed goes on from its newest whole checkpoint (save_steps), or starts again from its
+seed; a finished one is left alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Students, one file each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -22,22 +22,11 @@ class Dtype(str, Enum):
 
 
 @dataclass
-class StudentConfig:
-    """Which student. valley begins from nothing, in the size given here; the others from a checkpoint."""
+class ValleySizes:
+    """How large a valley is."""
 
-    name: StudentName = StudentName.valley
-    path: str = ""
-    """Checkpoint of llava_next_video, llava_onevision or qwen_vl, in the family's own format: a folder or a hub id."""
-    attention: Attention = Attention.sdpa
-    """How a checkpoint's attention is computed; does not change what it is."""
-    dtype: Dtype = Dtype.float32
-    """Of a checkpoint's weights."""
-    lora: int = 0
-    """Rank of adapters (LoRA) that are trained instead of a checkpoint's language model; 0: the model itself."""
-    frames: int = 16
-    """Frames the student sees, spread over those the specialists saw."""
     image: int = 64
-    """valley: side of the square frames it sees, in pixels; a multiple of 8."""
+    """Side of the square frames it sees, in pixels; a multiple of 8."""
     channels: int = 64
     """Width of the frame encoder and of the temporal module."""
     patches: int = 4
@@ -49,3 +38,21 @@ class StudentConfig:
     layers: int = 3
     heads: int = 3
     vocabulary: int = 2048
+
+
+@dataclass
+class StudentConfig:
+    """Which student. valley begins from nothing; the others from a checkpoint."""
+
+    name: StudentName = StudentName.valley
+    frames: int = 16
+    """Frames the student sees, spread over those the specialists saw."""
+    path: str = ""
+    """Checkpoint of llava_next_video, llava_onevision or qwen_vl, in the family's own format: a folder or a hub id."""
+    attention: Attention = Attention.sdpa
+    """How a checkpoint's attention is computed; does not change what it is."""
+    dtype: Dtype = Dtype.float32
+    """Of a checkpoint's weights."""
+    lora: int = 0
+    """Rank of adapters (LoRA) that are trained instead of a checkpoint's language model; 0: the model itself."""
+    valley: ValleySizes = field(default_factory=ValleySizes)

@@ -34,7 +34,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, at_least: int = 0) ->
     from transformers import PreTrainedTokenizerFast
 
     if vocabulary < _SMALLEST:
-        raise UserError(f"student.vocabulary={vocabulary} is too small: the bytes and some words need {_SMALLEST}")
+        raise UserError(f"student.valley.vocabulary={vocabulary} is too small: bytes and some words need {_SMALLEST}")
     written = (int(word) for text in texts for word in re.findall(r"[0-9]+", text) if len(word) <= 4)
     largest = min(max(written, default=0, key=int), (vocabulary - _OWN) // 6)
     numbers = [f"{space}{number}" for number in range(max(largest, at_least) + 1) for space in ("", "a ")]

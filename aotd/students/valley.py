@@ -301,21 +301,22 @@ def new_valley(config: StudentConfig, seen: int, texts: Sequence[str], seed: int
         UserError: sizes that do not fit together.
     """
     _check(config)
-    tokenizer = train_tokenizer(texts, config.vocabulary, at_least=seen - 1)
+    sizes = config.valley
+    tokenizer = train_tokenizer(texts, sizes.vocabulary, at_least=seen - 1)
     video_token_id = tokenizer.convert_tokens_to_ids(VIDEO)
     assert isinstance(video_token_id, int)
     set_seed(seed)
     model = Valley(
         ValleyConfig(
-            image=config.image,
+            image=sizes.image,
             frames=config.frames,
-            hidden=config.hidden,
-            layers=config.layers,
-            heads=config.heads,
+            hidden=sizes.hidden,
+            layers=sizes.layers,
+            heads=sizes.heads,
             vocab_size=len(tokenizer),
-            channels=config.channels,
-            patches=config.patches,
-            tokens_per_frame=config.tokens_per_frame,
+            channels=sizes.channels,
+            patches=sizes.patches,
+            tokens_per_frame=sizes.tokens_per_frame,
             number_tokens=number_tokens(tokenizer, seen),
             video_token_id=video_token_id,
             pad_token_id=tokenizer.pad_token_id,
@@ -334,17 +335,21 @@ def load_valley(folder: Path) -> ValleyStudent:
 
 
 def _check(config: StudentConfig) -> None:
-    sizes = ("frames", "image", "channels", "patches", "tokens_per_frame", "hidden", "layers", "heads")
-    for name in sizes:
-        if getattr(config, name) < 1:
-            raise UserError(f"student.{name}={getattr(config, name)} must be 1 or more")
-    if config.image % 8:
-        raise UserError(f"student.image={config.image} must be a multiple of 8")
-    if config.channels % 8:
-        raise UserError(f"student.channels={config.channels} must be a multiple of 8")
-    if config.hidden % (2 * config.heads):
-        raise UserError(f"student.hidden={config.hidden} must be a multiple of twice student.heads={config.heads}")
-    side = math.isqrt(config.patches)
-    if side * side != config.patches or side > config.image // 8:
-        most = (config.image // 8) ** 2
-        raise UserError(f"student.patches={config.patches} must be a square number, at most {most} for this image")
+    sizes = config.valley
+    if config.frames < 1:
+        raise UserError(f"student.frames={config.frames} must be 1 or more")
+    for name in ("image", "channels", "patches", "tokens_per_frame", "hidden", "layers", "heads"):
+        if getattr(sizes, name) < 1:
+            raise UserError(f"student.valley.{name}={getattr(sizes, name)} must be 1 or more")
+    for name in ("image", "channels"):
+        if getattr(sizes, name) % 8:
+            raise UserError(f"student.valley.{name}={getattr(sizes, name)} must be a multiple of 8")
+    if sizes.hidden % (2 * sizes.heads):
+        twice = f"twice student.valley.heads={sizes.heads}"
+        raise UserError(f"student.valley.hidden={sizes.hidden} must be a multiple of {twice}")
+    side = math.isqrt(sizes.patches)
+    if side * side != sizes.patches or side > sizes.image // 8:
+        most = (sizes.image // 8) ** 2
+        raise UserError(
+            f"student.valley.patches={sizes.patches} must be a square number, at most {most} for this image"
+        )

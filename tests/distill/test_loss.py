@@ -8,7 +8,7 @@ import torch
 from aotd.distill.batch import ANSWER, RATIONALE, batch_of, lay_out
 from aotd.distill.loss import distillation_loss
 from aotd.records import Example, Mode
-from aotd.students import StudentConfig
+from aotd.students import StudentConfig, ValleySizes
 from aotd.students.base import Student, View
 from aotd.students.prompts import suffix
 from aotd.students.valley import new_valley
@@ -43,8 +43,10 @@ def test_no_weight_is_as_no_rationale() -> None:
 
 @pytest.fixture(scope="module")
 def student() -> Student:
-    sizes = StudentConfig(frames=1, image=8, channels=8, patches=1, hidden=8, layers=1, heads=1, vocabulary=300)
-    return new_valley(sizes, 4, ["What is it?", "I see it. So the answer is yes."], seed=0)
+    sizes = ValleySizes(image=8, channels=8, patches=1, hidden=8, layers=1, heads=1, vocabulary=300)
+    return new_valley(
+        StudentConfig(frames=1, valley=sizes), 4, ["What is it?", "I see it. So the answer is yes."], seed=0
+    )
 
 
 VIEW: View = {"pixels": torch.zeros(1, 8, 8, 3, dtype=torch.uint8), "numbers": torch.zeros(1, dtype=torch.long)}

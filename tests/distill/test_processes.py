@@ -21,9 +21,26 @@ from tests.corners import write_run
 from tests.video.clips import write_video
 
 SETTINGS = [
-    *("specialists.frames=8", "student.frames=2", "student.image=16", "student.channels=16", "student.patches=1"),
-    *("student.tokens_per_frame=2", "student.hidden=32", "student.layers=1", "student.heads=2"),
-    *("student.vocabulary=400", "distill.epochs=12", "distill.batch=4", "distill.tokens=300", "distill.save_steps=5"),
+    *(
+        "specialists.frames=8",
+        "student.frames=2",
+        "student.valley.image=16",
+        "student.valley.channels=16",
+        "student.valley.patches=1",
+    ),
+    *(
+        "student.valley.tokens_per_frame=2",
+        "student.valley.hidden=32",
+        "student.valley.layers=1",
+        "student.valley.heads=2",
+    ),
+    *(
+        "student.valley.vocabulary=400",
+        "distill.epochs=12",
+        "distill.batch=4",
+        "distill.tokens=300",
+        "distill.save_steps=5",
+    ),
     "distill.only=[aotd]",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ from aotd.distill.batch import batch_of, lay_out
 from aotd.distill.loss import distillation_loss
 from aotd.errors import UserError
 from aotd.records import Example, Mode
-from aotd.students import StudentConfig
+from aotd.students import StudentConfig, ValleySizes
 from aotd.students.base import Asked, View
 from aotd.students.frames import frame_numbers
 from aotd.students.student import load_student, new_student
 from aotd.students.tokens import decode, encode
 from aotd.students.valley import ValleyStudent, new_valley
 
-SMALL = StudentConfig(frames=4, image=16, channels=16, patches=4, tokens_per_frame=2, hidden=32, layers=2, heads=2)
+SIZES = ValleySizes(image=16, channels=16, patches=4, tokens_per_frame=2, hidden=32, layers=2, heads=2)
+SMALL = StudentConfig(frames=4, valley=SIZES)
 TEXTS = ["What did the person take?", "I see the book at [10, 20, 30, 40] in frame 3. So the answer is the book."]
 
 
@@ -128,5 +130,6 @@ def test_the_video_and_its_order_reach_the_logits(student: ValleyStudent) -> Non
 
 @pytest.mark.parametrize("wrong", [{"image": 20}, {"patches": 5}, {"hidden": 31}, {"vocabulary": 10}, {"layers": 0}])
 def test_sizes_that_do_not_fit_are_one_line(wrong: dict[str, int]) -> None:
-    with pytest.raises(UserError, match=f"student.{next(iter(wrong))}"):
-        new_student(StudentConfig(**{**vars(SMALL), **wrong}), 8, TEXTS, seed=1)
+    sizes = ValleySizes(**{**vars(SIZES), **wrong})
+    with pytest.raises(UserError, match=f"student.valley.{next(iter(wrong))}"):
+        new_student(replace(SMALL, valley=sizes), 8, TEXTS, seed=1)
