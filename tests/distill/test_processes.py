@@ -20,28 +20,11 @@ from aotd.students.student import load_student
 from tests.corners import write_run
 from tests.video.clips import write_video
 
+SIZES = ("image=16", "channels=16", "patches=1", "tokens_per_frame=2", "hidden=32", "layers=1", "heads=2")
 SETTINGS = [
-    *(
-        "specialists.frames=8",
-        "student.frames=2",
-        "student.valley.image=16",
-        "student.valley.channels=16",
-        "student.valley.patches=1",
-    ),
-    *(
-        "student.valley.tokens_per_frame=2",
-        "student.valley.hidden=32",
-        "student.valley.layers=1",
-        "student.valley.heads=2",
-    ),
-    *(
-        "student.valley.vocabulary=400",
-        "distill.epochs=12",
-        "distill.batch=4",
-        "distill.tokens=300",
-        "distill.save_steps=5",
-    ),
-    "distill.only=[aotd]",
+    *(f"student.valley.{size}" for size in (*SIZES, "vocabulary=400")),
+    *("student.frames=2", "specialists.frames=8", "distill.only=[aotd]"),
+    *("distill.epochs=12", "distill.batch=4", "distill.tokens=300", "distill.save_steps=5"),
 ]
 
 
