@@ -11,7 +11,7 @@ the whole video.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import transformers
@@ -41,6 +41,7 @@ class LlavaOnevision(PretrainedStudent):
     model_type = "llava_onevision"
     model_class = LlavaOnevisionForConditionalGeneration
     before, anchor, end = "<|im_start|>user ", "<video>", "<|im_end|>"
+    prepared: ClassVar[dict[str, Any]] = {"do_center_crop": False}
     after = "<|im_end|><|im_start|>assistant\n"
 
     def frozen(self) -> list[Tensor]:

@@ -60,6 +60,8 @@ class PretrainedStudent(Student):
     """What its chat format has between the question and the reply."""
     end: ClassVar[str]
     """The token that ends a reply."""
+    prepared: ClassVar[dict[str, Any]] = {}
+    """How pictures are prepared where a checkpoint does not say, other than CLIP's."""
 
     def __init__(
         self, model: Any, tokenizer: Any, pictures: dict[str, Any], frames: int, seen: int, lora: int = 0
@@ -126,7 +128,7 @@ class PretrainedStudent(Student):
 
         PIL does it, not torchvision: no more is needed than what is installed.
         """
-        processor = CLIPImageProcessorPil(**{**self._pictures, **size})
+        processor = CLIPImageProcessorPil(**{**self.prepared, **self._pictures, **size})
         pixels = processor(list(frames), return_tensors="np", input_data_format="channels_last")["pixel_values"]
         return torch.from_numpy(np.stack(pixels)).to(self.model.device, self.model.dtype)
 
@@ -212,7 +214,7 @@ def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentC
             use_safetensors=True,
             output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"student.path={path} cannot be loaded: {_first_line(error)}") from None
     missing = sorted(loaded["missing_keys"])
@@ -228,7 +230,7 @@ def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentC
 def _pictures(path: str) -> dict[str, Any]:
     pictures: dict[str, Any] = {}
     for name in PICTURES:
-        pictures |= {key: value for key, value in _json(path, name).items() if key in _PREPARED}
+        pictures |= {key: value for key, value in _json(path, name).items() if key in _PREPARED and value is not None}
     if not pictures:
         raise UserError(f"student.path={path}: there is no {PICTURES[0]}, which says how pictures are prepared")
     return pictures

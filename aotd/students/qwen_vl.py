@@ -13,7 +13,7 @@ layers of the language model too (deepstack), so a view holds what each merger i
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import transformers
@@ -46,6 +46,7 @@ class QwenVL(PretrainedStudent):
     model_type = "qwen3_vl"
     model_class = Qwen3VLForConditionalGeneration
     before, between, anchor, end = "<|im_start|>user\n", "", "<|vision_end|>", "<|im_end|>"
+    prepared: ClassVar[dict[str, Any]] = {"do_center_crop": False}
     after = "<|im_end|>\n<|im_start|>assistant\n"
 
     def projectors(self) -> list[str]:
@@ -93,7 +94,7 @@ class QwenVL(PretrainedStudent):
         height, width = fitting_size(
             (len(frames), *frames.shape[1:3]), vision, bounds["shortest_edge"], bounds["longest_edge"]
         )
-        pictures = self.pictures(frames, size={"height": height, "width": width}, do_center_crop=False)
+        pictures = self.pictures(frames, size={"height": height, "width": width})
         return patchify(pictures, vision.patch_size, vision.temporal_patch_size, vision.spatial_merge_size)
 
     def opening(self, view: View) -> Opening:

@@ -89,8 +89,8 @@ def qwen_vl(words: PreTrainedTokenizerFast, **more: Any) -> transformers.PreTrai
 MODELS = {"llava_next_video": llava_next_video, "llava_onevision": llava_onevision, "qwen_vl": qwen_vl}
 PICTURES = {
     "llava_next_video": {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}},
-    "llava_onevision": {"size": {"height": 40, "width": 40}, "do_center_crop": False},
-    "qwen_vl": {"size": {"shortest_edge": 4 * 32 * 32, "longest_edge": 4 * 64 * 64}, "do_center_crop": False},
+    "llava_onevision": {"size": {"height": 40, "width": 40}, "do_center_crop": None},
+    "qwen_vl": {"size": {"shortest_edge": 4 * 32 * 32, "longest_edge": 4 * 64 * 64}},
 }
 
 
