@@ -49,6 +49,8 @@ class StudentConfig:
     """Frames the student sees, spread over those the specialists saw."""
     path: str = ""
     """Checkpoint of llava_next_video, llava_onevision or qwen_vl, in the family's own format: a folder or a hub id."""
+    small: bool = False
+    """llava_onevision: begin from nothing, in a size for a laptop, instead of from a checkpoint."""
     attention: Attention = Attention.sdpa
     """How a checkpoint's attention is computed; does not change what it is."""
     dtype: Dtype = Dtype.float32

@@ -15,6 +15,7 @@ from aotd.students.llava_next_video import LlavaNextVideo
 from aotd.students.llava_onevision import LlavaOnevision
 from aotd.students.pretrained import PretrainedStudent, load_pretrained
 from aotd.students.qwen_vl import QwenVL
+from aotd.students.small import new_small_onevision
 from aotd.students.valley import ValleyConfig, load_valley, new_valley
 
 FAMILIES: dict[StudentName, type[PretrainedStudent]] = {
@@ -39,6 +40,10 @@ def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: in
         if config.path:
             raise UserError(f"student.path={config.path}: valley begins from nothing; name another student")
         return new_valley(config, seen, texts, seed)
+    if config.small:
+        if config.name is not StudentName.llava_onevision or config.path:
+            raise UserError("student.small is for llava_onevision without a student.path")
+        return new_small_onevision(config.frames, seen, texts, seed)
     if not config.path:
         raise UserError(f"student={config.name.value} begins from a checkpoint: set student.path to a folder or hub id")
     disable_progress_bar()  # type: ignore[no-untyped-call]

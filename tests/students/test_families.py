@@ -24,7 +24,7 @@ from aotd.students.qwen_vl import QwenVL
 from aotd.students.student import load_student, new_student
 from aotd.video.clip import Pixels
 from tests.conftest import BlankVideo
-from tests.students.tiny import MODELS, write_checkpoint
+from tests.students.tiny import MODELS, TEXTS, write_checkpoint
 
 FAMILIES = list(MODELS)
 
@@ -219,3 +219,20 @@ def test_fewer_frames_than_the_specialists_keep_their_numbers(checkpoints: dict[
     assert numbers == [1, 3, 5, 7]
     assert len(frames) == 4
     assert student.view(Noise(video_id="1"))["features"].shape == (4, 4, 16)
+
+
+def test_a_small_onevision_is_the_family_begun_from_nothing(tmp_path: Path) -> None:
+    config = StudentConfig(name=StudentName.llava_onevision, small=True, frames=2)
+    one, same, other = (new_student(config, 8, TEXTS, seed) for seed in (1, 1, 2))
+    weights = [student.model.state_dict() for student in (one, same, other)]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    changed = {key for key in weights[0] if not torch.equal(weights[0][key], weights[2][key])}
+    assert changed
+    assert not any("vision_tower" in key for key in changed)
+    assert one.sight == other.sight
+    one.save(tmp_path / "student")
+    again = load_student(tmp_path / "student", StudentConfig())
+    asked = [Asked("Question: What?", True, one.view(Noise(video_id="1")))]
+    assert again.reply(asked, Mode.rationale, 6) == one.reply(asked, Mode.rationale, 6)
+    with pytest.raises(UserError, match=r"student.small is for llava_onevision"):
+        new_student(StudentConfig(name=StudentName.qwen_vl, small=True), 8, TEXTS, 0)
