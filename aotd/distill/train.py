@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers.utils.logging import disable_progress_bar
 
 from aotd.distill import DistillConfig
 from aotd.distill.batch import Laid, batch_of
@@ -112,6 +113,7 @@ def train(
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     student.model.train(False)
     finished = bool(trainer.state.global_step >= plan.steps)
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     if finished:
         if not student.adapted:
             # All processes take part: under ZeRO-3 each holds a part of the weights.
