@@ -44,8 +44,11 @@ def train_arm(config: Config, arm: str, show: Show, told: Told) -> None:
     before = torch.get_num_threads()
     if not torch.cuda.is_available():
         torch.set_num_threads(config.distill.threads)
+    if is_first():
+        shutil.rmtree(partial_student, ignore_errors=True)
     student = begin(config, material)
     if not kind.train:
+        torch.set_num_threads(before)
         if is_first():
             student.save(partial_student)
             partial_student.rename(folder / "student")
@@ -73,11 +76,9 @@ def train_arm(config: Config, arm: str, show: Show, told: Told) -> None:
     )
     batches = Batches(student, laid, lambda number: views[number].view(asked[number]), plan)
     tracker = open_tracker(config.tracking if is_first() else TrackingConfig(), config.run, f"distill/{arm}")
-    if is_first():
-        shutil.rmtree(partial_student, ignore_errors=True)
     finished = train(student, batches, plan, settings, config.seed, folder, partial_student, tracker, show, told)
     if finished and processes() == 1 and config.tracking.tracker is not TrackerName.none:
-        tracker.samples(_samples(student, asked, views))
+        tracker.samples(_samples(student, asked, views, config.evaluate.max_rationale_tokens))
     tracker.finish()
     torch.set_num_threads(before)
     if finished and is_first():
@@ -85,7 +86,7 @@ def train_arm(config: Config, arm: str, show: Show, told: Told) -> None:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
-def _samples(student: Student, asked: Sequence[Question], views: Sequence[ViewCache]) -> list[Sample]:
+def _samples(student: Student, asked: Sequence[Question], views: Sequence[ViewCache], longest: int) -> list[Sample]:
     """What a student says to some of the questions it was trained on, each about another video."""
     first = {cache.key(question): (question, cache) for cache, question in zip(views, asked, strict=True)}
     samples = []
@@ -98,7 +99,7 @@ def _samples(student: Student, asked: Sequence[Question], views: Sequence[ViewCa
                 question=prompt(question),
                 answer=question.answer or "",
                 reply=student.reply(put, Mode.answer, ANSWER_TOKENS)[0],
-                rationale=student.reply(put, Mode.rationale, 256)[0],
+                rationale=student.reply(put, Mode.rationale, longest)[0],
             )
         )
     return samples

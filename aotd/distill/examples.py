@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from aotd.distill import ArmConfig
 from aotd.errors import UserError
 from aotd.records import Example, Question, Thought, Verdict
+from aotd.store import Stage
 from aotd.students.prompts import prompt, target
 
 CHECKS = ("answer", "faithful", "coherent")
@@ -19,6 +21,18 @@ class Thoughts:
 
     thoughts: Mapping[str, Thought]
     verdicts: Mapping[str, Verdict]
+
+
+def read_thoughts(run: Path) -> Thoughts:
+    """The thoughts and verdicts of a run.
+
+    Raises:
+        UserError: `convert` or `verify` has not run.
+    """
+    return Thoughts(
+        {thought.question_id: thought for thought in Stage(run, "convert", Thought).records()},
+        {verdict.question_id: verdict for verdict in Stage(run, "verify", Verdict).records()},
+    )
 
 
 def check_arm(name: str, arm: ArmConfig) -> None:

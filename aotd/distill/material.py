@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 from aotd.config import Config
-from aotd.distill.examples import Thoughts
+from aotd.distill.examples import Thoughts, read_thoughts
 from aotd.errors import UserError
 from aotd.records import Question, Thought, Verdict
 from aotd.store import Stage
@@ -66,7 +66,8 @@ def gather(config: Config) -> Material:
         stages = ["load"]
         if rationales:
             stages += ["convert", "verify"]
-            thoughts |= {one.question_id: one for one in Stage(run, "convert", Thought).records()}
-            verdicts |= {one.question_id: one for one in Stage(run, "verify", Verdict).records()}
+            known = read_thoughts(run)
+            thoughts |= known.thoughts
+            verdicts |= known.verdicts
         inputs |= {f"{prefix}{verb}": Stage(run, verb, Question).manifest_digest() for verb in stages}
     return Material(questions, roots, Thoughts(thoughts, verdicts), inputs)

@@ -27,10 +27,8 @@ from aotd.tracking import Tracker
 class Batches(Dataset[dict[str, Any]]):
     """The batches of a plan; a video is looked up when its turn comes."""
 
-    def __init__(
-        self, student: Student, laid: Sequence[Laid], view: Callable[[int], View], plan: Plan, shared: bool = True
-    ) -> None:
-        self._student, self._laid, self._view, self._plan, self._shared = student, laid, view, plan, shared
+    def __init__(self, student: Student, laid: Sequence[Laid], view: Callable[[int], View], plan: Plan) -> None:
+        self._student, self._laid, self._view, self._plan = student, laid, view, plan
 
     def __len__(self) -> int:
         return len(self._plan.pieces)
@@ -38,7 +36,7 @@ class Batches(Dataset[dict[str, Any]]):
     def __getitem__(self, number: int) -> dict[str, Any]:
         piece = self._plan.pieces[number]
         groups = [(self._view(group[0]), [self._laid[example] for example in group]) for group in piece.groups]
-        batch = batch_of(self._student, groups, piece.questions, self._shared)
+        batch = batch_of(self._student, groups, piece.questions)
         if not piece.counts:
             batch["shares"] = torch.zeros_like(batch["shares"])
         return batch

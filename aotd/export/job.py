@@ -30,7 +30,7 @@ from rich.progress import track
 from aotd import __version__
 from aotd.config import Config
 from aotd.distill import ArmConfig
-from aotd.distill.examples import CHECKS, Thoughts, example
+from aotd.distill.examples import CHECKS, example, read_thoughts
 from aotd.errors import QuestionError, UserError
 from aotd.export import ExportConfig, Format
 from aotd.export.conversations import WRITERS, Conversation, conversations
@@ -39,7 +39,7 @@ from aotd.export.media import Pictures, VideoFiles
 from aotd.export.parquet import write_card, write_parquet
 from aotd.ledger import ledger
 from aotd.prompts import digest
-from aotd.records import SCHEMA, Example, Outcome, Program, Question, Thought, Trace, Verdict
+from aotd.records import SCHEMA, Example, Outcome, Program, Question, Trace
 from aotd.store import Stage
 from aotd.students.prompts import SUFFIXES
 from aotd.video.decode import DecodedVideos
@@ -94,9 +94,7 @@ def _check(settings: ExportConfig) -> None:
 def _items(run: Path, settings: ExportConfig) -> list[Item]:
     """The questions to write, in the order of loading."""
     questions = Stage(run, "load", Question).records()
-    thoughts = {thought.question_id: thought for thought in Stage(run, "convert", Thought).records()}
-    verdicts = {verdict.question_id: verdict for verdict in Stage(run, "verify", Verdict).records()}
-    known, arm = Thoughts(thoughts, verdicts), ArmConfig(require=settings.require)
+    known, arm = read_thoughts(run), ArmConfig(require=settings.require)
     there = sorted({question.split for question in questions})
     if settings.split and settings.split not in there:
         raise UserError(f"export.split={settings.split}: the run has no such split; it has {', '.join(there)}")

@@ -98,7 +98,7 @@ class Asked:
     view: View
 
 
-class TreeModel:
+class TreeModel(ABC):
     """What makes a causal model take trees. A family's class inherits from this, then from its own in transformers."""
 
     device: torch.device
@@ -119,13 +119,13 @@ class TreeModel:
             return super().forward(input_ids=input_ids, **plain)  # type: ignore[misc]
         return self.tree_logits(views, input_ids, end, positions, at)
 
+    @abstractmethod
     def embed(self, views: View, input_ids: Tensor) -> dict[str, Any]:
         """What the language model is given beside mask and positions: `inputs_embeds` `[B, S, hidden]`, and more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def language_model_of(self) -> Any:
         """The language model without its head."""
-        raise NotImplementedError
 
     def tree_logits(self, views: View, input_ids: Tensor, end: Tensor, positions: Tensor, at: Tensor) -> Tensor:
         """Logits at some places of a batch of trees.

@@ -56,6 +56,8 @@ class PretrainedStudent(Student):
     """What its chat format has before the video."""
     anchor: ClassVar[str]
     """The special token right before what is asked."""
+    between: ClassVar[str] = "\n"
+    """What its chat format has between the video and the question."""
     after: ClassVar[str]
     """What its chat format has between the question and the reply."""
     end: ClassVar[str]
@@ -137,9 +139,6 @@ class PretrainedStudent(Student):
             f"{self.anchor}{self.between}{self._plain(text)}{self.after}", add_special_tokens=False
         )
         return tokens[tokens.index(self._anchor) + 1 :]
-
-    between: ClassVar[str] = "\n"
-    """What its chat format has between the video and the question."""
 
     def said(self, reply: str) -> list[int]:
         return [*self.tokenizer.encode(self._plain(reply), add_special_tokens=False), self._end]
