@@ -10,5 +10,6 @@ class ExecuteConfig:
     """What a program may use."""
 
     workers: int = 0
-    """Processes that share out the videos; 0 is one per core. The records do not depend on it."""
+    """Processes that share out the videos; 0 is one per core, or one where specialists have weights. The records do not
+    depend on it."""
     limits: Limits = field(default_factory=Limits)

@@ -54,11 +54,16 @@ def job(config: Config) -> None:
     with stage.open(settings, inputs=inputs, models=specialists.models()) as out:
         todo = [task for task in tasks if task[1].question_id not in out.done]
         videos = [list(group) for _, group in groupby(todo, key=lambda task: task[0].video_id)]
-        workers = min(config.execute.workers or os.cpu_count() or 1, len(videos))
+        workers = min(_workers(config), len(videos))
         with _executed(videos, config, specialists, workers) as results:
             for records in track(results, "execute", total=len(videos), console=Console(stderr=True)):
                 for record in records:
                     out.write(record)
+
+
+def _workers(config: Config) -> int:
+    """As many processes as are asked for; by default one per core, and a single one where models have weights."""
+    return config.execute.workers or (1 if config.specialists.weighty() else os.cpu_count() or 1)
 
 
 def trace_question(question: Question, program: Program, specialists: Specialists, limits: Limits) -> Trace | Dropped:

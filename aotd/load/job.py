@@ -157,11 +157,12 @@ def _write(questions: Sequence[Question], missing: set[str], config: Config, con
 
 def _plan(config: Config, console: Console) -> None:
     """What `aotd run` would do, with the settings that matter most."""
+    seen_by = config.specialists
     told = {
         "load": "write the questions above",
         "decompose": f"a program for each question, by author {config.decompose.author.value}",
-        "execute": f"run the programs on {config.specialists.frames} frames of {config.specialists.source.value}; "
-        f"grounding by {config.specialists.grounding.value}, answering by {config.specialists.answering.value}",
+        "execute": f"run the programs on {seen_by.frames} frames of {seen_by.source.value}; "
+        f"grounding by {seen_by.grounding.name.value}, answering by {seen_by.answering.name.value}",
         "convert": f"a chain of thought for each trace, by writer {config.convert.writer.value}",
         "verify": "keep the thoughts that are right, faithful and coherent",
         "distill": f"train student {config.student.name.value}, arms {', '.join(config.distill.arms)}",

