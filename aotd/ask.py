@@ -106,7 +106,7 @@ def _agent(config: Config, question: Question, mode: Mode, root: str) -> str:
         return trace.answer
     llm = config.convert.writer is WriterName.llm
     engine = load_engine(config.llm, "convert.writer=llm") if llm else None
-    thought = write_thought(question, program, trace, config.convert, engine)
+    thought = write_thought(question, program.code, trace, config.convert, engine)
     if isinstance(thought, Dropped):
         raise QuestionError(thought.outcome, thought.reason)
     return thought.text

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import ConfigDict
 
 from aotd.errors import UserError
-from aotd.records import Outcome, Question, Record, Verdict
+from aotd.records import Outcome, Question, Record, Trace, Verdict
 from aotd.store import Stage
 
 FLOW = ("load", "decompose", "execute", "convert", "verify")
@@ -127,6 +127,27 @@ def ledger(run: Path) -> Ledger:
         here = _pass(run, verb, here, places)
     assert all(place.outcome is not Outcome.kept or place.verb == FLOW[-1] for place in places.values())
     return Ledger(places)
+
+
+def kept_by_tries(run: Path, book: Ledger) -> dict[int, int]:
+    """How many programs were run -> how many questions ended as kept with that many, fewest first.
+
+    More than one program means that candidates were rejected by the true answer, or that a program was mended.
+    """
+    kept = {key for key, place in book.places.items() if place.outcome is Outcome.kept}
+    found = Counter(trace.tries for trace in Stage(run, "execute", Trace).records() if trace.question_id in kept)
+    return dict(sorted(found.items()))
+
+
+def tries_words(tries: dict[int, int]) -> str:
+    """A line on what further programs added; empty where one program each was all there was."""
+    if not tries or max(tries) == 1:
+        return ""
+    more = ", ".join(f"{count} with number {number}" for number, count in tries.items() if number > 1)
+    return (
+        f"kept with the first program: {tries.get(1, 0)}; after rejecting or mending programs: {more} "
+        "(the true answer decides which program is taken)"
+    )
 
 
 def _pass(run: Path, verb: str, here: Mapping[str, Question], places: dict[str, Place]) -> dict[str, Question]:

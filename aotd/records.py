@@ -168,6 +168,8 @@ class Program(Record):
     """Who wrote it: `annotated`, `fixed` or `llm`."""
     attempts: int
     """How many programs the author wrote until this one passed the check (1 = the first)."""
+    others: tuple[str, ...] = ()
+    """Further candidates that passed the check, tried in this order where `code` does not lead to the true answer."""
 
 
 # ── execute ───────────────────────────────────────────────────────────────────────────────────────
@@ -279,6 +281,10 @@ class Trace(Record):
     """The tool calls, in order."""
     answer: str
     """What the program returned."""
+    tries: int = 1
+    """How many programs of the question were run, this one included."""
+    code: str | None = None
+    """The program that ran, where it is not `Program.code`: another candidate, or one that was mended."""
 
 
 # ── convert, verify ───────────────────────────────────────────────────────────────────────────────

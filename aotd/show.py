@@ -25,7 +25,7 @@ from rich.text import Text
 
 from aotd.errors import UserError
 from aotd.evaluate.scores import table
-from aotd.ledger import Ledger, Passage, ledger
+from aotd.ledger import Ledger, Passage, kept_by_tries, ledger, tries_words
 from aotd.records import Dropped, Mode, Outcome, Trace, Verdict
 from aotd.story import Said, Story, finding_words, frame_words, scores, stories
 
@@ -96,6 +96,8 @@ def _print_run(console: Console, run: Path, book: Ledger) -> None:
     console.print(shown)
     counts = book.counts()
     _line(console, " + ".join(f"{name} {count}" for name, count in counts.items()) + f" = {len(book.places)}")
+    if "kept" in counts and (further := tries_words(kept_by_tries(run, book))):
+        _line(console, further)
     console.print()
     evaluated = scores(run)
     if not evaluated:
@@ -142,8 +144,10 @@ def _print_story(console: Console, story: Story) -> None:
     _line(console, f"{story.place.name}{why}", style)
     if story.program:
         attempts = f"attempt {story.program.attempts}"
+        if story.trace and story.trace.tries > 1:
+            attempts = f"number {story.trace.tries} of those that were run"
         _head(console, f"program (by {story.program.author}, {attempts})")
-        code = printable(story.program.code).rstrip()
+        code = printable(story.code or "").rstrip()
         if console.is_terminal:
             console.print(
                 Padding(

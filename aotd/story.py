@@ -59,6 +59,13 @@ class Story:
     verdict: Verdict | None
     said: tuple[Said, ...]
 
+    @property
+    def code(self) -> str | None:
+        """The program that ran last, or the one that was written where none has run."""
+        if self.trace and self.trace.code is not None:
+            return self.trace.code
+        return self.program.code if self.program else None
+
 
 def stories(run: Path, ids: Sequence[str], places: dict[str, Place] | None = None) -> list[Story]:
     """The stories of some questions, in the order asked for.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aotd.errors import UserError
-from aotd.ledger import ledger
+from aotd.ledger import ledger, tries_words
 from aotd.records import Outcome, Program, Question, Trace, Verdict
 from aotd.store import Stage
 from tests.sample_run import drop, program, question, sample_run, trace, verdict, write
@@ -101,3 +101,10 @@ def test_a_folder_without_questions_says_what_to_do(tmp_path: Path) -> None:
 def test_a_trace_reads_back_as_it_was_written(tmp_path: Path) -> None:
     write(tmp_path, "execute", Trace, [trace("a")])
     assert Stage(tmp_path, "execute", Trace).records() == [trace("a")]
+
+
+def test_what_further_programs_added_is_said_in_a_line() -> None:
+    assert tries_words({}) == tries_words({1: 7}) == ""
+    assert tries_words({1: 7, 2: 3, 4: 1}).startswith(
+        "kept with the first program: 7; after rejecting or mending programs: 3 with number 2, 1 with number 4"
+    )

@@ -31,7 +31,7 @@ def job(config: Config) -> None:
     run, settings = Path(config.run), config.convert
     programs, traces = Stage(run, "decompose", Program), Stage(run, "execute", Trace)
     questions = {question.question_id: question for question in Stage(run, "load", Question).records()}
-    code = {program.question_id: program for program in programs.records()}
+    code = {program.question_id: program.code for program in programs.records()}
     engine = load_engine(config.llm, "convert.writer=llm") if settings.writer is WriterName.llm else None
     made_from = {"inputs": {"execute": traces.manifest_digest()}}
     if engine:
@@ -44,22 +44,22 @@ def job(config: Config) -> None:
         step = max(config.llm.batch, 1) if engine else 1
         batches = [todo[at : at + step] for at in range(0, len(todo), step)]
         for batch in track(batches, "convert", console=Console(stderr=True)):
-            tasks = [(questions[trace.question_id], code[trace.question_id], trace) for trace in batch]
+            tasks = [(questions[trace.question_id], trace.code or code[trace.question_id], trace) for trace in batch]
             for record in write_thoughts(tasks, settings, engine):
                 out.write(record)
 
 
 def write_thought(
-    question: Question, program: Program, trace: Trace, settings: ConvertConfig, engine: Engine | None
+    question: Question, code: str, trace: Trace, settings: ConvertConfig, engine: Engine | None
 ) -> Thought | Dropped:
     """One trace as a Thought, or the outcome `thought_cut`. `engine` is needed by the writer `llm` only."""
-    return write_thoughts([(question, program, trace)], settings, engine)[0]
+    return write_thoughts([(question, code, trace)], settings, engine)[0]
 
 
 def write_thoughts(
-    tasks: Sequence[tuple[Question, Program, Trace]], settings: ConvertConfig, engine: Engine | None
+    tasks: Sequence[tuple[Question, str, Trace]], settings: ConvertConfig, engine: Engine | None
 ) -> list[Thought | Dropped]:
-    """`write_thought` for many traces, in order; an engine is asked for all of them at once."""
+    """`write_thought` for many (question, program, trace), in order; an engine is asked for all of them at once."""
     texts: list[str | QuestionError]
     if engine is None:
         texts = [template.write(trace, settings.boxes) for _, _, trace in tasks]

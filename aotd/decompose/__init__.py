@@ -1,6 +1,6 @@
 """decompose: `Question` -> `Program` (step 2 of the paper)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -20,8 +20,15 @@ class DecomposeConfig:
     programs: str = ""
     """Folder of example programs; empty is the one that ships with the package."""
     examples: int = 4
-    """llm: how many example programs the prompt shows."""
+    """llm: how many example programs the prompt shows: those nearest to the question."""
+    shown: list[str] = field(default_factory=list)
+    """llm: names of the example programs to show instead, the same for every question."""
     retries: int = 2
     """llm: how often an invalid program goes back to the model with the error."""
     max_tokens: int = 512
     """llm: longest reply."""
+    candidates: int = 1
+    """llm: programs per question: one written greedily, the others sampled. `execute` tries them in order
+    until one gives the true answer (rejection sampling)."""
+    temperature: float = 0.8
+    """llm: of the sampled candidates."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from aotd.authoring import PROMPTS
 from aotd.config import Config
 from aotd.decompose import Author, annotated, fixed, llm
 from aotd.errors import QuestionError
@@ -25,6 +26,9 @@ from aotd.records import Dropped, Program, Question
 from aotd.sandbox.tools import api_text
 from aotd.store import Stage
 from aotd.store import digest as value_digest
+
+DECIDES = ("examples", "shown", "retries", "max_tokens", "candidates", "temperature")
+"""Settings of the author `llm` that decide what it writes."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +110,10 @@ def _llm(config: Config) -> Writer:
     engine = load_engine(config.llm, "decompose.author=llm")
     return Writer(
         write=lambda questions: llm.write(engine, questions, programs, settings),
-        settings={name: getattr(settings, name) for name in ("examples", "retries", "max_tokens")},
+        settings={name: getattr(settings, name) for name in DECIDES},
         made_from={
             "programs": {"examples": programs_digest(programs), "tools": value_digest(api_text())},
-            "prompts": {name: digest(name) for name in llm.PROMPTS},
+            "prompts": {name: digest(name) for name in PROMPTS},
             "models": {"author": engine.model},
         },
         batch=max(config.llm.batch, 1),

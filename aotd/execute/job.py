@@ -4,8 +4,11 @@ Reads load/ and decompose/; writes one Trace per program that ended with an answ
 failed, ran too long or asked too much, a specialist that crashed and a video that cannot be read each
 have an outcome of their own.
 
-Videos are shared out to `execute.workers` processes; records are written in the order of the questions,
-whatever the workers do.
+Where decompose sampled several candidates, they are run in turn until one gives the true answer. With
+execute.repairs=2 a program that failed goes back to the code LLM, twice at most, with the error and what
+its tools had found. A Trace says how many programs it took.
+
+Videos are shared out to `execute.workers` processes; what is written does not depend on how many.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -21,44 +24,91 @@ from dataclasses import asdict
 from itertools import groupby
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
+from aotd.authoring import PROMPTS, examples_for, prompt
 from aotd.config import Config
 from aotd.errors import QuestionError, UserError
+from aotd.example_programs import programs_digest, read_programs
+from aotd.execute.attempts import Attempt, Mender, Result, first, following, settled
+from aotd.llm import load_engine
+from aotd.prompts import digest
 from aotd.records import Dropped, Program, Question, Trace
-from aotd.sandbox.process import Limits, run_program
+from aotd.sandbox.process import Limits, StoppedError, run_program
 from aotd.specialists import load_specialists
 from aotd.specialists.base import Specialists
-from aotd.store import Stage
+from aotd.store import Stage, Writer
 from aotd.video.clip import Clip
-
-Task = tuple[Question, Program]
 
 
 def job(config: Config) -> None:
     """Write a Trace, or the outcome, of every program of the run.
 
     Raises:
-        UserError: `decompose` has not run, or a specialist's model is not there.
+        UserError: `decompose` has not run, or a model is not there.
     """
     run = Path(config.run)
     questions, programs = Stage(run, "load", Question), Stage(run, "decompose", Program)
     stage = Stage(run, "execute", Trace)
     specialists = load_specialists(config.specialists, config.dataset.root)
     by_id = {question.question_id: question for question in questions.records()}
-    tasks = [(by_id[program.question_id], program) for program in programs.records()]
-    settings = {"limits": asdict(config.execute.limits), "frames": config.specialists.frames}
+    attempts = [first(by_id[program.question_id], program) for program in programs.records()]
+    settings: dict[str, Any] = {
+        "limits": asdict(config.execute.limits),
+        "frames": config.specialists.frames,
+        "repairs": config.execute.repairs,
+    }
     inputs = {"load": questions.manifest_digest(), "decompose": programs.manifest_digest()}
-    with stage.open(settings, inputs=inputs, models=specialists.models()) as out:
-        todo = [task for task in tasks if task[1].question_id not in out.done]
-        videos = [list(group) for _, group in groupby(todo, key=lambda task: task[0].video_id)]
-        workers = min(_workers(config), len(videos))
-        with _executed(videos, config, specialists, workers) as results:
-            for records in track(results, "execute", total=len(videos), console=Console(stderr=True)):
-                for record in records:
-                    out.write(record)
+    mender = _mender(config)
+    models = specialists.models() | ({"mender": mender.engine.model} if mender else {})
+    with stage.open(settings, inputs=inputs, models=models, **_mended_with(config)) as out:
+        todo = [attempt for attempt in attempts if attempt.question.question_id not in out.done]
+        workers = min(_workers(config), len({attempt.question.video_id for attempt in todo}))
+        with _executor(config, specialists, workers) as execute:
+            while todo:
+                failed: list[Result] = []
+                videos = [list(group) for _, group in groupby(todo, key=lambda attempt: attempt.question.video_id)]
+                for results in track(execute(videos), "execute", total=len(videos), console=Console(stderr=True)):
+                    _write(results, mender, out, failed)
+                todo = []
+                while failed:
+                    more, unusable = following(failed, mender)
+                    todo += more
+                    failed = []
+                    _write(unusable, mender, out, failed)
+
+
+def _write(results: Sequence[Result], mender: Mender | None, out: Writer[Trace], failed: list[Result]) -> None:
+    """Write what is settled, and keep the rest in `failed`."""
+    for result in results:
+        record = settled(result, mender)
+        if record is None:
+            failed.append(result)
+        else:
+            out.write(record)
+
+
+def _mender(config: Config) -> Mender | None:
+    if not config.execute.repairs:
+        return None
+    engine = load_engine(config.llm, f"execute.repairs={config.execute.repairs}")
+    programs = read_programs(config.decompose.programs)
+
+    def asked(question: Question) -> str:
+        return prompt(question, examples_for(question, programs, config.decompose))
+
+    return Mender(engine, asked, config.decompose.max_tokens, config.execute.repairs)
+
+
+def _mended_with(config: Config) -> dict[str, dict[str, str]]:
+    """What decides how programs are mended, for the manifest."""
+    if not config.execute.repairs:
+        return {}
+    examples = programs_digest(read_programs(config.decompose.programs))
+    return {"prompts": {name: digest(name) for name in PROMPTS}, "programs": {"examples": examples}}
 
 
 def _workers(config: Config) -> int:
@@ -68,12 +118,18 @@ def _workers(config: Config) -> int:
 
 def trace_question(question: Question, program: Program, specialists: Specialists, limits: Limits) -> Trace | Dropped:
     """Run one program on its question's video: the trace, or the outcome it ended in."""
+    return _run(first(question, program), specialists, limits).record
+
+
+def _run(attempt: Attempt, specialists: Specialists, limits: Limits) -> Result:
+    question = attempt.question
     try:
         video = specialists.source.open(question)
-        done = run_program(program.code, Clip.whole(video), question.question, question.options, specialists, limits)
+        done = run_program(attempt.code, Clip.whole(video), question.question, question.options, specialists, limits)
     except QuestionError as error:
-        return Dropped(question_id=question.question_id, outcome=error.outcome, reason=error.reason)
-    return Trace(
+        dropped = Dropped(question_id=question.question_id, outcome=error.outcome, reason=error.reason)
+        return Result(attempt, dropped, error.events if isinstance(error, StoppedError) else ())
+    record = Trace(
         question_id=question.question_id,
         frames=video.frames,
         start_s=video.start_s,
@@ -82,23 +138,28 @@ def trace_question(question: Question, program: Program, specialists: Specialist
         height=video.height,
         events=done.events,
         answer=done.answer,
+        tries=attempt.tries,
+        code=None if attempt.code == attempt.program.code else attempt.code,
     )
+    return Result(attempt, record, done.events)
+
+
+Execute = Callable[[list[list[Attempt]]], Iterator[list[Result]]]
+"""The attempts of each video -> their results, video by video, in order."""
 
 
 @contextmanager
-def _executed(
-    videos: list[list[Task]], config: Config, specialists: Specialists, workers: int
-) -> Iterator[Iterator[list[Trace | Dropped]]]:
-    """The records of each video's questions, in order; in this process when one worker is enough."""
+def _executor(config: Config, specialists: Specialists, workers: int) -> Iterator[Execute]:
+    """What runs programs; in this process when one worker is enough."""
     limits = config.execute.limits
     if workers <= 1:
-        yield ([trace_question(q, p, specialists, limits) for q, p in tasks] for tasks in videos)
+        yield lambda videos: ([_run(attempt, specialists, limits) for attempt in attempts] for attempts in videos)
         return
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(config,)
     )
     try:
-        yield pool.map(_work, videos)
+        yield lambda videos: pool.map(_work, videos)
     except BrokenProcessPool:
         raise UserError("a worker of execute died; run the verb again to go on, execute.workers=1 to see why") from None
     finally:
@@ -123,6 +184,6 @@ def _start_worker(config: Config) -> None:
     threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
-def _work(tasks: list[Task]) -> list[Trace | Dropped]:
+def _work(attempts: list[Attempt]) -> list[Result]:
     specialists, limits = _worker
-    return [trace_question(question, program, specialists, limits) for question, program in tasks]
+    return [_run(attempt, specialists, limits) for attempt in attempts]

@@ -122,6 +122,7 @@ def _items(run: Path, settings: ExportConfig) -> list[Item]:
 def _write_table(folder: Path, run: Path, settings: ExportConfig, items: Sequence[Item], splits: list[str]) -> None:
     book = ledger(run)
     programs = {program.question_id: program.code for program in Stage(run, "decompose", Program).records()}
+    programs |= {trace.question_id: trace.code for trace in _traces(run).values() if trace.code is not None}
     tables: dict[str, list[dict[str, Any]]] = {split: [] for split in splits}
     for item in items:
         asked, key = item.question, item.question.question_id

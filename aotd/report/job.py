@@ -16,7 +16,7 @@ from rich.progress import track
 
 from aotd.config import Config
 from aotd.errors import UserError
-from aotd.ledger import Ledger, ledger
+from aotd.ledger import Ledger, kept_by_tries, ledger, tries_words
 from aotd.records import Dropped, Estimate, Outcome, Question
 from aotd.report.facts import facts, headline, meanings
 from aotd.report.pick import pick
@@ -58,6 +58,7 @@ def job(config: Config) -> None:
         total=len(book.places),
         passages=book.passages(),
         counts=book.counts(),
+        further=tries_words(kept_by_tries(run, book)) if "kept" in book.counts() else "",
         verbs={place.name: place.verb for place in book.places.values()},
         meanings=meanings(),
         kinds=kinds(book),

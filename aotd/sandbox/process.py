@@ -52,13 +52,21 @@ class Run:
     events: tuple[Event, ...]
 
 
+class StoppedError(QuestionError):
+    """A program, or a tool it called, ended in a named outcome; `events` is the trace so far."""
+
+    def __init__(self, ended: QuestionError, events: tuple[Event, ...]) -> None:
+        super().__init__(ended.outcome, ended.reason)
+        self.events = events
+
+
 def run_program(
     code: str, clip: Clip, query: str, options: tuple[str, ...], specialists: Specialists, limits: Limits
 ) -> Run:
     """Run a checked program on a clip.
 
     Raises:
-        QuestionError: the program or a tool ended in a named outcome.
+        StoppedError: the program or a tool ended in a named outcome.
     """
     tools = Tools(specialists)
     handles: list[Clip] = [clip]
@@ -84,6 +92,8 @@ def run_program(
             if calls > limits.calls:
                 raise QuestionError(Outcome.program_limit, f"more than {limits.calls} tool calls")
             child.send(_reply(tools, message, handles))
+    except QuestionError as error:
+        raise StoppedError(error, trace(tools)) from error
     finally:
         child.kill()
 

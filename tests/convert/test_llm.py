@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from aotd.convert.llm import record, write
+from aotd.convert.llm import write
 from aotd.errors import QuestionError
+from aotd.findings import numbered
 from aotd.llm import Reply
 from aotd.records import (
     ActionsFinding,
@@ -22,7 +23,7 @@ from aotd.records import (
     TextFinding,
     Trace,
 )
-from tests.sample_run import program, question
+from tests.sample_run import CODE, question
 
 
 class Says:
@@ -73,7 +74,7 @@ SEEN = trace(
 
 
 def test_the_record_says_every_finding_on_a_line_of_its_own() -> None:
-    assert record(SEEN, boxes=2).splitlines() == [
+    assert numbered(SEEN.events, boxes=2).splitlines() == [
         "1. looked for person opening the door: from frame 2 to frame 5",
         "2. then looked only: from frame 6 to frame 7",
         "3. found cup: at [0, 2, 11, 20] in frame 0; at [4, 2, 11, 20] in frame 4",
@@ -92,18 +93,18 @@ def test_what_was_not_found_is_said() -> None:
         ("Find", "cup", BoxesFinding(boxes=())),
         ("Query_Actions", "", ActionsFinding(actions=())),
     )
-    assert record(nothing, boxes=2).splitlines() == [
+    assert numbered(nothing.events, boxes=2).splitlines() == [
         "1. looked for person opening the door: not found",
         "2. found cup: nothing",
         "3. actions: none",
     ]
-    assert record(trace(), boxes=2) == "nothing was looked at"
+    assert numbered((), boxes=2) == "nothing was looked at"
 
 
 def test_the_model_is_told_the_question_the_program_the_record_and_the_programs_answer() -> None:
     engine = Says("The door opens from frame 2 to frame 5. So the answer is The door.")
     asked = question("a").model_copy(update={"answer": "The book."})
-    thought = write(engine, asked, program("a"), SEEN, max_tokens=50)
+    thought = write(engine, asked, CODE, SEEN, max_tokens=50)
     assert thought == "The door opens from frame 2 to frame 5. So the answer is The door."
     assert "Question: Which was opened?" in engine.asked
     assert "Filter_frames_with_act(video_clip" in engine.asked
@@ -122,11 +123,11 @@ def test_the_model_is_told_the_question_the_program_the_record_and_the_programs_
     ],
 )
 def test_headings_and_fences_are_not_part_of_the_thought(reply: str) -> None:
-    assert write(Says(reply), question("a"), program("a"), SEEN, max_tokens=50) == "It is so. So the answer is X."
+    assert write(Says(reply), question("a"), CODE, SEEN, max_tokens=50) == "It is so. So the answer is X."
 
 
 @pytest.mark.parametrize(("engine", "says"), [(Says("It is", False), "cut off at 50"), (Says("``` ```"), "empty")])
 def test_a_cut_or_empty_reply_is_a_named_outcome(engine: Says, says: str) -> None:
     with pytest.raises(QuestionError, match=says) as caught:
-        write(engine, question("a"), program("a"), SEEN, max_tokens=50)
+        write(engine, question("a"), CODE, SEEN, max_tokens=50)
     assert caught.value.outcome is Outcome.thought_cut

@@ -106,7 +106,15 @@ def test_the_manifest_says_what_the_programs_were_made_from(config: Config, monk
     use(Counting(), monkeypatch)
     job.job(config)
     manifest = json.loads(Stage(Path(config.run), "decompose", Program).manifest_path.read_text())
-    assert manifest["settings"] == {"author": "llm", "examples": 4, "max_tokens": 512, "retries": 0}
+    assert manifest["settings"] == {
+        "author": "llm",
+        "examples": 4,
+        "shown": [],
+        "max_tokens": 512,
+        "retries": 0,
+        "candidates": 1,
+        "temperature": 0.8,
+    }
     assert set(manifest["prompts"]) == {"write_program", "repair_program"}
     assert set(manifest["programs"]) == {"examples", "tools"}
     assert manifest["models"] == {"author": "counting"}

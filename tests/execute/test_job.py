@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from aotd.cli import main, read_settings, run_verb
 from aotd.errors import UserError
+from aotd.llm import Reply
 from aotd.records import Dropped, Outcome, Program, Question, Trace
 from aotd.store import Stage
 
@@ -73,3 +75,45 @@ def test_other_limits_are_refused_and_more_workers_are_not(world: Path, tmp_path
     run_verb("execute", settings(world, tmp_path, "execute.workers=2"))
     with pytest.raises(UserError, match=r"limits\.calls: 64 -> 3"):
         run_verb("execute", settings(world, tmp_path, "execute.limits.calls=3"))
+
+
+def test_candidates_and_repairs_are_run_in_rounds_and_say_how_many_it_took(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = "def execute_command(video_clip, query, possible_answers):\n"
+    questions = prepared(world, tmp_path, {1: head + "    return possible_answers[99]\n"}, count=3)
+    path = tmp_path / "decompose" / "records.jsonl"
+    first, broken, third = Stage(tmp_path, "decompose", Program).records()
+    right = [f"{head}    return {question.answer!r}\n" for question in questions]
+    wrong = head + "    return 'none of them'\n"
+    lines = [first.model_copy(update={"code": wrong, "others": (wrong, right[0])}), broken, third]
+    path.write_text("\n".join(line.model_dump_json() for line in lines) + "\n")
+    engine = Mended(right[1])
+    monkeypatch.setattr("aotd.execute.job.load_engine", lambda *_: engine)
+    run_verb("execute", settings(world, tmp_path, "execute.workers=2", "execute.repairs=1"))
+    by_id = {trace.question_id: trace for trace in Stage(tmp_path, "execute", Trace).records()}
+    assert (by_id[first.question_id].tries, by_id[first.question_id].code) == (3, right[0])
+    assert (by_id[broken.question_id].tries, by_id[broken.question_id].code) == (2, right[1])
+    assert (by_id[third.question_id].tries, by_id[third.question_id].code) == (1, None)
+    assert len(engine.asked) == 1
+    assert "program_error: line 2: IndexError" in engine.asked[0]
+
+
+def test_repairs_need_a_language_model(world: Path, tmp_path: Path) -> None:
+    prepared(world, tmp_path, count=1)
+    with pytest.raises(UserError, match=r"execute\.repairs=1 needs a language model: add llm="):
+        run_verb("execute", settings(world, tmp_path, "execute.repairs=1"))
+
+
+class Mended:
+    """Answers every prompt with one program."""
+
+    model = "mended"
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+        self.asked: list[str] = []
+
+    def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
+        self.asked += prompts
+        return [Reply(self._code, True, 1, 1) for _ in prompts]
