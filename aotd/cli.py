@@ -43,7 +43,8 @@ OUTSIDE = ("run", "ask", "export")
 """Verbs that are no steps of the flow."""
 
 TEXT_OF_ASK = ("video", "question", "mode", "by")
-TEXT_OF_DATA = ("dataset.root", "dataset.questions", "dataset.spans", "specialists.captions", "specialists.embedder")
+TEXT_OF_DATASET = tuple(f"dataset.{key}" for key in ("root", "questions", "spans", "answers", "cuts", "type_by"))
+TEXT_OF_DATA = (*TEXT_OF_DATASET, "specialists.captions", "specialists.embedder")
 TEXT = ("run", "export.to", *TEXT_OF_DATA, *(f"ask.{key}" for key in TEXT_OF_ASK))
 """Settings that are text or paths: taken as typed, never parsed as Hydra's grammar or interpolated."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from aotd.config import compose, shipped
+from aotd.datasets.base import READERS
 from aotd.students import StudentName
 
 EXPERIMENTS = sorted(path.stem for path in (shipped("configs") / "experiment").glob("*.yaml"))
@@ -23,6 +26,15 @@ def test_the_papers_recipe() -> None:
     assert (recipe.learning_rate, recipe.warmup_ratio, recipe.batch, recipe.epochs) == (4e-5, 0.03, 48, 1)
     assert recipe.rationale_weight == 1
     assert recipe.bf16
+
+
+def test_the_papers_mixture() -> None:
+    config = compose(["experiment=paper_mixture"])
+    assert config.distill.learning_rate == compose(["experiment=paper"]).distill.learning_rate
+    parts = {Path(part.run).name: part for part in config.distill.mixture}
+    assert set(parts) <= {name.value for name in READERS}
+    assert sum(part.questions for part in parts.values()) == 158_600
+    assert [name for name, part in parts.items() if not part.thoughts] == ["clevrer", "egoqa"]
 
 
 def test_replication_compares_what_it_trains() -> None:

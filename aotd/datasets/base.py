@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -16,6 +16,17 @@ class DatasetName(str, Enum):
     playroom = "playroom"
     star = "star"
     nextqa = "nextqa"
+    nextqa_oe = "nextqa_oe"
+    clevrer = "clevrer"
+    agqa = "agqa"
+    anetqa = "anetqa"
+    egoqa = "egoqa"
+    mvbench = "mvbench"
+    videomme = "videomme"
+    perceptiontest = "perceptiontest"
+    activitynetqa = "activitynetqa"
+    videochatgpt = "videochatgpt"
+    egoschema = "egoschema"
     files = "files"
     clips = "clips"
 
@@ -28,13 +39,21 @@ class DatasetConfig:
     root: str = "data/playroom"
     """Folder of the videos; no question can name a file outside it."""
     questions: str = ""
-    """The benchmark's own annotation file; playroom writes its own below `root`."""
+    """The benchmark's own annotation file, or the folder of several; playroom writes its own below `root`."""
     spans: str = ""
     """nextqa: NExT-GQA's file of true spans; empty for none."""
+    answers: str = ""
+    """activitynetqa, egoschema: the file of true answers, which these keep apart."""
+    cuts: str = ""
+    """perceptiontest: at which frame each video is to end, so that it does not show the answer; empty for none."""
+    type_by: str = ""
+    """agqa, anetqa, videomme, perceptiontest: which of its fields gives a question's type; empty for the usual one."""
     split: str = "val"
     """Name of the split the file holds; playroom's files name their own."""
     limit: int | None = None
     """Read only the questions of the first so many videos."""
+    sample: int | None = None
+    """Draw so many of the questions that were read, the same ones from the same seed."""
     playroom: PlayroomConfig = field(default_factory=PlayroomConfig)
 
 
@@ -51,42 +70,74 @@ def locate(root: str, name: str) -> Path:
     """The path of a video.
 
     Raises:
-        UserError: the name leads outside the root.
+        UserError: the name leads outside the root, or can be no file's.
     """
     folder = Path(root).resolve()
-    path = (folder / name).resolve()
+    try:
+        path = (folder / name).resolve()
+        longest = max((len(part.encode()) for part in path.parts), default=0)
+    except ValueError:  # a zero byte, or half of a character
+        raise UserError(f"video {name!r} is no name of a file") from None
+    if longest > 255:
+        raise UserError(f"video {name[:40]!r}… is longer than a name of a file can be")
     if not path.is_relative_to(folder):
         raise UserError(f"video {name!r} leads outside {root}: names are relative to dataset.root, without '..'")
     return path
 
 
-def _playroom(config: DatasetConfig) -> Loaded:
-    from aotd.datasets.playroom.build import read_or_build
-
-    return read_or_build(config)
-
-
-def _star(config: DatasetConfig) -> Loaded:
-    from aotd.datasets.star import read
-
-    return read(config)
-
-
-def _nextqa(config: DatasetConfig) -> Loaded:
-    from aotd.datasets.nextqa import read
-
-    return read(config)
-
-
-def _files(config: DatasetConfig) -> Loaded:
-    from aotd.datasets.files import read
-
-    return read(config)
-
-
-READERS: dict[DatasetName, Callable[[DatasetConfig], Loaded]] = {
-    DatasetName.playroom: _playroom,
-    DatasetName.star: _star,
-    DatasetName.nextqa: _nextqa,
-    DatasetName.files: _files,
+READERS: dict[DatasetName, str] = {
+    DatasetName.playroom: "aotd.datasets.playroom.build",
+    DatasetName.files: "aotd.datasets.files",
+    DatasetName.star: "aotd.datasets.star",
+    DatasetName.nextqa: "aotd.datasets.nextqa",
+    DatasetName.nextqa_oe: "aotd.datasets.nextqa_oe",
+    DatasetName.clevrer: "aotd.datasets.clevrer",
+    DatasetName.agqa: "aotd.datasets.agqa",
+    DatasetName.anetqa: "aotd.datasets.anetqa",
+    DatasetName.egoqa: "aotd.datasets.egoqa",
+    DatasetName.mvbench: "aotd.datasets.mvbench",
+    DatasetName.videomme: "aotd.datasets.videomme",
+    DatasetName.perceptiontest: "aotd.datasets.perceptiontest",
+    DatasetName.activitynetqa: "aotd.datasets.activitynetqa",
+    DatasetName.videochatgpt: "aotd.datasets.videochatgpt",
+    DatasetName.egoschema: "aotd.datasets.egoschema",
 }
+"""Dataset -> module with `read(config)`."""
+
+TYPES: dict[DatasetName, tuple[str, ...]] = {
+    DatasetName.agqa: ("structural", "semantic", "ans_type"),
+    DatasetName.anetqa: ("question_type", "question structures", "question semantics", "answer types"),
+    DatasetName.videomme: ("task_type", "duration", "domain", "sub_category"),
+    DatasetName.perceptiontest: ("area", "reasoning"),
+}
+"""Dataset -> its own fields that can give a question's type, the default first, where it has several."""
+
+_FILES_OF = {
+    "spans": (DatasetName.nextqa,),
+    "answers": (DatasetName.activitynetqa, DatasetName.egoschema),
+    "cuts": (DatasetName.perceptiontest,),
+}
+"""Setting that names a further file -> the datasets that have one."""
+
+
+def read(config: DatasetConfig) -> Loaded:
+    """The questions of a dataset, every entry checked.
+
+    Raises:
+        UserError: a file is not there or malformed, or a setting is not one of this dataset's.
+    """
+    for setting, names in _FILES_OF.items():
+        if getattr(config, setting) and config.name not in names:
+            known = " and ".join(name.value for name in names)
+            raise UserError(f"dataset.{setting}: only {known} reads it, not {config.name.value}: leave it empty")
+    known_types = TYPES.get(config.name, ())
+    if config.type_by and config.type_by not in known_types:
+        choice = f"one of {', '.join(known_types)}" if known_types else "its questions have one type each"
+        raise UserError(f"dataset.type_by={config.type_by}: {config.name.value} has no such field: {choice}")
+    loaded: Loaded = importlib.import_module(READERS[config.name]).read(config)
+    return loaded
+
+
+def type_field(config: DatasetConfig) -> str:
+    """The field that gives a question's type, in a dataset that has several."""
+    return config.type_by or TYPES[config.name][0]

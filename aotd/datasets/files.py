@@ -21,6 +21,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from aotd.datasets.annotation_files import given_file
 from aotd.datasets.base import DatasetConfig, Loaded
 from aotd.errors import UserError
 from aotd.records import Question
@@ -34,10 +35,8 @@ def read(config: DatasetConfig) -> Loaded:
     Raises:
         UserError: the file is not there, or a line is malformed; says which line and what is wrong with it.
     """
-    path = Path(config.questions)
-    if not config.questions or not path.is_file():
-        wrong = f"{config.questions} is not there" if config.questions else "not set"
-        raise UserError(f"dataset.questions: {wrong}: give a file of questions, JSON lines (.jsonl) or CSV (.csv)")
+    wanted = "a file of questions, JSON lines (.jsonl) or CSV (.csv)"
+    path = given_file("dataset.questions", config.questions, wanted)
     readers = {".jsonl": _jsonl, ".csv": _csv}
     if path.suffix.lower() not in readers:
         raise UserError(f"dataset.questions: {path}: the name must end in .jsonl (JSON lines) or .csv")

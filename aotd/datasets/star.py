@@ -17,15 +17,14 @@ nor situations. The videos are `<dataset.root>/videos/<video_id>.mp4`, or `<data
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from aotd.datasets.annotation_files import Entry, csv_rows, first_fault, given_file, json_list
 from aotd.datasets.base import DatasetConfig, Loaded, locate
 from aotd.errors import UserError
 from aotd.records import Evidence, EvidenceBox, EvidenceSpan, Question, Step
@@ -39,42 +38,36 @@ OBJECTS = tuple(_OBJECTS.split())
 """STAR's classes in the order of their codes, `o000` … `o036`."""
 
 
-class _Lenient(BaseModel):
-    """The real files hold more than we read."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Call(_Lenient):
+class _Call(Entry):
     function: str
-    value_input: list[str] = []
+    value_input: tuple[str, ...] = ()
 
 
-class _Choice(_Lenient):
+class _Choice(Entry):
     choice: str
 
 
-class _Situation(_Lenient):
-    bbox: list[tuple[float, float, float, float]] = []
-    bbox_labels: list[str] = []
+class _Situation(Entry):
+    bbox: tuple[tuple[float, float, float, float], ...] = ()
+    bbox_labels: tuple[str, ...] = ()
 
 
-class _Playroom(_Lenient):
+class _Playroom(Entry):
     fps: float = Field(gt=0)
     spans: list[tuple[float, float]]
     objects: list[str]
 
 
-class _Entry(_Lenient):
+class _Entry(Entry):
     question_id: str
     video_id: str
     start: float = Field(ge=0)
     end: float
     question: str
     answer: str | None = None
-    question_program: list[_Call] = []
-    choices: list[_Choice] = []
-    situations: dict[str, _Situation] = {}
+    question_program: tuple[_Call, ...] = ()
+    choices: tuple[_Choice, ...] = ()
+    situations: dict[str, _Situation] = Field(default_factory=dict)
     playroom: _Playroom | None = None
 
 
@@ -84,11 +77,7 @@ def read(config: DatasetConfig) -> Loaded:
     Raises:
         UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
-    path = Path(config.questions)
-    if not config.questions or not path.is_file():
-        raise UserError(
-            f"dataset.questions={config.questions!r} is not a file: give STAR's JSON (STAR_val.json) or a CSV of it"
-        )
+    path = given_file("dataset.questions", config.questions, "STAR's JSON (STAR_val.json) or a CSV of it")
     if path.suffix not in (".json", ".csv"):
         raise UserError(f"{path}: a STAR file ends in .json or .csv")
     rows = _csv_rows(path) if path.suffix == ".csv" else _json_rows(path)
@@ -100,9 +89,7 @@ def read(config: DatasetConfig) -> Loaded:
             entry = _Entry.model_validate(row)
             question = _question(entry, config, videos)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "entry"
-            raise UserError(f"{where}: {field}: {first['msg'].removeprefix('Value error, ')}") from None
+            raise UserError(f"{where}: {first_fault(error)}") from None
         except ValueError as error:
             raise UserError(f"{where}: {error}") from None
         except UserError as error:
@@ -119,13 +106,7 @@ def read(config: DatasetConfig) -> Loaded:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON ({str(error).splitlines()[0]})") from None
-    if not isinstance(rows, list):
-        raise UserError(f"{path}: STAR's file is a list of questions, this is a {type(rows).__name__}")
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(json_list(path, "STAR's file"), start=1):
         name = f" ({row['question_id']})" if isinstance(row, dict) and "question_id" in row else ""
         yield f"{path}: entry {number}{name}", row
 
@@ -135,19 +116,8 @@ VIDEO_NAME = re.compile(r"(?P<video>.+)_(?P<start>\d+(\.\d+)?)_(?P<end>\d+(\.\d+
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines)
-        try:
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise UserError(f"{path}: no column {', '.join(missing)}; a CSV of STAR has {', '.join(COLUMNS)}")
-            for row in reader:
-                where = f"{path}:{reader.line_num}"
-                if None in row or None in row.values():
-                    raise UserError(f"{where}: {len(reader.fieldnames or ())} columns wanted, more or fewer are there")
-                yield where, _from_csv(where, row)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise UserError(f"{path}:{reader.line_num}: not CSV in UTF-8 ({error})") from None
+    for where, row in csv_rows(path, COLUMNS, "a CSV of STAR"):
+        yield where, _from_csv(where, row)
 
 
 def _from_csv(where: str, row: dict[str, str]) -> dict[str, Any]:
@@ -189,7 +159,7 @@ def _question(entry: _Entry, config: DatasetConfig, videos: dict[str, str]) -> Q
         type=kind,
         options=tuple(choice.choice for choice in entry.choices),
         answer=entry.answer,
-        steps=tuple(Step(function=call.function, inputs=tuple(call.value_input)) for call in entry.question_program),
+        steps=tuple(Step(function=call.function, inputs=call.value_input) for call in entry.question_program),
         evidence=_evidence(entry),
     )
 

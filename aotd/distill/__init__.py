@@ -27,6 +27,8 @@ class PartConfig:
     """Folder of its videos, as its `dataset.root`."""
     questions: int = 0
     """At most so many of its questions, drawn by the seed; 0: all."""
+    thoughts: bool = True
+    """False: its questions and answers only; such a run needs no verb but `load`."""
 
 
 @dataclass

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 from aotd.config import Config
+from aotd.distill import PartConfig
 from aotd.distill.examples import Thoughts, read_thoughts
 from aotd.errors import UserError
 from aotd.records import Question, Thought, Verdict
@@ -47,24 +48,25 @@ def gather(config: Config) -> Material:
     thoughts: dict[str, Thought] = {}
     verdicts: dict[str, Verdict] = {}
     inputs: dict[str, str] = {}
-    parts = [("", config.run, config.dataset.root, 0)]
-    if settings.mixture:
-        parts = [(f"{part.run}/", part.run, part.root, part.questions) for part in settings.mixture]
-    for prefix, folder, root, most in parts:
-        run = Path(folder)
+    parts = settings.mixture or [PartConfig(run=config.run, root=config.dataset.root)]
+    for part in parts:
+        run, most = Path(part.run), part.questions
+        prefix = f"{part.run}/" if settings.mixture else ""
         if prefix and not (run / "load").is_dir():
-            raise UserError(f"distill.mixture: there is no run at {folder!r}")
+            raise UserError(f"distill.mixture: there is no run at {part.run!r}")
         found = [question for question in Stage(run, "load", Question).records() if question.split == settings.split]
         if most and most < len(found):
             kept = set(Random(f"{config.seed}/{prefix}").sample(range(len(found)), most))  # noqa: S311
             found = [question for number, question in enumerate(found) if number in kept]
         for question in found:
             if question.question_id in questions:
-                raise UserError(f"distill.mixture: question {question.question_id} is in two runs, the second {folder}")
+                raise UserError(
+                    f"distill.mixture: question {question.question_id} is in two runs, the second {part.run}"
+                )
             questions[question.question_id] = question
-            roots[question.question_id] = root
+            roots[question.question_id] = part.root
         stages = ["load"]
-        if rationales:
+        if rationales and part.thoughts:
             stages += ["convert", "verify"]
             known = read_thoughts(run)
             thoughts |= known.thoughts

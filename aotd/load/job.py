@@ -1,7 +1,7 @@
 """load: read questions, or say what video files are.
 
-Reads a benchmark's own files (dataset=playroom, star, nextqa), or your own
-questions (dataset=files), and writes one Question each. Everything is checked
+Reads a benchmark's own files (dataset=star, nextqa, mvbench, …: docs/benchmarks.md
+names them all), or your own questions (dataset=files), and writes one Question each. Everything is checked
 before anything is written. A question whose video file is not there is counted
 and ends as `video_unreadable`.
 
@@ -19,13 +19,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from random import Random
 
 from rich.console import Console
 
 from aotd.config import Config
-from aotd.datasets.base import READERS, DatasetName, Loaded, locate
+from aotd.datasets.base import DatasetName, Loaded, locate, read
 from aotd.errors import UserError
 from aotd.load.clips import examine, files_below, show_facts, write_facts
 from aotd.records import Dropped, Outcome, Question
@@ -53,8 +54,9 @@ def job(config: Config) -> None:
         console.print(f"would render {count} videos with their questions into {config.dataset.root}", highlight=False)
         _plan(config, console)
         return
-    loaded = READERS[config.dataset.name](config.dataset)
+    loaded = read(config.dataset)
     _check(loaded.questions, config)
+    loaded = _drawn(loaded, config)
     missing = _missing(loaded.questions, config)
     _summary(loaded, missing, config, console)
     if config.load.dry_run:
@@ -82,6 +84,17 @@ def _check(questions: Sequence[Question], config: Config) -> None:
         raise UserError(
             f"dataset={config.dataset.name.value}: {count} questions have the id {question_id!r}: ids must be unique"
         )
+
+
+def _drawn(loaded: Loaded, config: Config) -> Loaded:
+    """`dataset.sample` of the questions, in their order; all of them where there are no more."""
+    most = config.dataset.sample
+    if most is None or most >= len(loaded.questions):
+        return loaded
+    if most < 1:
+        raise UserError(f"dataset.sample={most}: draw one question or more, or leave it out to read all")
+    kept = sorted(Random(f"{config.seed}/sample").sample(range(len(loaded.questions)), most))  # noqa: S311
+    return replace(loaded, questions=[loaded.questions[number] for number in kept])
 
 
 def _missing(questions: Sequence[Question], config: Config) -> set[str]:
@@ -125,7 +138,7 @@ def _write(questions: Sequence[Question], missing: set[str], config: Config, con
     from_files = config.specialists.source is SourceName.video
     defects = dict.fromkeys(missing, "no such file")
     settings = {
-        **{name: getattr(config.dataset, name) for name in ("split", "limit")},
+        **{name: getattr(config.dataset, name) for name in ("split", "limit", "sample")},
         "dataset": config.dataset.name.value,
         "source": config.specialists.source.value,
         "check_videos": config.load.check_videos,
@@ -135,8 +148,8 @@ def _write(questions: Sequence[Question], missing: set[str], config: Config, con
             **asdict(config.dataset.playroom),
             "difficulty": config.dataset.playroom.difficulty.value,
         }
-    read = digest([question.model_dump(mode="json") for question in questions])
-    with Stage(run, "load", Question).open(settings, inputs={"questions": read}) as out:
+    content = digest([question.model_dump(mode="json") for question in questions])
+    with Stage(run, "load", Question).open(settings, inputs={"questions": content}) as out:
         if config.load.check_videos:
             present = sorted({q.video for q in questions if q.video is not None} - missing)
             facts = examine(config.dataset.root, present, config.specialists.decode_deadline_s)

@@ -52,7 +52,7 @@ def test_an_option_given_twice_is_skipped_by_name(tmp_path: Path) -> None:
     twice = "42,1,1,1,what colour is it,red,2,DO,red,blue,red,green,white\n"
     loaded = load(tmp_path, GQA + "42,300,640,480," + WHY + twice)
     assert [question.question_id for question in loaded.questions] == ["42_1"]
-    assert loaded.skipped == ["val.csv:3: the option 'red' is there twice"]
+    assert loaded.skipped == [f"{tmp_path / 'val.csv'}:3: the option 'red' is there twice"]
 
 
 def test_a_limit_counts_videos(tmp_path: Path) -> None:

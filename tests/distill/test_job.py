@@ -17,6 +17,7 @@ import aotd.distill.train as training
 from aotd.config import Config
 from aotd.distill import ArmConfig, PartConfig
 from aotd.distill.job import job
+from aotd.distill.material import gather
 from aotd.errors import UserError
 from aotd.records import Example, Mode, Question
 from aotd.store import Stage
@@ -138,6 +139,18 @@ def test_a_mixture_takes_from_several_runs(run: Path, tmp_path_factory: pytest.T
     ):
         with pytest.raises(UserError, match=says):
             job(replace(mixed, run=str(run / name), distill=replace(config.distill, mixture=mixture)))
+
+
+def test_a_part_without_thoughts_needs_no_verb_but_load(run: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for verb in ("convert", "verify"):
+        shutil.rmtree(run / verb)
+    config, part = only(run, "aotd"), PartConfig(run=str(run), root="", questions=4, thoughts=False)
+    mixed = replace(config, run=str(tmp_path_factory.mktemp("labels")))
+    found = gather(replace(mixed, distill=replace(config.distill, mixture=[part])))
+    assert len(found.questions) == 4
+    assert found.known.thoughts == found.known.verdicts == {}
+    with pytest.raises(UserError, match="run `aotd convert` first"):
+        gather(replace(mixed, distill=replace(config.distill, mixture=[replace(part, thoughts=True)])))
 
 
 def test_each_seed_is_a_student_and_a_base_is_not_trained(run: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from aotd.cli import main
+from aotd.config import compose
+from aotd.datasets.base import READERS
 from aotd.records import Outcome, Question
 from aotd.store import Stage
 from tests.video.clips import write_video
@@ -132,3 +134,37 @@ def test_clips_are_named_or_their_defect(world: Path, capsys: pytest.CaptureFixt
 def test_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["load", "dataset=clips", f"dataset.root={tmp_path / 'gone'}", f"run={tmp_path / 'run'}"]) == 2
     assert "is not a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(name.value for name in READERS))
+def test_every_dataset_has_its_settings_and_asks_for_its_file(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    config = compose([f"dataset={name}"]).dataset
+    assert config.name.value == name
+    assert config.split in ("train", "val", "test")
+    if name != "playroom":
+        assert main(["load", f"dataset={name}", "load.dry_run=true"]) == 2
+        assert "dataset.questions: not set: give " in capsys.readouterr().err
+
+
+def test_a_sample_is_the_same_from_the_same_seed(world: Path) -> None:
+    lines = [json.dumps({"video": "here.mp4", "question": f"What is {number}?"}) for number in range(40)]
+    (world / "q.jsonl").write_text("\n".join(lines))
+
+    def drawn(run: str, *more: str) -> list[str]:
+        assert load(world, f"run={world / run}", "dataset.sample=10", *more) == 0
+        return [question.question for question in Stage(world / run, "load", Question).records()]
+
+    first = drawn("first")
+    assert len(first) == 10
+    assert first == sorted(first, key=lambda text: int(text[8:-1]))
+    assert drawn("again") == first
+    assert drawn("other", "seed=1") != first
+
+
+def test_a_sample_of_more_than_there_is_is_all_and_of_none_is_refused(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert load(world, "dataset.sample=99") == 0
+    assert "files: 3 questions" in capsys.readouterr().out
+    assert load(world, f"run={world / 'none'}", "dataset.sample=0") == 2
+    assert "dataset.sample=0" in capsys.readouterr().err

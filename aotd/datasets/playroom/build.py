@@ -45,7 +45,7 @@ WORKERS = 2
 CHUNK = 4
 
 
-def read_or_build(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> Loaded:
     """The questions of the world, which is built first where it is not there yet.
 
     Raises:

@@ -10,7 +10,7 @@ import pytest
 
 from aotd.datasets.base import DatasetConfig
 from aotd.datasets.playroom import Difficulty, PlayroomConfig
-from aotd.datasets.playroom.build import read_or_build
+from aotd.datasets.playroom.build import read
 from aotd.errors import UserError
 
 SMALL = PlayroomConfig(train_videos=4, val_videos=0, test_videos=4, difficulty=Difficulty.easy)
@@ -28,12 +28,12 @@ def hashes(root: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("world") / "playroom"
-    read_or_build(config(root))
+    read(config(root))
     return root
 
 
 def test_it_gives_questions_with_videos_programs_and_evidence(built: Path) -> None:
-    loaded = read_or_build(config(built))
+    loaded = read(config(built))
     assert loaded.skipped == []
     assert {question.split for question in loaded.questions} == {"train", "test"}
     assert len({question.question_id for question in loaded.questions}) == len(loaded.questions) > 30
@@ -46,44 +46,44 @@ def test_it_gives_questions_with_videos_programs_and_evidence(built: Path) -> No
 
 
 def test_a_build_that_was_stopped_ends_as_if_it_had_not_been(built: Path, tmp_path: Path) -> None:
-    read_or_build(config(tmp_path))
+    read(config(tmp_path))
     whole = hashes(tmp_path)
     assert whole == hashes(built)
     (tmp_path / "world.json").unlink()
     (tmp_path / "videos" / "test-0002.mp4").unlink()
     (tmp_path / "videos" / ".test-0002.123.partial").write_bytes(b"half a video")
-    read_or_build(config(tmp_path))
+    read(config(tmp_path))
     assert hashes(tmp_path) == whole
 
 
 def test_a_world_with_other_settings_is_refused(built: Path) -> None:
     with pytest.raises(UserError, match=r"seed: 0 there, 1 wanted"):
-        read_or_build(config(built, seed=1))
+        read(config(built, seed=1))
 
 
 def test_a_half_built_world_with_other_settings_is_refused(tmp_path: Path) -> None:
-    read_or_build(config(tmp_path))
+    read(config(tmp_path))
     (tmp_path / "world.json").unlink()
     with pytest.raises(UserError, match=r"difficulty: easy there, hard wanted"):
-        read_or_build(config(tmp_path, difficulty=Difficulty.hard))
+        read(config(tmp_path, difficulty=Difficulty.hard))
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "mine.mp4").write_bytes(b"mine")
     with pytest.raises(UserError, match="already holds files"):
-        read_or_build(config(tmp_path))
+        read(config(tmp_path))
     assert [path.name for path in (tmp_path / "videos").iterdir()] == ["mine.mp4"]
 
 
 @pytest.mark.parametrize("many", [3, -4])
 def test_numbers_of_videos_that_make_no_families_are_refused(tmp_path: Path, many: int) -> None:
     with pytest.raises(UserError, match="families of 4"):
-        read_or_build(config(tmp_path / "world", train_videos=many))
+        read(config(tmp_path / "world", train_videos=many))
     assert not (tmp_path / "world").exists()
 
 
 def test_a_damaged_manifest_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "world.json").write_text("{")
     with pytest.raises(UserError, match=r"world\.json is damaged"):
-        read_or_build(config(tmp_path))
+        read(config(tmp_path))

@@ -1,0 +1,86 @@
+"""ActivityNet-QA (Yu et al., AAAI 2019): open-ended questions about ActivityNet videos.
+
+Questions and answers stand in two files, `test_q.json` (`dataset.questions`) and `test_a.json` (`dataset.answers`):
+
+    {"video_name": "1QIUV7WYKXg", "question": "is the athlete wearing trousers", "question_id": "v_1QIUV7WYKXg_3"}
+    {"answer": "no", "type": 3, "question_id": "v_1QIUV7WYKXg_3"}
+
+Types are numbers there; here they have the names that the README of github.com/MILVLG/activitynet-qa gives them.
+The videos are ActivityNet's, `v_<video_name>.mp4` or `.mkv`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from aotd.datasets.annotation_files import (
+    Entry,
+    Found,
+    Videos,
+    checked,
+    collect,
+    given_file,
+    json_list,
+    question_of,
+)
+from aotd.datasets.base import DatasetConfig, Loaded
+
+TYPES = (
+    *("Motion", "Spatial Relationship", "Temporal Relationship"),
+    *("Yes/No", "Color", "Object", "Location", "Number", "Other"),
+)
+"""ActivityNet-QA's types in the order of their numbers."""
+
+
+class _Question(Entry):
+    video_name: str
+    question: str
+    question_id: str
+
+
+class _Answer(Entry):
+    question_id: str
+    answer: str
+    type: int = Field(ge=0, lt=len(TYPES))
+
+
+def read(config: DatasetConfig) -> Loaded:
+    """The questions of `config.questions` with the answers of `config.answers`.
+
+    A question that has no answer there is skipped: its type is not known either.
+
+    Raises:
+        UserError: a file is not there, or an entry is malformed; names the file, the entry and what is wrong.
+    """
+    asked = given_file("dataset.questions", config.questions, "ActivityNet-QA's file of questions (test_q.json)")
+    told = given_file("dataset.answers", config.answers, "ActivityNet-QA's file of answers (test_a.json)")
+    answers = {}
+    for number, row in enumerate(json_list(told, "ActivityNet-QA's file of answers"), start=1):
+        answer = checked(_Answer, row, f"{told}: entry {number}")
+        answers[answer.question_id] = answer
+    return collect(_found(asked, answers, config), config.limit)
+
+
+def _found(path: Path, answers: dict[str, _Answer], config: DatasetConfig) -> Iterator[Found]:
+    videos = Videos(config.root)
+    for number, row in enumerate(json_list(path, "ActivityNet-QA's file of questions"), start=1):
+        where = f"{path}: entry {number}"
+        entry = checked(_Question, row, where)
+        answer = answers.get(entry.question_id)
+        if answer is None:
+            yield Found(where, entry.video_name, f"{config.answers} has no answer to {entry.question_id!r}")
+            continue
+        names = [f"v_{entry.video_name}.{kind}" for kind in ("mp4", "mkv", "webm")]
+        question = question_of(
+            config,
+            question_id=f"activitynetqa_{entry.question_id}",
+            video_id=entry.video_name,
+            video=videos.find(where, *names),
+            question=entry.question,
+            type=TYPES[answer.type],
+            answer=answer.answer,
+        )
+        yield Found(where, entry.video_name, question)

@@ -1,0 +1,66 @@
+"""AGQA (Grunde-McLaughlin et al., CVPR 2021; version 2.0): compositional questions about Charades videos.
+
+`train_balanced.txt` and `test_balanced.txt` are each one JSON object, a question under its id (shortened):
+
+    {"6RAJ4-213": {"question": "What were they holding first?", "answer": "phone", "video_id": "6RAJ4",
+                   "ans_type": "open", "structural": "query", "semantic": "object", "global": ["superlative"], …}}
+
+All are open-ended. Those with `ans_type` binary are answered with one of two things that the question itself names,
+or with yes or no. Programs and scene graphs are not read: AGQA's operations are not STAR's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from aotd.datasets.annotation_files import (
+    Entry,
+    Found,
+    Videos,
+    checked,
+    collect,
+    given_file,
+    json_object,
+    question_of,
+)
+from aotd.datasets.base import DatasetConfig, Loaded, type_field
+
+
+class _Entry(Entry):
+    id: str
+    question: str
+    answer: str
+    video_id: str
+    structural: str
+    semantic: str
+    ans_type: str
+
+
+def read(config: DatasetConfig) -> Loaded:
+    """The questions of `config.questions`. The whole file is held in memory while it is read.
+
+    Raises:
+        UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
+    """
+    wanted = "AGQA 2.0's balanced questions (train_balanced.txt or test_balanced.txt)"
+    return collect(_found(given_file("dataset.questions", config.questions, wanted), config), config.limit)
+
+
+def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
+    videos = Videos(config.root)
+    field = type_field(config)
+    for key, row in json_object(path, "AGQA's file").items():
+        where = f"{path}: entry {key!r}"
+        entry = checked(_Entry, {**row, "id": key} if isinstance(row, dict) else row, where)
+        name = entry.video_id
+        question = question_of(
+            config,
+            question_id=f"agqa_{entry.id}",
+            video_id=name,
+            video=videos.find(where, f"{name}.mp4", f"videos/{name}.mp4", f"Charades_v1_480/{name}.mp4"),
+            question=entry.question,
+            type=str(getattr(entry, field)),
+            answer=entry.answer,
+        )
+        yield Found(where, name, question)

@@ -1,0 +1,73 @@
+"""ANetQA (Yu et al., CVPR 2023): compositional questions about ActivityNet videos.
+
+`qa_train.json`, `qa_val.json` and `q_test.json` are lists of entries such as (shortened)
+
+    {"qa_id": "v_m7cHlmcFk9Y#attrWhat#2", "video_id": "v_m7cHlmcFk9Y", "question": "What colour is …?",
+     "answer": "white", "taxonomy": {"question_type": "attrWhat", "question structures": "query",
+                                     "question semantics": "attribute", "answer types": "open", …}}
+
+All are open-ended; the test split has no answers. The shape is that of `dataset/README.md` in
+github.com/MILVLG/anetqa-code. Programs and scene graphs are not read: ANetQA's operations are not STAR's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from aotd.datasets.annotation_files import (
+    Entry,
+    Found,
+    Videos,
+    checked,
+    collect,
+    given_file,
+    json_list,
+    question_of,
+)
+from aotd.datasets.base import DatasetConfig, Loaded, type_field
+
+
+class _Taxonomy(Entry):
+    question_type: str
+    structures: str = Field(alias="question structures")
+    semantics: str = Field(alias="question semantics")
+    answers: str = Field(alias="answer types")
+
+
+class _Entry(Entry):
+    qa_id: str
+    video_id: str
+    question: str
+    answer: str | None = None
+    taxonomy: _Taxonomy
+
+
+def read(config: DatasetConfig) -> Loaded:
+    """The questions of `config.questions`.
+
+    Raises:
+        UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
+    """
+    wanted = "ANetQA's JSON (qa_train.json, qa_val.json or q_test.json)"
+    return collect(_found(given_file("dataset.questions", config.questions, wanted), config), config.limit)
+
+
+def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
+    videos = Videos(config.root)
+    field = type_field(config)
+    for number, row in enumerate(json_list(path, "ANetQA's file"), start=1):
+        where = f"{path}: entry {number}"
+        entry = checked(_Entry, row, where)
+        question = question_of(
+            config,
+            question_id=f"anetqa_{entry.qa_id}",
+            video_id=entry.video_id,
+            video=videos.find(where, *(f"{entry.video_id}.{kind}" for kind in ("mp4", "mkv", "webm"))),
+            question=entry.question,
+            type=entry.taxonomy.model_dump(by_alias=True)[field],
+            answer=entry.answer,
+        )
+        yield Found(where, entry.video_id, question)

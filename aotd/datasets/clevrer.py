@@ -1,0 +1,115 @@
+"""CLEVRER (Yi et al., ICLR 2020): questions about colliding things in rendered videos.
+
+`train.json`, `validation.json` and `test.json` are lists of videos such as (shortened)
+
+    {"scene_index": 12, "video_filename": "video_00012.mp4", "questions": [
+        {"question_id": 0, "question_type": "descriptive", "question": "What shape is …?", "answer": "sphere"},
+        {"question_id": 9, "question_type": "predictive", "question": "Which event will happen next?", "choices": [
+            {"choice_id": 0, "choice": "The cube collides with the sphere", "answer": "correct"},
+            {"choice_id": 1, "choice": "The cylinder enters", "answer": "wrong"}]}]}
+
+A descriptive question is open-ended. The others (explanatory, predictive, counterfactual) have choices of which
+any number, also none, is right, so no option can be *the* answer. Each choice becomes a question by itself, to be
+answered with yes or no: nothing is left out, and accuracy on them is what CLEVRER calls accuracy per option.
+The test split has no answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from aotd.datasets.annotation_files import (
+    Entry,
+    Found,
+    Videos,
+    checked,
+    collect,
+    given_file,
+    json_list,
+    question_of,
+)
+from aotd.datasets.base import DatasetConfig, Loaded
+
+ANSWERS = {"correct": "yes", "wrong": "no"}
+
+
+class _Choice(Entry):
+    choice_id: int
+    choice: str
+    answer: Literal["correct", "wrong"] | None = None
+
+
+class _Question(Entry):
+    question_id: int
+    question_type: Literal["descriptive", "explanatory", "predictive", "counterfactual"]
+    question: str
+    answer: str | None = None
+    choices: tuple[_Choice, ...] = ()
+
+
+class _Scene(Entry):
+    scene_index: int
+    video_filename: str
+    questions: list[_Question]
+
+
+def read(config: DatasetConfig) -> Loaded:
+    """The questions of `config.questions`: one for each descriptive question, and one for each choice of the others.
+
+    Raises:
+        UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
+    """
+    path = given_file("dataset.questions", config.questions, "CLEVRER's JSON (train.json or validation.json)")
+    return collect(_found(path, config), config.limit)
+
+
+def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
+    videos = Videos(config.root)
+    for number, row in enumerate(json_list(path, "CLEVRER's file"), start=1):
+        where = f"{path}: entry {number}"
+        scene = checked(_Scene, row, where)
+        name = scene.video_filename
+        video = videos.find(where, *_places(name))
+        for asked in scene.questions:
+            stem = f"clevrer_{scene.scene_index}_{asked.question_id}"
+            place = f"{where}, question {asked.question_id}"
+            if asked.question_type == "descriptive":
+                question = question_of(
+                    config,
+                    question_id=stem,
+                    video_id=name.removesuffix(".mp4"),
+                    video=video,
+                    question=asked.question,
+                    type=asked.question_type,
+                    answer=asked.answer,
+                )
+                yield Found(place, name, question)
+                continue
+            if not asked.choices:
+                yield Found(place, name, "it has no choices")
+            for choice in asked.choices:
+                question = question_of(
+                    config,
+                    question_id=f"{stem}_{choice.choice_id}",
+                    video_id=name.removesuffix(".mp4"),
+                    video=video,
+                    question=f'{asked.question.strip()} Is this a right answer: "{choice.choice.strip()}"?',
+                    type=asked.question_type,
+                    options=("yes", "no"),
+                    answer=None if choice.answer is None else ANSWERS[choice.answer],
+                )
+                yield Found(f"{place}, choice {choice.choice_id}", name, question)
+
+
+def _places(name: str) -> tuple[str, ...]:
+    """Where a video may lie: beside the others, or as CLEVRER's archives unpack, a folder for each thousand."""
+    number = re.fullmatch(r"video_([0-9]{5})\.mp4", name)
+    if number is None:
+        return (name,)
+    first = int(number[1]) // 1000 * 1000
+    thousand = f"video_{first:05d}-{first + 1000:05d}/{name}"
+    split = "train" if first < 10_000 else "validation" if first < 15_000 else "test"
+    return (name, thousand, f"video_{split}/{thousand}", f"video_{split}/{name}")

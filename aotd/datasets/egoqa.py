@@ -1,0 +1,73 @@
+"""EgoQA: the questions about Ego4D clips in VideoChat2-IT (Li et al., CVPR 2024), which AoTD trains on.
+
+`video/vqa/ego_qa/train.json` is a list of clips with their questions and answers:
+
+    {"video": "d250521e-…/split_0.mp4", "QA": [{"i": "Watch the video and answer.", "q": "Where is …?", "a": "…"}]}
+
+The instruction `i` is for another model and not read. There are no ids and no types: an id is made from clip and
+question, and the type is `open`. `start` and `end`, which other files of VideoChat2-IT have, are read where they
+are given. Written from the loader `it_dataset.py` in github.com/OpenGVLab/Ask-Anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from aotd.datasets.annotation_files import (
+    Entry,
+    Found,
+    Videos,
+    checked,
+    collect,
+    given_file,
+    json_list,
+    question_of,
+)
+from aotd.datasets.base import DatasetConfig, Loaded
+
+
+class _Pair(Entry):
+    q: str
+    a: str
+
+
+class _Clip(Entry):
+    video: str
+    QA: list[_Pair]
+    start: float | None = None
+    end: float | None = None
+
+
+def read(config: DatasetConfig) -> Loaded:
+    """The questions of `config.questions`.
+
+    Raises:
+        UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
+    """
+    path = given_file("dataset.questions", config.questions, "VideoChat2-IT's video/vqa/ego_qa/train.json")
+    return collect(_found(path, config), config.limit)
+
+
+def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
+    videos = Videos(config.root)
+    for number, row in enumerate(json_list(path, "EgoQA's file"), start=1):
+        where = f"{path}: entry {number}"
+        clip = checked(_Clip, row, where)
+        video = videos.find(where, clip.video)
+        for place, pair in enumerate(clip.QA, start=1):
+            asked = json.dumps([clip.video, pair.q, clip.start, clip.end])
+            question = question_of(
+                config,
+                question_id=f"egoqa_{hashlib.sha256(asked.encode()).hexdigest()[:12]}",
+                video_id=clip.video,
+                video=video,
+                question=pair.q,
+                type="open",
+                answer=pair.a,
+                start_s=clip.start,
+                end_s=clip.end,
+            )
+            yield Found(f"{where}, question {place}", clip.video, question)

@@ -1,0 +1,104 @@
+"""MVBench (Li et al., CVPR 2024): twenty tasks, each a file of multiple-choice questions about other datasets' videos.
+
+`action_sequence.json`, … are lists of entries such as
+
+    {"video": "ZS9XR.mp4", "question": "What happened after …?", "candidates": ["Ate the …", "Tidied up …"],
+     "answer": "Ate the …", "start": 11.1, "end": 19.6}
+
+The type is the name of the task, which is that of its file. Folders are those of `mvbench.ipynb` in
+github.com/OpenGVLab/Ask-Anything, and of the dataset's later branch `video`, where they differ. `start` and `end`
+are the part that is asked about in the five tasks that the notebook cuts; elsewhere they are not read. The videos
+of one of these, episodic_reasoning, are folders of numbered frames, three a second: a video is made of each
+(docs/benchmarks.md), and until then these questions name a file that is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from aotd.datasets.annotation_files import (
+    Entry,
+    Found,
+    Videos,
+    checked,
+    collect,
+    given_files,
+    json_list,
+    question_of,
+)
+from aotd.datasets.base import DatasetConfig, Loaded
+
+FOLDERS = {
+    "action_sequence": ("star/Charades_v1_480", "data0613/star/Charades_v1_480"),
+    "action_prediction": ("star/Charades_v1_480", "data0613/star/Charades_v1_480"),
+    "action_antonym": ("ssv2_video", "ssv2_video_mp4"),
+    "fine_grained_action": ("Moments_in_Time_Raw/videos",),
+    "unexpected_action": ("FunQA_test/test",),
+    "object_existence": ("clevrer/video_validation", "data0613/clevrer/video_validation"),
+    "object_interaction": ("star/Charades_v1_480", "data0613/star/Charades_v1_480"),
+    "object_shuffle": ("perception/videos",),
+    "moving_direction": ("clevrer/video_validation", "data0613/clevrer/video_validation"),
+    "action_localization": ("sta/sta_video",),
+    "scene_transition": ("scene_qa/video",),
+    "action_count": ("perception/videos",),
+    "moving_count": ("clevrer/video_validation", "data0613/clevrer/video_validation"),
+    "moving_attribute": ("clevrer/video_validation", "data0613/clevrer/video_validation"),
+    "state_change": ("perception/videos",),
+    "fine_grained_pose": ("nturgbd", "nturgbd_convert"),
+    "character_order": ("perception/videos",),
+    "egocentric_navigation": ("vlnqa",),
+    "episodic_reasoning": ("tvqa/frames_fps3_hq",),
+    "counterfactual_inference": ("clevrer/video_validation", "data0613/clevrer/video_validation"),
+}
+"""Task -> the folders below the root that its videos may lie in."""
+
+PARTS = ("action_sequence", "action_prediction", "object_interaction", "action_localization", "episodic_reasoning")
+"""Tasks that ask about the part of the video from `start` to `end`."""
+
+FRAMES = ("episodic_reasoning",)
+"""Tasks whose videos are folders of frames."""
+
+
+class _Entry(Entry):
+    video: str
+    question: str
+    candidates: list[str]
+    answer: str
+    start: float | None = None
+    end: float | None = None
+
+
+def read(config: DatasetConfig) -> Loaded:
+    """The questions of one task's file, or of every task's file in a folder.
+
+    Raises:
+        UserError: no file is there, or an entry is malformed; names the file, the entry and what is wrong.
+    """
+    names = [f"{task}.json" for task in FOLDERS]
+    paths = given_files(config, names, "MVBench's twenty files (action_sequence.json, …)")
+    return collect((found for path in paths for found in _found(path, config)), config.limit)
+
+
+def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
+    task = path.stem
+    videos = Videos(config.root)
+    for number, row in enumerate(json_list(path, "a file of MVBench"), start=1):
+        where = f"{path}: entry {number}"
+        entry = checked(_Entry, row, where)
+        part = (entry.start, entry.end) if task in PARTS else (None, None)
+        name = f"{entry.video}.mp4" if task in FRAMES else entry.video
+        video = videos.find(where, *(f"{folder}/{name}" for folder in FOLDERS[task]))
+        question = question_of(
+            config,
+            question_id=f"mvbench_{task}_{number}",
+            video_id=video,  # other tasks have other videos of the same name
+            video=video,
+            question=entry.question,
+            type=task,
+            options=entry.candidates,
+            answer=entry.answer,
+            start_s=part[0],
+            end_s=part[1],
+        )
+        yield Found(where, video, question)
