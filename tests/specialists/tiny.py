@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors.torch import save_file
 from transformers import BertTokenizer, CLIPTokenizer, set_seed
 
 WORDS = ("a", "photo", "of", "cup", "glass", "bottle", "door", "book")
@@ -116,4 +117,43 @@ def write_checkpoint(name: str, folder: Path, seed: int = 0) -> Path:
     model.save_pretrained(folder)
     words.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(PICTURES[name]), encoding="utf-8")
+    return folder
+
+
+def univtg_weights(video: int, text: int, hidden: int = 16) -> dict[str, torch.Tensor]:
+    """Random weights under the names of the authors' checkpoints (one layer of width `hidden`, two projections)."""
+    row, layer = [hidden], "transformer.encoder.layers.0"
+    shapes: dict[str, list[int]] = {
+        "txt_position_embed.position_embeddings.weight": [32, hidden],
+        "token_type_embeddings.weight": [2, hidden],
+        "weightedpool.weight": [hidden, 1],
+        f"{layer}.self_attn.in_proj_weight": [3 * hidden, hidden],
+        f"{layer}.self_attn.in_proj_bias": [3 * hidden],
+        f"{layer}.self_attn.out_proj.weight": [hidden, hidden],
+        f"{layer}.self_attn.out_proj.bias": row,
+        f"{layer}.linear1.weight": [24, hidden],
+        f"{layer}.linear1.bias": [24],
+        f"{layer}.linear2.weight": [hidden, 24],
+        f"{layer}.linear2.bias": row,
+    }
+    for norm in ("txt_position_embed.LayerNorm", f"{layer}.norm1", f"{layer}.norm2"):
+        shapes |= {f"{norm}.weight": row, f"{norm}.bias": row}
+    for side, width in (("vid", video), ("txt", text)):
+        for at, given in enumerate((width, hidden)):
+            name = f"input_{side}_proj.{at}"
+            shapes |= {f"{name}.LayerNorm.weight": [given], f"{name}.LayerNorm.bias": [given]}
+            shapes |= {f"{name}.net.1.weight": [hidden, given], f"{name}.net.1.bias": row}
+    for head, out in (("span_embed", 2), ("class_embed", 1)):
+        for at, width in enumerate((hidden, hidden, out)):
+            shapes |= {f"{head}.layers.{at}.weight": [width, hidden, 3], f"{head}.layers.{at}.bias": [width]}
+    drawn = torch.Generator().manual_seed(0)
+    return {name: 0.4 * torch.randn(shape, generator=drawn) for name, shape in shapes.items()}
+
+
+def write_univtg(folder: Path, video: int, text: int, **options: Any) -> Path:
+    """A converted checkpoint of UniVTG's: weights, and some of what the authors' training writes beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(univtg_weights(video, text), folder / "model.safetensors")
+    told = {"nheads": 2, "clip_length": 2, "ctx_mode": "video_tef", "model_id": "univtg", "hidden_dim": 16, **options}
+    (folder / "opt.json").write_text(json.dumps(told), encoding="utf-8")
     return folder
