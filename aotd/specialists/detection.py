@@ -98,9 +98,9 @@ class FrameDetector(ABC):
         return [Detection(frame=number, box=box, label=query, score=score) for score, box in kept]
 
     def _batches(self, clip: Clip) -> Iterator[list[int]]:
-        """Numbers of frames that go through the model together. A crop without pixels shows nothing."""
-        shapes = {number: clip.pixels(number).shape[:2] for number in clip.numbers}
-        numbers = [number for number in clip.numbers if min(shapes[number]) > 0]
+        """Numbers of frames that go through the model together; those that show nothing are left out."""
+        numbers = [number for number in clip.numbers if clip.shows(number)]
+        shapes = {number: clip.pixels(number).shape[:2] for number in numbers}
         runs = [numbers] if self.mixed else [list(run) for _, run in groupby(numbers, key=lambda at: shapes[at])]
         for run in runs:
             for at in range(0, len(run), self._config.batch):

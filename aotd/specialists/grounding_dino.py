@@ -85,7 +85,9 @@ class GroundingDino(FrameDetector):
         model = self._model()
         levels = zip(*(maps for _, *maps in seen), strict=True)
         model.model.backbone.conv_encoder.model.maps = tuple(torch.stack(level).float() for level in levels)
-        tokens = self._tokenizer(". ".join(texts) + ".", truncation=True, return_tensors="pt").to(model.device)
+        tokens = self._tokenizer(
+            ". ".join(texts) + ".", truncation=True, max_length=self._settings.max_text_len, return_tensors="pt"
+        ).to(model.device)
         words = {name: rows.expand(len(seen), -1) for name, rows in tokens.items()}
         height, width = seen[0][0].tolist()
         # Only the shape of the pictures is read again.

@@ -58,12 +58,17 @@ class ImageText:
         self.model = f"{self._family} {model_name(config.model, settings)}, {config.precision.value}"
 
     def frames(self, clip: Clip) -> Tensor:
-        """A vector for each frame of a clip, as the clip shows it: `[frames, width]`, float32, of any length."""
+        """A vector for each frame of a clip, as the clip shows it: `[frames, width]`, float32, of any length.
+
+        Zeros for a crop that is too thin to be looked at.
+        """
+        shown = [number for number in clip.numbers if clip.shows(number)]
         seen = self._seen.each(
-            [frame_key(clip, number) for number in clip.numbers],
-            lambda new: self._look(clip, [clip.numbers[at] for at in new]),
+            [frame_key(clip, number) for number in shown], lambda new: self._look(clip, [shown[at] for at in new])
         )
-        return torch.stack([vector for (vector,) in seen])
+        vectors = {number: vector for number, (vector,) in zip(shown, seen, strict=True)}
+        nothing = torch.zeros(self.width)
+        return torch.stack([vectors.get(number, nothing) for number in clip.numbers])
 
     def text(self, text: str) -> Tensor:
         """A vector in the space of the frames: `[width]`, float32, of any length."""

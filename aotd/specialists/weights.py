@@ -79,6 +79,7 @@ def read_config(role: str, path: str, *families: str) -> Any:
     Raises:
         UserError: no checkpoint is named, there is none there, or it is of another family.
     """
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, PreTrainedConfig
 
     setting = f"specialists.{role}.model"
@@ -91,7 +92,7 @@ def read_config(role: str, path: str, *families: str) -> Any:
                 f"{setting}={path} holds a {found or 'nameless'} model, and {' or '.join(families)} is wanted"
             )
         return AutoConfig.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, StrictDataclassError) as error:
         why = "no such folder" if _is_folder(path) and not Path(path).is_dir() else _first_line(error)
         raise UserError(f"{setting}={path}: there is no checkpoint there ({why})") from None
 
@@ -109,6 +110,7 @@ def load_model(role: str, config: WeightsConfig, kind: Any, dtype: torch.dtype, 
         UserError: the weights are not there, not safetensors, or not all of them.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -119,7 +121,7 @@ def load_model(role: str, config: WeightsConfig, kind: Any, dtype: torch.dtype, 
         model, loaded = kind.from_pretrained(
             config.model, dtype=dtype, use_safetensors=True, output_loading_info=True, **more
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{setting} cannot be loaded: {_first_line(error)}") from None
     if missing := sorted(loaded["missing_keys"]):
         raise UserError(f"{setting} lacks {len(missing)} weights, among them {missing[0]}")
@@ -137,7 +139,7 @@ def load_part(role: str, path: str, kind: Any) -> Any:
     """
     try:
         return kind.from_pretrained(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         raise UserError(f"specialists.{role}.model={path}: {_first_line(error)}") from None
 
 

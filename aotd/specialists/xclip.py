@@ -65,9 +65,10 @@ class XCLIPRecogniser:
         else:
             told = {name: name for name in self._known(things)}
         texts = {name: text for name in told if (text := sentence(told[name]))}
-        if not clip.numbers or not texts:
+        seen = [number for number in clip.numbers if clip.shows(number)]
+        if not seen or not texts:
             return []
-        scores = dict(zip(texts, self._logits(clip, list(texts.values())).tolist(), strict=True))
+        scores = dict(zip(texts, self._logits(clip.keep(seen), list(texts.values())).tolist(), strict=True))
         # Rounded, so that the last bits never decide.
         ranked = sorted(texts, key=lambda name: -round(scores[name], 4))
         return ranked if candidates else ranked[:_MOST]

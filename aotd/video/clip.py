@@ -17,6 +17,9 @@ from aotd.records import Box
 
 Pixels = NDArray[np.uint8]
 
+THINNEST = 4
+"""Pixels; models that were made for pictures cannot be given a thinner strip."""
+
 
 class Video(Protocol):
     """A video as specialists see it: some frames sampled uniformly from the question's part of it."""
@@ -94,6 +97,10 @@ class Clip:
         """Where the left upper corner of what the clip shows of a frame lies in the original frame: x, y."""
         x1, y1 = (max(round(value), 0) for value in self.crops.get(number, (0, 0))[:2])
         return x1, y1
+
+    def shows(self, number: int) -> bool:
+        """Whether what is left of a frame can be looked at: a crop may be too thin, or lie outside the frame."""
+        return min(self.pixels(number).shape[:2]) >= THINNEST
 
     def pixels(self, number: int) -> Pixels:
         """One frame as the clip shows it, RGB, `[h, w, 3]`; cropped where the clip is."""

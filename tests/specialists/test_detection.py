@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +156,8 @@ def test_nothing_is_found_of_nothing(named: tuple[str, Path]) -> None:
     ours = detector(named, threshold=0.0)
     assert ours.detect(whole(), " / ") == []
     assert ours.detect(whole().span(9, 9), "cup") == []
-    outside = (59.8, 0.0, 60.0, 40.0)
-    assert ours.detect(whole().crop({1: outside}), "cup") == [], "a crop in which no pixel is left"
+    for strip in ((59.8, 0.0, 60.0, 40.0), (8.0, 2.0, 10.0, 38.0), (8.0, 2.0, 40.0, 3.0)):
+        assert ours.detect(whole().crop({1: strip}), "cup") == [], "no pixel is left, or too few"
 
 
 def test_a_model_is_named_by_its_weights(named: tuple[str, Path]) -> None:
@@ -184,6 +185,23 @@ def test_half_precision_finds_nearly_the_same(named: tuple[str, Path]) -> None:
     half = detector(named, threshold=0.0, precision=Precision.bfloat16).detect(whole(), "cup")
     assert len(half) == pytest.approx(len(full), rel=0.1)
     assert half[0].score == pytest.approx(full[0].score, abs=0.1)
+
+
+def test_a_query_longer_than_the_model_reads_is_cut(named: tuple[str, Path]) -> None:
+    assert detector(named, threshold=0.0).detect(whole(), "cup " * 400)
+
+
+def test_damaged_checkpoints_are_one_line(named: tuple[str, Path], tmp_path: Path) -> None:
+    for file in named[1].iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8])
+    with pytest.raises(UserError, match=r"^specialists\.detection\.model=.* cannot be loaded: [^\n]*$"):
+        detector((named[0], tmp_path)).detect(whole(), "cup")
+    settings = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "text_config": 3}), encoding="utf-8")
+    with pytest.raises(UserError, match=r"^specialists\.detection\.model=.*: there is no checkpoint there [^\n]*$"):
+        detector((named[0], tmp_path))
 
 
 def test_errors_name_the_setting(tmp_path: Path, named: tuple[str, Path]) -> None:

@@ -88,6 +88,9 @@ def test_a_moment_lies_inside_the_clip_around_its_likeliest_frame(named: tuple[s
     first, last = around_peak(curve.numpy(), clip.video.frames)
     assert (found.start, found.end) == (clip.numbers[first], clip.numbers[last] + 1)
     assert found.score == pytest.approx(max(0.0, float(curve[first : last + 1].max())), abs=6e-4)
+    thin = ours.ground(clip.crop({2: (5, 5, 7, 30)}), "cup")
+    assert thin is not None
+    assert thin.score == 0, "nothing is shown"
     assert ours.ground(clip.span(9, 9), "cup") is None
     assert ours.ground(clip, "") is None
 

@@ -107,6 +107,9 @@ def test_a_clip_is_looked_at_once_and_a_text_read_once(folder: Path) -> None:
 
 def test_nothing_is_done_where_nothing_is_seen(folder: Path) -> None:
     assert recogniser(folder).actions(Clip.whole(Moving()).span(9, 9), None, NAMES) == []
+    thin = Clip.whole(Moving()).crop({1: (5, 5, 7, 30), 3: (59.8, 0, 60, 40)})
+    assert recogniser(folder).actions(thin, None, NAMES) == []
+    assert len(recogniser(folder).actions(thin.crop({1: (5, 5, 7, 30), 3: (5, 5, 20, 30)}), None, NAMES)) == 4
 
 
 def test_errors_name_the_setting() -> None:
