@@ -37,6 +37,27 @@ _OBJECTS = (
 OBJECTS = tuple(_OBJECTS.split())
 """STAR's classes in the order of their codes, `o000` … `o036`."""
 
+VERBS: dict[str, tuple[str, str]] = {
+    "close": ("close", "closing"),
+    "drink": ("drink from", "drinking from"),
+    "eat": ("eat", "eating"),
+    "grasp": ("grasp", "grasping"),
+    "hold": ("hold", "holding"),
+    "lie": ("lie on", "lying on"),
+    "open": ("open", "opening"),
+    "put": ("put down", "putting down"),
+    "sit": ("sit on", "sitting on"),
+    "stand": ("stand on", "standing on"),
+    "take": ("take", "taking"),
+    "throw": ("throw", "throwing"),
+    "tidy": ("tidy up", "tidying up"),
+    "turn": ("turn on", "turning on"),
+    "walk": ("walk through", "walking through"),
+    "wash": ("wash", "washing"),
+    "watch": ("watch", "watching"),
+}
+"""STAR names a verb by its first word; this is the whole verb, and its -ing form."""
+
 
 class _Call(Entry):
     function: str

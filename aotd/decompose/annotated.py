@@ -8,31 +8,11 @@ scene nor the true answer is ever read.
 
 from __future__ import annotations
 
+from aotd.datasets.star import VERBS
 from aotd.decompose.functional import Asked, Wanted, read
 from aotd.errors import QuestionError
 from aotd.records import Outcome, Question
 from aotd.sandbox.check import check
-
-VERBS: dict[str, tuple[str, str]] = {
-    "close": ("close", "closing"),
-    "drink": ("drink from", "drinking from"),
-    "eat": ("eat", "eating"),
-    "grasp": ("grasp", "grasping"),
-    "hold": ("hold", "holding"),
-    "lie": ("lie on", "lying on"),
-    "open": ("open", "opening"),
-    "put": ("put down", "putting down"),
-    "sit": ("sit on", "sitting on"),
-    "stand": ("stand on", "standing on"),
-    "take": ("take", "taking"),
-    "throw": ("throw", "throwing"),
-    "tidy": ("tidy up", "tidying up"),
-    "turn": ("turn on", "turning on"),
-    "walk": ("walk through", "walking through"),
-    "wash": ("wash", "washing"),
-    "watch": ("watch", "watching"),
-}
-"""STAR names a verb by its first word; this is the whole verb, and its -ing form."""
 
 ENDING = 6
 """How many of the last frames show what is about to happen."""

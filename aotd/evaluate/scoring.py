@@ -8,26 +8,9 @@ import numpy as np
 
 from aotd.answers import plain
 from aotd.claims import TextBox, read_claims
-from aotd.records import Box, Estimate, Evidence, EvidenceBox
+from aotd.overlap import box_iou, iou_and_recall
+from aotd.records import Estimate, Evidence, EvidenceBox
 from aotd.video.clip import frame_times, span_seconds
-
-Intervals = list[tuple[float, float]]
-
-
-def union(spans: Sequence[tuple[float, float]]) -> Intervals:
-    """Half-open spans as disjoint ascending intervals; empty ones are left out."""
-    merged: Intervals = []
-    for start, end in sorted(span for span in spans if span[0] < span[1]):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(merged[-1][1], end)
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def shared(a: Intervals, b: Intervals) -> float:
-    """How long two sets of disjoint intervals overlap."""
-    return sum(max(0.0, min(a1, b1) - max(a0, b0)) for a0, a1 in a for b0, b1 in b)
 
 
 def temporal(text: str, evidence: Evidence, frames: int, start_s: float, end_s: float) -> tuple[float, float] | None:
@@ -40,23 +23,11 @@ def temporal(text: str, evidence: Evidence, frames: int, start_s: float, end_s: 
         None where the text names no span or none is annotated.
     """
     spans = read_claims(text).spans
-    true = union([(span.start_s, span.end_s) for span in evidence.spans])
+    true = [(span.start_s, span.end_s) for span in evidence.spans if span.start_s < span.end_s]
     if not spans or not true:
         return None
-    said = union(
-        [span_seconds(min(s.start, frames), min(max(s.end, 0), frames), start_s, end_s, frames) for s in spans]
-    )
-    both, length = shared(said, true), sum(end - start for start, end in true)
-    return both / (sum(end - start for start, end in said) + length - both), both / length
-
-
-def box_iou(a: Box, b: Box) -> float:
-    """Intersection over union; a box of no area has none with any."""
-    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
-    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    areas = [max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1]) for box in (a, b)]
-    whole = sum(areas) - width * height
-    return width * height / whole if whole > 0 else 0.0
+    said = [span_seconds(min(s.start, frames), min(max(s.end, 0), frames), start_s, end_s, frames) for s in spans]
+    return iou_and_recall(said, true)
 
 
 def spatial(text: str, evidence: Evidence, frames: int, start_s: float, end_s: float) -> float | None:

@@ -29,18 +29,24 @@ class DetectorName(str, Enum):
     playroom = "playroom"
     captions = "captions"
     mock = "mock"
+    owlv2 = "owlv2"
+    owlvit = "owlvit"
+    grounding_dino = "grounding_dino"
 
 
 class GrounderName(str, Enum):
     playroom = "playroom"
     captions = "captions"
     mock = "mock"
+    univtg = "univtg"
+    similarity = "similarity"
 
 
 class RecogniserName(str, Enum):
     playroom = "playroom"
     captions = "captions"
     mock = "mock"
+    xclip = "xclip"
 
 
 class AnswererName(str, Enum):
@@ -54,6 +60,10 @@ class DetectionConfig(WeightsConfig):
     """Who finds things."""
 
     name: DetectorName = DetectorName.playroom
+    threshold: float = 0.1
+    """owlv2, owlvit, grounding_dino: boxes with less confidence are left out."""
+    overlap: float = 1.0
+    """Of boxes with a higher IoU in one frame the best stays; 1 leaves all, as the models' own post-processing does."""
 
 
 @dataclass
@@ -61,6 +71,10 @@ class GroundingConfig(WeightsConfig):
     """Who finds the moment."""
 
     name: GrounderName = GrounderName.playroom
+    clip: str = "openai/clip-vit-base-patch32"
+    """univtg: folder or hub id of the CLIP whose features the checkpoint was trained on."""
+    features: str = ""
+    """univtg: folder of SlowFast features (<video_id>.npz, .npy or .safetensors), for checkpoints that want them."""
 
 
 @dataclass
@@ -68,6 +82,8 @@ class ActionConfig(WeightsConfig):
     """Who names actions."""
 
     name: RecogniserName = RecogniserName.playroom
+    names: str = ""
+    """xclip: file of actions, one a line, to choose among where a program gives none; empty is STAR's verbs."""
 
 
 @dataclass
@@ -127,6 +143,42 @@ def _playroom_answerer(config: SpecialistsConfig, root: str, shelf: Shelf) -> An
     return PlayroomAnswerer()
 
 
+def _owlv2(config: SpecialistsConfig, root: str, shelf: Shelf) -> Detector:
+    from aotd.specialists.owl import OWLv2
+
+    return OWLv2(config.detection, shelf)
+
+
+def _owlvit(config: SpecialistsConfig, root: str, shelf: Shelf) -> Detector:
+    from aotd.specialists.owl import OWLViT
+
+    return OWLViT(config.detection, shelf)
+
+
+def _grounding_dino(config: SpecialistsConfig, root: str, shelf: Shelf) -> Detector:
+    from aotd.specialists.grounding_dino import GroundingDino
+
+    return GroundingDino(config.detection, shelf)
+
+
+def _univtg(config: SpecialistsConfig, root: str, shelf: Shelf) -> Grounder:
+    from aotd.specialists.univtg import load_univtg
+
+    return load_univtg(config.grounding, shelf)
+
+
+def _similarity(config: SpecialistsConfig, root: str, shelf: Shelf) -> Grounder:
+    from aotd.specialists.similarity import SimilarityGrounder
+
+    return SimilarityGrounder(config.grounding, shelf)
+
+
+def _xclip(config: SpecialistsConfig, root: str, shelf: Shelf) -> Recogniser:
+    from aotd.specialists.xclip import XCLIPRecogniser
+
+    return XCLIPRecogniser(config.action, shelf)
+
+
 def _captions(config: SpecialistsConfig, root: str, shelf: Shelf | None = None) -> Captions:
     from aotd.specialists.captions import load_captions
 
@@ -154,16 +206,22 @@ DETECTORS: dict[DetectorName, Callable[[SpecialistsConfig, str, Shelf], Detector
     DetectorName.playroom: _playroom_detector,
     DetectorName.captions: _captions,
     DetectorName.mock: _mock,
+    DetectorName.owlv2: _owlv2,
+    DetectorName.owlvit: _owlvit,
+    DetectorName.grounding_dino: _grounding_dino,
 }
 GROUNDERS: dict[GrounderName, Callable[[SpecialistsConfig, str, Shelf], Grounder]] = {
     GrounderName.playroom: _playroom_grounder,
     GrounderName.captions: _captions,
     GrounderName.mock: _mock,
+    GrounderName.univtg: _univtg,
+    GrounderName.similarity: _similarity,
 }
 RECOGNISERS: dict[RecogniserName, Callable[[SpecialistsConfig, str, Shelf], Recogniser]] = {
     RecogniserName.playroom: _playroom_recogniser,
     RecogniserName.captions: _captions,
     RecogniserName.mock: _mock,
+    RecogniserName.xclip: _xclip,
 }
 ANSWERERS: dict[AnswererName, Callable[[SpecialistsConfig, str, Shelf], Answerer]] = {
     AnswererName.playroom: _playroom_answerer,

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from aotd.errors import QuestionError, UserError
 from aotd.records import Detection, Outcome, Question, SpanFinding
 from aotd.specialists.embedder import Embedder, Vectors, load_embedder
+from aotd.specialists.peak import around_peak
 from aotd.video.clip import Clip, Pixels, frame_times
 
 _BACKGROUND = 300
@@ -34,10 +35,6 @@ _BACKGROUND_WEIGHT = 0.7
 is that of cross-domain similarity local scaling (Conneau et al. 2018): texts that lie near everything."""
 _ASKED_WEIGHT = 0.1
 """How much the likeness of question and option by themselves counts."""
-_SMOOTHING = 6 / 32
-"""Half-width, as a share of the video's frames, of the triangle that smooths the similarity over time."""
-_PEAK_SHARE = 0.1
-"""A span reaches as far as the smoothed similarity stays above mean + share * (peak - mean)."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'])")
 
 
@@ -112,7 +109,7 @@ class Captions:
         if not clip.numbers:
             return None
         curve = self._similar(clip, [query])[:, 0]
-        first, last = _around_peak(curve, max(2, round(_SMOOTHING * clip.video.frames)))
+        first, last = around_peak(curve, clip.video.frames)
         return SpanFinding(
             start=clip.numbers[first],
             end=clip.numbers[last] + 1,
@@ -228,22 +225,6 @@ def read_captions(path: str) -> dict[str, list[str]]:
             raise UserError(f"{path}: video {video}: wants one caption for each second 0, 1, 2, …")
         found[video] = [seconds[second].strip() for second in wanted]
     return found
-
-
-def _around_peak(curve: NDArray[np.float32], half_width: int) -> tuple[int, int]:
-    """First and last position of the stretch around the highest point of the smoothed curve."""
-    half = min(half_width, (len(curve) + 1) // 2)
-    kernel = half - np.abs(np.arange(1 - half, half))
-    padded = np.pad(curve, half - 1, mode="edge")
-    smooth = np.round(np.convolve(padded, kernel / kernel.sum(), mode="valid"), 4)
-    peak = int(smooth.argmax())
-    floor = smooth.mean() + _PEAK_SHARE * (smooth[peak] - smooth.mean())
-    first = last = peak
-    while first > 0 and smooth[first - 1] >= floor:
-        first -= 1
-    while last < len(smooth) - 1 and smooth[last + 1] >= floor:
-        last += 1
-    return first, last
 
 
 def _best_first(scores: NDArray[np.float32]) -> list[int]:

@@ -7,7 +7,6 @@ transformers will do, read with `AutoModel` and `AutoTokenizer` from safetensors
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aotd.errors import UserError
+from aotd.specialists.weights import weights_digest
 
 Vectors = NDArray[np.float32]
 
@@ -53,7 +53,7 @@ class SentenceEmbedder:
         except (OSError, ValueError) as error:
             first = next(iter(str(error).splitlines()), "")
             raise UserError(f"specialists.embedder: {folder} holds no model that can be read ({first})") from None
-        self.model = f"{_name(folder)} ({_weights_digest(folder)})"
+        self.model = f"{_name(folder)} ({weights_digest(folder)})"
         self._known: dict[str, NDArray[np.float32]] = {}
 
     def embed(self, texts: Sequence[str]) -> Vectors:
@@ -134,12 +134,3 @@ def _installed() -> Path:
 
 def _name(folder: Path) -> str:
     return folder.parent.name if folder.name == "model" else folder.resolve().name
-
-
-def _weights_digest(folder: Path) -> str:
-    found = hashlib.sha256()
-    for path in (folder / "config.json", *sorted(folder.glob("*.safetensors"))):
-        with path.open("rb") as source:
-            while chunk := source.read(1 << 20):
-                found.update(chunk)
-    return found.hexdigest()[:12]

@@ -2,18 +2,22 @@
 
     detector = shelf.take("owlv2 /models/owlv2", size, load)
 
-The agent needs four or five models, seldom all at once. A `Shelf` keeps those used last and lets go of
-the one that was idle longest when the next would not fit; a model that was let go is loaded again when
-it is asked for.
+A checkpoint is a local folder or a hub id in its architecture's own format. It is read without code of its own
+(`trust_remote_code`) and without pickle (safetensors only). The agent needs four or five models, seldom all
+at once. A `Shelf` keeps those used last and lets go of the one that was idle longest when the next would not
+fit; a model that was let go is loaded again when it is asked for.
 """
 
 from __future__ import annotations
 
 import gc
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aotd.errors import UserError
@@ -63,6 +67,149 @@ def dtype_of(precision: Precision) -> torch.dtype:
     found = getattr(torch, precision.value)
     assert isinstance(found, torch.dtype)
     return found
+
+
+def read_config(role: str, path: str, *families: str) -> Any:
+    """A checkpoint's own configuration (transformers' `PreTrainedConfig`), of one of these families.
+
+    Args:
+        role: sub-task whose settings name the checkpoint, e.g. `detection`.
+        families: what its `model_type` may be.
+
+    Raises:
+        UserError: no checkpoint is named, there is none there, or it is of another family.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig, PreTrainedConfig
+
+    setting = f"specialists.{role}.model"
+    if not path:
+        raise UserError(f"{setting} is not set: give the folder or hub id of a {' or '.join(families)} checkpoint")
+    try:
+        found = PreTrainedConfig.get_config_dict(path)[0].get("model_type")
+        if found not in families:
+            raise UserError(
+                f"{setting}={path} holds a {found or 'nameless'} model, and {' or '.join(families)} is wanted"
+            )
+        return AutoConfig.from_pretrained(path, trust_remote_code=False)
+    except (OSError, ValueError, StrictDataclassError) as error:
+        why = "no such folder" if _is_folder(path) and not Path(path).is_dir() else _first_line(error)
+        raise UserError(f"{setting}={path}: there is no checkpoint there ({why})") from None
+
+
+def load_model(role: str, config: WeightsConfig, kind: Any, dtype: torch.dtype, keep: tuple[str, ...] = ()) -> Any:
+    """A model of transformers, ready to be asked, on `device()`.
+
+    Args:
+        role: as for `read_config`.
+        kind: its class.
+        dtype: what it computes in.
+        keep: modules that stay as they are when the rest is packed into int8 or int4.
+
+    Raises:
+        UserError: the weights are not there, not safetensors, or not all of them.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    packed = config.precision in (Precision.int8, Precision.int4)
+    more = _packing(role, config.precision, keep) if packed else {}
+    setting = f"specialists.{role}.model={config.model}"
+    try:
+        model, loaded = kind.from_pretrained(
+            config.model, dtype=dtype, use_safetensors=True, output_loading_info=True, **more
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{setting} cannot be loaded: {_first_line(error)}") from None
+    if missing := sorted(loaded["missing_keys"]):
+        raise UserError(f"{setting} lacks {len(missing)} weights, among them {missing[0]}")
+    if not packed:
+        model = model.to(device())
+    assert isinstance(model, torch.nn.Module)
+    return model.eval().requires_grad_(False)
+
+
+def load_part(role: str, path: str, kind: Any) -> Any:
+    """A tokenizer or picture processor that belongs to a checkpoint.
+
+    Raises:
+        UserError: its files are not there.
+    """
+    try:
+        return kind.from_pretrained(path)
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"specialists.{role}.model={path}: {_first_line(error)}") from None
+
+
+def size_of(kind: Any, settings: Any, precision: Precision) -> int:
+    """Bytes that a model's weights will take, counted without loading them.
+
+    Args:
+        kind: the model's class.
+        settings: its configuration.
+    """
+    import torch
+
+    with torch.device("meta"):
+        count = sum(weight.numel() for weight in kind(settings).parameters())
+    width = {Precision.int8: 1.0, Precision.int4: 0.5}.get(precision) or dtype_of(precision).itemsize
+    return int(count * width)
+
+
+def model_name(path: str, settings: Any) -> str:
+    """Name of a checkpoint for manifests: its hub revision, or in a folder the digest of its weights."""
+    if revision := getattr(settings, "_commit_hash", None):
+        return f"{path} ({revision[:12]})"
+    return f"{Path(path).resolve().name} ({weights_digest(Path(path))})"
+
+
+def weights_digest(folder: Path) -> str:
+    """Digest of a folder's weights and configuration."""
+    found = hashlib.sha256()
+    for path in (*sorted(folder.glob("config.json")), *sorted(folder.glob("*.safetensors"))):
+        with path.open("rb") as source:
+            while chunk := source.read(1 << 20):
+                found.update(chunk)
+    return found.hexdigest()[:12]
+
+
+def no_packing(role: str, name: str, precision: Precision) -> None:
+    """Refuse int8 and int4 where nothing packs the weights.
+
+    Raises:
+        UserError: it is one of the two.
+    """
+    if precision in (Precision.int8, Precision.int4):
+        raise UserError(f"specialists.{role}.precision={precision.value}: {name} takes float32, bfloat16 or float16")
+
+
+def _packing(role: str, precision: Precision, keep: tuple[str, ...]) -> dict[str, Any]:
+    """What `from_pretrained` is told so that bitsandbytes packs the linear layers."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if not torch.cuda.is_available():
+        raise UserError(f"specialists.{role}.precision={precision.value} needs a GPU; float32 runs on a CPU")
+    if find_spec("bitsandbytes") is None:
+        raise UserError(f"specialists.{role}.precision={precision.value} needs the extra: pip install 'aotd[bits]'")
+    packing: Any = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_8bit=precision is Precision.int8,
+        load_in_4bit=precision is Precision.int4,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        llm_int8_skip_modules=list(keep) or None,
+    )
+    return {"quantization_config": packing, "device_map": {"": 0}}
+
+
+def _is_folder(path: str) -> bool:
+    """Whether this is meant as a folder: a hub id is `owner/name`."""
+    return path.startswith(("/", ".", "~")) or path.count("/") != 1
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 class Shelf:

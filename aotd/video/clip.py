@@ -17,6 +17,9 @@ from aotd.records import Box
 
 Pixels = NDArray[np.uint8]
 
+THINNEST = 4
+"""Pixels; models that were made for pictures cannot be given a thinner strip."""
+
 
 class Video(Protocol):
     """A video as specialists see it: some frames sampled uniformly from the question's part of it."""
@@ -90,12 +93,21 @@ class Clip:
         """The frames that have a box, each cropped to it."""
         return Clip(self.video, tuple(n for n in self.numbers if n in boxes), dict(boxes))
 
+    def origin(self, number: int) -> tuple[int, int]:
+        """Where the left upper corner of what the clip shows of a frame lies in the original frame: x, y."""
+        x1, y1 = (max(round(value), 0) for value in self.crops.get(number, (0, 0))[:2])
+        return x1, y1
+
+    def shows(self, number: int) -> bool:
+        """Whether what is left of a frame can be looked at: a crop may be too thin, or lie outside the frame."""
+        return min(self.pixels(number).shape[:2]) >= THINNEST
+
     def pixels(self, number: int) -> Pixels:
         """One frame as the clip shows it, RGB, `[h, w, 3]`; cropped where the clip is."""
         assert number in self.numbers, f"frame {number} is not in the clip"
         frame: Pixels = self.video.pixels()[number]
         if number not in self.crops:
             return frame
-        x1, y1, x2, y2 = (round(value) for value in self.crops[number])
-        part: Pixels = frame[max(y1, 0) : max(y2, y1 + 1, 1), max(x1, 0) : max(x2, x1 + 1, 1)]
+        (left, top), (x1, y1, x2, y2) = self.origin(number), (round(value) for value in self.crops[number])
+        part: Pixels = frame[top : max(y2, y1 + 1, 1), left : max(x2, x1 + 1, 1)]
         return part

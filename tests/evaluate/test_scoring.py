@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aotd.answers import read_answer, read_choice, same_answer
-from aotd.evaluate.scoring import box_iou, estimate, spatial, temporal, union
+from aotd.evaluate.scoring import estimate, spatial, temporal
 from aotd.records import Evidence, EvidenceBox, EvidenceSpan
 
 OPTIONS = ("The book.", "The bag.", "Put down the book.")
@@ -32,10 +32,6 @@ def test_open_answers_are_compared_in_their_words(reply: str, right: bool) -> No
     assert same_answer(read_answer(reply, ()), "book", ()) is right
 
 
-def test_spans_are_united() -> None:
-    assert union([(3, 5), (0, 1), (4, 7), (9, 9), (1, 2)]) == [(0, 2), (3, 7)]
-
-
 def evidence(*spans: tuple[float, float], boxes: tuple[EvidenceBox, ...] = ()) -> Evidence:
     return Evidence(spans=tuple(EvidenceSpan(start_s=a, end_s=b) for a, b in spans), boxes=boxes)
 
@@ -59,13 +55,6 @@ def test_temporal_scores(text: str, expected: tuple[float, float] | None) -> Non
 
 def test_no_annotated_span_is_no_score() -> None:
     assert temporal("from frame 2 to frame 3", evidence(), 8, 0.0, 4.0) is None
-
-
-def test_box_iou() -> None:
-    assert box_iou((0, 0, 2, 2), (0, 0, 2, 2)) == 1
-    assert box_iou((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
-    assert box_iou((0, 0, 2, 2), (5, 5, 6, 6)) == 0
-    assert box_iou((2, 2, 0, 0), (0, 0, 2, 2)) == 0
 
 
 def test_a_box_is_scored_by_its_thing_nearest_in_time() -> None:

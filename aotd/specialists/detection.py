@@ -1,0 +1,146 @@
+"""Open-vocabulary detectors over frames: what OWL-ViT, OWLv2 and Grounding DINO share (paper §3.2, Table 1).
+
+Pictures are prepared, and boxes read out, by each architecture's own processor in transformers (the PIL ones:
+no torchvision is needed). What does not depend on the query is computed once per frame and kept
+(`aotd.specialists.kept`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aotd.overlap import box_iou
+from aotd.records import Box, Detection
+from aotd.specialists import DetectionConfig
+from aotd.specialists.kept import Features, Kept, frame_key
+from aotd.specialists.weights import Shelf, device, dtype_of, load_model, load_part, model_name, read_config, size_of
+from aotd.specialists.wording import alternatives
+from aotd.video.clip import Clip, Pixels
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class FrameDetector(ABC):
+    """A detector that looks at one frame at a time."""
+
+    family: ClassVar[str]
+    """`model_type` of its checkpoints."""
+    mixed: ClassVar[bool]
+    """Whether pictures of different sizes may go through it together."""
+    boxes_from: ClassVar[tuple[str, ...]] = ()
+    """Modules that stay in float32, whatever the precision: in bfloat16 a box is off by several pixels."""
+
+    def __init__(self, config: DetectionConfig, shelf: Shelf) -> None:
+        """Reads the checkpoint's configuration; the weights are loaded when a clip is first looked at.
+
+        Raises:
+            UserError: the checkpoint is not there, or of another family.
+        """
+        self._config, self._shelf = config, shelf
+        self._settings = read_config("detection", config.model, self.family)
+        self.model = f"{self.family} {model_name(config.model, self._settings)}, {config.precision.value}"
+        self._size = size_of(self._kinds()[0], self._settings, config.precision)
+        self._seen, self._read = Kept(), Kept()
+        self._processor: Any = load_part("detection", config.model, self._kinds()[1])
+        self._tokenizer: Any = load_part("detection", config.model, _tokenizers())
+
+    def detect(self, clip: Clip, query: str) -> list[Detection]:
+        """Boxes of what `query` names, by frame and then by confidence; see `base.Detector`.
+
+        A query such as `cup/glass/bottle` is any of the three: a box has the score of the one that fits best.
+        Boxes lie inside what the clip shows of a frame. A query without words names nothing.
+        """
+        import torch
+
+        texts = alternatives(query)
+        if not texts:
+            return []
+        found: list[Detection] = []
+        with torch.inference_mode():
+            for numbers in self._batches(clip):
+                pictures = [clip.pixels(number) for number in numbers]
+                seen = self._seen.each(
+                    [frame_key(clip, number) for number in numbers],
+                    lambda new, pictures=pictures: self._look([pictures[at] for at in new]),  # type: ignore[misc]
+                )
+                sizes = [picture.shape[:2] for picture in pictures]
+                logits, boxes = self._ask(seen, texts)
+                results = self._processor.post_process_object_detection(
+                    SimpleNamespace(logits=logits.float(), pred_boxes=boxes.float()),
+                    threshold=self._config.threshold,
+                    target_sizes=sizes,
+                )
+                for number, size, result in zip(numbers, sizes, results, strict=True):
+                    found += self._detections(clip, number, size, query, result)
+        return found
+
+    def _detections(
+        self, clip: Clip, number: int, size: tuple[int, int], query: str, result: dict[str, Any]
+    ) -> list[Detection]:
+        """A frame's boxes, best first, in pixels of the original frame."""
+        left, top = clip.origin(number)
+        scored: list[tuple[float, Box]] = []
+        for score, box in zip(result["scores"].tolist(), result["boxes"].tolist(), strict=True):
+            x1, x2 = (round(left + min(max(value, 0.0), size[1]), 1) for value in (box[0], box[2]))
+            y1, y2 = (round(top + min(max(value, 0.0), size[0]), 1) for value in (box[1], box[3]))
+            if x1 < x2 and y1 < y2:
+                scored.append((round(score, 3), (x1, y1, x2, y2)))
+        kept: list[tuple[float, Box]] = []
+        for score, box in sorted(scored, key=lambda item: (-item[0], item[1])):
+            if all(box_iou(box, other) <= self._config.overlap for _, other in kept):
+                kept.append((score, box))
+        return [Detection(frame=number, box=box, label=query, score=score) for score, box in kept]
+
+    def _batches(self, clip: Clip) -> Iterator[list[int]]:
+        """Numbers of frames that go through the model together; those that show nothing are left out."""
+        numbers = [number for number in clip.numbers if clip.shows(number)]
+        shapes = {number: clip.pixels(number).shape[:2] for number in numbers}
+        runs = [numbers] if self.mixed else [list(run) for _, run in groupby(numbers, key=lambda at: shapes[at])]
+        for run in runs:
+            for at in range(0, len(run), self._config.batch):
+                yield run[at : at + self._config.batch]
+
+    def _model(self) -> Any:
+        key = f"{self.family} {self._config.model} {self._config.precision.value}"
+        return self._shelf.take(key, self._size, self._load)
+
+    def _load(self) -> Any:
+        kind = self._kinds()[0]
+        model = load_model("detection", self._config, kind, dtype_of(self._config.precision), self.boxes_from)
+        for name in self.boxes_from:
+            getattr(model, name).float()
+        return model
+
+    def _prepared(self, pictures: Sequence[Pixels]) -> Tensor:
+        """Pictures as the model takes them, `[n, 3, height, width]`."""
+        pixels: Tensor = self._processor(list(pictures), return_tensors="pt", input_data_format="channels_last")[
+            "pixel_values"
+        ]
+        return pixels.to(device(), self._dtype())
+
+    def _dtype(self) -> torch.dtype:
+        return dtype_of(self._config.precision)
+
+    @abstractmethod
+    def _kinds(self) -> tuple[Any, Any]:
+        """The model's class, and that of its picture processor."""
+
+    @abstractmethod
+    def _look(self, pictures: list[Pixels]) -> list[Features]:
+        """What the image tower makes of pictures."""
+
+    @abstractmethod
+    def _ask(self, seen: list[Features], texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Logits `[frames, boxes, words or texts]` and boxes `[frames, boxes, 4]`, centre and size as shares."""
+
+
+def _tokenizers() -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer

@@ -1,0 +1,119 @@
+"""Frames and texts as vectors of one space: CLIP (Radford et al. 2021) or SigLIP (Zhai et al. 2023)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, CLIPModel, SiglipModel
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+from aotd.specialists.kept import Features, Kept, frame_key
+from aotd.specialists.weights import (
+    Shelf,
+    WeightsConfig,
+    dtype_of,
+    load_model,
+    load_part,
+    model_name,
+    read_config,
+    size_of,
+)
+from aotd.video.clip import Clip
+
+_FAMILIES: dict[str, tuple[Any, Any]] = {
+    "clip": (CLIPModel, CLIPImageProcessorPil),
+    "siglip": (SiglipModel, SiglipImageProcessorPil),
+}
+
+
+class ImageText:
+    """Each frame and each text goes through its tower once."""
+
+    def __init__(self, role: str, config: WeightsConfig, shelf: Shelf, families: tuple[str, ...] = ("clip",)) -> None:
+        """Reads the checkpoint's configuration; the weights are loaded when they are first needed.
+
+        Args:
+            role: sub-task whose settings name the checkpoint.
+            families: `clip`, `siglip`.
+
+        Raises:
+            UserError: the checkpoint is not there, or of another family.
+        """
+        self._role, self._config, self._shelf = role, config, shelf
+        settings = read_config(role, config.model, *families)
+        self._family: str = settings.model_type
+        self._longest: int = settings.text_config.max_position_embeddings
+        self.text_width: int = settings.text_config.hidden_size
+        """Width of the states of a text's tokens."""
+        self.width: int = getattr(settings, "projection_dim", self.text_width)
+        """Width of the vectors."""
+        self._kind, processor = _FAMILIES[self._family]
+        self._size = size_of(self._kind, settings, config.precision)
+        self._processor: Any = load_part(role, config.model, processor)
+        self._tokenizer: Any = load_part(role, config.model, AutoTokenizer)
+        self._seen, self._read, self._states = Kept(), Kept(), Kept()
+        self.model = f"{self._family} {model_name(config.model, settings)}, {config.precision.value}"
+
+    def frames(self, clip: Clip) -> Tensor:
+        """A vector for each frame of a clip, as the clip shows it: `[frames, width]`, float32, of any length.
+
+        Zeros for a crop that is too thin to be looked at.
+        """
+        shown = [number for number in clip.numbers if clip.shows(number)]
+        seen = self._seen.each(
+            [frame_key(clip, number) for number in shown], lambda new: self._look(clip, [shown[at] for at in new])
+        )
+        vectors = {number: vector for number, (vector,) in zip(shown, seen, strict=True)}
+        nothing = torch.zeros(self.width)
+        return torch.stack([vectors.get(number, nothing) for number in clip.numbers])
+
+    def text(self, text: str) -> Tensor:
+        """A vector in the space of the frames: `[width]`, float32, of any length."""
+        ((vector,),) = self._read.each([text], lambda _: [(self._embed(text),)])
+        return vector
+
+    def states(self, text: str) -> Tensor:
+        """CLIP's last states of the tokens of a text, its start and end among them: `[tokens, width]`, float32."""
+        ((states,),) = self._states.each([text], lambda _: [(self._tokens_of(text),)])
+        return states
+
+    @torch.inference_mode()
+    def _look(self, clip: Clip, numbers: list[int]) -> list[Features]:
+        model = self._model()
+        found: list[Features] = []
+        for at in range(0, len(numbers), self._config.batch):
+            pictures = [clip.pixels(number) for number in numbers[at : at + self._config.batch]]
+            pixels = self._processor(pictures, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
+            vectors = model.get_image_features(pixels.to(model.device, model.dtype)).pooler_output
+            found += [(vector,) for vector in vectors.float().cpu()]
+        return found
+
+    @torch.inference_mode()
+    def _embed(self, text: str) -> Tensor:
+        vector: Tensor = self._model().get_text_features(**self._tokens(text)).pooler_output[0]
+        return vector.float().cpu()
+
+    @torch.inference_mode()
+    def _tokens_of(self, text: str) -> Tensor:
+        states: Tensor = self._model().text_model(**self._tokens(text)).last_hidden_state[0]
+        return states.float().cpu()
+
+    def _tokens(self, text: str) -> dict[str, Tensor]:
+        # SigLIP was trained on texts that are padded to their full length, and sees the padding.
+        padding = "max_length" if self._family == "siglip" else False
+        tokens = self._tokenizer(
+            text, padding=padding, truncation=True, max_length=self._longest, return_tensors="pt"
+        ).to(self._model().device)
+        if self._family == "siglip":
+            return {"input_ids": tokens["input_ids"]}
+        return {"input_ids": tokens["input_ids"], "attention_mask": tokens["attention_mask"]}
+
+    def _model(self) -> Any:
+        config = self._config
+        key = f"{self._family} {config.model} {config.precision.value}"
+        return self._shelf.take(
+            key, self._size, lambda: load_model(self._role, config, self._kind, dtype_of(config.precision))
+        )
