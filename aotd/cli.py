@@ -5,8 +5,9 @@
     aotd decompose --help                       what it reads, writes and can be told
     aotd show runs/mine QUESTION_ID             one question's whole way
 
-Settings are Hydra overrides (`key=value`). A person's mistake is one line on standard error and exit
-status 2; what is left is a defect of ours and keeps its traceback.
+Settings are Hydra overrides (`key=value`); `configs=DIR` adds a folder of config files of one's own. A
+person's mistake is one line on standard error and exit status 2; what is left is a defect of ours and
+keeps its traceback.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from aotd.ledger import ledger
 
 JOBS = {
     "load": "aotd.load.job",
+    "select": "aotd.select.job",
     "decompose": "aotd.decompose.job",
     "execute": "aotd.execute.job",
     "convert": "aotd.convert.job",
@@ -44,7 +46,7 @@ OUTSIDE = ("run", "ask", "export")
 
 TEXT_OF_ASK = ("video", "question", "mode", "by")
 TEXT_OF_DATASET = tuple(f"dataset.{key}" for key in ("root", "questions", "spans", "answers", "cuts", "type_by"))
-TEXT_OF_DATA = (*TEXT_OF_DATASET, "specialists.captions", "specialists.embedder")
+TEXT_OF_DATA = (*TEXT_OF_DATASET, "specialists.captions", "specialists.embedder", "select.actions")
 TEXT = ("run", "export.to", *TEXT_OF_DATA, *(f"ask.{key}" for key in TEXT_OF_ASK))
 """Settings that are text or paths: taken as typed, never parsed as Hydra's grammar or interpolated."""
 
@@ -110,16 +112,18 @@ def read_settings(verb: str, words: Sequence[str]) -> Config:
     Raises:
         UserError: an unknown setting or a value of the wrong type.
     """
-    texts, overrides = {}, []
+    texts, overrides, own = {}, [], ""
     for word in words:
         key, value = word.split("=", 1)
         if verb == "ask" and key in (*TEXT_OF_ASK, "options"):
             key = f"ask.{key}"
-        if key in TEXT:
+        if key == "configs":
+            own = value
+        elif key in TEXT:
             texts[key] = value
         else:
             overrides.append(f"{key}={value}")
-    config = compose(overrides)
+    config = compose(overrides, own)
     for key, value in texts.items():
         *parents, name = key.split(".")
         setattr(functools.reduce(getattr, parents, config), name, value)

@@ -34,6 +34,7 @@ from aotd.export import ExportConfig
 from aotd.llm import LLMConfig
 from aotd.load import LoadConfig
 from aotd.report import ReportConfig
+from aotd.select import SelectConfig
 from aotd.specialists import SpecialistsConfig
 from aotd.students import StudentConfig
 from aotd.tracking import TrackingConfig
@@ -68,6 +69,7 @@ class Config:
     llm: LLMConfig = field(default_factory=LLMConfig)
     student: StudentConfig = field(default_factory=StudentConfig)
     load: LoadConfig = field(default_factory=LoadConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
     decompose: DecomposeConfig = field(default_factory=DecomposeConfig)
     execute: ExecuteConfig = field(default_factory=ExecuteConfig)
     convert: ConvertConfig = field(default_factory=ConvertConfig)
@@ -89,12 +91,19 @@ def shipped(folder: str) -> Path:
     return here / folder if (here / folder).is_dir() else here.parent / folder
 
 
-def compose(overrides: Sequence[str]) -> Config:
+def compose(overrides: Sequence[str], own: str = "") -> Config:
     """The settings of a job.
 
+    Args:
+        own: a folder of further config files, laid out as `configs/` is; values only.
+
     Raises:
-        UserError: an unknown setting, a value of the wrong type, or an unknown choice.
+        UserError: an unknown setting, a value of the wrong type, or an unknown choice; no such folder.
     """
+    if own:
+        if not Path(own).is_dir():
+            raise UserError(f"configs={own}: there is no such folder")
+        overrides = [f"hydra.searchpath=[{Path(own).resolve().as_uri()}]", *overrides]
     try:
         with initialize_config_dir(str(shipped("configs")), version_base="1.3"):
             tree = hydra_compose("run", overrides=list(overrides))
@@ -108,7 +117,13 @@ def compose(overrides: Sequence[str]) -> Config:
 def describe(verb: str, about: str) -> str:
     """Help of a verb: what its module says, then its settings with their defaults and meaning."""
     sections = [verb] if is_dataclass(getattr(Config(), verb, None)) else []
-    needs = {"load": ["dataset"], "execute": ["specialists"], "decompose": ["llm"], "distill": ["student"]}
+    needs = {
+        "load": ["dataset"],
+        "select": ["specialists"],
+        "execute": ["specialists"],
+        "decompose": ["llm"],
+        "distill": ["student"],
+    }
     lines = [about.strip(), "", "settings (key=value):", f"  {'run=runs/demo':<40} folder of the run"]
     for section in [*sections, *needs.get(verb, [])]:
         lines += _settings(getattr(Config(), section), section)

@@ -156,6 +156,39 @@ class Question(Record):
         return self
 
 
+# ── select ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Measured(Record):
+    """One candidate of a sub-task on one question (`select`)."""
+
+    score: float
+    """The sub-task's metric, in [0, 1] (paper, Table 1)."""
+    recall: float | None = None
+    """Temporal grounding: the share of the true spans that was covered."""
+    failed: str | None = None
+    """Why it could not answer, which scores 0; None where it did."""
+    seconds: float
+    """What the item took."""
+    memory_mb: float
+    """The most memory its process had taken until then, in MiB; a GPU's where there is one."""
+
+
+class Ranking(Part):
+    """One candidate of a sub-task over its items; the best of each sub-task stands first (`select`)."""
+
+    subtask: str
+    candidate: str
+    metric: str
+    score: Estimate
+    recall: Estimate | None = None
+    failed: int
+    """Items on which it failed; they score 0."""
+    seconds: float
+    """Median of an item."""
+    memory_mb: float
+
+
 # ── decompose ─────────────────────────────────────────────────────────────────────────────────────
 
 

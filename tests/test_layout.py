@@ -9,7 +9,7 @@ import aotd
 from aotd.cli import JOBS
 
 PACKAGE = Path(aotd.__file__).parent
-VERBS = ("load", "decompose", "execute", "convert", "verify", "distill", "evaluate", "report")
+VERBS = ("load", "select", "decompose", "execute", "convert", "verify", "distill", "evaluate", "report")
 
 
 def imported(path: Path) -> set[str]:

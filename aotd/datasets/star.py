@@ -18,7 +18,8 @@ nor situations. The videos are `<dataset.root>/videos/<video_id>.mp4`, or `<data
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +38,52 @@ _OBJECTS = (
 OBJECTS = tuple(_OBJECTS.split())
 """STAR's classes in the order of their codes, `o000` … `o036`."""
 
-VERBS: dict[str, tuple[str, str]] = {
-    "close": ("close", "closing"),
-    "drink": ("drink from", "drinking from"),
-    "eat": ("eat", "eating"),
-    "grasp": ("grasp", "grasping"),
-    "hold": ("hold", "holding"),
-    "lie": ("lie on", "lying on"),
-    "open": ("open", "opening"),
-    "put": ("put down", "putting down"),
-    "sit": ("sit on", "sitting on"),
-    "stand": ("stand on", "standing on"),
-    "take": ("take", "taking"),
-    "throw": ("throw", "throwing"),
-    "tidy": ("tidy up", "tidying up"),
-    "turn": ("turn on", "turning on"),
-    "walk": ("walk through", "walking through"),
-    "wash": ("wash", "washing"),
-    "watch": ("watch", "watching"),
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb of STAR, which names it by its first word, in the forms that texts use."""
+
+    plain: str
+    past: str
+    doing: str
+
+
+VERBS: dict[str, Verb] = {
+    "close": Verb("close", "closed", "closing"),
+    "drink": Verb("drink from", "drank from", "drinking from"),
+    "eat": Verb("eat", "ate", "eating"),
+    "grasp": Verb("grasp", "grasped", "grasping"),
+    "hold": Verb("hold", "held", "holding"),
+    "lie": Verb("lie on", "lay on", "lying on"),
+    "open": Verb("open", "opened", "opening"),
+    "put": Verb("put down", "put down", "putting down"),
+    "sit": Verb("sit on", "sat on", "sitting on"),
+    "stand": Verb("stand on", "stood on", "standing on"),
+    "take": Verb("take", "took", "taking"),
+    "throw": Verb("throw", "threw", "throwing"),
+    "tidy": Verb("tidy up", "tidied up", "tidying up"),
+    "turn": Verb("turn on", "turned on", "turning on"),
+    "walk": Verb("walk through", "walked through", "walking through"),
+    "wash": Verb("wash", "washed", "washing"),
+    "watch": Verb("watch", "watched", "watching"),
 }
-"""STAR names a verb by its first word; this is the whole verb, and its -ing form."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What annotators marked in one frame."""
+
+    time_s: float
+    """The moment, in seconds of the video file."""
+    actions: tuple[str, ...]
+    """What is being done, in the file's own words or codes, e.g. `open door`, `a097`."""
+    boxes: tuple[EvidenceBox, ...]
+    held: tuple[str, ...] = ()
+    """Classes of things that somebody holds."""
+
+
+HOLDING = "r009"
+"""STAR's code of the relation."""
 
 
 class _Call(Entry):
@@ -69,6 +96,9 @@ class _Choice(Entry):
 
 
 class _Situation(Entry):
+    actions: tuple[str, ...] = ()
+    rel_labels: tuple[str, ...] = ()
+    rel_pairs: tuple[tuple[str, str], ...] = ()
     bbox: tuple[tuple[float, float, float, float], ...] = ()
     bbox_labels: tuple[str, ...] = ()
 
@@ -201,17 +231,68 @@ def _evidence(entry: _Entry) -> Evidence | None:
     spans = tuple(EvidenceSpan(start_s=start, end_s=end) for start, end in entry.playroom.spans)
     boxes = []
     for frame, situation in entry.situations.items():
-        if not (frame.isascii() and frame.isdigit()):
-            raise ValueError(f"situations: {frame!r} is not a frame number")
-        if len(situation.bbox) != len(situation.bbox_labels):
-            raise ValueError(f"situations.{frame}: {len(situation.bbox)} boxes, {len(situation.bbox_labels)} labels")
-        time = int(frame) / entry.playroom.fps
-        if spans and not any(span.start_s <= time < span.end_s for span in spans):
-            continue
-        for code, box in zip(situation.bbox_labels, situation.bbox, strict=True):
-            if code in entry.playroom.objects:
-                boxes.append(EvidenceBox(label=_label(code), time_s=time, box=box))
+        time = _frame(frame) / entry.playroom.fps
+        if not spans or any(span.start_s <= time < span.end_s for span in spans):
+            boxes += _boxes(frame, situation, time, entry.playroom.objects)
     return Evidence(spans=spans, boxes=tuple(boxes))
+
+
+def situations(config: DatasetConfig, fps_of: Callable[[str], float | None]) -> dict[str, tuple[Situation, ...]]:
+    """Question id -> everything that is marked for it, in order of time: STAR's ground truth.
+
+    Args:
+        fps_of: frame rate of a video file, relative to the root; asked where the file of questions does not say.
+            A question whose rate it does not know has no situations.
+
+    Raises:
+        UserError: the file is not there or malformed, or is a CSV, which holds no situations.
+    """
+    path = given_file("dataset.questions", config.questions, "STAR's JSON (STAR_val.json)")
+    if path.suffix != ".json":
+        raise UserError(f"{path}: holds no situations, as only STAR's own JSON does (STAR_val.json)")
+    found: dict[str, tuple[Situation, ...]] = {}
+    rates: dict[str, float | None] = {}
+    for where, row in _json_rows(path):
+        try:
+            entry = _Entry.model_validate(row)
+            video = _video(config.root, entry.video_id)
+            if video not in rates:
+                rates[video] = entry.playroom.fps if entry.playroom else fps_of(video)
+            rate, marked = rates[video], []
+            for frame, situation in entry.situations.items():
+                if rate is None:
+                    break
+                time = _frame(frame) / rate
+                boxes = tuple(_boxes(frame, situation, time, None))
+                marked.append(Situation(time, situation.actions, boxes, _held(situation)))
+        except ValidationError as error:
+            raise UserError(f"{where}: {first_fault(error)}") from None
+        except (ValueError, UserError) as error:
+            raise UserError(f"{where}: {error}") from None
+        found[entry.question_id] = tuple(sorted(marked, key=lambda one: one.time_s))
+    return found
+
+
+def _held(situation: _Situation) -> tuple[str, ...]:
+    pairs = zip(situation.rel_labels, situation.rel_pairs, strict=False)
+    return tuple(_label(thing) for relation, (_, thing) in pairs if relation == HOLDING)
+
+
+def _frame(name: str) -> int:
+    if not (name.isascii() and name.isdigit()):
+        raise ValueError(f"situations: {name!r} is not a frame number")
+    return int(name)
+
+
+def _boxes(frame: str, situation: _Situation, time: float, codes: Sequence[str] | None) -> list[EvidenceBox]:
+    """The boxes of some classes, or of all."""
+    if len(situation.bbox) != len(situation.bbox_labels):
+        raise ValueError(f"situations.{frame}: {len(situation.bbox)} boxes, {len(situation.bbox_labels)} labels")
+    return [
+        EvidenceBox(label=_label(code), time_s=time, box=box)
+        for code, box in zip(situation.bbox_labels, situation.bbox, strict=True)
+        if codes is None or code in codes
+    ]
 
 
 def _label(code: str) -> str:

@@ -223,7 +223,7 @@ def _plain(verb: str | None) -> str:
 def _form(verb: str) -> tuple[str, str]:
     if verb not in VERBS:
         raise _untranslated(f"the verb {verb!r}")
-    return VERBS[verb]
+    return VERBS[verb].plain, VERBS[verb].doing
 
 
 def _thing(obj: str | None) -> str:

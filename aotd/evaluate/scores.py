@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from aotd.evaluate.scoring import estimate
+from aotd.estimate import estimate, percent
 from aotd.records import Estimate, Prediction, Question, Scores
 
 
@@ -68,15 +68,11 @@ def table(scores: Sequence[Scores]) -> Table:
     for one in scores:
         shown.add_row(
             one.arm,
-            _percent(one.multiple_choice),
-            _percent(one.open_ended),
-            _percent(one.rationale_accuracy),
-            _percent(one.temporal_iou),
-            _percent(one.temporal_recall),
-            _percent(one.spatial_iou),
+            percent(one.multiple_choice),
+            percent(one.open_ended),
+            percent(one.rationale_accuracy),
+            percent(one.temporal_iou),
+            percent(one.temporal_recall),
+            percent(one.spatial_iou),
         )
     return shown
-
-
-def _percent(value: Estimate | None) -> str:
-    return "–" if value is None else f"{100 * value.mean:.1f} ({100 * value.low:.0f}–{100 * value.high:.0f})"

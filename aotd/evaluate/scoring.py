@@ -1,15 +1,11 @@
-"""Scores of one reply against the annotation (paper §4.4, Table 7), and means with their intervals."""
+"""Scores of one reply against the annotation (paper §4.4, Table 7)."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-
-import numpy as np
 
 from aotd.answers import plain
 from aotd.claims import TextBox, read_claims
 from aotd.overlap import box_iou, iou_and_recall
-from aotd.records import Estimate, Evidence, EvidenceBox
+from aotd.records import Evidence, EvidenceBox
 from aotd.video.clip import frame_times, span_seconds
 
 
@@ -55,13 +51,3 @@ def _same_thing(box: TextBox, true: EvidenceBox) -> bool:
     label = plain(true.label)
     said = [plain(part) for part in box.label.split(",")]
     return any(one == label or one in label.split("/") or label in one.split("/") for one in said if one)
-
-
-def estimate(values: Sequence[float | bool], resamples: int, seed: int) -> Estimate | None:
-    """The mean and its 95 % interval by the percentile bootstrap over questions; None of no values."""
-    if not values:
-        return None
-    numbers = np.asarray(values, dtype=float)
-    drawn = np.random.default_rng(seed).integers(0, len(numbers), (resamples, len(numbers)))
-    low, high = np.quantile(numbers[drawn].mean(axis=1), (0.025, 0.975))
-    return Estimate(mean=float(numbers.mean()), low=float(low), high=float(high), n=len(numbers))

@@ -6,10 +6,10 @@ be code execution.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aotd.specialists.base import Answerer, Detector, Grounder, Recogniser, Source, Specialists
 from aotd.specialists.weights import Shelf, WeightsConfig
@@ -17,6 +17,7 @@ from aotd.specialists.weights import Shelf, WeightsConfig
 if TYPE_CHECKING:
     from aotd.specialists.captions import Captions
     from aotd.specialists.mock import Mock
+    from aotd.specialists.trivial import Trivial
 
 
 class SourceName(str, Enum):
@@ -29,6 +30,7 @@ class DetectorName(str, Enum):
     playroom = "playroom"
     captions = "captions"
     mock = "mock"
+    trivial = "trivial"
     owlv2 = "owlv2"
     owlvit = "owlvit"
     grounding_dino = "grounding_dino"
@@ -38,6 +40,7 @@ class GrounderName(str, Enum):
     playroom = "playroom"
     captions = "captions"
     mock = "mock"
+    trivial = "trivial"
     univtg = "univtg"
     similarity = "similarity"
 
@@ -46,6 +49,7 @@ class RecogniserName(str, Enum):
     playroom = "playroom"
     captions = "captions"
     mock = "mock"
+    trivial = "trivial"
     xclip = "xclip"
 
 
@@ -53,6 +57,7 @@ class AnswererName(str, Enum):
     playroom = "playroom"
     captions = "captions"
     mock = "mock"
+    trivial = "trivial"
 
 
 @dataclass
@@ -91,6 +96,9 @@ class AnsweringConfig(WeightsConfig):
     """Who answers questions, sums up, and chooses among options."""
 
     name: AnswererName = AnswererName.playroom
+
+
+SubTaskConfig = DetectionConfig | GroundingConfig | ActionConfig | AnsweringConfig
 
 
 @dataclass
@@ -191,6 +199,12 @@ def _mock(config: SpecialistsConfig, root: str, shelf: Shelf | None = None) -> M
     return Mock(config.frames)
 
 
+def _trivial(config: SpecialistsConfig, root: str, shelf: Shelf) -> Trivial:
+    from aotd.specialists.trivial import Trivial
+
+    return Trivial()
+
+
 def _video_source(config: SpecialistsConfig, root: str) -> Source:
     from aotd.video.decode import DecodedVideos
 
@@ -206,6 +220,7 @@ DETECTORS: dict[DetectorName, Callable[[SpecialistsConfig, str, Shelf], Detector
     DetectorName.playroom: _playroom_detector,
     DetectorName.captions: _captions,
     DetectorName.mock: _mock,
+    DetectorName.trivial: _trivial,
     DetectorName.owlv2: _owlv2,
     DetectorName.owlvit: _owlvit,
     DetectorName.grounding_dino: _grounding_dino,
@@ -214,6 +229,7 @@ GROUNDERS: dict[GrounderName, Callable[[SpecialistsConfig, str, Shelf], Grounder
     GrounderName.playroom: _playroom_grounder,
     GrounderName.captions: _captions,
     GrounderName.mock: _mock,
+    GrounderName.trivial: _trivial,
     GrounderName.univtg: _univtg,
     GrounderName.similarity: _similarity,
 }
@@ -221,29 +237,42 @@ RECOGNISERS: dict[RecogniserName, Callable[[SpecialistsConfig, str, Shelf], Reco
     RecogniserName.playroom: _playroom_recogniser,
     RecogniserName.captions: _captions,
     RecogniserName.mock: _mock,
+    RecogniserName.trivial: _trivial,
     RecogniserName.xclip: _xclip,
 }
 ANSWERERS: dict[AnswererName, Callable[[SpecialistsConfig, str, Shelf], Answerer]] = {
     AnswererName.playroom: _playroom_answerer,
     AnswererName.captions: _captions,
     AnswererName.mock: _mock,
+    AnswererName.trivial: _trivial,
 }
 
 
-def load_specialists(config: SpecialistsConfig, root: str) -> Specialists:
-    """The specialists a config names.
+BUILDERS: dict[str, Mapping[Any, Callable[[SpecialistsConfig, str, Shelf], Any]]] = {
+    "detection": DETECTORS,
+    "grounding": GROUNDERS,
+    "action": RECOGNISERS,
+    "answering": ANSWERERS,
+}
+"""Sub-task -> its specialists."""
+
+
+def load_specialist(subtask: str, config: SpecialistsConfig, root: str, shelf: Shelf | None = None) -> Any:
+    """The specialist of one sub-task.
 
     Args:
+        subtask: `detection`, `grounding`, `action` or `answering`.
         root: folder of the videos (`dataset.root`).
 
     Raises:
-        UserError: a model, or the stored captions, are not there.
+        UserError: its model, or the stored captions, are not there.
     """
+    name = getattr(config, subtask).name
+    return BUILDERS[subtask][name](config, root, shelf or Shelf(config.memory_gb))
+
+
+def load_specialists(config: SpecialistsConfig, root: str) -> Specialists:
+    """The specialists a config names, within one budget of memory; see `load_specialist`."""
     shelf = Shelf(config.memory_gb)
-    return Specialists(
-        source=SOURCES[config.source](config, root),
-        detection=DETECTORS[config.detection.name](config, root, shelf),
-        grounding=GROUNDERS[config.grounding.name](config, root, shelf),
-        action=RECOGNISERS[config.action.name](config, root, shelf),
-        answering=ANSWERERS[config.answering.name](config, root, shelf),
-    )
+    built = {subtask: load_specialist(subtask, config, root, shelf) for subtask in BUILDERS}
+    return Specialists(source=SOURCES[config.source](config, root), **built)

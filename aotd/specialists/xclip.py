@@ -78,7 +78,7 @@ class XCLIPRecogniser:
             return [name for name in self._names if not things or _names(name, things)]
         # "drinking from the bottle", "drinking from something"
         thing = f"the {' or '.join(things)}" if things else "something"
-        return [f"{doing} {thing}" for _, doing in VERBS.values()]
+        return [f"{verb.doing} {thing}" for verb in VERBS.values()]
 
     @torch.inference_mode()
     def _logits(self, clip: Clip, texts: list[str]) -> Tensor:

@@ -354,3 +354,12 @@ def probe(path: Path, decoder: Decoder) -> VideoFacts:
         codec=facts["codec"],
         defect="; ".join(defects) or None,
     )
+
+
+def frame_rate(path: Path, decoder: Decoder) -> float | None:
+    """Frames a second, as the container says; None where it does not, or is no video."""
+    try:
+        fps: float | None = decoder.facts(path)["fps"] if path.is_file() else None
+    except _DamagedError:
+        return None
+    return fps

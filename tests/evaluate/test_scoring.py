@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from aotd.answers import read_answer, read_choice, same_answer
-from aotd.evaluate.scoring import estimate, spatial, temporal
+from aotd.estimate import estimate
+from aotd.evaluate.scoring import spatial, temporal
 from aotd.records import Evidence, EvidenceBox, EvidenceSpan
 
 OPTIONS = ("The book.", "The bag.", "Put down the book.")

@@ -18,11 +18,10 @@ from aotd.datasets.playroom.balance import Asked
 from aotd.datasets.playroom.questions import Candidate, Steps
 from aotd.datasets.playroom.scene import Scene
 from aotd.datasets.playroom.things import FPS, PERSON_CODE, VERBS
+from aotd.datasets.star import HOLDING
 from aotd.records import Box
 
 KEY = "playroom"
-HOLDING = "r009"
-"""STAR's code of the relation."""
 KEYFRAME_EVERY = FPS // 2
 
 

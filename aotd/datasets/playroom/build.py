@@ -72,6 +72,15 @@ def read(config: DatasetConfig) -> Loaded:
     return Loaded(questions, skipped)
 
 
+def situations(config: DatasetConfig) -> dict[str, tuple[star.Situation, ...]]:
+    """Everything that is marked in the world's files; see `star.situations`. The world must have been built."""
+    found: dict[str, tuple[star.Situation, ...]] = {}
+    for split in SPLITS:
+        one = replace(config, questions=str(annotation_path(Path(config.root), split)), split=split)
+        found |= {f"{split}-{key}": marked for key, marked in star.situations(one, lambda video: None).items()}
+    return found
+
+
 def annotation_path(root: Path, split: str) -> Path:
     return root / f"STAR_{split}.json"
 

@@ -1,0 +1,33 @@
+"""select: STAR-style ground truth -> a `Ranking` of candidates per sub-task (paper §3.2, Table 1)."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from aotd.specialists import ActionConfig, AnsweringConfig, DetectionConfig, GroundingConfig
+
+
+class SubTask(str, Enum):
+    decomposition = "decomposition"
+    detection = "detection"
+    grounding = "grounding"
+    action = "action"
+    answering = "answering"
+
+
+@dataclass
+class SelectConfig:
+    """Who is compared, and on how many questions."""
+
+    split: str = "val"
+    """Split of the run's questions."""
+    items: int = 200
+    """Questions per sub-task, drawn by the run's seed; 0 is all."""
+    decomposition: list[str] = field(default_factory=list)
+    """Runs whose decompose/ holds programs for the same questions, one per author."""
+    detection: list[DetectionConfig] = field(default_factory=list)
+    """Detectors, each as under specialists.detection: [{name: owlv2, model: …}, {name: owlvit, model: …}]."""
+    grounding: list[GroundingConfig] = field(default_factory=list)
+    action: list[ActionConfig] = field(default_factory=list)
+    answering: list[AnsweringConfig] = field(default_factory=list)
+    actions: str = ""
+    """star: file that names STAR's action codes, a code and its words per line; playroom's are words already."""
