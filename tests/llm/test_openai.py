@@ -100,7 +100,7 @@ def test_no_more_requests_are_in_flight_than_the_batch() -> None:
         return said("x")
 
     with server(count) as (url, _):
-        engine(url, batch=3).complete(["p"] * 12, max_tokens=4)
+        engine(url, batch=3).complete([f"p{i}" for i in range(12)], max_tokens=4)
     assert most == 3
 
 
