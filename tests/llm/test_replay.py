@@ -73,7 +73,7 @@ def test_samples_are_replayed_one_by_one_and_in_order(path: Path) -> None:
     replay = recorded(path, None)
     assert replay.complete(["a", "a", "a"], max_tokens=8, temperature=0.7) == [made[0], made[2], made[3]]
     assert replay.complete(["a"], max_tokens=8, temperature=0.7) == [made[0]]
-    with pytest.raises(UserError, match="but not with max_tokens 8, temperature 0.7, sample 3"):
+    with pytest.raises(UserError, match=r"but not with max_tokens 8, temperature 0\.7, sample 3"):
         replay.complete(["a"] * 4, max_tokens=8, temperature=0.7)
 
 
