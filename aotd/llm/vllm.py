@@ -7,6 +7,7 @@ Weights are read as safetensors only, and no code that comes with a model is run
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -38,30 +39,11 @@ class VLLMEngine(Engine):
             raise UserError(
                 f"llm.model: {config.model} is a file; llm=vllm wants a folder (llm=transformers reads GGUF)"
             )
-        for name, value in _QUIET.items():
-            os.environ.setdefault(name, value)
-        try:
-            from vllm import LLM
-        except ImportError as error:
-            raise UserError(f"llm=vllm needs `pip install 'aotd[vllm]'` ({first_line(error)})") from None
         self.model = path.name if path else config.model
         self._batch, self._seed = max(config.batch, 1), config.seed
-        try:
-            self._llm: Any = LLM(
-                model=str(path or config.model),
-                dtype=config.dtype,
-                enable_prefix_caching=True,
-                gpu_memory_utilization=config.memory_share,
-                max_model_len=config.context or None,
-                load_format="safetensors",
-                trust_remote_code=False,
-                use_tqdm_on_load=False,
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise UserError(
-                f"llm.model: vLLM cannot run {config.model} here ({first_line(error)}); "
-                "see llm.dtype, llm.context and llm.memory_share"
-            ) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._llm = _load(str(path or config.model), config)
         self._tokenizer = self._llm.get_tokenizer()
         self._room = int(self._llm.llm_engine.model_config.max_model_len)
 
@@ -99,3 +81,28 @@ class VLLMEngine(Engine):
             return SamplingParams(temperature=0.0, max_tokens=longest + 1, structured_outputs=only)
         seed = ask.seed(self._seed) if ask.temperature > 0 else None
         return SamplingParams(temperature=ask.temperature, max_tokens=ask.max_tokens, seed=seed)
+
+
+def _load(model: str, config: LLMConfig) -> Any:
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        from vllm import LLM
+    except ImportError as error:
+        raise UserError(f"llm=vllm needs `pip install 'aotd[vllm]'` ({first_line(error)})") from None
+    try:
+        return LLM(
+            model=model,
+            dtype=config.dtype,
+            enable_prefix_caching=True,
+            gpu_memory_utilization=config.memory_share,
+            max_model_len=config.context or None,
+            load_format="safetensors",
+            trust_remote_code=False,
+            use_tqdm_on_load=False,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"llm.model: vLLM cannot run {model} here ({first_line(error)}); "
+            "see llm.dtype, llm.context and llm.memory_share"
+        ) from None
