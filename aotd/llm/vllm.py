@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from aotd.errors import UserError
@@ -43,7 +44,7 @@ class VLLMEngine(Engine):
         self._batch, self._seed = max(config.batch, 1), config.seed
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._llm = _load(str(path or config.model), config)
+            self._llm = _load(str(path or config.model), config.dtype, config.memory_share, config.context)
         self._tokenizer = self._llm.get_tokenizer()
         self._room = int(self._llm.llm_engine.model_config.max_model_len)
 
@@ -83,7 +84,9 @@ class VLLMEngine(Engine):
         return SamplingParams(temperature=ask.temperature, max_tokens=ask.max_tokens, seed=seed)
 
 
-def _load(model: str, config: LLMConfig) -> Any:
+@cache
+def _load(model: str, dtype: str, memory_share: float, context: int) -> Any:
+    # Once per process, for all verbs of a run: what vLLM has taken of the GPU it keeps until the process ends.
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -93,10 +96,10 @@ def _load(model: str, config: LLMConfig) -> Any:
     try:
         return LLM(
             model=model,
-            dtype=config.dtype,
+            dtype=dtype,
             enable_prefix_caching=True,
-            gpu_memory_utilization=config.memory_share,
-            max_model_len=config.context or None,
+            gpu_memory_utilization=memory_share,
+            max_model_len=context or None,
             load_format="safetensors",
             trust_remote_code=False,
             use_tqdm_on_load=False,

@@ -185,6 +185,13 @@ def test_a_prompt_too_long_for_the_model_is_that_prompts_failure(engine: Engine)
 
 
 @pytest.mark.vllm
+def test_the_verbs_of_a_run_share_one_model(inside: Engine, folder: Path) -> None:
+    again = load_engine(config(folder, EngineName.vllm, seed=1), "a test")
+    assert vars(again)["_llm"] is vars(inside)["_llm"]
+    assert again.complete(PROMPTS[:1], max_tokens=4) == inside.complete(PROMPTS[:1], max_tokens=4)
+
+
+@pytest.mark.vllm
 def test_a_model_that_vllm_cannot_run_is_one_line(inside: Engine, folder: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
