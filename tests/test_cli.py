@@ -50,7 +50,9 @@ def test_a_verb_whose_input_is_missing_names_the_verb_to_run(
 def test_author_llm_without_an_engine_says_what_to_add(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with Stage(tmp_path, "load", Program).open({}):
         pass
-    assert "add llm=openai or llm=transformers" in fails(capsys, "decompose", f"run={tmp_path}", "decompose.author=llm")
+    assert "add llm=transformers or llm=vllm or llm=openai" in fails(
+        capsys, "decompose", f"run={tmp_path}", "decompose.author=llm"
+    )
 
 
 @pytest.mark.parametrize("verb", JOBS)

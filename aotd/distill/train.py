@@ -106,7 +106,7 @@ def train(
     report = _Report(folder / "losses.jsonl", tracker, step_of(start) if start else 0) if main else None
     trainer.add_callback(_Steps(trainer, report, show, told))
     if config.recompute:
-        student.model.activation_checkpointing_enable({"use_reentrant": False})
+        student.recompute()
     student.model.train()
     trainer.train(resume_from_checkpoint=str(start) if start else None)
     student.model.train(False)

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
 from aotd.errors import UserError
+from aotd.llm.choice import Choice, read_option
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Everything that decides a reply, but for the model and `llm.seed`."""
+
+    prompt: str
+    max_tokens: int
+    temperature: float = 0.0
+    sample: int = 0
+    """Its number among the equal prompts of one call, from 0; always 0 where the temperature is 0."""
+    options: tuple[str, ...] = ()
+    """The reply shall be one of these; empty leaves it free."""
+
+    def seed(self, base: int) -> int:
+        """Seed of this one reply, 31 bits: another one for each sample, and unrelated between prompts."""
+        start = hashlib.sha256(f"{base} {self.prompt}".encode()).digest()[:8]
+        return (int.from_bytes(start, "big") + self.sample) % 2**31
 
 
 @dataclass(frozen=True)
@@ -19,27 +39,92 @@ class Reply:
     """False where the token limit cut it off; such a reply is never read as complete."""
     prompt_tokens: int
     reply_tokens: int
+    constrained: bool = False
+    """Whether the engine let the model say nothing but one of the options."""
 
 
-class Engine(Protocol):
-    """A language model that answers prompts."""
+class Engine(ABC):
+    """A language model that answers prompts. An engine implements `stream`; callers use the other two.
+
+    A reply depends on its prompt, its number among the equal prompts of the call, the other arguments,
+    the model and `llm.seed`. It does not depend on what else is asked, but for rounding: sums are taken
+    in another order in another batch.
+    """
 
     model: str
     """Name of the model, for manifests."""
 
+    @abstractmethod
+    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
+        """Each ask with its reply, once, as they arrive.
+
+        Args:
+            asks: no two are equal, and they differ in prompt, sample and options only.
+
+        Raises:
+            UserError: the model cannot be reached. What arrived before has been handed out.
+        """
+
     def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
         """One reply per prompt, in order. Each prompt is one user message in the model's chat format.
+
+        Temperature 0 is greedy, and equal prompts are asked once. Above 0, n equal prompts of one call are
+        n independent samples, drawn from the model's whole distribution (no top-k, no top-p); the same
+        call gives the same samples again. A prompt that leaves no room for `max_tokens` in the model's
+        context gives an empty, unfinished reply.
 
         Raises:
             UserError: the model cannot be reached.
         """
-        ...
+        seen: dict[str, int] = {}
+        asks = []
+        for prompt in prompts:
+            sample = seen.get(prompt, 0) if temperature > 0 else 0
+            seen[prompt] = sample + 1
+            asks.append(Ask(prompt, max_tokens, temperature, sample))
+        return self._answers(asks)
+
+    def choose(self, prompts: Sequence[str], options: Sequence[Sequence[str]], *, max_tokens: int = 16) -> list[Choice]:
+        """Which of its options the model says to each prompt, in order; greedy.
+
+        The prompt must name the options itself. Where the model cannot be held to them, its free reply is
+        read strictly, and one that cannot be read chooses none; `Choice.constrained` says which it was.
+
+        Args:
+            options: for each prompt, short different strings such as `("A", "B", "C")` or `("Yes", "No")`.
+            max_tokens: longest free reply.
+
+        Raises:
+            UserError: the model cannot be reached.
+        """
+        asks = [
+            Ask(prompt, max_tokens, options=tuple(allowed)) for prompt, allowed in zip(prompts, options, strict=True)
+        ]
+        for ask in asks:
+            assert len(set(ask.options)) == len(ask.options) >= 2, f"not a choice: {ask.options}"
+            assert all(option and option == option.strip() for option in ask.options), f"blanks around: {ask.options}"
+        return [_choice(ask, reply) for ask, reply in zip(asks, self._answers(asks), strict=True)]
+
+    def _answers(self, asks: Sequence[Ask]) -> list[Reply]:
+        different = list(dict.fromkeys(asks))
+        heard = dict(self.stream(different)) if different else {}
+        return [heard[ask] for ask in asks]
+
+
+def _choice(ask: Ask, reply: Reply) -> Choice:
+    if reply.constrained:
+        option = reply.text if reply.text in ask.options else None
+    else:
+        option = read_option(reply.text, ask.options)
+    return Choice(option, reply.constrained, reply.text)
 
 
 class EngineName(str, Enum):
     none = "none"
     transformers = "transformers"
+    vllm = "vllm"
     openai = "openai"
+    replay = "replay"
 
 
 @dataclass
@@ -48,15 +133,24 @@ class LLMConfig:
 
     engine: EngineName = EngineName.none
     model: str = ""
-    """transformers: a local folder, a GGUF file or a hub id. openai: the model's name at the server."""
+    """transformers, vllm: a local folder or a hub id (transformers: or a GGUF file). openai: the model's name at
+    the server. replay: whose replies, where the record holds several models'."""
     url: str = "http://127.0.0.1:8000/v1"
     """openai: the server."""
     key_variable: str = "OPENAI_API_KEY"
     """openai: environment variable that holds the key; an unset one sends none."""
     dtype: str = "float32"
-    """transformers: torch dtype."""
+    """transformers, vllm: torch dtype."""
     batch: int = 8
-    """Prompts per batch (transformers) or requests in flight (openai)."""
+    """Prompts per batch (transformers, vllm) or requests in flight (openai)."""
+    seed: int = 0
+    """Where replies are sampled: another seed, other samples."""
+    record: str = ""
+    """JSONL file of replies: those in it are not asked for again, new ones are appended. replay: asks nothing else."""
+    memory_share: float = 0.9
+    """vllm: share of the GPU's memory it takes, the room for prefixes included; less where specialists share it."""
+    context: int = 0
+    """vllm: longest prompt and reply together, in tokens; 0 is what the model can, which may not fit the GPU."""
     timeout_s: float = 300.0
     """openai: seconds to wait for one reply."""
     retries: int = 4
@@ -69,6 +163,12 @@ def _transformers(config: LLMConfig) -> Engine:
     return TransformersEngine(config)
 
 
+def _vllm(config: LLMConfig) -> Engine:
+    from aotd.llm.vllm import VLLMEngine
+
+    return VLLMEngine(config)
+
+
 def _openai(config: LLMConfig) -> Engine:
     from aotd.llm.openai import OpenAIEngine
 
@@ -77,19 +177,26 @@ def _openai(config: LLMConfig) -> Engine:
 
 ENGINES: dict[EngineName, Callable[[LLMConfig], Engine]] = {
     EngineName.transformers: _transformers,
+    EngineName.vllm: _vllm,
     EngineName.openai: _openai,
 }
 
 
 def load_engine(config: LLMConfig, wanted_by: str) -> Engine:
-    """The engine of a config.
+    """The engine of a config, with its record where `llm.record` names one.
 
     Args:
         wanted_by: the setting that needs it, e.g. `decompose.author=llm`, for the error.
 
     Raises:
-        UserError: no engine is set, its model is not there, or its extra is not installed.
+        UserError: no engine is set, its model or record is not there, or its extra is not installed.
     """
+    from aotd.llm.replay import Recorded
+
+    if config.engine is EngineName.replay:
+        return Recorded(None, config, wanted_by)
     if config.engine not in ENGINES:
-        raise UserError(f"{wanted_by} needs a language model: add llm=openai or llm=transformers and llm.model=…")
-    return ENGINES[config.engine](config)
+        names = " or ".join(f"llm={name.value}" for name in ENGINES)
+        raise UserError(f"{wanted_by} needs a language model: add {names}, and llm.model=…")
+    engine = ENGINES[config.engine](config)
+    return Recorded(engine, config, wanted_by) if config.record else engine

@@ -2,25 +2,42 @@
 
 A request that the server could not take right now (429, 5xx, a dropped connection, no answer in time) is
 sent again after a pause that doubles. Whatever a person must mend is one line that names the server.
+
+The protocol has no word for "one of these strings"; servers that can hold a model to them have words of
+their own, and others pass over a word that they do not know. So the server is tried out once: it is asked
+for something else, and a server that answers with one of two made-up strings holds its model to them.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import cached_property
 from typing import Any
 
 import httpx
 
 from aotd.errors import UserError
-from aotd.llm.base import LLMConfig, Reply
+from aotd.llm.base import Ask, Engine, LLMConfig, Reply
 
 _LONGEST_PAUSE_S = 60.0
 
+Words = Callable[[Sequence[str]], dict[str, Any]]
 
-class OpenAIEngine:
+DIALECTS: dict[str, Words] = {
+    "vLLM": lambda options: {"structured_outputs": {"choice": list(options)}},
+    "vLLM before 0.12": lambda options: {"guided_choice": list(options)},
+    "llama.cpp": lambda options: {"grammar": f"root ::= {' | '.join(_quoted(option) for option in options)}"},
+}
+"""How servers are told to let the model say nothing but one of some strings."""
+
+_MADE_UP = ("qzxv", "wkjd")
+
+
+class OpenAIEngine(Engine):
     """A model behind `llm.url`.
 
     Raises:
@@ -50,31 +67,67 @@ class OpenAIEngine:
             trust_env=host not in ("127.0.0.1", "localhost", "::1"),
         )
 
-    def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
-        """One reply per prompt, in order, with up to `llm.batch` requests in flight.
+    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
+        """Each ask with its reply, as they arrive, with up to `llm.batch` requests in flight.
+
+        After a failure no new request is sent; the replies to those in flight are still handed out.
 
         Raises:
             UserError: the server cannot be reached, refuses the key, does not know the model, or keeps failing.
         """
-        if not prompts:
-            return []
-
-        def ask(prompt: str) -> Reply:
-            return self._ask(prompt, max_tokens, temperature)
-
-        pool = ThreadPoolExecutor(max_workers=min(max(self._config.batch, 1), len(prompts)))
+        words = self._words if any(ask.options for ask in asks) else None
+        failure: UserError | None = None
+        pool = ThreadPoolExecutor(max_workers=min(max(self._config.batch, 1), len(asks)))
         try:
-            return list(pool.map(ask, prompts))
+            sent = {pool.submit(self._ask, ask, words): ask for ask in asks}
+            for done in as_completed(sent):
+                if done.cancelled():
+                    continue
+                try:
+                    reply = done.result()
+                except UserError as error:
+                    failure = failure or error
+                    for waiting in sent:
+                        waiting.cancel()
+                else:
+                    yield sent[done], reply
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+        if failure:
+            raise failure
 
-    def _ask(self, prompt: str, max_tokens: int, temperature: float) -> Reply:
-        body = {
+    @cached_property
+    def _words(self) -> Words | None:
+        """How this server is told to choose; None where it knows none of the ways."""
+        for words in DIALECTS.values():
+            ask = Ask("Reply with the word blue.", max_tokens=8, options=_MADE_UP)
+            response = self._send(self._body(ask, words))
+            # A word that it does not know is a bad request to one server, and nothing to another.
+            refused = 400 <= response.status_code < 500 and response.status_code not in (401, 403, 404)
+            if not refused and self._read(response, constrained=True).text in _MADE_UP:
+                return words
+        return None
+
+    def _ask(self, ask: Ask, words: Words | None) -> Reply:
+        return self._read(self._send(self._body(ask, words)), constrained=bool(ask.options and words))
+
+    def _body(self, ask: Ask, words: Words | None) -> dict[str, Any]:
+        body: dict[str, Any] = {
             "model": self.model,
-            "messages": [{"role": "user", "content": prompt}],
-            "max_tokens": max_tokens,
-            "temperature": temperature,
+            "messages": [{"role": "user", "content": ask.prompt}],
+            "max_tokens": ask.max_tokens,
+            "temperature": ask.temperature,
         }
+        if ask.temperature > 0:
+            body["seed"] = ask.seed(self._config.seed)
+        if ask.options and words:
+            # No token stands for less than a byte, so that no option is cut.
+            longest = max(len(option.encode()) for option in ask.options)
+            body |= {"max_tokens": longest + 1, **words(ask.options)}
+        return body
+
+    def _send(self, body: dict[str, Any]) -> httpx.Response:
+        """The server's answer, whatever its status, but for trouble that may pass."""
         problem = ""
         for attempt in range(self._config.retries + 1):
             try:
@@ -83,7 +136,7 @@ class OpenAIEngine:
                 problem, wait_s = _transport(error, self._config.timeout_s), 0.0
             else:
                 if response.status_code != 429 and response.status_code < 500:
-                    return self._read(response)
+                    return response
                 problem, wait_s = f"answered {response.status_code} {_said(response)}".strip(), _asked_wait(response)
             if attempt < self._config.retries:
                 time.sleep(min(max(self._pause_s * 2**attempt, wait_s), _LONGEST_PAUSE_S))
@@ -92,7 +145,7 @@ class OpenAIEngine:
             "start the server, or set llm.url=…, llm.timeout_s=… or llm.batch=… to what it can do"
         )
 
-    def _read(self, response: httpx.Response) -> Reply:
+    def _read(self, response: httpx.Response, *, constrained: bool) -> Reply:
         status, said = response.status_code, _said(response)
         if status in (401, 403):
             raise UserError(
@@ -118,11 +171,17 @@ class OpenAIEngine:
                 finished=choice.get("finish_reason") in ("stop", "eos", "end_turn"),
                 prompt_tokens=int(usage.get("prompt_tokens") or 0),
                 reply_tokens=int(usage.get("completion_tokens") or 0),
+                constrained=constrained,
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
             raise UserError(
                 f"llm.url: {self._url} answered something that is no chat completion: does llm.url end in /v1?"
             ) from None
+
+
+def _quoted(text: str) -> str:
+    """A string in llama.cpp's grammars, whose escapes are JSON's."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _transport(error: Exception, timeout_s: float) -> str:

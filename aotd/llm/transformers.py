@@ -1,24 +1,31 @@
 """Engine `transformers`: a model in this process, from a local folder, a GGUF file or the hub.
 
-Greedy decoding in left-padded batches. Weights are read as safetensors or GGUF only, and no code that
-comes with a model is run.
+Decoding in left-padded batches. Weights are read as safetensors or GGUF only, and no code that comes with
+a model is run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotd.errors import UserError
-from aotd.llm.base import LLMConfig, Reply
+from aotd.llm.base import Ask, Engine, LLMConfig, Reply
+from aotd.llm.local import encode, find, first_line
 
 if TYPE_CHECKING:
     import torch
 
+    Noise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    """(tokens, scores) -> scores."""
 
-class TransformersEngine:
+
+class TransformersEngine(Engine):
     """A causal language model loaded by transformers, on the GPU where there is one.
+
+    What its makers recommend for sampling (top-p, a penalty for repetition, …) is not used: greedy is the
+    likeliest token, and a sample is drawn from the whole distribution.
 
     Raises:
         UserError: no `llm.model`, no such folder, file or hub model, an unknown dtype, or the extra `gguf`
@@ -27,6 +34,7 @@ class TransformersEngine:
 
     def __init__(self, config: LLMConfig) -> None:
         import torch
+        from transformers import GenerationConfig
         from transformers.utils.logging import disable_progress_bar
 
         if not config.model:
@@ -35,62 +43,101 @@ class TransformersEngine:
         if not isinstance(dtype, torch.dtype):
             raise UserError(f"llm.dtype: {config.dtype!r} is not a torch dtype; e.g. float32, bfloat16")
         disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._batch = max(config.batch, 1)
-        self.model, self._tokenizer, self._network = _load(config.model, dtype)
+        self._batch, self._seed = max(config.batch, 1), config.seed
+        path = find(config.model)
+        self.model = path.name if path else config.model
+        self._tokenizer, self._network = _load(config.model, path, dtype)
         self._network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-        self._tokenizer.padding_side = "left"
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._ends = _end_tokens(self._network, self._tokenizer)
+        # `generate` fills whatever it is not told from here.
+        self._network.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
 
-    def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
-        """One reply per prompt, in order; `llm.batch` prompts at a time. Temperature 0 is greedy.
+    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
+        """Each ask with its reply, in order; `llm.batch` of them at a time."""
+        for start in range(0, len(asks), self._batch):
+            batch = asks[start : start + self._batch]
+            prompts = [encode(self._tokenizer, ask.prompt) for ask in batch]
+            fits = [self._fits(ask, prompt) for ask, prompt in zip(batch, prompts, strict=True)]
+            kept = [at for at, fit in enumerate(fits) if fit]
+            work = self._choose if batch[0].options else self._generate
+            made = work([batch[at] for at in kept], [prompts[at] for at in kept]) if kept else []
+            said = dict(zip(kept, made, strict=True))
+            for at, ask in enumerate(batch):
+                too_long = Reply("", finished=False, prompt_tokens=len(prompts[at]), reply_tokens=0)
+                yield ask, said.get(at, too_long)
 
-        A prompt that leaves no room for `max_tokens` in the model's context gives an empty, unfinished reply.
-        """
-        texts = [self._chat(prompt) for prompt in prompts]
-        replies: list[Reply] = []
-        for start in range(0, len(texts), self._batch):
-            replies += self._complete(texts[start : start + self._batch], max_tokens, temperature)
-        return replies
-
-    def _chat(self, prompt: str) -> str:
-        """The prompt as one user message in the model's own format; as it is where the model has none."""
-        if not self._tokenizer.chat_template:
-            return prompt
-        messages = [{"role": "user", "content": prompt}]
-        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-
-    def _complete(self, texts: list[str], max_tokens: int, temperature: float) -> list[Reply]:
-        # A chat template writes the special tokens itself.
-        special = not self._tokenizer.chat_template
+    def _fits(self, ask: Ask, prompt: list[int]) -> bool:
         room = getattr(self._network.config, "max_position_embeddings", None)
-        lengths = [len(self._tokenizer(text, add_special_tokens=special)["input_ids"]) for text in texts]
-        fits = [room is None or length + max_tokens <= room for length in lengths]
-        kept = [text for text, fit in zip(texts, fits, strict=True) if fit]
-        made = iter(self._generate(kept, special, max_tokens, temperature) if kept else [])
+        longest = max((len(option) for option in self._spelt(ask.options)), default=ask.max_tokens)
+        return room is None or len(prompt) + longest <= room
+
+    def _generate(self, asks: Sequence[Ask], prompts: list[list[int]]) -> list[Reply]:
+        inputs = self._padded(prompts)
+        noise = []
+        if asks[0].temperature > 0:
+            noise = [_sampling([ask.seed(self._seed) for ask in asks], asks[0].temperature)]
+        rows = self._run(inputs, logits_processor=noise, max_new_tokens=asks[0].max_tokens)
+        made = [self._read(row[inputs["input_ids"].shape[1] :]) for row in rows]
+        return [
+            Reply(text, finished, prompt_tokens=len(prompt), reply_tokens=tokens)
+            for prompt, (text, finished, tokens) in zip(prompts, made, strict=True)
+        ]
+
+    def _choose(self, asks: Sequence[Ask], prompts: list[list[int]]) -> list[Reply]:
+        """For each ask the likeliest of its options, were the model allowed to say nothing else.
+
+        The options' tokens form a tree; an option is as likely as the product, over the forks on its way, of
+        its branch's share among the branches there. Letters fork once, at the first token: then it is the
+        likeliest letter, and one pass over the prompt tells.
+        """
+        spelt = [self._spelt(ask.options) for ask in asks]
+        forks = [(at, way) for at, options in enumerate(spelt) for way in _forks(options)]
+        shares = {}
+        for start in range(0, len(forks), self._batch):
+            some = forks[start : start + self._batch]
+            rows = self._padded([[*prompts[at], *way] for at, way in some])
+            out = self._run(rows, max_new_tokens=1, output_logits=True, return_dict_in_generate=True)
+            for (at, way), logits in zip(some, out.logits[0].float(), strict=True):
+                branches = sorted({option[len(way)] for option in spelt[at] if option[: len(way)] == way})
+                told = logits[branches].log_softmax(-1).tolist()
+                shares.update({(at, (*way, branch)): share for branch, share in zip(branches, told, strict=True)})
         replies = []
-        for length, fit in zip(lengths, fits, strict=True):
-            text, finished, tokens = next(made) if fit else ("", False, 0)
-            replies.append(Reply(text, finished, prompt_tokens=length, reply_tokens=tokens))
+        for at, (ask, options) in enumerate(zip(asks, spelt, strict=True)):
+            likely = [sum(shares.get((at, way[:end]), 0.0) for end in range(1, len(way) + 1)) for way in options]
+            best = max(range(len(options)), key=likely.__getitem__)
+            tokens = len(options[best]) - 1
+            replies.append(Reply(ask.options[best], True, len(prompts[at]), tokens, constrained=True))
         return replies
 
-    def _generate(
-        self, texts: list[str], special: bool, max_tokens: int, temperature: float
-    ) -> list[tuple[str, bool, int]]:
+    def _run(self, inputs: dict[str, torch.Tensor], logits_processor: Sequence[Noise] = (), **settings: Any) -> Any:
         import torch
         from transformers import GenerationConfig
 
-        inputs = self._tokenizer(texts, add_special_tokens=special, padding=True, return_tensors="pt")
-        inputs = {name: inputs[name].to(self._network.device) for name in ("input_ids", "attention_mask")}
-        settings: dict[str, Any] = {"do_sample": False}
-        if temperature > 0:
-            settings = {"do_sample": True, "temperature": temperature}
-        settings |= {"pad_token_id": self._tokenizer.pad_token_id, "eos_token_id": self._ends}
-        how = GenerationConfig(max_new_tokens=max_tokens, **settings)  # type: ignore[no-untyped-call]
+        ends = {"pad_token_id": self._tokenizer.pad_token_id, "eos_token_id": self._ends}
+        how = GenerationConfig(do_sample=False, **ends, **settings)  # type: ignore[no-untyped-call]
         with torch.inference_mode():
-            rows = self._network.generate(**inputs, generation_config=how)
-        return [self._read(row[inputs["input_ids"].shape[1] :]) for row in rows]
+            return self._network.generate(**inputs, generation_config=how, logits_processor=list(logits_processor))
+
+    def _spelt(self, options: Sequence[str]) -> list[tuple[int, ...]]:
+        """The tokens of each option and the end behind them."""
+        end = self._tokenizer.eos_token_id
+        return [(*self._tokenizer(option, add_special_tokens=False)["input_ids"], end) for option in options]
+
+    def _padded(self, rows: list[list[int]]) -> dict[str, torch.Tensor]:
+        """Rows of tokens as a batch, padded on the left: `input_ids` and `attention_mask`, each (rows, longest)."""
+        import torch
+
+        longest = max(len(row) for row in rows)
+        pads = [longest - len(row) for row in rows]
+        padded = [[self._tokenizer.pad_token_id] * pad + row for pad, row in zip(pads, rows, strict=True)]
+        mask = [[0] * pad + [1] * len(row) for pad, row in zip(pads, rows, strict=True)]
+        device = self._network.device
+        return {
+            "input_ids": torch.tensor(padded, device=device),
+            "attention_mask": torch.tensor(mask, device=device),
+        }
 
     def _read(self, row: torch.Tensor) -> tuple[str, bool, int]:
         """Text, whether the model ended it by itself, and its number of tokens."""
@@ -100,32 +147,51 @@ class TransformersEngine:
         return str(self._tokenizer.decode(kept, skip_special_tokens=True)), end is not None, len(kept)
 
 
-def _load(name: str, dtype: torch.dtype) -> tuple[str, Any, Any]:
-    """(name for manifests, tokenizer, model)."""
+def _sampling(seeds: Sequence[int], temperature: float) -> Noise:
+    """Makes the likeliest token a sample, by Gumbel noise on the scores (rows, vocabulary).
+
+    Each row has a generator of its own, so that a sample depends neither on the other rows nor on torch's
+    global state, and leaves that as it was.
+    """
+    import torch
+
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def noisy(tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        drawn = [torch.rand(scores.shape[1], generator=own, dtype=torch.float64) for own in generators]
+        noise = -torch.log(-torch.log(torch.stack(drawn)))
+        return scores.double() / temperature + noise.to(scores.device)
+
+    return noisy
+
+
+def _forks(options: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The beginnings of options after which they go different ways, the shortest first."""
+    branches: dict[tuple[int, ...], set[int]] = {}
+    for option in options:
+        for end in range(len(option)):
+            branches.setdefault(option[:end], set()).add(option[end])
+    return sorted((way for way, found in branches.items() if len(found) > 1), key=lambda way: (len(way), way))
+
+
+def _load(name: str, path: Path | None, dtype: torch.dtype) -> tuple[Any, Any]:
+    """(tokenizer, model) of a folder, a GGUF file or, where `path` is None, a hub id."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    path = Path(name).expanduser()
-    looks_local = name.endswith(".gguf") or name.startswith(("/", ".", "~")) or name.count("/") > 1
-    if looks_local and not path.exists():
-        raise UserError(f"llm.model: {name} is not there; give a folder with config.json, a .gguf file or a hub id")
-    where = name
+    where = name if path is None else str(path)
     options: dict[str, Any] = {}
-    if path.is_file():
+    if path is not None and path.is_file():
         where, options = str(path.parent), {"gguf_file": path.name}
-    elif path.is_dir():
-        where = str(path)
-        if not (path / "config.json").is_file():
-            raise UserError(f"llm.model: {name} holds no config.json; give the folder that does, or a .gguf file")
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
         if not options:
             options = {"use_safetensors": True}
         network = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, **options)
     except ImportError as error:
-        raise UserError(f"llm.model: {name} needs `pip install 'aotd[gguf]'` ({_line(error)})") from None
+        raise UserError(f"llm.model: {name} needs `pip install 'aotd[gguf]'` ({first_line(error)})") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"llm.model: {name} cannot be loaded ({_line(error)})") from None
-    return (path.resolve().name if path.exists() else name), tokenizer, network
+        raise UserError(f"llm.model: {name} cannot be loaded ({first_line(error)})") from None
+    return tokenizer, network
 
 
 def _end_tokens(network: Any, tokenizer: Any) -> list[int]:
@@ -133,7 +199,3 @@ def _end_tokens(network: Any, tokenizer: Any) -> list[int]:
     named = network.generation_config.eos_token_id
     ends = {tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
     return sorted(end for end in ends if end is not None)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

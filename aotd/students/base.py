@@ -260,6 +260,14 @@ class Student(ABC):
         """The module that is given to a trainer."""
         return self.model
 
+    def recompute(self) -> None:
+        """Compute activations again for the gradients, and not keep them."""
+        # Transformers had this under its old name until 5.20 or so.
+        enable = (
+            getattr(self.model, "activation_checkpointing_enable", None) or self.model.gradient_checkpointing_enable
+        )
+        enable({"use_reentrant": False})
+
     def merge(self) -> None:
         """Work trained adapters into the model."""
         assert self.adapted

@@ -18,4 +18,4 @@ class VerifyConfig:
     open_answer: Judge = Judge.rules
     """Open-ended answers. rules: equal but for case, articles and punctuation. llm: a language model compares."""
     max_tokens: int = 16
-    """llm: longest verdict."""
+    """llm: longest verdict of a judge that cannot be held to Yes or No."""

@@ -1,6 +1,7 @@
 """Judge `llm`: a language model says yes or no (paper §3.3 and appendix D.3).
 
-A judgement that cannot be read is a failed check that says so; it is never taken for a yes.
+The judge is held to Yes or No where its engine can do that. A judgement that cannot be read is a failed
+check that says so; it is never taken for a yes.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from aotd.llm import Engine
+from aotd.llm import Choice, Engine
 from aotd.prompts import one_line, render
 from aotd.records import Check, Question, Thought
+
+_OPTIONS = ("Yes", "No")
 
 
 def coherent(engine: Engine, tasks: Sequence[tuple[Question, Thought]], *, max_tokens: int) -> list[Check]:
@@ -23,8 +26,8 @@ def coherent(engine: Engine, tasks: Sequence[tuple[Question, Thought]], *, max_t
         render("judge_coherence", question=one_line(question.question), thought=one_line(thought.text))
         for question, thought in tasks
     ]
-    replies = engine.complete(prompts, max_tokens=max_tokens)
-    return [_check(engine.model, reply.text, "step by step and helpful") for reply in replies]
+    choices = engine.choose(prompts, [_OPTIONS] * len(prompts), max_tokens=max_tokens)
+    return [_check(engine.model, choice, "step by step and helpful") for choice in choices]
 
 
 def same_answer(engine: Engine, tasks: Sequence[tuple[Question, str]], *, max_tokens: int) -> list[Check]:
@@ -38,10 +41,10 @@ def same_answer(engine: Engine, tasks: Sequence[tuple[Question, str]], *, max_to
         assert question.answer is not None, "a question without a true answer cannot be judged"
         words = {"question": question.question, "true": question.answer, "given": given}
         prompts.append(render("judge_answer", **{name: one_line(text) for name, text in words.items()}))
-    replies = engine.complete(prompts, max_tokens=max_tokens)
+    choices = engine.choose(prompts, [_OPTIONS] * len(prompts), max_tokens=max_tokens)
     return [
-        _check(engine.model, reply.text, f"{given!r} means {question.answer!r}")
-        for (question, given), reply in zip(tasks, replies, strict=True)
+        _check(engine.model, choice, f"{given!r} means {question.answer!r}")
+        for (question, given), choice in zip(tasks, choices, strict=True)
     ]
 
 
@@ -55,8 +58,8 @@ def read_verdict(reply: str) -> bool | None:
     return said[0] if said and words[0] in ("yes", "true", "no", "false") and len(set(said)) == 1 else None
 
 
-def _check(judge: str, reply: str, claim: str) -> Check:
-    verdict = read_verdict(reply)
+def _check(judge: str, choice: Choice, claim: str) -> Check:
+    verdict = read_verdict(choice.reply)
     if verdict is None:
-        return Check(passed=False, reason=f"{judge} gave no readable judgement: {one_line(reply)[:80]!r}")
+        return Check(passed=False, reason=f"{judge} gave no readable judgement: {one_line(choice.reply)[:80]!r}")
     return Check(passed=verdict, reason=f"{judge} says {'yes' if verdict else 'no'}: {claim}")

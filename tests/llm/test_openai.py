@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aotd.errors import UserError
-from aotd.llm.base import LLMConfig
+from aotd.llm.base import Ask, LLMConfig
 from aotd.llm.openai import OpenAIEngine
+from aotd.llm.replay import Recorded
 
 Answer = tuple[int, Any]
 
@@ -38,6 +41,7 @@ def server(answer: Callable[[dict[str, Any], int], Answer | None]) -> Iterator[t
                 number = len(seen)
             got = answer(body, number)
             if got is None:
+                # The answer is made, and lost on its way.
                 self.close_connection = True
                 return
             status, data = got
@@ -100,7 +104,7 @@ def test_no_more_requests_are_in_flight_than_the_batch() -> None:
         return said("x")
 
     with server(count) as (url, _):
-        engine(url, batch=3).complete(["p"] * 12, max_tokens=4)
+        engine(url, batch=3).complete([f"p{i}" for i in range(12)], max_tokens=4)
     assert most == 3
 
 
@@ -186,3 +190,122 @@ def test_an_url_that_is_none_is_refused(url: str) -> None:
 def test_a_model_must_be_named() -> None:
     with pytest.raises(UserError, match=r"llm\.model"):
         OpenAIEngine(LLMConfig(url="http://127.0.0.1:1/v1"))
+
+
+def test_no_reply_is_lost_doubled_or_given_to_another_prompt() -> None:
+    """A server that answers late and out of order, refuses at times, and hangs up after the work is done."""
+    chance, lock = random.Random(0), threading.Lock()
+
+    def rough(body: dict[str, Any], number: int) -> Answer | None:
+        with lock:
+            trouble, pause = chance.random(), chance.random() * 0.01
+        time.sleep(pause)
+        if trouble < 0.15:
+            return None
+        if trouble < 0.3:
+            return chance.choice([429, 500, 503]), {"error": {"message": "busy"}}
+        return said(f"{prompt_of(body)} {body['seed']}")
+
+    prompts = [f"p{i % 40}" for i in range(120)]
+    with server(rough) as (url, seen):
+        made = engine(url, batch=16, retries=20)
+        replies = made.complete(prompts, max_tokens=4, temperature=1.0)
+    asks = [Ask(prompt, 4, 1.0, i // 40) for i, prompt in enumerate(prompts)]
+    assert [reply.text for reply in replies] == [f"{ask.prompt} {ask.seed(0)}" for ask in asks]
+    assert len(seen) > 120
+    assert len({(prompt_of(body), body["seed"]) for body in seen}) == 120
+
+
+def test_one_prompt_that_fails_does_not_lose_the_replies_that_came(tmp_path: Path) -> None:
+    def picky(body: dict[str, Any], number: int) -> Answer:
+        time.sleep(0.05 if prompt_of(body) == "bad" else 0)
+        return (422, {"error": {"message": "no"}}) if prompt_of(body) == "bad" else said(prompt_of(body))
+
+    config = LLMConfig(record=str(tmp_path / "replies.jsonl"))
+    with server(picky) as (url, seen):
+        with pytest.raises(UserError, match="422 no"):
+            Recorded(engine(url, batch=4), config, "x").complete(["a", "bad", "b", "c"], max_tokens=4)
+        before = len(seen)
+        replies = Recorded(engine(url, batch=4), config, "x").complete(["c", "a", "d", "b"], max_tokens=4)
+    assert [reply.text for reply in replies] == ["c", "a", "d", "b"]
+    assert [prompt_of(body) for body in seen[before:]] == ["d"]
+
+
+def test_after_a_failure_no_new_request_is_sent_and_those_in_flight_are_kept() -> None:
+    def picky(body: dict[str, Any], number: int) -> Answer:
+        time.sleep({"bad": 0.02, "slow": 0.2}.get(prompt_of(body), 0.1))
+        return (422, {"error": {"message": "no"}}) if prompt_of(body) == "bad" else said("kept")
+
+    heard = []
+
+    def listen(url: str) -> None:
+        for ask, reply in engine(url, batch=2).stream(asks):
+            heard.append((ask.prompt, reply.text))
+
+    asks = [Ask(prompt, 4) for prompt in ("bad", "slow", *(f"p{i}" for i in range(20)))]
+    with server(picky) as (url, seen), pytest.raises(UserError, match="422 no"):
+        listen(url)
+    assert ("slow", "kept") in heard
+    assert len(seen) == len(heard) + 1 < 6
+
+
+def test_samples_are_sent_with_seeds_and_greedy_requests_without() -> None:
+    with server(lambda body, number: said("x")) as (url, seen):
+        made = engine(url, seed=5)
+        made.complete(["a"] * 3, max_tokens=4, temperature=0.5)
+        made.complete(["a"] * 3, max_tokens=4)
+    assert {body.get("seed") for body in seen[:3]} == {Ask("a", 4, 0.5, sample).seed(5) for sample in range(3)}
+    assert [body.get("seed", "none") for body in seen[3:]] == ["none"]
+
+
+def held(word: str) -> Callable[[dict[str, Any], int], Answer]:
+    """A server that knows one way to be held to options, and then chooses the last; else it says B."""
+
+    def answer(body: dict[str, Any], number: int) -> Answer:
+        if word not in body:
+            return said("B. The second")
+        if word == "grammar":
+            options = json.loads(f"[{body['grammar'].removeprefix('root ::= ').replace(' | ', ', ')}]")
+        else:
+            options = body[word]["choice"] if word == "structured_outputs" else body[word]
+        return said(options[-1]) if body["max_tokens"] > len(options[-1]) else said(options[-1][:2], "length")
+
+    return answer
+
+
+@pytest.mark.parametrize("word", ["structured_outputs", "guided_choice", "grammar"])
+def test_a_server_that_can_is_held_to_the_options(word: str) -> None:
+    with server(held(word)) as (url, seen):
+        made = engine(url)
+        choices = made.choose(["which?", "sure?"], [("A", "B", "C"), ('say "no"', "yes – of course")], max_tokens=2)
+        made.choose(["and?"], [("A", "B")])
+    assert [(choice.option, choice.constrained) for choice in choices] == [("C", True), ("yes – of course", True)]
+    # The server is tried out once, before the first choice.
+    assert [prompt_of(body) for body in seen[-3:]].count("and?") == 1
+    tried = ["structured_outputs", "guided_choice", "grammar"].index(word) + 1
+    assert sum("blue" in prompt_of(body) for body in seen) == tried
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_server_that_cannot_is_asked_plainly_and_read_strictly(refuses: bool) -> None:
+    told = {"which?": "B. The second", "sure?": "I am not.", "long": "A or B"}
+
+    def plain(body: dict[str, Any], number: int) -> Answer:
+        if refuses and {"structured_outputs", "guided_choice", "grammar"} & set(body):
+            return 400, {"error": {"message": "unknown field"}}
+        return said(told.get(prompt_of(body), "blue"))
+
+    with server(plain) as (url, seen):
+        choices = engine(url).choose(["which?", "sure?", "long"], [("A", "B"), ("Yes", "No"), ("A", "B")], max_tokens=7)
+    assert [(choice.option, choice.constrained) for choice in choices] == [("B", False), (None, False), (None, False)]
+    assert choices[1].reply == "I am not."
+    asked = [body for body in seen if prompt_of(body) in told]
+    assert all(body["max_tokens"] == 7 and set(body) & {"structured_outputs", "grammar"} == set() for body in asked)
+
+
+def test_a_key_that_is_refused_while_trying_out_is_the_users_to_mend() -> None:
+    with (
+        server(lambda body, number: (401, {"error": {"message": "bad key"}})) as (url, _),
+        pytest.raises(UserError, match="refuses the key"),
+    ):
+        engine(url).choose(["which?"], [("A", "B")])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from scipy.stats import chisquare
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -47,8 +48,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(tmp_path_factory.mktemp("models") / "tiny")
 
 
-def engine(folder: Path, batch: int = 8) -> TransformersEngine:
-    return TransformersEngine(LLMConfig(model=str(folder), batch=batch))
+def engine(folder: Path, batch: int = 8, seed: int = 0) -> TransformersEngine:
+    return TransformersEngine(LLMConfig(model=str(folder), batch=batch, seed=seed))
+
+
+def chances(folder: Path, prompt: str) -> torch.Tensor:
+    """What the model itself gives each token behind a prompt."""
+    network = LlamaForCausalLM.from_pretrained(folder)
+    tokens = torch.tensor([[WORDS.index(word) for word in prompt.split()]])
+    with torch.inference_mode():
+        return network(tokens).logits[0, -1].double().softmax(-1)
 
 
 def test_a_batch_says_what_each_prompt_alone_says(folder: Path) -> None:
@@ -81,6 +90,79 @@ def test_a_chat_template_is_used_where_there_is_one(folder: Path, tmp_path: Path
     chat = engine(save(tmp_path / "chat", template)).complete(["a b c"], max_tokens=4)[0]
     plain = engine(folder).complete(["user: a b c you:"], max_tokens=4)[0]
     assert chat == plain
+
+
+def test_samples_differ_and_come_again(folder: Path) -> None:
+    made = engine(folder).complete(["a b c"] * 6, max_tokens=6, temperature=1.0)
+    assert len({reply.text for reply in made}) > 3
+    assert engine(folder).complete(["a b c"] * 6, max_tokens=6, temperature=1.0) == made
+    assert engine(folder, seed=1).complete(["a b c"] * 6, max_tokens=6, temperature=1.0) != made
+
+
+def test_a_sample_depends_neither_on_the_others_nor_on_torchs_state(folder: Path) -> None:
+    prompts = ["a b c", "d", "a b c", "e f g h i j k", "a b c"]
+    made = engine(folder, batch=5).complete(prompts, max_tokens=6, temperature=1.0)
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    alone = engine(folder, batch=1).complete(["a b c"] * 3, max_tokens=6, temperature=1.0)
+    assert alone == [made[0], made[2], made[4]]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0])
+def test_samples_come_as_often_as_the_model_says(folder: Path, temperature: float) -> None:
+    count = 2000
+    made = engine(folder, batch=500).complete(["a b c"] * count, max_tokens=1, temperature=temperature)
+    # Special tokens leave no text; the others are compared.
+    share = (chances(folder, "a b c").log() / temperature).softmax(-1)[3:]
+    seen = torch.tensor([sum(reply.text == word for reply in made) for word in WORDS[3:]], dtype=torch.float64)
+    often = share * count >= 5
+    expected = share[often] / share[often].sum() * seen[often].sum()
+    assert often.sum() > 5
+    assert chisquare(seen[often].numpy(), expected.numpy()).pvalue > 0.001
+
+
+def test_what_a_models_makers_recommend_is_not_used(folder: Path, tmp_path: Path) -> None:
+    plain = engine(folder).complete(PROMPTS, max_tokens=12)
+    network = LlamaForCausalLM.from_pretrained(folder)
+    network.generation_config.repetition_penalty = 5.0
+    network.generation_config.no_repeat_ngram_size = 1
+    other = save(tmp_path / "tiny")
+    network.save_pretrained(other)
+    assert engine(other).complete(PROMPTS, max_tokens=12) == plain
+
+
+def test_the_likeliest_option_is_chosen(folder: Path) -> None:
+    options = [tuple("abc"), tuple("xyz"), tuple("defg"), ("q", "r")]
+    for batch in (1, 3):
+        choices = engine(folder, batch=batch).choose(PROMPTS, options)
+        for prompt, allowed, choice in zip(PROMPTS, options, choices, strict=True):
+            share = chances(folder, prompt)
+            assert choice.option == max(allowed, key=lambda option: share[WORDS.index(option)])
+            assert choice.constrained
+            assert choice.reply == choice.option
+
+
+def test_options_of_several_tokens_are_weighed_fork_by_fork(folder: Path) -> None:
+    def share(prompt: str, among: list[str], one: str) -> float:
+        told = chances(folder, prompt)
+        return float(told[WORDS.index(one)] / sum(told[WORDS.index(word)] for word in among))
+
+    # "a b" goes on to "c" or ends; "a d e" and "f" fork off before, and "e" has no fork of its own.
+    options = ["a b", "a b c", "a d e", "f"]
+    for prompt in PROMPTS:
+        start, second = share(prompt, ["a", "f"], "a"), share(f"{prompt} a", ["b", "d"], "b")
+        third = share(f"{prompt} a b", ["<end>", "c"], "c")
+        likely = [start * second * (1 - third), start * second * third, start * (1 - second), 1 - start]
+        assert sum(likely) == pytest.approx(1)
+        (choice,) = engine(folder).choose([prompt], [options])
+        assert choice.option == options[likely.index(max(likely))]
+
+
+def test_a_prompt_that_leaves_no_room_chooses_nothing(folder: Path) -> None:
+    choices = engine(folder).choose(["a " * 63, "a"], [("a b", "c"), ("a b", "c")])
+    assert [choice.option is None for choice in choices] == [True, False]
+    assert not choices[0].constrained
 
 
 def test_the_manifest_name_is_the_folders(folder: Path) -> None:

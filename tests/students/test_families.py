@@ -113,7 +113,7 @@ def test_a_tree_has_the_gradients_of_separate_sequences(
 ) -> None:
     student = load(name, checkpoints[name], attention=Attention(attention))
     student.model.train(True)
-    student.model.activation_checkpointing_enable({"use_reentrant": False})
+    student.recompute()
     (loss, together), (alone, apart) = gradients(student, shared=True), gradients(student, shared=False)
     assert abs(loss - alone) <= 1e-6 * abs(alone)
     assert (together - apart).norm() <= 1e-6 * apart.norm()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from aotd.llm import Reply
+from aotd.llm.base import Ask, Engine, Reply
 from aotd.records import Dropped, Question, Thought, Trace, Verdict
 from aotd.verify import Judge, VerifyConfig
 from aotd.verify.job import judge_thoughts
@@ -14,16 +14,20 @@ from aotd.verify.llm import coherent, read_verdict, same_answer
 from tests.sample_run import question, thought, trace
 
 
-class Says:
+class Says(Engine):
+    """Replies freely, as a server does that cannot hold its model to options."""
+
     model = "judge-7b"
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.asked = ""
 
-    def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
-        (self.asked,) = prompts
-        return [Reply(self.text, True, 1, 1)]
+    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
+        (ask,) = asks
+        assert ask.options == ("Yes", "No")
+        self.asked = ask.prompt
+        yield ask, Reply(self.text, True, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -78,15 +82,16 @@ def test_what_is_judged_cannot_leave_its_block() -> None:
 
 
 def test_the_job_asks_the_judge_only_what_rules_leave_open() -> None:
-    class Picky:
+    class Picky(Engine):
         model = "judge-7b"
 
         def __init__(self) -> None:
             self.asked: list[list[str]] = []
 
-        def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
-            self.asked.append(list(prompts))
-            return [Reply("Yes" if "wooden" in prompt else "No", True, 1, 1) for prompt in prompts]
+        def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
+            self.asked.append([ask.prompt for ask in asks])
+            for ask in asks:
+                yield ask, Reply("Yes" if "wooden" in ask.prompt else "No", True, 1, 1, constrained=True)
 
     def task(key: str, given: str, **changes: object) -> tuple[Question, Thought, Trace]:
         said = thought(key).model_copy(update={"answer": given, "text": f"Seen. So the answer is {given}"})

@@ -1,0 +1,178 @@
+"""Recorded replies: any engine with a file of what it said, and engine `replay`, the file alone.
+
+A record is JSON lines, one reply each, appended as it arrives:
+
+    {"prompt": "5e88…", "ends_in": "…where was the cup?", "max_tokens": 512, "model": "my-model", "text": "def …",
+     "finished": true, "prompt_tokens": 1984, "reply_tokens": 88}
+
+A prompt is known by its hash. Beside it stands all else that decides a reply, so that a reply is used for
+the very same ask only: another limit, temperature, sample, seed or model is asked anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from aotd.errors import UserError
+from aotd.llm.base import Ask, Engine, LLMConfig, Reply
+from aotd.prompts import one_line
+from aotd.store import Shard
+
+
+class Line(BaseModel):
+    """One line of a record. A field at its default is not written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: str
+    """SHA-256 of the prompt, in hex."""
+    ends_in: str
+    """The prompt's last words, for people: what it begins with is the same in most."""
+    max_tokens: int
+    temperature: float = 0.0
+    sample: int = 0
+    """Which sample of the prompt it is, from 0."""
+    seed: int = 0
+    """`llm.seed`, where the temperature is above 0."""
+    options: tuple[str, ...] = ()
+    """What the reply had to be one of; empty where it was free."""
+    model: str
+    text: str
+    finished: bool
+    prompt_tokens: int
+    reply_tokens: int
+    constrained: bool = False
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What decides a reply, but for the model."""
+        return self.prompt, self.max_tokens, self.temperature, self.sample, self.seed, self.options
+
+    @property
+    def reply(self) -> Reply:
+        return Reply(self.text, self.finished, self.prompt_tokens, self.reply_tokens, self.constrained)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the prompt was too long for the model: the model said nothing."""
+        return not self.finished and not self.text and not self.reply_tokens
+
+
+class Recorded(Engine):
+    """An engine that asks only for what its record does not hold, and records it; or the record alone.
+
+    A prompt that was too long for the model is asked again where there is an engine: it may have been given
+    more room since. Where a record holds several replies to one ask, the last one counts. One process at a
+    time may record into a file.
+
+    Raises:
+        UserError: `llm.record` is not set or not there (replay), a whole line of it is none, or it holds
+            several models' replies and `llm.model` names none of them (replay).
+    """
+
+    def __init__(self, engine: Engine | None, config: LLMConfig, wanted_by: str) -> None:
+        """`wanted_by` is the setting that needs the replies, for errors; `engine` is None for `llm=replay`."""
+        if not config.record:
+            raise UserError("llm=replay needs llm.record=…, a file that another engine recorded with llm.record=…")
+        self._path = Path(config.record).expanduser()
+        if engine is None and not self._path.is_file():
+            raise UserError(f"llm.record: {self._path} is not there; record it with an engine and the same llm.record")
+        lines = _read(self._path)
+        self.model = engine.model if engine else _model(self._path, lines, config.model)
+        self._engine, self._seed, self._wanted_by = engine, config.seed, wanted_by
+        self._known = {line.key: line for line in lines if line.model == self.model}
+        self._prompts = {line.prompt for line in self._known.values()}
+
+    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
+        """What the record holds, then what the engine says to the rest.
+
+        Raises:
+            UserError: the engine cannot be reached; or there is none, and the record does not hold a reply.
+        """
+        new = []
+        for ask in asks:
+            line = self._known.get(self._line(ask, _NOTHING).key)
+            if line is None or (line.refused and self._engine):
+                new.append(ask)
+            else:
+                yield ask, line.reply
+        if not new:
+            return
+        if self._engine is None:
+            raise UserError(self._missing(new[0]))
+        shard = Shard(self._path)
+        try:
+            for ask, reply in self._engine.stream(new):
+                line = self._line(ask, reply)
+                shard.append(line)
+                self._known[line.key] = line
+                yield ask, reply
+        finally:
+            shard.close()
+
+    def _line(self, ask: Ask, reply: Reply) -> Line:
+        return Line(
+            prompt=hashlib.sha256(ask.prompt.encode()).hexdigest(),
+            ends_in=one_line(ask.prompt[-400:])[-80:],
+            max_tokens=ask.max_tokens,
+            temperature=ask.temperature,
+            sample=ask.sample,
+            seed=self._seed if ask.temperature > 0 else 0,
+            options=ask.options,
+            model=self.model,
+            text=reply.text,
+            finished=reply.finished,
+            prompt_tokens=reply.prompt_tokens,
+            reply_tokens=reply.reply_tokens,
+            constrained=reply.constrained,
+        )
+
+    def _missing(self, ask: Ask) -> str:
+        line = self._line(ask, _NOTHING)
+        words = one_line(ask.prompt[:400])[:60]
+        if line.prompt in self._prompts:
+            fields = ("max_tokens", "temperature", "sample", "seed", "options")
+            asked = ", ".join(f"{name} {getattr(line, name)}" for name in fields if getattr(line, name))
+            what = f"holds the prompt {words!r} … {line.ends_in[-40:]!r}, but not with {asked}"
+        else:
+            what = f"holds no reply of {self.model} to the prompt {words!r} … {line.ends_in[-40:]!r}"
+        return (
+            f"llm.record: {self._path} {what} (asked by {self._wanted_by}); "
+            "record it with an engine in place of llm=replay and the same llm.record"
+        )
+
+
+_NOTHING = Reply("", finished=False, prompt_tokens=0, reply_tokens=0)
+
+
+def _read(path: Path) -> list[Line]:
+    """The lines of a record; a missing file has none, and a torn last line is not read."""
+    if not path.is_file():
+        return []
+    lines = []
+    for number, text in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            lines.append(Line.model_validate_json(text))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "line"
+            raise UserError(
+                f"llm.record: {path}:{number} is no recorded reply ({where}: {first['msg']}); "
+                "mend or delete that line, or name another file"
+            ) from None
+    return lines
+
+
+def _model(path: Path, lines: Sequence[Line], wanted: str) -> str:
+    """The one model of a record, or the one that `llm.model` names."""
+    models = sorted({line.model for line in lines})
+    if wanted in models:
+        return wanted
+    if wanted or len(models) != 1:
+        told = ", ".join(models) or "no model"
+        raise UserError(f"llm.record: {path} holds replies of {told}: set llm.model=… to one of them")
+    return models[0]
