@@ -28,7 +28,7 @@ from aotd.errors import UserError
 from aotd.students import StudentConfig
 from aotd.students.base import Opening, Student, TreeModel, View
 from aotd.students.frames import frame_numbers
-from aotd.video.clip import Pixels, Video
+from aotd.video.clip import Pixels, Video, frame_times
 
 ADAPTED = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 """The layers that adapters stand beside."""
@@ -124,6 +124,20 @@ class PretrainedStudent(Student):
         pixels = video.pixels()
         numbers = frame_numbers(len(pixels), self._frames)
         return pixels[numbers], numbers
+
+    def view(self, video: Video) -> View:
+        frames, numbers = self.frames(video)
+        moments = frame_times(video.start_s, video.end_s, video.frames)
+        return self.look(frames, [moments[number] - video.start_s for number in numbers])
+
+    @abstractmethod
+    def look(self, frames: Pixels, moments: Sequence[float]) -> View:
+        """What it keeps of some frames.
+
+        Args:
+            frames: RGB, `[frames, height, width, 3]`; as many as there are, at least one.
+            moments: when each is, in seconds from the beginning of the video.
+        """
 
     def pictures(self, frames: Pixels, **size: Any) -> Tensor:
         """Frames as the vision tower takes them: resized, cropped and normalised, `[frames, 3, height, width]`.
@@ -257,22 +271,26 @@ def straight(tokens: Sequence[int]) -> Opening:
     return Opening(list(tokens), [list(range(len(tokens)))])
 
 
-def chosen_layers(hidden_states: Sequence[Tensor], config: Any) -> Tensor:
+def chosen_layers(hidden_states: Sequence[Tensor], layers: int | list[int]) -> Tensor:
     """The layers of a tower that a LLaVA takes its features from, `[frames, patches, channels]`."""
-    layers = config.vision_feature_layer
     picked = [hidden_states[layer] for layer in ([layers] if isinstance(layers, int) else layers)]
-    features = torch.cat(picked, dim=-1)
-    return features[:, 1:] if config.vision_feature_select_strategy == "default" else features
+    return torch.cat(picked, dim=-1)
 
 
-def of_tower(tower: Any, pictures: Tensor, config: Any) -> Tensor:
-    """What a LLaVA's vision tower makes of pictures, a few at a time."""
+def of_tower(tower: Any, pictures: Tensor, layers: int | list[int], strategy: str) -> Tensor:
+    """What a LLaVA's vision tower makes of pictures, a few at a time.
+
+    Args:
+        layers: the config's `vision_feature_layer`.
+        strategy: the config's `vision_feature_select_strategy`: `default` leaves out the first token.
+    """
     with torch.no_grad():
         parts = [
-            chosen_layers(tower(part, output_hidden_states=True).hidden_states, config)
+            chosen_layers(tower(part, output_hidden_states=True).hidden_states, layers)
             for part in torch.split(pictures, AT_ONCE)
         ]
-    return torch.cat(parts)
+    features = torch.cat(parts)
+    return features[:, 1:] if strategy == "default" else features
 
 
 def view_of(**tensors: Tensor) -> View:
