@@ -41,7 +41,8 @@ class LlavaOnevision(PretrainedStudent):
 
     model_type = "llava_onevision"
     model_class = LlavaOnevisionForConditionalGeneration
-    before, anchor, end = "<|im_start|>user ", "<video>", "<|im_end|>"
+    before, before_text = "<|im_start|>user ", "<|im_start|>user \n"
+    anchor, end = "<video>", "<|im_end|>"
     prepared: ClassVar[dict[str, Any]] = {"do_center_crop": False}
     after = "<|im_end|><|im_start|>assistant\n"
 

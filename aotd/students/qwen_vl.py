@@ -47,6 +47,7 @@ class QwenVL(PretrainedStudent):
     model_type = "qwen3_vl"
     model_class = Qwen3VLForConditionalGeneration
     before, between, anchor, end = "<|im_start|>user\n", "", "<|vision_end|>", "<|im_end|>"
+    axes = 3
     prepared: ClassVar[dict[str, Any]] = {"do_center_crop": False}
     after = "<|im_end|>\n<|im_start|>assistant\n"
 

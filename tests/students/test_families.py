@@ -236,3 +236,40 @@ def test_a_small_onevision_is_the_family_begun_from_nothing(tmp_path: Path) -> N
     assert again.reply(asked, Mode.rationale, 6) == one.reply(asked, Mode.rationale, 6)
     with pytest.raises(UserError, match=r"student.small is for llava_onevision"):
         new_student(StudentConfig(name=StudentName.qwen_vl, small=True), 8, TEXTS, 0)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_how_likely_replies_are_is_what_the_familys_own_forward_says(name: str, checkpoints: dict[str, Path]) -> None:
+    student = load(name, checkpoints[name])
+    own = getattr(transformers, type(student.model).__name__).from_pretrained(checkpoints[name]).double()
+    own.train(False)
+    video = Noise(video_id="1")
+    row = student.row(student.view(video), "Question: What?")
+    replies = ["the book", "the book at", "A", "opening the door"]
+    found = student.log_probs(row, replies)
+    before = [*row.opening.tokens, *row.texts[0]]
+    for reply, one in zip(replies, found, strict=True):
+        said = student.said(reply)
+        with torch.no_grad():
+            logits = own(**own_inputs(student, video, [*before, *said[:-1]])).logits[0, -len(said) :]
+        wanted = logits.log_softmax(-1).gather(1, torch.tensor(said)[:, None]).mean().item()
+        assert one == pytest.approx(wanted, abs=1e-5)
+    assert len(set(found)) == len(replies)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_without_a_video_it_says_what_the_family_says_to_the_text(name: str, checkpoints: dict[str, Path]) -> None:
+    student = load(name, checkpoints[name])
+    own = getattr(transformers, type(student.model).__name__).from_pretrained(checkpoints[name]).double()
+    own.train(False)
+    rows = [student.alone(text) for text in ("Which?", "Which of the many things is it then?")]
+    said = student.say(rows, 6)
+    for row, (text, ended) in zip(rows, said, strict=True):
+        tokens = [*row.opening.tokens, *row.texts[0]]
+        with torch.no_grad():
+            logits = own(input_ids=torch.tensor([tokens])).logits[0, -1]
+        assert torch.allclose(student.next_logits(row).double(), logits, atol=1e-4)
+        end = {"eos_token_id": student.end_token, "pad_token_id": student.pad_token}
+        written = own.generate(input_ids=torch.tensor([tokens]), max_new_tokens=6, do_sample=False, **end)[0]
+        assert student.text(written[len(tokens) :].tolist()).strip() == text
+        assert ended == (student.end_token in written[len(tokens) :].tolist())
