@@ -61,13 +61,13 @@ def examples() -> list[Example]:
     ]  # fmt: skip
 
 
-def own_inputs(student: PretrainedStudent, video: Noise, tokens: list[int]) -> dict[str, Tensor]:
-    """What the family's own `forward` takes for one video and a whole sequence."""
+def own_inputs(student: PretrainedStudent, frames: Pixels, tokens: list[int]) -> dict[str, Tensor]:
+    """What the family's own `forward` takes for the frames of one video and a whole sequence."""
     ids = torch.tensor([tokens])
     if student.model_type != "qwen3_vl":
-        return {"input_ids": ids, "pixel_values_videos": student.pictures(student.frames(video)[0])[None]}
+        return {"input_ids": ids, "pixel_values_videos": student.pictures(frames)[None]}
     assert isinstance(student, QwenVL)
-    patches, grid = student.patches(student.frames(video)[0])
+    patches, grid = student.patches(frames)
     kinds = 2 * (ids == student.model.config.video_token_id).int()
     return {"input_ids": ids, "pixel_values_videos": patches, "video_grid_thw": grid, "mm_token_type_ids": kinds}
 
@@ -88,7 +88,7 @@ def test_a_tree_has_the_logits_of_the_familys_own_forward(name: str, checkpoints
         first = 0
         for asked, said in ((a, s) for one in laid for a, s in zip(one.asked, one.said, strict=True)):
             tokens = [*student.opening(view).tokens, *asked, *said[:-1]]
-            alone = own(**own_inputs(student, video, tokens)).logits[0, -len(said) :]
+            alone = own(**own_inputs(student, student.frames(video)[0], tokens)).logits[0, -len(said) :]
             assert torch.allclose(logits[first : first + len(said)], alone, atol=1e-5)
             first += len(said)
     assert first == len(logits)
@@ -140,8 +140,9 @@ def test_its_replies_are_the_familys_own(name: str, checkpoints: dict[str, Path]
     assert all(replies)
     for one, video, reply in zip(asked, videos, replies, strict=True):
         tokens = [*student.opening(one.view).tokens, *student.asked(one.prompt + suffix(False, Mode.rationale))]
+        inputs = own_inputs(student, student.frames(video)[0], tokens)
         said = own.generate(
-            **own_inputs(student, video, tokens), max_new_tokens=8, do_sample=False, eos_token_id=student.end_token,
+            **inputs, max_new_tokens=8, do_sample=False, eos_token_id=student.end_token,
             pad_token_id=student.pad_token,
         )  # fmt: skip
         assert student.text(said[0, len(tokens) :].tolist()).strip() == reply
@@ -251,7 +252,7 @@ def test_how_likely_replies_are_is_what_the_familys_own_forward_says(name: str, 
     for reply, one in zip(replies, found, strict=True):
         said = student.said(reply)
         with torch.no_grad():
-            logits = own(**own_inputs(student, video, [*before, *said[:-1]])).logits[0, -len(said) :]
+            logits = own(**own_inputs(student, student.frames(video)[0], [*before, *said[:-1]])).logits[0, -len(said) :]
         wanted = logits.log_softmax(-1).gather(1, torch.tensor(said)[:, None]).mean().item()
         assert one == pytest.approx(wanted, abs=1e-5)
     assert len(set(found)) == len(replies)

@@ -1,0 +1,137 @@
+"""Specialist `server`: a model that takes pictures, behind an OpenAI-compatible server (vLLM, llama.cpp, …).
+
+    vllm serve Qwen/Qwen3-VL-8B-Instruct --limit-mm-per-prompt '{"image": 16}'
+    aotd execute specialists/answering=server specialists.answering.model=Qwen/Qwen3-VL-8B-Instruct
+
+Frames go as JPEG pictures in the message, in their order, before the prompt. A server tells no
+probabilities of replies it has not written, so what is ranked or chosen is read out of its reply,
+strictly: a reply that is not what was asked for is never guessed at.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import string
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+from PIL import Image
+
+from aotd.errors import QuestionError, UserError
+from aotd.llm.base import EngineName, LLMConfig, Reply
+from aotd.llm.openai import OpenAIEngine
+from aotd.prompts import one_line, render
+from aotd.records import Outcome
+from aotd.specialists import VideoLLMConfig
+from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
+from aotd.video.clip import Clip, Pixels
+
+_LONGEST_SIDE = 768
+"""Larger frames are made smaller, to this many pixels."""
+_QUALITY = 90
+_LETTER = re.compile(r"\(?([A-Z])\)?[.:]?")
+_NUMBERS = re.compile(r"\d+(?:\s*,\s*\d+)*\.?")
+_LETTER_TOKENS, _NUMBERS_TOKENS = 8, 128
+
+
+class VideoServer(Prompted):
+    """A model at `url` as recogniser and answerer."""
+
+    def __init__(self, config: VideoLLMConfig, setting: str) -> None:
+        """Args:
+            setting: where `config` stands among the settings, for errors.
+
+        Raises:
+            UserError: no model is named, or `url` is no address.
+        """
+        if not config.model:
+            raise UserError(f"{setting}.model: name the model at {config.url} (its /models lists them)")
+        if config.frames < 1:
+            raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
+        self._config, self._setting = config, setting
+        with _errors_of(setting):
+            self._engine = OpenAIEngine(
+                LLMConfig(
+                    engine=EngineName.openai,
+                    model=config.model,
+                    url=config.url,
+                    key_variable=config.key_variable,
+                    batch=config.batch,
+                    timeout_s=config.timeout_s,
+                    retries=config.retries,
+                )
+            )
+        self.model = f"{config.model} at a server, {config.frames} frames, prompts {prompts_digest()}"
+
+    def say(self, asked: Sequence[Asked], longest: int) -> list[Reply]:
+        """As `Prompted.say`, with up to `batch` requests in flight.
+
+        Raises:
+            UserError: the server cannot be reached, or refuses.
+        """
+        contents = [_content(clip, prompt, self._config.frames) for clip, prompt in asked]
+        with _errors_of(self._setting):
+            # The protocol takes a list of parts where it takes a text; the engine passes either on.
+            return self._engine.complete(cast("list[str]", contents), max_tokens=longest)
+
+    def rank(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
+        """The candidates that the model says are done, in its order; none where it says none.
+
+        Raises:
+            QuestionError: `tool_failed`: its reply is no list of their numbers.
+        """
+        listed = "\n".join(f"{number}. {one_line(name)}" for number, name in enumerate(candidates, start=1))
+        prompt = render("clip_rank", thing=one_line(obj or "anything"), actions=listed)
+        reply = self.say([(clip, prompt)], _NUMBERS_TOKENS)[0]
+        text = reply.text.strip()
+        if reply.finished and text.rstrip(".").casefold() == "none":
+            return []
+        numbers = [int(one) for one in re.findall(r"\d+", text)] if _NUMBERS.fullmatch(text) else []
+        if not reply.finished or not numbers or not all(1 <= number <= len(candidates) for number in numbers):
+            raise QuestionError(
+                Outcome.tool_failed, f"{self._config.model} was to name actions by number, and replied {_quoted(text)}"
+            )
+        return [candidates[number - 1] for number in dict.fromkeys(numbers)]
+
+    def pick(self, prompt: str, count: int) -> int | None:
+        """The letter in its reply, which must be nothing else ("B", "(B)", "B."); otherwise None."""
+        reply = self.say([(None, prompt)], _LETTER_TOKENS)[0]
+        letter = _LETTER.fullmatch(reply.text.strip())
+        number = string.ascii_uppercase.index(letter[1]) if letter and reply.finished else count
+        return number if number < count else None
+
+
+@contextmanager
+def _errors_of(setting: str) -> Iterator[None]:
+    """The engine's errors name the settings of `llm`; here they are those of a specialist, under the same names."""
+    try:
+        yield
+    except UserError as error:
+        names = r"\bllm\.(url|model|batch|timeout_s|key_variable)\b"
+        raise UserError(re.sub(names, rf"{setting}.\1", str(error))) from None
+
+
+def _content(clip: Clip | None, prompt: str, frames: int) -> str | list[dict[str, Any]]:
+    """A user message: the clip's pictures, then the prompt; without a clip, the prompt."""
+    if clip is None:
+        return prompt
+    pictures = shown(clip, frames)[0]
+    parts: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{_jpeg(picture)}"}} for picture in pictures
+    ]
+    return [*parts, {"type": "text", "text": prompt}]
+
+
+def _jpeg(picture: Pixels) -> str:
+    image = Image.fromarray(picture)
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    written = io.BytesIO()
+    image.save(written, "JPEG", quality=_QUALITY)
+    return base64.b64encode(written.getvalue()).decode()
+
+
+def _quoted(text: str) -> str:
+    return repr(" ".join(text.split())[:80])
