@@ -55,6 +55,14 @@ class AskConfig:
 
 
 @dataclass
+class CaptionConfig:
+    """Captions of a dataset's videos."""
+
+    every_s: int = 1
+    """Seconds that one caption stands for."""
+
+
+@dataclass
 class Config:
     """Everything a run can be told."""
 
@@ -78,6 +86,7 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     ask: AskConfig = field(default_factory=AskConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+    caption: CaptionConfig = field(default_factory=CaptionConfig)
 
 
 ConfigStore.instance().store(name="schema", node=Config)
@@ -108,7 +117,13 @@ def compose(overrides: Sequence[str]) -> Config:
 def describe(verb: str, about: str) -> str:
     """Help of a verb: what its module says, then its settings with their defaults and meaning."""
     sections = [verb] if is_dataclass(getattr(Config(), verb, None)) else []
-    needs = {"load": ["dataset"], "execute": ["specialists"], "decompose": ["llm"], "distill": ["student"]}
+    needs = {
+        "load": ["dataset"],
+        "execute": ["specialists"],
+        "caption": ["dataset", "specialists"],
+        "decompose": ["llm"],
+        "distill": ["student"],
+    }
     lines = [about.strip(), "", "settings (key=value):", f"  {'run=runs/demo':<40} folder of the run"]
     for section in [*sections, *needs.get(verb, [])]:
         lines += _settings(getattr(Config(), section), section)
