@@ -38,9 +38,10 @@ JOBS = {
     "ask": "aotd.ask",
     "export": "aotd.export.job",
     "caption": "aotd.caption",
+    "doctor": "aotd.doctor",
 }
 """Verb -> module with `job(config)`; its docstring is the verb's help."""
-OUTSIDE = ("run", "ask", "export", "caption")
+OUTSIDE = ("run", "ask", "export", "caption", "doctor")
 """Verbs that are no steps of the flow."""
 
 TEXT_OF_ASK = ("video", "question", "mode", "by")
