@@ -198,7 +198,8 @@ def _size(kind: str, there: Stored, precision: Precision, setting: str) -> int:
         family = FAMILIES[StudentName(kind)]
         check_family(family, str(there.folder), setting)
         return checkpoint_bytes(family, str(there.folder), precision)
-    return there.weights * dtype_of(precision).itemsize
+    width = {Precision.int8: 1.0, Precision.int4: 0.5}.get(precision) or dtype_of(precision).itemsize
+    return int(there.weights * width)
 
 
 def _shown(size: int, precision: Precision) -> str:

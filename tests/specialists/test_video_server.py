@@ -103,12 +103,38 @@ def test_several_clips_are_asked_about_at_once_and_kept_in_order() -> None:
         assert seer.summaries(clips, "") == ["5", "1", "8", "2"]
 
 
-def test_what_is_wrong_with_the_server_names_the_specialists_own_settings() -> None:
+def test_a_busy_server_is_asked_again() -> None:
+    answers = [(503, {}), (429, {}), None, said("a door")]
+    with server(lambda body, number: answers[number - 1]) as (url, seen):
+        config = VideoLLMConfig(model="seer", url=url, retries=3)
+        assert VideoServer(config, "specialists.action", pause_s=0.001).answer(whole(), "what?") == "a door"
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ((503, {}), r"specialists\.action\.url: .* answered 503, 2 times"),
+        ((401, {}), r"refuses the key \(401\): put a valid one into \$OPENAI_API_KEY"),
+        ((400, {"error": "At most 1 image"}), r"refuses the request \(400 .*At most 1 image.* take 32 pictures"),
+        ((200, {"no": "choices"}), r"answered something that is no chat completion"),
+        ((200, b"<html>"), r"answered something that is no chat completion"),
+    ],
+)
+def test_what_is_wrong_with_the_server_is_one_line(answer: Any, says: str) -> None:
+    with server(lambda body, number: answer) as (url, _):
+        seer = VideoServer(VideoLLMConfig(model="m", url=url, retries=1), "specialists.action", pause_s=0.001)
+        with pytest.raises(UserError, match=says) as caught:
+            seer.answer(whole(), "what?")
+    assert "\n" not in str(caught.value)
+
+
+def test_no_server_no_address_and_no_model_are_one_line() -> None:
     seer = VideoServer(VideoLLMConfig(model="m", url="http://127.0.0.1:9/v1", retries=0), "specialists.action")
-    with pytest.raises(UserError, match=r"^specialists\.action\.url: .* cannot be reached .*specialists\.action\.url="):
+    with pytest.raises(UserError, match=r"^specialists\.action\.url: http://127\.0\.0\.1:9/v1 cannot be reached"):
         seer.answer(whole(), "what?")
-    with pytest.raises(UserError, match=r"^specialists\.action\.url: 'llm\.home' is not the address"):
-        VideoServer(VideoLLMConfig(model="m", url="llm.home"), "specialists.action")
+    with pytest.raises(UserError, match=r"^specialists\.action\.url: 'home' is not the address"):
+        VideoServer(VideoLLMConfig(model="m", url="home"), "specialists.action")
     with pytest.raises(UserError, match=r"specialists\.action\.model: name the model"):
         VideoServer(VideoLLMConfig(), "specialists.action")
 
