@@ -19,8 +19,11 @@ from aotd.specialists import ANSWERERS, AnswererName
 from aotd.specialists.captions import read_captions
 from aotd.specialists.prompted import Asked, Prompted
 from aotd.store import Stage
+from tests.corners import one_thread
 from tests.students.tiny import write_checkpoint
 from tests.video.clips import write_video
+
+__all__ = ["one_thread"]
 
 
 class Brightness(Prompted):
@@ -121,9 +124,10 @@ def test_the_videos_of_questions_are_described_once_each(videos: Path, captioner
     assert read_captions(str(written(videos))) == {"b.mp4": ["[30]"]}, "the whole video, whatever the question's part"
 
 
-def test_a_video_llm_describes_and_its_captions_answer(
-    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_video_llm_describes(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("aotd.specialists.prompted._SENTENCES_TOKENS", 12)
     path = write_checkpoint("llava_next_video", tmp_path / "model")
     words = [f"run={tmp_path}/run", "dataset=clips", f"dataset.root={videos}", "specialists/answering=llava_next_video"]
     assert main(["caption", *words, f"specialists.answering.model={path}", "specialists.answering.batch=2"]) == 0

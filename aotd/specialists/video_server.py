@@ -80,7 +80,7 @@ class VideoServer(Prompted):
         """
         pool = ThreadPoolExecutor(max_workers=min(max(self._config.batch, 1), len(asked)))
         try:
-            return list(pool.map(lambda one: self._ask(*one, longest), asked))
+            return list(pool.map(lambda one: self._ask(one[0], one[1], longest), asked))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

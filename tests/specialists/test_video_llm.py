@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,23 @@ import pytest
 import torch
 import transformers
 
+from aotd.cli import main, read_settings
 from aotd.errors import UserError
 from aotd.prompts import render
+from aotd.records import ActionsFinding, Program, Question, TextFinding, Trace
 from aotd.specialists import VideoLLMConfig, load_specialists
 from aotd.specialists import video_llm as module
 from aotd.specialists.prompted import shown
 from aotd.specialists.video_llm import VideoLLM, checkpoint_bytes, checkpoint_name, empty_model
 from aotd.specialists.weights import Precision, Shelf
+from aotd.store import Stage
 from aotd.students import StudentName
 from aotd.students.student import FAMILIES
 from aotd.video.clip import Clip
 from tests.corners import one_thread
 from tests.students.test_families import Noise, own_inputs
 from tests.students.tiny import MODELS, write_checkpoint
+from tests.video.clips import write_video
 
 __all__ = ["one_thread"]
 NAMES = list(MODELS)
@@ -113,7 +118,10 @@ def test_the_option_is_that_of_the_likeliest_letter(name: str, checkpoints: dict
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_prompts_in_one_batch_do_not_touch_each_other(name: str, checkpoints: dict[str, Path]) -> None:
+def test_prompts_in_one_batch_do_not_touch_each_other(
+    name: str, checkpoints: dict[str, Path], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("aotd.specialists.prompted._SENTENCES_TOKENS", 16)
     together, alone = llm(name, checkpoints[name], batch=8), llm(name, checkpoints[name], batch=1)
     several = [*clips(), Clip.whole(Noise(video_id="2")), Clip.whole(Noise(video_id="2")).span(0, 3)]
     found = together.summaries(several, "who?")
@@ -148,8 +156,6 @@ def test_one_checkpoint_is_loaded_once_for_both_sub_tasks(
     loads = []
     read = module.read_checkpoint
     monkeypatch.setattr(module, "read_checkpoint", lambda *a, **k: loads.append(a[1]) or read(*a, **k))
-    from aotd.cli import read_settings
-
     path = checkpoints["qwen_vl"]
     parts = [f"specialists/{part}=qwen_vl" for part in ("action", "answering")]
     models = [f"specialists.{part}.model={path}" for part in ("action", "answering")]
@@ -227,3 +233,50 @@ def test_the_models_name_changes_with_its_weights(checkpoints: dict[str, Path], 
         model.lm_head.weight.add_(1)
     model.save_pretrained(again)
     assert checkpoint_name(str(again)).split()[1] != before.split()[1]
+
+
+PROGRAM = """
+def execute_command(video_clip, query, possible_answers):
+    opening = Filter_frames_with_act(video_clip, "person opening the door")
+    after = trim(video_clip, opening.start, None)
+    person = Find(after, "person")
+    actions = Query_Actions(person, "door", possible_answers)
+    named = Query_Actions(after)
+    seen = Video_query(person, "What is in the hand?")
+    summary = Video_summary(after, query)
+    info = {"actions": actions, "other actions": named, "in the hand": seen, "summary": summary}
+    return select_answer(query, info, possible_answers)
+"""
+
+
+@pytest.mark.parametrize("name", ["llava_next_video", "qwen_vl"])
+def test_execute_runs_a_program_through_it(name: str, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos/day.mp4")
+    options = ("Open the door.", "Hold the book.", "Close the door.")
+    question = Question(
+        question_id="q", dataset="d", split="val", video_id="day", video="day.mp4", question="What happened after?",
+        type="Sequence_T1", options=options, answer=options[0],
+    )  # fmt: skip
+    with Stage(tmp_path / "run", "load", Question).open({}) as loaded:
+        loaded.write(question)
+    with Stage(tmp_path / "run", "decompose", Program).open({}) as written:
+        written.write(Program(question_id="q", code=PROGRAM.lstrip(), author="test", attempts=1))
+    parts = [f"specialists/{part}={name}" for part in ("action", "answering")]
+    models = [f"specialists.{part}.model={checkpoints[name]}" for part in ("action", "answering")]
+    words = [f"run={tmp_path}/run", f"dataset.root={tmp_path}/videos", "specialists=mock", *parts, *models]
+    assert main(["execute", *words, "specialists.source=video", "specialists.frames=8"]) == 0
+    stage = Stage(tmp_path / "run", "execute", Trace)
+    assert stage.dropped() == []
+    (trace,) = stage.records()
+    assert trace.answer in options
+    found = {event.tool: event.finding for event in trace.events if event.finding is not None}
+    ranked = next(event.finding for event in trace.events if event.tool == "Query_Actions")
+    assert isinstance(ranked, ActionsFinding)
+    assert sorted(ranked.actions) == sorted(options)
+    for tool in ("Video_query", "Video_summary"):
+        finding = found[tool]
+        assert isinstance(finding, TextFinding)
+        assert finding.text
+    models_in_manifest = json.loads((tmp_path / "run/execute/manifest.json").read_text())["models"]
+    assert models_in_manifest["action"].startswith(f"{name} ")
