@@ -43,7 +43,6 @@ from aotd.specialists.video_llm import checkpoint_bytes
 from aotd.specialists.weights import Precision, WeightsConfig, dtype_of
 from aotd.store import verbs_of
 from aotd.students import StudentName
-from aotd.students.pretrained import check_family
 from aotd.students.student import FAMILIES
 from aotd.verify import Judge
 
@@ -195,9 +194,7 @@ def _size(kind: str, there: Stored, precision: Precision, setting: str) -> int:
         UserError: it is of another family than the specialist.
     """
     if kind in {name.value for name in StudentName}:
-        family = FAMILIES[StudentName(kind)]
-        check_family(family, str(there.folder), setting)
-        return checkpoint_bytes(family, str(there.folder), precision)
+        return checkpoint_bytes(FAMILIES[StudentName(kind)], str(there.folder), precision, setting)
     width = {Precision.int8: 1.0, Precision.int4: 0.5}.get(precision) or dtype_of(precision).itemsize
     return int(there.weights * width)
 

@@ -122,7 +122,8 @@ def shown(clip: Clip, count: int) -> tuple[Pixels, list[float]]:
     """The frames of a clip that a model is shown: all, or `count` spread over them where there are more.
 
     Where the clip is cropped, each frame is as large as it can be on a square of its own, so that nothing
-    of it is cut off by who takes squares, and no shape is changed.
+    of it is cut off by who takes squares, and no shape is changed. A crop that lies outside its frame
+    shows nothing: an empty square.
 
     Returns:
         RGB `[frames, height, width, 3]`, and when each is, in seconds from the beginning of the video.
@@ -134,16 +135,18 @@ def shown(clip: Clip, count: int) -> tuple[Pixels, list[float]]:
     if not clip.crops:
         return video.pixels()[numbers], moments
     parts = [clip.pixels(number) for number in numbers]
-    side = max(max(part.shape[:2]) for part in parts)
+    side = max([1, *(max(part.shape[:2]) for part in parts if part.size)])
     return np.stack([_squared(part, side) for part in parts]), moments
 
 
 def _squared(part: Pixels, side: int) -> Pixels:
     """A picture in the middle of a square, as large as it fits."""
+    square = Image.new("RGB", (side, side), _PADDING)
+    if not part.size:
+        return np.asarray(square)
     height, width = part.shape[:2]
     scale = side / max(height, width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    square = Image.new("RGB", (side, side), _PADDING)
     square.paste(
         Image.fromarray(part).resize(size, Image.Resampling.BICUBIC), ((side - size[0]) // 2, (side - size[1]) // 2)
     )

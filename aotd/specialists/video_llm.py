@@ -35,7 +35,7 @@ from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
 from aotd.specialists.weights import Precision, Shelf, device, dtype_of
 from aotd.students import StudentName
 from aotd.students.base import Row, View
-from aotd.students.pretrained import PretrainedStudent, check_family, read_checkpoint
+from aotd.students.pretrained import PretrainedStudent, read_checkpoint, read_config
 from aotd.students.student import FAMILIES
 from aotd.video.clip import Clip
 
@@ -61,7 +61,7 @@ class VideoLLM(Prompted):
         if config.frames < 1:
             raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
         check_bits(config.precision, f"{setting}.precision")
-        check_family(self._family, config.model, self._path)
+        read_config(self._family, config.model, self._path)
         precision = config.precision.value if config.precision is not Precision.auto else str(dtype_of(Precision.auto))
         self._key = f"{name} {config.model} {config.precision.value}"
         self.model = (
@@ -72,7 +72,7 @@ class VideoLLM(Prompted):
     @cached_property
     def size(self) -> int:
         """Bytes of its weights."""
-        return checkpoint_bytes(self._family, self._config.model, self._config.precision)
+        return checkpoint_bytes(self._family, self._config.model, self._config.precision, self._path)
 
     def say(self, asked: Sequence[Asked], longest: int) -> list[Reply]:
         """As `Prompted.say`; up to `batch` prompts with equally many frames go through the model at once."""
@@ -116,7 +116,7 @@ class VideoLLM(Prompted):
         config = self._config
         disable_progress_bar()  # type: ignore[no-untyped-call]
         how: dict[str, Any] = {"dtype": dtype_of(config.precision)}
-        empty = empty_model(self._family, config.model)
+        empty = empty_model(self._family, config.model, self._path)
         bits = bits_settings(config.precision, empty, empty.language_model_of())
         if bits is not None:
             how |= {"quantization_config": bits, "device_map": {"": device()}}
@@ -153,16 +153,24 @@ def _bytes(view: View) -> int:
 
 
 @lru_cache(maxsize=4)
-def empty_model(family: type[PretrainedStudent], path: str) -> Any:
-    """A checkpoint's model without its weights, on the meta device: made from `config.json` alone."""
-    config = family.model_class.config_class.from_pretrained(path)
+def empty_model(family: type[PretrainedStudent], path: str, setting: str) -> Any:
+    """A checkpoint's model without its weights, on the meta device: made from `config.json` alone.
+
+    Raises:
+        UserError: as `read_config`.
+    """
+    config = read_config(family, path, setting)
     with torch.device("meta"):
         return family.model_class(config)
 
 
-def checkpoint_bytes(family: type[PretrainedStudent], path: str, precision: Precision) -> int:
-    """Bytes that a checkpoint's weights take in a precision; nothing but `config.json` is read."""
-    empty = empty_model(family, path)
+def checkpoint_bytes(family: type[PretrainedStudent], path: str, precision: Precision, setting: str) -> int:
+    """Bytes that a checkpoint's weights take in a precision; nothing but `config.json` is read.
+
+    Raises:
+        UserError: as `read_config`.
+    """
+    empty = empty_model(family, path, setting)
     return weights_bytes(precision, empty, empty.language_model_of())
 
 

@@ -19,6 +19,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -226,14 +228,14 @@ def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentC
     return family(model, tokenizer, pictures, frames, seen, config.lora)
 
 
-def check_family(family: type[PretrainedStudent], path: str, setting: str) -> None:
-    """Whether a checkpoint is there and of that family; reads its `config.json` alone.
+def read_config(family: type[PretrainedStudent], path: str, setting: str) -> Any:
+    """What a checkpoint's `config.json` says, as the family's own configuration.
 
     Args:
         setting: the setting that holds `path`, for the error.
 
     Raises:
-        UserError: it is not.
+        UserError: there is no checkpoint there, or it is of another family.
     """
     try:
         settings, _ = PreTrainedConfig.get_config_dict(path)
@@ -241,8 +243,13 @@ def check_family(family: type[PretrainedStudent], path: str, setting: str) -> No
         why = "no such folder" if path.startswith(("/", ".", "~")) else _first_line(error)
         raise UserError(f"{setting}={path}: there is no checkpoint there ({why})") from None
     found, wanted, name = settings.get("model_type"), family.model_type, f"{setting.rpartition('.')[0]}.name"
-    if found != wanted:
+    # Some of the hub's checkpoints (LLaVA-NeXT-Video's) say the type of the model they were made from.
+    if found != wanted and family.model_class.__name__ not in (settings.get("architectures") or ()):
         raise UserError(f"{setting}={path} holds a {found or 'nameless'} model, and {name} wants {wanted}")
+    try:
+        return family.model_class.config_class.from_dict({**settings, "model_type": wanted})
+    except (ValueError, TypeError, StrictDataclassError) as error:
+        raise UserError(f"{setting}={path}: its config.json cannot be used ({_first_line(error)})") from None
 
 
 def read_checkpoint(
@@ -257,11 +264,13 @@ def read_checkpoint(
     Raises:
         UserError: there is no such checkpoint, or it is of another family.
     """
-    check_family(family, path, setting)
+    config = read_config(family, path, setting)
     try:
-        model, loaded = family.model_class.from_pretrained(path, use_safetensors=True, output_loading_info=True, **how)
+        model, loaded = family.model_class.from_pretrained(
+            path, config=config, use_safetensors=True, output_loading_info=True, **how
+        )
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{setting}={path} cannot be loaded: {_first_line(error)}") from None
     missing = sorted(loaded["missing_keys"])
     if missing:

@@ -68,6 +68,10 @@ def test_a_crop_is_shown_as_a_crop_and_keeps_its_shape() -> None:
     assert (tall[:, [0, -1]] != 101).all()
     assert (wide[8:12] == 104).all(), "16 wide and 4 high, made as large as it fits"
     assert (wide[[0, -1]] != 104).all()
+    frames, _ = shown(whole().crop({1: (50.0, 5.0, 60.0, 25.0), 4: (22.0, 10.0, 38.0, 14.0)}), 8)
+    assert frames.shape == (2, 16, 16, 3)
+    assert len(np.unique(frames[0].reshape(-1, 3), axis=0)) == 1, "nothing is seen outside the frame"
+    assert shown(whole().crop({1: (50.0, 5.0, 60.0, 25.0)}), 8)[0].shape == (1, 1, 1, 3)
 
 
 def test_an_empty_clip_is_not_shown_to_the_model() -> None:

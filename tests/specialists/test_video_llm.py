@@ -177,13 +177,13 @@ def test_the_size_is_that_of_the_weights_and_needs_none(name: str, checkpoints: 
     assert {weight.dtype for weight in model.parameters()} == {torch.float16}
     assert specialist.size == sum(weight.nbytes for weight in model.parameters())
     family = FAMILIES[StudentName(name)]
-    assert checkpoint_bytes(family, str(checkpoints[name]), Precision.float32) == 2 * specialist.size
-    empty = empty_model(family, str(checkpoints[name]))
+    assert checkpoint_bytes(family, str(checkpoints[name]), Precision.float32, "x") == 2 * specialist.size
+    empty = empty_model(family, str(checkpoints[name]), "x")
     assert all(weight.is_meta for weight in empty.parameters())
     linear = sum(m.weight.numel() for m in empty.language_model_of().modules() if isinstance(m, torch.nn.Linear))
     rows = sum(m.weight.shape[0] for m in empty.language_model_of().modules() if isinstance(m, torch.nn.Linear))
-    assert checkpoint_bytes(family, str(checkpoints[name]), Precision.int8) == specialist.size - linear + 4 * rows
-    fewest = checkpoint_bytes(family, str(checkpoints[name]), Precision.int4)
+    assert checkpoint_bytes(family, str(checkpoints[name]), Precision.int8, "x") == specialist.size - linear + 4 * rows
+    fewest = checkpoint_bytes(family, str(checkpoints[name]), Precision.int4, "x")
     assert specialist.size - 1.5 * linear < fewest < specialist.size - 1.48 * linear
 
 

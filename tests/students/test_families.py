@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -182,9 +183,34 @@ def test_another_familys_checkpoint_is_one_line(checkpoints: dict[str, Path]) ->
         load("llava_next_video", checkpoints["llava_onevision"])
 
 
+def test_a_checkpoint_that_says_an_older_type_is_known_by_its_class(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(checkpoints["llava_next_video"], tmp_path / "older")
+    path = tmp_path / "older/config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "model_type": "llava_next"}))
+    older, newer = (
+        load("llava_next_video", tmp_path / "older"),
+        load("llava_next_video", checkpoints["llava_next_video"]),
+    )
+    assert older.model.config.model_type == "llava_next_video"
+    weights = newer.model.state_dict()
+    assert all(torch.equal(weight, weights[key]) for key, weight in older.model.state_dict().items())
+    asked = [[Asked("Question: What?", True, one.view(Noise(video_id="1")))] for one in (older, newer)]
+    assert older.reply(asked[0], Mode.rationale, 6) == newer.reply(asked[1], Mode.rationale, 6)
+
+
 def test_no_checkpoint_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no checkpoint there"):
         load("qwen_vl", tmp_path / "nowhere")
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_vl", "text_config": {"hidden_size": "wide"}}')
+    with pytest.raises(UserError, match=r"its config\.json cannot be used"):
+        load("qwen_vl", tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_vl"}')
+    (tmp_path / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load("qwen_vl", tmp_path)
     with pytest.raises(UserError, match=r"set student.path"):
         new_student(StudentConfig(name=StudentName.qwen_vl), 8, [], 0)
 
