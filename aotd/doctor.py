@@ -35,7 +35,7 @@ from aotd.decompose import Author
 from aotd.errors import UserError
 from aotd.llm.base import EngineName
 from aotd.specialists import SourceName, VideoLLMConfig
-from aotd.specialists.bits import check_bits
+from aotd.specialists.bits import check_bits, held_in
 from aotd.specialists.captions import read_captions
 from aotd.specialists.embedder import PACKAGE
 from aotd.specialists.stored import Stored, find_stored, looks_local
@@ -160,8 +160,8 @@ def _specialist(name: str, part: WeightsConfig, sizes: dict[tuple[str, str, str]
     found = Found([f"{name}: {kind}, {part.model} in {there.folder}"])
     try:
         size = _size(kind, there, part.precision, f"{setting}.model")
-        found.lines[0] += f", {_shown(size, part.precision)}"
-        sizes[kind, part.model, part.precision.value] = size
+        found.lines[0] += f", {size / GIB:.1f} GiB in {held_in(part.precision)}"
+        sizes[kind, part.model, held_in(part.precision)] = size
         check_bits(part.precision, f"{setting}.precision")
     except UserError as error:
         found.missing.append(str(error))
@@ -197,11 +197,6 @@ def _size(kind: str, there: Stored, precision: Precision, setting: str) -> int:
         return checkpoint_bytes(FAMILIES[StudentName(kind)], str(there.folder), precision, setting)
     width = {Precision.int8: 1.0, Precision.int4: 0.5}.get(precision) or dtype_of(precision).itemsize
     return int(there.weights * width)
-
-
-def _shown(size: int, precision: Precision) -> str:
-    name = str(dtype_of(precision)).removeprefix("torch.") if precision is Precision.auto else precision.value
-    return f"{size / GIB:.1f} GiB in {name}"
 
 
 def _memory(sizes: list[int], memory_gb: float) -> Found:
@@ -401,3 +396,4 @@ PARTS: dict[str, Callable[[Config], Found]] = {
     "student": _student,
     "run": _run,
 }
+"""What is looked at, in this order. A part may be added for whatever a config comes to need."""

@@ -30,7 +30,7 @@ from aotd.errors import UserError
 from aotd.llm.base import Reply
 from aotd.prompts import one_line, render
 from aotd.specialists import VideoLLMConfig
-from aotd.specialists.bits import bits_settings, check_bits, weights_bytes
+from aotd.specialists.bits import bits_settings, check_bits, held_in, weights_bytes
 from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
 from aotd.specialists.weights import Precision, Shelf, device, dtype_of
 from aotd.students import StudentName
@@ -62,11 +62,10 @@ class VideoLLM(Prompted):
             raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
         check_bits(config.precision, f"{setting}.precision")
         read_config(self._family, config.model, self._path)
-        precision = config.precision.value if config.precision is not Precision.auto else str(dtype_of(Precision.auto))
-        self._key = f"{name} {config.model} {config.precision.value}"
+        precision = held_in(config.precision)
+        self._key = f"{name} {config.model} {precision}"
         self.model = (
-            f"{name} {checkpoint_name(config.model)}, {precision.removeprefix('torch.')}, {config.frames} frames, "
-            f"prompts {prompts_digest()}"
+            f"{name} {checkpoint_name(config.model)}, {precision}, {config.frames} frames, prompts {prompts_digest()}"
         )
 
     @cached_property

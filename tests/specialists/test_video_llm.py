@@ -17,6 +17,7 @@ from aotd.prompts import render
 from aotd.records import ActionsFinding, Program, Question, TextFinding, Trace
 from aotd.specialists import VideoLLMConfig, load_specialists
 from aotd.specialists import video_llm as module
+from aotd.specialists.bits import held_in
 from aotd.specialists.prompted import shown
 from aotd.specialists.video_llm import VideoLLM, checkpoint_bytes, checkpoint_name, empty_model
 from aotd.specialists.weights import Precision, Shelf
@@ -159,7 +160,8 @@ def test_one_checkpoint_is_loaded_once_for_both_sub_tasks(
     path = checkpoints["qwen_vl"]
     parts = [f"specialists/{part}=qwen_vl" for part in ("action", "answering")]
     models = [f"specialists.{part}.model={path}" for part in ("action", "answering")]
-    config = read_settings("execute", ["specialists=mock", *parts, *models]).specialists
+    same = f"specialists.action.precision={held_in(Precision.auto)}"
+    config = read_settings("execute", ["specialists=mock", *parts, *models, same]).specialists
     assert config.weighty()
     specialists = load_specialists(config, ".")
     assert loads == [], "nothing is loaded before it is asked"
@@ -280,3 +282,11 @@ def test_execute_runs_a_program_through_it(name: str, checkpoints: dict[str, Pat
         assert finding.text
     models_in_manifest = json.loads((tmp_path / "run/execute/manifest.json").read_text())["models"]
     assert models_in_manifest["action"].startswith(f"{name} ")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "server"])
+def test_each_has_a_config_for_both_sub_tasks(name: str) -> None:
+    config = read_settings("execute", [f"specialists/{part}={name}" for part in ("action", "answering")]).specialists
+    assert config.action.name.value == config.answering.name.value == name
+    assert bool(config.action.model) == bool(config.answering.model) == (name != "server")
+    assert 8 <= config.action.frames == config.answering.frames <= 32
