@@ -39,9 +39,11 @@ JOBS = {
     "run": "aotd.run",
     "ask": "aotd.ask",
     "export": "aotd.export.job",
+    "caption": "aotd.caption",
+    "doctor": "aotd.doctor",
 }
 """Verb -> module with `job(config)`; its docstring is the verb's help."""
-OUTSIDE = ("run", "ask", "export")
+OUTSIDE = ("run", "ask", "export", "caption", "doctor")
 """Verbs that are no steps of the flow."""
 
 TEXT_OF_ASK = ("video", "question", "mode", "by")
@@ -53,7 +55,8 @@ TEXT = ("run", "export.to", *TEXT_OF_DATA, *(f"ask.{key}" for key in TEXT_OF_ASK
 
 def run_verb(verb: str, config: Config) -> None:
     """Do one verb; the tracker, where one is set, gets its seconds and the run's ledger."""
-    tracking.check(config.tracking)
+    if verb not in OUTSIDE:
+        tracking.check(config.tracking)
     started = time.monotonic()
     importlib.import_module(JOBS[verb]).job(config)
     if config.tracking.tracker is not tracking.TrackerName.none and verb not in OUTSIDE:

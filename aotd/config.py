@@ -56,6 +56,14 @@ class AskConfig:
 
 
 @dataclass
+class CaptionConfig:
+    """Captions of a dataset's videos."""
+
+    every_s: int = 1
+    """Seconds that one caption stands for."""
+
+
+@dataclass
 class Config:
     """Everything a run can be told."""
 
@@ -80,6 +88,7 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     ask: AskConfig = field(default_factory=AskConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+    caption: CaptionConfig = field(default_factory=CaptionConfig)
 
 
 ConfigStore.instance().store(name="schema", node=Config)
@@ -121,6 +130,7 @@ def describe(verb: str, about: str) -> str:
         "load": ["dataset"],
         "select": ["specialists"],
         "execute": ["specialists"],
+        "caption": ["dataset", "specialists"],
         "decompose": ["llm"],
         "distill": ["student"],
     }

@@ -51,6 +51,11 @@ class RecogniserName(str, Enum):
     mock = "mock"
     trivial = "trivial"
     xclip = "xclip"
+    llava_next_video = "llava_next_video"
+    llava_onevision = "llava_onevision"
+    video_llava = "video_llava"
+    qwen_vl = "qwen_vl"
+    server = "server"
 
 
 class AnswererName(str, Enum):
@@ -58,6 +63,11 @@ class AnswererName(str, Enum):
     captions = "captions"
     mock = "mock"
     trivial = "trivial"
+    llava_next_video = "llava_next_video"
+    llava_onevision = "llava_onevision"
+    video_llava = "video_llava"
+    qwen_vl = "qwen_vl"
+    server = "server"
 
 
 @dataclass
@@ -83,7 +93,23 @@ class GroundingConfig(WeightsConfig):
 
 
 @dataclass
-class ActionConfig(WeightsConfig):
+class VideoLLMConfig(WeightsConfig):
+    """A Video-LLM, in this process or behind a server."""
+
+    frames: int = 32
+    """Video-LLMs, server: frames of a clip that it is shown; all where there are no more."""
+    url: str = "http://127.0.0.1:8000/v1"
+    """server: where it is."""
+    key_variable: str = "OPENAI_API_KEY"
+    """server: environment variable that holds the key; an unset one sends none."""
+    timeout_s: float = 300.0
+    """server: seconds to wait for one reply."""
+    retries: int = 4
+    """server: how often a failed request is sent again."""
+
+
+@dataclass
+class ActionConfig(VideoLLMConfig):
     """Who names actions."""
 
     name: RecogniserName = RecogniserName.playroom
@@ -92,7 +118,7 @@ class ActionConfig(WeightsConfig):
 
 
 @dataclass
-class AnsweringConfig(WeightsConfig):
+class AnsweringConfig(VideoLLMConfig):
     """Who answers questions, sums up, and chooses among options."""
 
     name: AnswererName = AnswererName.playroom
@@ -124,7 +150,8 @@ class SpecialistsConfig:
 
     def weighty(self) -> bool:
         """Whether a specialist holds weights that no two processes should load."""
-        return any(part.model for part in (self.detection, self.grounding, self.action, self.answering))
+        parts = (self.detection, self.grounding, self.action, self.answering)
+        return any(part.model and part.name.value != "server" for part in parts)
 
 
 def _playroom_detector(config: SpecialistsConfig, root: str, shelf: Shelf) -> Detector:
@@ -205,6 +232,30 @@ def _trivial(config: SpecialistsConfig, root: str, shelf: Shelf) -> Trivial:
     return Trivial()
 
 
+def _acting_llm(config: SpecialistsConfig, root: str, shelf: Shelf) -> Recogniser:
+    from aotd.specialists.video_llm import VideoLLM
+
+    return VideoLLM(config.action.name.value, config.action, "specialists.action", shelf)
+
+
+def _answering_llm(config: SpecialistsConfig, root: str, shelf: Shelf) -> Answerer:
+    from aotd.specialists.video_llm import VideoLLM
+
+    return VideoLLM(config.answering.name.value, config.answering, "specialists.answering", shelf)
+
+
+def _acting_server(config: SpecialistsConfig, root: str, shelf: Shelf) -> Recogniser:
+    from aotd.specialists.video_server import VideoServer
+
+    return VideoServer(config.action, "specialists.action")
+
+
+def _answering_server(config: SpecialistsConfig, root: str, shelf: Shelf) -> Answerer:
+    from aotd.specialists.video_server import VideoServer
+
+    return VideoServer(config.answering, "specialists.answering")
+
+
 def _video_source(config: SpecialistsConfig, root: str) -> Source:
     from aotd.video.decode import DecodedVideos
 
@@ -239,12 +290,22 @@ RECOGNISERS: dict[RecogniserName, Callable[[SpecialistsConfig, str, Shelf], Reco
     RecogniserName.mock: _mock,
     RecogniserName.trivial: _trivial,
     RecogniserName.xclip: _xclip,
+    RecogniserName.llava_next_video: _acting_llm,
+    RecogniserName.llava_onevision: _acting_llm,
+    RecogniserName.video_llava: _acting_llm,
+    RecogniserName.qwen_vl: _acting_llm,
+    RecogniserName.server: _acting_server,
 }
 ANSWERERS: dict[AnswererName, Callable[[SpecialistsConfig, str, Shelf], Answerer]] = {
     AnswererName.playroom: _playroom_answerer,
     AnswererName.captions: _captions,
     AnswererName.mock: _mock,
     AnswererName.trivial: _trivial,
+    AnswererName.llava_next_video: _answering_llm,
+    AnswererName.llava_onevision: _answering_llm,
+    AnswererName.video_llava: _answering_llm,
+    AnswererName.qwen_vl: _answering_llm,
+    AnswererName.server: _answering_server,
 }
 
 

@@ -8,6 +8,7 @@ class StudentName(str, Enum):
     valley = "valley"
     llava_next_video = "llava_next_video"
     llava_onevision = "llava_onevision"
+    video_llava = "video_llava"
     qwen_vl = "qwen_vl"
 
 
@@ -48,7 +49,7 @@ class StudentConfig:
     frames: int = 16
     """Frames the student sees, spread over those the specialists saw."""
     path: str = ""
-    """Checkpoint of llava_next_video, llava_onevision or qwen_vl, in the family's own format: a folder or a hub id."""
+    """Checkpoint of any but valley, in the family's own format: a folder or a hub id."""
     small: bool = False
     """llava_onevision: begin from nothing, in a size for a laptop, instead of from a checkpoint."""
     attention: Attention = Attention.sdpa

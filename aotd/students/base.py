@@ -51,6 +51,7 @@ class Row:
     """One video and the sequences behind its opening, as a tree."""
 
     view: View
+    """Empty where there is no video."""
     opening: Opening
     texts: Sequence[Sequence[int]]
     """Tokens behind the opening, at least one."""
@@ -127,6 +128,10 @@ class TreeModel(ABC):
     def language_model_of(self) -> Any:
         """The language model without its head."""
 
+    def _given(self, views: View, input_ids: Tensor) -> dict[str, Any]:
+        """What `embed` gives; without a video, the embeddings of the tokens."""
+        return self.embed(views, input_ids) if views else {"inputs_embeds": self.get_input_embeddings()(input_ids)}
+
     def tree_logits(self, views: View, input_ids: Tensor, end: Tensor, positions: Tensor, at: Tensor) -> Tensor:
         """Logits at some places of a batch of trees.
 
@@ -140,7 +145,7 @@ class TreeModel(ABC):
             `[M, vocabulary]`: nothing is computed for other places.
         """
         language_model = self.language_model_of()
-        given = self.embed(views, input_ids)
+        given = self._given(views, input_ids)
         mask = _attention_mask(sees(end), language_model.config._attn_implementation, given["inputs_embeds"].dtype)
         hidden = language_model(
             **given, attention_mask=mask, position_ids=_squeezed(positions), use_cache=False
@@ -168,7 +173,7 @@ class TreeModel(ABC):
         device = self.device
         ids, seen, positions = ids.to(device), seen.to(device), positions.to(device)
         views = {name: torch.cat([row.view[name] for row in rows]).to(device) for name in rows[0].view}
-        given = self.embed(views, ids)
+        given = self._given(views, ids)
         cache = DynamicCache(config=language_model.config)
         written: list[Tensor] = []
         done = torch.zeros(len(rows), dtype=torch.bool, device=device)
@@ -284,9 +289,45 @@ class Student(ABC):
 
     def reply(self, asked: Sequence[Asked], mode: Mode, longest: int) -> list[str]:
         """The student's replies to a batch of questions, greedily, each at most `longest` tokens."""
+        rows = [self.row(one.view, one.prompt + suffix(one.choice, mode)) for one in asked]
+        return [text for text, _ in self.say(rows, longest)]
+
+    def row(self, view: View, text: str) -> Row:
+        """A text that is asked behind a video."""
+        return Row(view, self.opening(view), [self.asked(text)])
+
+    def say(self, rows: Sequence[Row], longest: int) -> list[tuple[str, bool]]:
+        """Greedy replies to a batch of rows of one text each, and whether each ended within `longest` tokens."""
         self.model.train(False)
-        rows = [
-            Row(one.view, self.opening(one.view), [self.asked(one.prompt + suffix(one.choice, mode))]) for one in asked
-        ]
         written = self.model.write(rows, self.end_token, self.pad_token, longest)
-        return [self.text(tokens).strip() for tokens in written]
+        return [(self.text(tokens).strip(), len(tokens) < longest) for tokens in written]
+
+    def log_probs(self, row: Row, replies: Sequence[str]) -> list[float]:
+        """How likely each reply is behind a row of one text: the mean log-probability of its tokens, the end's too.
+
+        The replies are branches of one tree, so the video is computed once for all of them.
+        """
+        asked, said = row.texts[0], [self.said(reply) for reply in replies]
+        batch = collate([Row(row.view, row.opening, [[*asked, *tokens] for tokens in said])], self.pad_token)
+        at = [place for path in batch.paths[0] for place in path[len(asked) - 1 : -1]]
+        logits = self._logits(batch, at)
+        labels = torch.tensor([token for tokens in said for token in tokens], device=logits.device)
+        # A little at a time: a vocabulary is large, and float32 twice as large.
+        parts = zip(torch.split(logits, 64), torch.split(labels, 64), strict=True)
+        each = torch.cat([part.float().log_softmax(-1).gather(1, label[:, None])[:, 0] for part, label in parts])
+        return [float(one.mean()) for one in torch.split(each, [len(tokens) for tokens in said])]
+
+    def next_logits(self, row: Row) -> Tensor:
+        """What a row of one text is followed by: `[vocabulary]`, float32."""
+        batch = collate([row], self.pad_token)
+        return self._logits(batch, [batch.paths[0][0][-1]])[0].float()
+
+    @torch.inference_mode()
+    def _logits(self, batch: Batch, at: Sequence[int]) -> Tensor:
+        """Logits at some places of a batch, `[len(at), vocabulary]`."""
+        self.model.train(False)
+        device = self.model.device
+        inputs = {name: one.to(device) for name, one in batch.inputs.items() if name != "views"}
+        views = {name: one.to(device) for name, one in batch.inputs["views"].items()}
+        logits: Tensor = self.model(views=views, **inputs, at=torch.tensor(at, device=device))
+        return logits

@@ -8,6 +8,7 @@ Each frame's patches are pooled (2 x 2 as a rule: 144 tokens of a frame of 336 p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from aotd.students.base import Opening, View
 from aotd.students.pretrained import FamilyModel, PretrainedStudent, of_tower, spread_video, straight, view_of
-from aotd.video.clip import Video
+from aotd.video.clip import Pixels
 
 
 class LlavaNextVideoForConditionalGeneration(FamilyModel, transformers.LlavaNextVideoForConditionalGeneration):  # type: ignore[no-untyped-call]
@@ -43,10 +44,15 @@ class LlavaNextVideo(PretrainedStudent):
         # Its videos have no line breaks, so the one it has for pictures is never reached.
         return [*self.model.model.vision_tower.parameters(), self.model.model.image_newline]
 
-    def view(self, video: Video) -> View:
+    def look(self, frames: Pixels, moments: Sequence[float]) -> View:
         """`features` `[frames, patches, channels]`, pooled where pooling has no weights."""
-        pictures = self.pictures(self.frames(video)[0])
-        features = of_tower(self.model.model.vision_tower, pictures, self.model.config)
+        config = self.model.config
+        features = of_tower(
+            self.model.model.vision_tower,
+            self.pictures(frames),
+            config.vision_feature_layer,
+            config.vision_feature_select_strategy,
+        )
         if not _pool_has_weights(self.model):
             with torch.no_grad():
                 features = self.model.model.vision_resampler(features)

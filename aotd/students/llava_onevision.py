@@ -11,6 +11,7 @@ the whole video.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from aotd.students.base import Opening, View
 from aotd.students.pretrained import FamilyModel, PretrainedStudent, of_tower, spread_video, straight, view_of
-from aotd.video.clip import Video
+from aotd.video.clip import Pixels
 
 
 class LlavaOnevisionForConditionalGeneration(FamilyModel, transformers.LlavaOnevisionForConditionalGeneration):  # type: ignore[no-untyped-call]
@@ -40,17 +41,24 @@ class LlavaOnevision(PretrainedStudent):
 
     model_type = "llava_onevision"
     model_class = LlavaOnevisionForConditionalGeneration
-    before, anchor, end = "<|im_start|>user ", "<video>", "<|im_end|>"
+    before, before_text = "<|im_start|>user ", "<|im_start|>user \n"
+    anchor, end = "<video>", "<|im_end|>"
     prepared: ClassVar[dict[str, Any]] = {"do_center_crop": False}
     after = "<|im_end|><|im_start|>assistant\n"
 
     def frozen(self) -> list[Tensor]:
         return list(self.model.model.vision_tower.parameters())
 
-    def view(self, video: Video) -> View:
+    def look(self, frames: Pixels, moments: Sequence[float]) -> View:
         """`features` `[frames, patches, channels]`."""
-        pictures = self.pictures(self.frames(video)[0])
-        return view_of(features=of_tower(self.model.model.vision_tower, pictures, self.model.config))
+        config = self.model.config
+        features = of_tower(
+            self.model.model.vision_tower,
+            self.pictures(frames),
+            config.vision_feature_layer,
+            config.vision_feature_select_strategy,
+        )
+        return view_of(features=features)
 
     def opening(self, view: View) -> Opening:
         frames, patches = view["features"].shape[:2]

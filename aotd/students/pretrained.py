@@ -19,6 +19,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -26,9 +28,9 @@ from transformers.utils.hub import cached_file
 
 from aotd.errors import UserError
 from aotd.students import StudentConfig
-from aotd.students.base import Opening, Student, TreeModel, View
+from aotd.students.base import Opening, Row, Student, TreeModel, View
 from aotd.students.frames import frame_numbers
-from aotd.video.clip import Pixels, Video
+from aotd.video.clip import Pixels, Video, frame_times
 
 ADAPTED = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 """The layers that adapters stand beside."""
@@ -54,6 +56,10 @@ class PretrainedStudent(Student):
     model_class: ClassVar[Any]
     before: ClassVar[str]
     """What its chat format has before the video."""
+    before_text: ClassVar[str] = ""
+    """What its chat format has before a question without a video, where that is not `before`."""
+    axes: ClassVar[int] = 1
+    """Axes of its positions."""
     anchor: ClassVar[str]
     """The special token right before what is asked."""
     between: ClassVar[str] = "\n"
@@ -89,7 +95,7 @@ class PretrainedStudent(Student):
     def _token(self, text: str) -> int:
         token: Any = self.tokenizer.convert_tokens_to_ids(text)
         if token is None or token == self.tokenizer.unk_token_id:
-            raise UserError(f"student.path: the tokenizer has no token {text}, which {self.model_type} needs")
+            raise UserError(f"the checkpoint's tokenizer has no token {text}, which {self.model_type} needs")
         return int(token)
 
     @property
@@ -125,6 +131,20 @@ class PretrainedStudent(Student):
         numbers = frame_numbers(len(pixels), self._frames)
         return pixels[numbers], numbers
 
+    def view(self, video: Video) -> View:
+        frames, numbers = self.frames(video)
+        moments = frame_times(video.start_s, video.end_s, video.frames)
+        return self.look(frames, [moments[number] - video.start_s for number in numbers])
+
+    @abstractmethod
+    def look(self, frames: Pixels, moments: Sequence[float]) -> View:
+        """What it keeps of some frames.
+
+        Args:
+            frames: RGB, `[frames, height, width, 3]`; as many as there are, at least one.
+            moments: when each is, in seconds from the beginning of the video.
+        """
+
     def pictures(self, frames: Pixels, **size: Any) -> Tensor:
         """Frames as the vision tower takes them: resized, cropped and normalised, `[frames, 3, height, width]`.
 
@@ -139,6 +159,11 @@ class PretrainedStudent(Student):
             f"{self.anchor}{self.between}{self._plain(text)}{self.after}", add_special_tokens=False
         )
         return tokens[tokens.index(self._anchor) + 1 :]
+
+    def alone(self, text: str) -> Row:
+        """A text that is asked without a video."""
+        tokens: list[int] = self.tokenizer.encode(f"{self.before_text or self.before}{self._plain(text)}{self.after}")
+        return Row({}, Opening(tokens[:-1], [list(range(len(tokens) - 1))] * self.axes), [tokens[-1:]])
 
     def said(self, reply: str) -> list[int]:
         return [*self.tokenizer.encode(self._plain(reply), add_special_tokens=False), self._end]
@@ -194,44 +219,75 @@ def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentC
     """
     if config.lora and find_spec("peft") is None:
         raise UserError("student.lora needs the extra: pip install 'aotd[lora]'")
-    wanted = family.model_type
-    try:
-        settings, _ = PreTrainedConfig.get_config_dict(path)
-    except (OSError, ValueError) as error:
-        why = "no such folder" if path.startswith(("/", ".", "~")) else _first_line(error)
-        raise UserError(f"student.path={path}: there is no checkpoint there ({why})") from None
-    found = settings.get("model_type")
-    if found != wanted:
-        raise UserError(f"student.path={path} holds a {found or 'nameless'} model, and student.name wants {wanted}")
-    note = _json(path, NOTE)
     dtype = getattr(torch, config.dtype.value)
-    try:
-        model, loaded = family.model_class.from_pretrained(
-            path,
-            dtype=dtype,
-            attn_implementation=config.attention.value,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"student.path={path} cannot be loaded: {_first_line(error)}") from None
-    missing = sorted(loaded["missing_keys"])
-    if missing:
-        raise UserError(f"student.path={path} lacks {len(missing)} weights, among them {missing[0]}")
-    if torch.cuda.is_available():
-        model = model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))))
-    pictures = note.get("pictures") or _pictures(path)
+    model, tokenizer, pictures = read_checkpoint(
+        family, path, "student.path", dtype=dtype, attn_implementation=config.attention.value
+    )
+    note = _json(path, NOTE)
     frames, seen = note.get("frames", config.frames), note.get("seen", seen)
     return family(model, tokenizer, pictures, frames, seen, config.lora)
 
 
-def _pictures(path: str) -> dict[str, Any]:
-    pictures: dict[str, Any] = {}
+def read_config(family: type[PretrainedStudent], path: str, setting: str) -> Any:
+    """What a checkpoint's `config.json` says, as the family's own configuration.
+
+    Args:
+        setting: the setting that holds `path`, for the error.
+
+    Raises:
+        UserError: there is no checkpoint there, or it is of another family.
+    """
+    try:
+        settings, _ = PreTrainedConfig.get_config_dict(path)
+    except (OSError, ValueError) as error:
+        why = "no such folder" if path.startswith(("/", ".", "~")) else _first_line(error)
+        raise UserError(f"{setting}={path}: there is no checkpoint there ({why})") from None
+    found, wanted, name = settings.get("model_type"), family.model_type, f"{setting.rpartition('.')[0]}.name"
+    # Some of the hub's checkpoints (LLaVA-NeXT-Video's) say the type of the model they were made from.
+    if found != wanted and family.model_class.__name__ not in (settings.get("architectures") or ()):
+        raise UserError(f"{setting}={path} holds a {found or 'nameless'} model, and {name} wants {wanted}")
+    try:
+        return family.model_class.config_class.from_dict({**settings, "model_type": wanted})
+    except (ValueError, TypeError, StrictDataclassError) as error:
+        raise UserError(f"{setting}={path}: its config.json cannot be used ({_first_line(error)})") from None
+
+
+def read_checkpoint(
+    family: type[PretrainedStudent], path: str, setting: str, **how: Any
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Model, tokenizer, and how pictures are prepared; on the GPU where there is one.
+
+    Args:
+        setting: the setting that holds `path`, for errors.
+        how: of `from_pretrained`: `dtype`, and so on. Who gives a `device_map` says where it goes.
+
+    Raises:
+        UserError: there is no such checkpoint, or it is of another family.
+    """
+    config = read_config(family, path, setting)
+    try:
+        model, loaded = family.model_class.from_pretrained(
+            path, config=config, use_safetensors=True, output_loading_info=True, **how
+        )
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{setting}={path} cannot be loaded: {_first_line(error)}") from None
+    missing = sorted(loaded["missing_keys"])
+    if missing:
+        raise UserError(f"{setting}={path} lacks {len(missing)} weights, among them {missing[0]}")
+    if torch.cuda.is_available() and "device_map" not in how:
+        model = model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))))
+    return model, tokenizer, _pictures(path, setting)
+
+
+def _pictures(path: str, setting: str) -> dict[str, Any]:
+    pictures: dict[str, Any] = _json(path, NOTE).get("pictures", {})
+    if pictures:
+        return pictures
     for name in PICTURES:
         pictures |= {key: value for key, value in _json(path, name).items() if key in _PREPARED and value is not None}
     if not pictures:
-        raise UserError(f"student.path={path}: there is no {PICTURES[0]}, which says how pictures are prepared")
+        raise UserError(f"{setting}={path}: there is no {PICTURES[0]}, which says how pictures are prepared")
     return pictures
 
 
@@ -257,22 +313,26 @@ def straight(tokens: Sequence[int]) -> Opening:
     return Opening(list(tokens), [list(range(len(tokens)))])
 
 
-def chosen_layers(hidden_states: Sequence[Tensor], config: Any) -> Tensor:
+def chosen_layers(hidden_states: Sequence[Tensor], layers: int | list[int]) -> Tensor:
     """The layers of a tower that a LLaVA takes its features from, `[frames, patches, channels]`."""
-    layers = config.vision_feature_layer
     picked = [hidden_states[layer] for layer in ([layers] if isinstance(layers, int) else layers)]
-    features = torch.cat(picked, dim=-1)
-    return features[:, 1:] if config.vision_feature_select_strategy == "default" else features
+    return torch.cat(picked, dim=-1)
 
 
-def of_tower(tower: Any, pictures: Tensor, config: Any) -> Tensor:
-    """What a LLaVA's vision tower makes of pictures, a few at a time."""
+def of_tower(tower: Any, pictures: Tensor, layers: int | list[int], strategy: str) -> Tensor:
+    """What a LLaVA's vision tower makes of pictures, a few at a time.
+
+    Args:
+        layers: the config's `vision_feature_layer`.
+        strategy: the config's `vision_feature_select_strategy`: `default` leaves out the first token.
+    """
     with torch.no_grad():
         parts = [
-            chosen_layers(tower(part, output_hidden_states=True).hidden_states, config)
+            chosen_layers(tower(part, output_hidden_states=True).hidden_states, layers)
             for part in torch.split(pictures, AT_ONCE)
         ]
-    return torch.cat(parts)
+    features = torch.cat(parts)
+    return features[:, 1:] if strategy == "default" else features
 
 
 def view_of(**tensors: Tensor) -> View:

@@ -13,6 +13,7 @@ layers of the language model too (deepstack), so a view holds what each merger i
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from aotd.students.base import Opening, View
 from aotd.students.pretrained import FamilyModel, PretrainedStudent, spread_video, view_of
-from aotd.video.clip import Pixels, Video, frame_times
+from aotd.video.clip import Pixels
 
 
 class Qwen3VLForConditionalGeneration(FamilyModel, transformers.Qwen3VLForConditionalGeneration):  # type: ignore[no-untyped-call]
@@ -46,6 +47,7 @@ class QwenVL(PretrainedStudent):
     model_type = "qwen3_vl"
     model_class = Qwen3VLForConditionalGeneration
     before, between, anchor, end = "<|im_start|>user\n", "", "<|vision_end|>", "<|im_end|>"
+    axes = 3
     prepared: ClassVar[dict[str, Any]] = {"do_center_crop": False}
     after = "<|im_end|>\n<|im_start|>assistant\n"
 
@@ -57,10 +59,9 @@ class QwenVL(PretrainedStudent):
         visual = self.model.model.visual
         return [*visual.patch_embed.parameters(), *visual.pos_embed.parameters(), *visual.blocks.parameters()]
 
-    def view(self, video: Video) -> View:
+    def look(self, frames: Pixels, moments: Sequence[float]) -> View:
         """`layer_<n>` and `last` `[patches, channels]`, what each merger is given; `grid` `[1, 3]`, patches in time,
         height and width; `seconds` `[grids]`, the time of each pair of frames."""
-        frames, numbers = self.frames(video)
         patches, grid = self.patches(frames)
         given: dict[str, Tensor] = {}
         visual = self.model.model.visual
@@ -80,11 +81,9 @@ class QwenVL(PretrainedStudent):
         finally:
             for hook in hooks:
                 hook.remove()
-        start, end = video.start_s, video.end_s
-        moments = [frame_times(start, end, video.frames)[number] - start for number in numbers]
         together = self.model.config.vision_config.temporal_patch_size
-        moments += moments[-1:] * (-len(moments) % together)
-        pairs = zip(moments[::together], moments[together - 1 :: together], strict=True)
+        whole = [*moments, *moments[-1:] * (-len(moments) % together)]
+        pairs = zip(whole[::together], whole[together - 1 :: together], strict=True)
         seconds = torch.tensor([(first + last) / 2 for first, last in pairs])
         return view_of(**given, grid=grid, seconds=seconds)
 

@@ -17,10 +17,12 @@ from aotd.students.pretrained import PretrainedStudent, load_pretrained
 from aotd.students.qwen_vl import QwenVL
 from aotd.students.small import new_small_onevision
 from aotd.students.valley import ValleyConfig, load_valley, new_valley
+from aotd.students.video_llava import VideoLlava
 
 FAMILIES: dict[StudentName, type[PretrainedStudent]] = {
     StudentName.llava_next_video: LlavaNextVideo,
     StudentName.llava_onevision: LlavaOnevision,
+    StudentName.video_llava: VideoLlava,
     StudentName.qwen_vl: QwenVL,
 }
 """Those that begin from a checkpoint."""

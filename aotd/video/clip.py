@@ -55,6 +55,12 @@ def frame_times(start_s: float, end_s: float, frames: int) -> list[float]:
     return [start_s + (number + 0.5) * part for number in range(frames)]
 
 
+def spread(numbers: Sequence[int], count: int) -> list[int]:
+    """`count` of some frame numbers, evenly spread, or all of them where there are no more."""
+    kept = min(count, len(numbers))
+    return [numbers[int((k + 0.5) * len(numbers) / kept)] for k in range(kept)]
+
+
 def span_seconds(start: int, end: int, start_s: float, end_s: float, frames: int) -> tuple[float, float]:
     """A span of frames `[start, end)` in seconds: frame `i` stands for the `i`-th of `frames` equal parts."""
     part = (end_s - start_s) / frames

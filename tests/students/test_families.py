@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,13 @@ def examples() -> list[Example]:
     ]  # fmt: skip
 
 
-def own_inputs(student: PretrainedStudent, video: Noise, tokens: list[int]) -> dict[str, Tensor]:
-    """What the family's own `forward` takes for one video and a whole sequence."""
+def own_inputs(student: PretrainedStudent, frames: Pixels, tokens: list[int]) -> dict[str, Tensor]:
+    """What the family's own `forward` takes for the frames of one video and a whole sequence."""
     ids = torch.tensor([tokens])
     if student.model_type != "qwen3_vl":
-        return {"input_ids": ids, "pixel_values_videos": student.pictures(student.frames(video)[0])[None]}
+        return {"input_ids": ids, "pixel_values_videos": student.pictures(frames)[None]}
     assert isinstance(student, QwenVL)
-    patches, grid = student.patches(student.frames(video)[0])
+    patches, grid = student.patches(frames)
     kinds = 2 * (ids == student.model.config.video_token_id).int()
     return {"input_ids": ids, "pixel_values_videos": patches, "video_grid_thw": grid, "mm_token_type_ids": kinds}
 
@@ -88,7 +89,7 @@ def test_a_tree_has_the_logits_of_the_familys_own_forward(name: str, checkpoints
         first = 0
         for asked, said in ((a, s) for one in laid for a, s in zip(one.asked, one.said, strict=True)):
             tokens = [*student.opening(view).tokens, *asked, *said[:-1]]
-            alone = own(**own_inputs(student, video, tokens)).logits[0, -len(said) :]
+            alone = own(**own_inputs(student, student.frames(video)[0], tokens)).logits[0, -len(said) :]
             assert torch.allclose(logits[first : first + len(said)], alone, atol=1e-5)
             first += len(said)
     assert first == len(logits)
@@ -140,8 +141,9 @@ def test_its_replies_are_the_familys_own(name: str, checkpoints: dict[str, Path]
     assert all(replies)
     for one, video, reply in zip(asked, videos, replies, strict=True):
         tokens = [*student.opening(one.view).tokens, *student.asked(one.prompt + suffix(False, Mode.rationale))]
+        inputs = own_inputs(student, student.frames(video)[0], tokens)
         said = own.generate(
-            **own_inputs(student, video, tokens), max_new_tokens=8, do_sample=False, eos_token_id=student.end_token,
+            **inputs, max_new_tokens=8, do_sample=False, eos_token_id=student.end_token,
             pad_token_id=student.pad_token,
         )  # fmt: skip
         assert student.text(said[0, len(tokens) :].tolist()).strip() == reply
@@ -181,9 +183,34 @@ def test_another_familys_checkpoint_is_one_line(checkpoints: dict[str, Path]) ->
         load("llava_next_video", checkpoints["llava_onevision"])
 
 
+def test_a_checkpoint_that_says_an_older_type_is_known_by_its_class(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(checkpoints["llava_next_video"], tmp_path / "older")
+    path = tmp_path / "older/config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "model_type": "llava_next"}))
+    older, newer = (
+        load("llava_next_video", tmp_path / "older"),
+        load("llava_next_video", checkpoints["llava_next_video"]),
+    )
+    assert older.model.config.model_type == "llava_next_video"
+    weights = newer.model.state_dict()
+    assert all(torch.equal(weight, weights[key]) for key, weight in older.model.state_dict().items())
+    asked = [[Asked("Question: What?", True, one.view(Noise(video_id="1")))] for one in (older, newer)]
+    assert older.reply(asked[0], Mode.rationale, 6) == newer.reply(asked[1], Mode.rationale, 6)
+
+
 def test_no_checkpoint_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no checkpoint there"):
         load("qwen_vl", tmp_path / "nowhere")
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_vl", "text_config": {"hidden_size": "wide"}}')
+    with pytest.raises(UserError, match=r"its config\.json cannot be used"):
+        load("qwen_vl", tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_vl"}')
+    (tmp_path / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load("qwen_vl", tmp_path)
     with pytest.raises(UserError, match=r"set student.path"):
         new_student(StudentConfig(name=StudentName.qwen_vl), 8, [], 0)
 
@@ -236,3 +263,40 @@ def test_a_small_onevision_is_the_family_begun_from_nothing(tmp_path: Path) -> N
     assert again.reply(asked, Mode.rationale, 6) == one.reply(asked, Mode.rationale, 6)
     with pytest.raises(UserError, match=r"student.small is for llava_onevision"):
         new_student(StudentConfig(name=StudentName.qwen_vl, small=True), 8, TEXTS, 0)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_how_likely_replies_are_is_what_the_familys_own_forward_says(name: str, checkpoints: dict[str, Path]) -> None:
+    student = load(name, checkpoints[name])
+    own = getattr(transformers, type(student.model).__name__).from_pretrained(checkpoints[name]).double()
+    own.train(False)
+    video = Noise(video_id="1")
+    row = student.row(student.view(video), "Question: What?")
+    replies = ["the book", "the book at", "A", "opening the door"]
+    found = student.log_probs(row, replies)
+    before = [*row.opening.tokens, *row.texts[0]]
+    for reply, one in zip(replies, found, strict=True):
+        said = student.said(reply)
+        with torch.no_grad():
+            logits = own(**own_inputs(student, student.frames(video)[0], [*before, *said[:-1]])).logits[0, -len(said) :]
+        wanted = logits.log_softmax(-1).gather(1, torch.tensor(said)[:, None]).mean().item()
+        assert one == pytest.approx(wanted, abs=1e-5)
+    assert len(set(found)) == len(replies)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_without_a_video_it_says_what_the_family_says_to_the_text(name: str, checkpoints: dict[str, Path]) -> None:
+    student = load(name, checkpoints[name])
+    own = getattr(transformers, type(student.model).__name__).from_pretrained(checkpoints[name]).double()
+    own.train(False)
+    rows = [student.alone(text) for text in ("Which?", "Which of the many things is it then?")]
+    said = student.say(rows, 6)
+    for row, (text, ended) in zip(rows, said, strict=True):
+        tokens = [*row.opening.tokens, *row.texts[0]]
+        with torch.no_grad():
+            logits = own(input_ids=torch.tensor([tokens])).logits[0, -1]
+        assert torch.allclose(student.next_logits(row).double(), logits, atol=1e-4)
+        end = {"eos_token_id": student.end_token, "pad_token_id": student.pad_token}
+        written = own.generate(input_ids=torch.tensor([tokens]), max_new_tokens=6, do_sample=False, **end)[0]
+        assert student.text(written[len(tokens) :].tolist()).strip() == text
+        assert ended == (student.end_token in written[len(tokens) :].tolist())

@@ -68,6 +68,21 @@ def llava_onevision(words: PreTrainedTokenizerFast, **more: Any) -> transformers
     return transformers.LlavaOnevisionForConditionalGeneration(config)
 
 
+def video_llava(words: PreTrainedTokenizerFast, **more: Any) -> transformers.PreTrainedModel:
+    vision = {
+        "model_type": "clip_vision_model", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3,
+        "num_attention_heads": 2, "image_size": 32, "patch_size": 16, "projection_dim": 16,
+    }  # fmt: skip
+    config = transformers.VideoLlavaConfig(
+        vision_config=vision,
+        text_config={"model_type": "llama", **text_config(len(words))},
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+        video_token_index=words.convert_tokens_to_ids("<video>"),
+        **more,
+    )
+    return transformers.VideoLlavaForConditionalGeneration(config)
+
+
 def qwen_vl(words: PreTrainedTokenizerFast, **more: Any) -> transformers.PreTrainedModel:
     vision = {
         "depth": 4, "hidden_size": 16, "intermediate_size": 24, "num_heads": 2, "patch_size": 8, "out_hidden_size": 32,
@@ -86,9 +101,15 @@ def qwen_vl(words: PreTrainedTokenizerFast, **more: Any) -> transformers.PreTrai
     return transformers.Qwen3VLForConditionalGeneration(config)
 
 
-MODELS = {"llava_next_video": llava_next_video, "llava_onevision": llava_onevision, "qwen_vl": qwen_vl}
+MODELS = {
+    "llava_next_video": llava_next_video,
+    "llava_onevision": llava_onevision,
+    "video_llava": video_llava,
+    "qwen_vl": qwen_vl,
+}
 PICTURES = {
     "llava_next_video": {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}},
+    "video_llava": {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}},
     "llava_onevision": {"size": {"height": 40, "width": 40}, "do_center_crop": None},
     "qwen_vl": {"size": {"shortest_edge": 4 * 32 * 32, "longest_edge": 4 * 64 * 64}},
 }

