@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +266,34 @@ def test_weights_saved_from_several_gpus_load_too(tmp_path: Path, clip_model: Pa
 def test_packing_is_refused(tmp_path: Path, clip_model: Path) -> None:
     with pytest.raises(UserError, match=r"specialists\.grounding\.precision=int8: univtg takes"):
         grounder(tmp_path, clip_model, precision=Precision.int8)
+
+
+def test_the_documented_conversion_makes_a_checkpoint(
+    tmp_path: Path, clip_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_univtg(tmp_path / "models" / "univtg", video=18, text=16)
+    (folder / "model.safetensors").unlink()
+    told = argparse.Namespace(nheads=2, exp_id="x", train_path=["a"], lr=1e-4)
+    saved = {"model": univtg_weights(18, 16), "optimizer": {"state": {}}, "epoch": 3, "opt": told}
+    torch.save(saved, folder / "model_best.ckpt")
+    text = (Path(__file__).parents[2] / "docs" / "specialists.md").read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/specialists.md", "exec"), {})
+    config = GroundingConfig(model=str(folder), clip=str(clip_model))
+    assert load_univtg(config, Shelf()).ground(Clip.whole(Moving()), "cup") is not None
+    # A file that would run something is refused by the same lines.
+    torch.save({**saved, "opt": Trap(folder / "sprung")}, folder / "model_best.ckpt")
+    with pytest.raises(pickle.UnpicklingError):
+        exec(compile(code, "docs/specialists.md", "exec"), {})
+    assert not (folder / "sprung").exists()
+
+
+class Trap:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self._path,)
