@@ -138,7 +138,7 @@ def load_part(role: str, path: str, kind: Any) -> Any:
         UserError: its files are not there.
     """
     try:
-        return kind.from_pretrained(path)
+        return kind.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"specialists.{role}.model={path}: {_first_line(error)}") from None
 
