@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd.config import Config
-from aotd.datasets.base import READERS, DatasetName
+from aotd.datasets.base import DatasetName, read
 from aotd.errors import QuestionError, UserError
 from aotd.load.clips import files_below
 from aotd.records import Dropped, Question, Record
@@ -88,7 +88,7 @@ def _videos(config: Config) -> list[Question]:
     if config.dataset.name is DatasetName.clips:
         named = {name: name for name in files_below(config.dataset.root, config.dataset.limit)}
     else:
-        questions = READERS[config.dataset.name](config.dataset).questions
+        questions = read(config.dataset).questions
         named = {question.video_id: question.video for question in questions if question.video is not None}
     return [
         Question(question_id=video_id, dataset="", split="", video_id=video_id, video=video, question="?", type="")

@@ -30,17 +30,17 @@ from aotd import __version__, tracking
 from aotd.cli import JOBS, OUTSIDE
 from aotd.config import Config
 from aotd.convert import WriterName
-from aotd.datasets.base import READERS, DatasetName, locate
+from aotd.datasets.base import DatasetName, locate, read
 from aotd.decompose import Author
 from aotd.errors import UserError
 from aotd.llm.base import EngineName
-from aotd.specialists import SourceName, VideoLLMConfig
-from aotd.specialists.bits import check_bits, held_in
+from aotd.specialists import GroundingConfig, SourceName, VideoLLMConfig
+from aotd.specialists.bits import held_in
 from aotd.specialists.captions import read_captions
 from aotd.specialists.embedder import PACKAGE
 from aotd.specialists.stored import Stored, find_stored, looks_local
 from aotd.specialists.video_llm import checkpoint_bytes
-from aotd.specialists.weights import Precision, WeightsConfig, dtype_of
+from aotd.specialists.weights import Precision, WeightsConfig, check_bits, dtype_of
 from aotd.store import verbs_of
 from aotd.students import StudentName
 from aotd.students.student import FAMILIES
@@ -49,7 +49,7 @@ from aotd.verify import Judge
 GIB = 2**30
 _SERVER_S = 3.0
 """How long a server may take to list its models."""
-_WEIGHTLESS = ("playroom", "captions", "mock")
+_WEIGHTLESS = ("playroom", "captions", "mock", "trivial")
 """Specialists without weights."""
 
 
@@ -165,6 +165,12 @@ def _specialist(name: str, part: WeightsConfig, sizes: dict[tuple[str, str, str]
         check_bits(part.precision, f"{setting}.precision")
     except UserError as error:
         found.missing.append(str(error))
+    if isinstance(part, GroundingConfig) and kind == "univtg":
+        clip = _checkpoint(part.clip, f"{setting}.clip")
+        if isinstance(clip, Found):
+            found.missing += clip.missing
+        else:
+            found.lines.append(f"  and its CLIP, {part.clip} in {clip.folder}")
     return found
 
 
@@ -331,7 +337,7 @@ def _dataset(config: Config) -> Found:
     if name is DatasetName.clips:
         return Found([f"clips in {root}"])
     try:
-        questions = READERS[name](dataset).questions
+        questions = read(dataset).questions
         videos = {question.video for question in questions if question.video is not None}
         absent = sorted(video for video in videos if not locate(dataset.root, video).is_file())
     except UserError as error:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from aotd.records import Box
 
 Span = tuple[float, float]
@@ -66,3 +68,21 @@ def box_iou(a: Box, b: Box) -> float:
     areas = [max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1]) for box in (a, b)]
     whole = sum(areas) - width * height
     return width * height / whole if whole > 0 else 0.0
+
+
+def apart(boxes: Sequence[Box], most: float) -> list[int]:
+    """Positions of the boxes that stay when none may overlap an earlier one that stays by more than `most` (IoU)."""
+    if most >= 1:
+        return list(range(len(boxes)))
+    corners = np.asarray(boxes, dtype=float).reshape(-1, 4)
+    areas = (corners[:, 2:] - corners[:, :2]).clip(0).prod(axis=1)
+    kept, rest = list[int](), np.arange(len(boxes))
+    while len(rest):
+        first, rest = int(rest[0]), rest[1:]
+        kept.append(first)
+        low = np.maximum(corners[rest, :2], corners[first, :2])
+        high = np.minimum(corners[rest, 2:], corners[first, 2:])
+        both = (high - low).clip(0).prod(axis=1)
+        # Both sides times the union, so that boxes of no area need no case of their own.
+        rest = rest[both <= most * (areas[rest] + areas[first] - both)]
+    return kept

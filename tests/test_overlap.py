@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from aotd.overlap import box_iou, iou_and_recall, moment_scores, union
+from aotd.overlap import apart, box_iou, iou_and_recall, moment_scores, union
+from aotd.records import Box
 
 SCORER = Path(__file__).parents[1] / "benchmarks" / "temporal_scorer.py"
 
@@ -36,6 +39,21 @@ def test_box_iou() -> None:
     assert box_iou((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
     assert box_iou((0, 0, 2, 2), (5, 5, 6, 6)) == 0
     assert box_iou((2, 2, 0, 0), (0, 0, 2, 2)) == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(*[st.integers(0, 9)] * 4), max_size=12).map(
+        lambda found: [(float(min(a, c)), float(min(b, d)), max(a, c) + 1.0, max(b, d) + 1.0) for a, b, c, d in found]
+    ),
+    st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]),
+)
+def test_boxes_apart_are_those_of_the_plain_rule(boxes: list[Box], most: float) -> None:
+    kept: list[int] = []
+    for at, box in enumerate(boxes):
+        if all(box_iou(box, boxes[other]) <= most for other in kept):
+            kept.append(at)
+    assert apart(boxes, most) == kept
 
 
 def written(path: Path, lines: list[dict[str, Any]]) -> Path:

@@ -6,16 +6,13 @@ projector, embeddings and head stay in bfloat16.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import nn
 
-from aotd.errors import UserError
-from aotd.specialists.weights import Precision, dtype_of
+from aotd.specialists.weights import FEW_BITS, Precision, dtype_of
 
-FEW_BITS = (Precision.int8, Precision.int4)
 _INT4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Of one weight: half a byte, a byte of scale for 64 of them, and a float32 for 256 of these scales."""
 
@@ -23,20 +20,6 @@ _INT4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 def held_in(precision: Precision) -> str:
     """What most weights are held in on this machine: `bfloat16`, `int8` and so on; never `auto`."""
     return precision.value if precision in FEW_BITS else str(dtype_of(precision)).removeprefix("torch.")
-
-
-def check_bits(precision: Precision, setting: str) -> None:
-    """Whether this machine can hold weights in that precision.
-
-    Raises:
-        UserError: no GPU, or the extra is not installed.
-    """
-    if precision not in FEW_BITS:
-        return
-    if not torch.cuda.is_available():
-        raise UserError(f"{setting}={precision.value} needs a GPU, and none is there: set it to auto")
-    if find_spec("bitsandbytes") is None:
-        raise UserError(f"{setting}={precision.value} needs the extra: pip install 'aotd[bits]'")
 
 
 def bits_settings(precision: Precision, model: nn.Module, language_model: nn.Module) -> Any:

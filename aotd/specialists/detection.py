@@ -13,7 +13,7 @@ from itertools import groupby
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from aotd.overlap import box_iou
+from aotd.overlap import apart
 from aotd.records import Box, Detection
 from aotd.specialists import DetectionConfig
 from aotd.specialists.kept import Features, Kept, frame_key
@@ -91,11 +91,9 @@ class FrameDetector(ABC):
             y1, y2 = (round(top + min(max(value, 0.0), size[0]), 1) for value in (box[1], box[3]))
             if x1 < x2 and y1 < y2:
                 scored.append((round(score, 3), (x1, y1, x2, y2)))
-        kept: list[tuple[float, Box]] = []
-        for score, box in sorted(scored, key=lambda item: (-item[0], item[1])):
-            if all(box_iou(box, other) <= self._config.overlap for _, other in kept):
-                kept.append((score, box))
-        return [Detection(frame=number, box=box, label=query, score=score) for score, box in kept]
+        scored.sort(key=lambda item: (-item[0], item[1]))
+        kept = apart([box for _, box in scored], self._config.overlap)
+        return [Detection(frame=number, box=scored[at][1], label=query, score=scored[at][0]) for at in kept]
 
     def _batches(self, clip: Clip) -> Iterator[list[int]]:
         """Numbers of frames that go through the model together; those that show nothing are left out."""

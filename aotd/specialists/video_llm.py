@@ -30,9 +30,9 @@ from aotd.errors import UserError
 from aotd.llm.base import Reply
 from aotd.prompts import one_line, render
 from aotd.specialists import VideoLLMConfig
-from aotd.specialists.bits import bits_settings, check_bits, held_in, weights_bytes
+from aotd.specialists.bits import bits_settings, held_in, weights_bytes
 from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
-from aotd.specialists.weights import Precision, Shelf, device, dtype_of
+from aotd.specialists.weights import Precision, Shelf, check_bits, device, dtype_of
 from aotd.students import StudentName
 from aotd.students.base import Row, View
 from aotd.students.pretrained import PretrainedStudent, read_checkpoint, read_config

@@ -37,6 +37,9 @@ class Precision(str, Enum):
     int4 = "int4"
 
 
+FEW_BITS = (Precision.int8, Precision.int4)
+
+
 @dataclass
 class WeightsConfig:
     """A model with weights. Specialists without any (playroom, captions, mock) read none of this."""
@@ -62,7 +65,7 @@ def dtype_of(precision: Precision) -> torch.dtype:
 
     if precision is Precision.auto:
         return torch.bfloat16 if torch.cuda.is_available() else torch.float32
-    if precision in (Precision.int8, Precision.int4):
+    if precision in FEW_BITS:
         return torch.bfloat16
     found = getattr(torch, precision.value)
     assert isinstance(found, torch.dtype)
@@ -114,7 +117,7 @@ def load_model(role: str, config: WeightsConfig, kind: Any, dtype: torch.dtype, 
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    packed = config.precision in (Precision.int8, Precision.int4)
+    packed = config.precision in FEW_BITS
     more = _packing(role, config.precision, keep) if packed else {}
     setting = f"specialists.{role}.model={config.model}"
     try:
@@ -138,7 +141,7 @@ def load_part(role: str, path: str, kind: Any) -> Any:
         UserError: its files are not there.
     """
     try:
-        return kind.from_pretrained(path)
+        return kind.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"specialists.{role}.model={path}: {_first_line(error)}") from None
 
@@ -181,7 +184,7 @@ def no_packing(role: str, name: str, precision: Precision) -> None:
     Raises:
         UserError: it is one of the two.
     """
-    if precision in (Precision.int8, Precision.int4):
+    if precision in FEW_BITS:
         raise UserError(f"specialists.{role}.precision={precision.value}: {name} takes float32, bfloat16 or float16")
 
 
@@ -190,10 +193,7 @@ def _packing(role: str, precision: Precision, keep: tuple[str, ...]) -> dict[str
     import torch
     from transformers import BitsAndBytesConfig
 
-    if not torch.cuda.is_available():
-        raise UserError(f"specialists.{role}.precision={precision.value} needs a GPU; float32 runs on a CPU")
-    if find_spec("bitsandbytes") is None:
-        raise UserError(f"specialists.{role}.precision={precision.value} needs the extra: pip install 'aotd[bits]'")
+    check_bits(precision, f"specialists.{role}.precision")
     packing: Any = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_8bit=precision is Precision.int8,
         load_in_4bit=precision is Precision.int4,
@@ -201,6 +201,22 @@ def _packing(role: str, precision: Precision, keep: tuple[str, ...]) -> dict[str
         llm_int8_skip_modules=list(keep) or None,
     )
     return {"quantization_config": packing, "device_map": {"": 0}}
+
+
+def check_bits(precision: Precision, setting: str) -> None:
+    """Whether this machine can hold weights in that precision.
+
+    Raises:
+        UserError: no GPU, or the extra is not installed.
+    """
+    if precision not in FEW_BITS:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UserError(f"{setting}={precision.value} needs a GPU, and none is there: set it to auto")
+    if find_spec("bitsandbytes") is None:
+        raise UserError(f"{setting}={precision.value} needs the extra: pip install 'aotd[bits]'")
 
 
 def _is_folder(path: str) -> bool:

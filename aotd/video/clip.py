@@ -106,7 +106,8 @@ class Clip:
 
     def shows(self, number: int) -> bool:
         """Whether what is left of a frame can be looked at: a crop may be too thin, or lie outside the frame."""
-        return bool(min(self.pixels(number).shape[:2]) >= THINNEST)
+        height, width, _ = self.pixels(number).shape
+        return bool(min(height, width) >= THINNEST)
 
     def pixels(self, number: int) -> Pixels:
         """One frame as the clip shows it, RGB, `[h, w, 3]`; cropped where the clip is."""

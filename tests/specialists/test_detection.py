@@ -204,6 +204,22 @@ def test_damaged_checkpoints_are_one_line(named: tuple[str, Path], tmp_path: Pat
         detector((named[0], tmp_path))
 
 
+def test_code_beside_a_checkpoint_is_not_run(named: tuple[str, Path], tmp_path: Path) -> None:
+    for file in named[1].iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nclass Evil: pass\n", encoding="utf-8")
+    for name, entry in (
+        ("config.json", {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil"}),
+        ("tokenizer_config.json", {"AutoTokenizer": ["evil.Evil", None]}),
+        ("preprocessor_config.json", {"AutoImageProcessor": "evil.Evil"}),
+    ):
+        settings = json.loads((tmp_path / name).read_text(encoding="utf-8"))
+        (tmp_path / name).write_text(json.dumps({**settings, "auto_map": entry}), encoding="utf-8")
+    expected = detector(named, threshold=0.2).detect(whole(), "cup")
+    assert detector((named[0], tmp_path), threshold=0.2).detect(whole(), "cup") == expected
+    assert not (tmp_path / "sprung").exists()
+
+
 def test_errors_name_the_setting(tmp_path: Path, named: tuple[str, Path]) -> None:
     with pytest.raises(UserError, match=r"specialists\.detection\.model is not set"):
         OWLv2(DetectionConfig(), Shelf())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,40 @@ def test_what_each_clip_says_stays_in_its_range_and_depends_on_place_text_and_ne
         turned = model(video.flip(0), text)[0].flip(0)
     assert not torch.allclose(foreground, other, atol=1e-4)
     assert not torch.allclose(foreground, turned, atol=1e-4), "clips know their place"
+
+
+def waves(shape: list[int], start: int) -> Tensor:
+    """Numbers in [-1, 1] without a pattern, the same on every machine."""
+    count = torch.arange(start, start + torch.Size(shape).numel(), dtype=torch.float64)
+    return torch.sin(0.37 * count**2).reshape(shape).float()
+
+
+@pytest.mark.parametrize(
+    ("text_places", "foreground", "reach"),
+    [
+        (
+            False,
+            [0.57632, 0.57338, 0.6785, 0.52728],
+            [[-0.54498, 0.59715], [-0.65083, 0.66986], [-0.5859, 0.60577], [-0.43777, 0.54524]],
+        ),
+        (
+            True,
+            [0.57667, 0.5735, 0.67892, 0.52764],
+            [[-0.54511, 0.59727], [-0.65056, 0.66904], [-0.58543, 0.60556], [-0.43777, 0.54504]],
+        ),
+    ],
+)
+def test_its_mathematics_stay_what_they_are(text_places: bool, foreground: Any, reach: Any) -> None:
+    # What this module said when it agreed with the authors' code, on these weights and inputs, to the last bit or two.
+    names = sorted(univtg_weights(18, 16).items())
+    weights = {name: 0.3 * waves(list(weight.shape), 10 * at) for at, (name, weight) in enumerate(names)}
+    model = UniVTG(Sizes.of({name: list(weight.shape) for name, weight in weights.items()}), 2, text_places).eval()
+    model.load_state_dict(weights)
+    with torch.no_grad():
+        found = model(waves([4, 18], 3), waves([3, 16], 5))
+    assert torch.allclose(found[0], torch.tensor(foreground), atol=2e-5)
+    assert torch.allclose(found[1], torch.tensor(reach), atol=2e-5)
+    assert torch.allclose(found[2], torch.tensor([0.23159, 0.09775, 0.17707, 0.17513]), atol=2e-5)
 
 
 def test_words_in_another_order_say_the_same_unless_their_places_are_used() -> None:
@@ -264,3 +300,34 @@ def test_weights_saved_from_several_gpus_load_too(tmp_path: Path, clip_model: Pa
 def test_packing_is_refused(tmp_path: Path, clip_model: Path) -> None:
     with pytest.raises(UserError, match=r"specialists\.grounding\.precision=int8: univtg takes"):
         grounder(tmp_path, clip_model, precision=Precision.int8)
+
+
+def test_the_documented_conversion_makes_a_checkpoint(
+    tmp_path: Path, clip_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_univtg(tmp_path / "models" / "univtg", video=18, text=16)
+    (folder / "model.safetensors").unlink()
+    told = argparse.Namespace(nheads=2, exp_id="x", train_path=["a"], lr=1e-4)
+    saved = {"model": univtg_weights(18, 16), "optimizer": {"state": {}}, "epoch": 3, "opt": told}
+    torch.save(saved, folder / "model_best.ckpt")
+    text = (Path(__file__).parents[2] / "docs" / "specialists.md").read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/specialists.md", "exec"), {})
+    config = GroundingConfig(model=str(folder), clip=str(clip_model))
+    assert load_univtg(config, Shelf()).ground(Clip.whole(Moving()), "cup") is not None
+    # A file that would run something is refused by the same lines.
+    torch.save({**saved, "opt": Trap(folder / "sprung")}, folder / "model_best.ckpt")
+    with pytest.raises(pickle.UnpicklingError):
+        exec(compile(code, "docs/specialists.md", "exec"), {})
+    assert not (folder / "sprung").exists()
+
+
+class Trap:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self._path,)
