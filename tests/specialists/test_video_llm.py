@@ -204,7 +204,7 @@ def test_few_bits_without_a_gpu_are_one_line(checkpoints: dict[str, Path]) -> No
 
 def test_few_bits_without_the_extra_name_it(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("aotd.specialists.bits.find_spec", lambda name: None)
+    monkeypatch.setattr("aotd.specialists.weights.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'aotd\[bits\]'"):
         llm("qwen_vl", checkpoints["qwen_vl"], precision=Precision.int4)
 
