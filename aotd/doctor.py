@@ -310,6 +310,8 @@ def _server(what: str, url: str, model: str, key_variable: str, setting: str) ->
         status = error.response.status_code
         mend = f"put a valid key into ${key_variable}" if status in (401, 403) else f"see {setting}.url"
         found.missing.append(f"{setting}.url={url} answers {status}: {mend}")
+    except httpx.ReadTimeout:
+        found.missing.append(f"{setting}.url={url} gave no reply within {_SERVER_S:g} s: it is busy, or no such server")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         found.missing.append(
             f"{setting}.url={url} cannot be reached ({type(error).__name__}): start the server, or set {setting}.url"

@@ -74,7 +74,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_questions_go_all_the_way_through_real_architectures(
     root: Path, models: Path, tmp_path: Path, chosen: tuple[str, str, str, str]
 ) -> None:
-    settings = ["specialists=paper", "specialists.frames=6", "specialists.detection.threshold=0.05"]
+    settings = ["specialists=paper", "specialists.frames=4", "specialists.detection.threshold=0.05"]
     for subtask, name in zip(("detection", "grounding", "action", "answering"), chosen, strict=True):
         folder = models / ("clip" if name == "similarity" else name)
         settings += [f"specialists/{subtask}={name}", f"specialists.{subtask}.model={folder}"]

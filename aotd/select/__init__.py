@@ -27,7 +27,10 @@ class SelectConfig:
     detection: list[DetectionConfig] = field(default_factory=list)
     """Detectors, each as under specialists.detection: [{name: owlv2, model: …}, {name: owlvit, model: …}]."""
     grounding: list[GroundingConfig] = field(default_factory=list)
+    """Temporal grounders, each as under specialists.grounding."""
     action: list[ActionConfig] = field(default_factory=list)
+    """Action recognisers, each as under specialists.action."""
     answering: list[AnsweringConfig] = field(default_factory=list)
+    """Answerers, each as under specialists.answering."""
     actions: str = ""
     """star: file that names STAR's action codes, a code and its words per line; playroom's are words already."""
