@@ -78,7 +78,7 @@ class Tools:
             afterwards = trim(video_clip, opening.end, None)
         """
         self._need_clip(clip)
-        span = self._specialists.grounding.ground(clip, _text(action, "action"))
+        span = self._specialists.grounding.ground(clip, action) if _text(action, "action").strip() else None
         found = span or SpanFinding(start=0, end=0, score=0.0)
         self._record("Filter_frames_with_act", clip, action, found)
         return clip.span(found.start, found.end)
@@ -233,8 +233,9 @@ class Tools:
         return chosen
 
     def _detect(self, clip: Clip, query: str) -> list[Detection]:
+        """Boxes of a thing; of nothing named, nothing is found, whatever a detector would make of no words."""
         self._need_clip(clip)
-        return self._specialists.detection.detect(clip, _text(query, "query"))
+        return self._specialists.detection.detect(clip, query) if _text(query, "query").strip() else []
 
     def _need_clip(self, clip: object) -> None:
         if not isinstance(clip, Clip):

@@ -82,3 +82,13 @@ def test_compare_says_which_starts_earlier_and_an_empty_clip_never_starts(
 def test_wrong_calls_are_explained(scripted: Scripted, name: str, arguments: list[object], says: str) -> None:
     with pytest.raises(ToolError, match=says):
         call(Tools(scripted.bundle()), name, arguments, {})
+
+
+def test_no_words_name_nothing_whatever_a_specialist_would_say(scripted: Scripted, blank: BlankVideo) -> None:
+    scripted.boxes[" "] = [cup(1)]
+    scripted.spans[""] = (1, 3)
+    tools, clip = Tools(scripted.bundle()), Clip.whole(blank)
+    assert tools.Find(clip, " ").numbers == ()
+    assert tools.exist(clip, "") is False
+    assert tools.Filter_frames_with_act(clip, "").numbers == ()
+    assert len(trace(tools)) == 3
