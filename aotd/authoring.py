@@ -16,16 +16,20 @@ from aotd.llm import Reply
 from aotd.prompts import one_line, render
 from aotd.records import Question
 from aotd.sandbox.check import InvalidProgramError, check, extract
-from aotd.sandbox.tools import api_text
+from aotd.sandbox.tools import api_text, signatures
 
 PROMPTS = ("write_program", "repair_program")
 
 
-def prompt(question: Question, shown: Sequence[ExampleProgram]) -> str:
-    """What the model is asked for a question, after some examples. The true answer is not in it."""
+def prompt(question: Question, shown: Sequence[ExampleProgram], without: Sequence[str] = ()) -> str:
+    """What the model is asked for a question, after some examples. The true answer is not in it.
+
+    Args:
+        without: tools that it is not shown.
+    """
     return render(
         "write_program",
-        tools=api_text(),
+        tools=api_text(without),
         examples="\n\n".join(_shown(example) for example in shown),
         question=_asked(question.question, question.options),
     )
@@ -37,8 +41,11 @@ def examples_for(
     """The examples that a question's prompt shows: those that the settings name, or the nearest, which stands last.
 
     Raises:
-        UserError: an example that the settings name is not there.
+        UserError: an example or a tool that the settings name is not there.
     """
+    for name in settings.without:
+        if name not in signatures():
+            raise UserError(f"decompose.without: there is no tool {name!r}; one of {', '.join(signatures())}")
     if not settings.shown:
         return nearest(question, programs, settings.examples)[::-1]
     by_name = {program.name: program for program in programs}
@@ -70,13 +77,13 @@ def mend_prompt(task: str, program: str, error: str) -> str:
     return render("repair_program", task=task, program=program.strip("\n"), error=error)
 
 
-def read_program(reply: Reply, max_tokens: int) -> tuple[str, str | None]:
+def read_program(reply: Reply, settings: DecomposeConfig) -> tuple[str, str | None]:
     """(the program in a reply, why it cannot be used or None). A reply that was cut off holds none."""
     code = extract(reply.text)
     if not reply.finished:
-        return code, f"the reply was not finished (limit: {max_tokens} tokens)"
+        return code, f"the reply was not finished (limit: {settings.max_tokens} tokens)"
     try:
-        check(code)
+        check(code, settings.without)
     except InvalidProgramError as error:
         return code, str(error)
     return code, None

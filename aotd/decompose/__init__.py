@@ -23,6 +23,8 @@ class DecomposeConfig:
     """llm: how many example programs the prompt shows: those nearest to the question."""
     shown: list[str] = field(default_factory=list)
     """llm: names of the example programs to show instead, the same for every question."""
+    without: list[str] = field(default_factory=list)
+    """llm: tools that programs may not use, because no specialist of the run can do them."""
     retries: int = 2
     """llm: how often an invalid program goes back to the model with the error."""
     max_tokens: int = 512

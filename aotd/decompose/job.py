@@ -27,7 +27,7 @@ from aotd.sandbox.tools import api_text
 from aotd.store import Stage
 from aotd.store import digest as value_digest
 
-DECIDES = ("examples", "shown", "retries", "max_tokens", "candidates", "temperature")
+DECIDES = ("examples", "shown", "without", "retries", "max_tokens", "candidates", "temperature")
 """Settings of the author `llm` that decide what it writes."""
 
 
@@ -112,7 +112,7 @@ def _llm(config: Config) -> Writer:
         write=lambda questions: llm.write(engine, questions, programs, settings),
         settings={name: getattr(settings, name) for name in DECIDES},
         made_from={
-            "programs": {"examples": programs_digest(programs), "tools": value_digest(api_text())},
+            "programs": {"examples": programs_digest(programs), "tools": value_digest(api_text(settings.without))},
             "prompts": {name: digest(name) for name in PROMPTS},
             "models": {"author": engine.model},
         },

@@ -23,7 +23,7 @@ def write(
     Raises:
         UserError: the model cannot be reached.
     """
-    asked = [prompt(question, examples_for(question, programs, settings)) for question in questions]
+    asked = [prompt(question, examples_for(question, programs, settings), settings.without) for question in questions]
     # Sorted, prompts that begin alike follow each other: a server with one slot reads what they share once.
     tasks = sorted(set(asked))
     done, errors = _greedy(engine, tasks, settings)
@@ -53,7 +53,7 @@ def _greedy(
         replies = engine.complete(list(todo.values()), max_tokens=settings.max_tokens) if todo else []
         again = {}
         for task, reply in zip(todo, replies, strict=True):
-            code, problem = read_program(reply, settings.max_tokens)
+            code, problem = read_program(reply, settings)
             if problem is None:
                 done[task] = code, attempt
             else:
@@ -70,7 +70,7 @@ def _sampled(engine: Engine, tasks: Sequence[str], settings: DecomposeConfig) ->
     if asked:
         replies = engine.complete(asked, max_tokens=settings.max_tokens, temperature=settings.temperature)
         for task, reply in zip(asked, replies, strict=True):
-            code, problem = read_program(reply, settings.max_tokens)
+            code, problem = read_program(reply, settings)
             if problem is None:
                 found[task].append(code)
     return found

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from aotd.answers import same_answer
-from aotd.authoring import mend_prompt, read_program
+from aotd.authoring import mend_prompt
 from aotd.findings import numbered
-from aotd.llm import Engine
+from aotd.llm import Engine, Reply
 from aotd.records import Dropped, Event, Outcome, Program, Question, Trace
 
 MENDABLE = {
@@ -63,6 +63,8 @@ class Mender:
     engine: Engine
     prompt: Callable[[Question], str]
     """What it was, or would have been, asked for a question's program (`aotd.authoring`)."""
+    read: Callable[[Reply], tuple[str, str | None]]
+    """The program in a reply, and why it cannot be used or None."""
     max_tokens: int
     repairs: int
 
@@ -106,7 +108,7 @@ def following(results: Sequence[Result], mender: Mender | None) -> tuple[list[At
     replies = mender.engine.complete([_sent_back(r, mender) for r in back], max_tokens=mender.max_tokens)
     unusable = []
     for result, reply in zip(back, replies, strict=True):
-        code, problem = read_program(reply, mender.max_tokens)
+        code, problem = mender.read(reply)
         attempt = replace(_next(result, code, ()), mended=result.attempt.mended + 1)
         if problem is None:
             attempts.append(attempt)

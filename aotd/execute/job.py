@@ -29,12 +29,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from aotd.authoring import PROMPTS, examples_for, prompt
+from aotd.authoring import PROMPTS, examples_for, prompt, read_program
 from aotd.config import Config
 from aotd.errors import QuestionError, UserError
 from aotd.example_programs import programs_digest, read_programs
 from aotd.execute.attempts import Attempt, Mender, Result, first, following, settled
-from aotd.llm import load_engine
+from aotd.llm import Reply, load_engine
 from aotd.prompts import digest
 from aotd.records import Dropped, Program, Question, Trace
 from aotd.sandbox.process import Limits, StoppedError, run_program
@@ -95,12 +95,15 @@ def _mender(config: Config) -> Mender | None:
     if not config.execute.repairs:
         return None
     engine = load_engine(config.llm, f"execute.repairs={config.execute.repairs}")
-    programs = read_programs(config.decompose.programs)
+    programs, settings = read_programs(config.decompose.programs), config.decompose
 
     def asked(question: Question) -> str:
-        return prompt(question, examples_for(question, programs, config.decompose))
+        return prompt(question, examples_for(question, programs, settings), settings.without)
 
-    return Mender(engine, asked, config.decompose.max_tokens, config.execute.repairs)
+    def read(reply: Reply) -> tuple[str, str | None]:
+        return read_program(reply, settings)
+
+    return Mender(engine, asked, read, settings.max_tokens, config.execute.repairs)
 
 
 def _mended_with(config: Config) -> dict[str, dict[str, str]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 
 from aotd.sandbox.child import BUILTINS, FIELDS
 from aotd.sandbox.tools import signatures
@@ -48,8 +49,11 @@ def extract(reply: str) -> str:
     return text.split("```")[0].strip("\n") + "\n"
 
 
-def check(code: str) -> None:
+def check(code: str, without: Sequence[str] = ()) -> None:
     """Accept a program or say why not.
+
+    Args:
+        without: tools that it may not use.
 
     A program is one or more function definitions, one of them
     `execute_command(video_clip, query, possible_answers)`, and uses the tools, some plain builtins and
@@ -68,7 +72,7 @@ def check(code: str) -> None:
             f"{line}not Python ({error.args[0] if error.args else type(error).__name__})"
         ) from None
     _check_shape(tree)
-    known = {*signatures(), *BUILTINS, *_assigned(tree)}
+    known = ({*signatures()} - {*without}) | {*BUILTINS, *_assigned(tree)}
     for node in ast.walk(tree):
         problem = _problem(node, known)
         if problem:

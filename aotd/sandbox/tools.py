@@ -292,10 +292,12 @@ def signatures() -> dict[str, inspect.Signature]:
     return found
 
 
-def api_text() -> str:
-    """The tools' signatures and docstrings as Python source, for prompts."""
+def api_text(without: Sequence[str] = ()) -> str:
+    """The tools' signatures and docstrings as Python source, for prompts; some may be left out."""
     parts = []
     for name, signature in signatures().items():
+        if name in without:
+            continue
         doc = inspect.getdoc(getattr(Tools, name))
         assert doc, f"{name} has no docstring"
         taken = ", ".join(_parameter(parameter) for parameter in signature.parameters.values())

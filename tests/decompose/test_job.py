@@ -110,6 +110,7 @@ def test_the_manifest_says_what_the_programs_were_made_from(config: Config, monk
         "author": "llm",
         "examples": 4,
         "shown": [],
+        "without": [],
         "max_tokens": 512,
         "retries": 0,
         "candidates": 1,

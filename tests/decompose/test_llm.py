@@ -180,3 +180,16 @@ def test_a_candidate_stands_in_where_the_greedy_program_stays_invalid() -> None:
     program = write(Told(BAD, GOOD), [question()], EXAMPLES, DecomposeConfig(retries=0, candidates=2))[0]
     assert isinstance(program, Program)
     assert (program.code, program.attempts, program.others) == (GOOD, 2, ())
+
+
+def test_a_tool_that_is_left_out_is_neither_shown_nor_allowed() -> None:
+    settings = DecomposeConfig(retries=0, without=["Video_query"])
+    engine = Told(GOOD)
+    dropped = write(engine, [question()], EXAMPLES, settings)[0]
+    assert isinstance(dropped, Dropped)
+    assert "Video_query is not a tool" in dropped.reason
+    tools = engine.asked[0].split("RULES")[0]
+    assert "def Video_query(" not in tools
+    assert "def Find(" in tools
+    with pytest.raises(UserError, match=r"decompose\.without: there is no tool 'Look'; one of Query_Objs, "):
+        write(engine, [question()], EXAMPLES, DecomposeConfig(without=["Look"]))

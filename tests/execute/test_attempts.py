@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aotd.authoring import prompt
+from aotd.authoring import prompt, read_program
+from aotd.decompose import DecomposeConfig
 from aotd.example_programs import ExampleProgram
 from aotd.execute.attempts import Attempt, Mender, Result, first, following, settled
 from aotd.llm import Reply
@@ -46,7 +47,12 @@ class Says:
 
 
 def mender(*lines: str, repairs: int = 2) -> Mender:
-    return Mender(Says(*lines), lambda question: prompt(question, [EXAMPLE]), 100, repairs)
+    settings = DecomposeConfig(max_tokens=100)
+
+    def asked(question: Question) -> str:
+        return prompt(question, [EXAMPLE])
+
+    return Mender(Says(*lines), asked, lambda reply: read_program(reply, settings), 100, repairs)
 
 
 def attempt(*others: str) -> Attempt:
