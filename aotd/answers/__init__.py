@@ -29,11 +29,11 @@ that knows the answer and was never taught the form.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from aotd.answers.claims import Claim, Options, contradicted, letter_claims, numbers, word_claims
+from aotd.answers.claims import Claim, Options, contradicted, denies, letter_claims, numbers, word_claims
 from aotd.answers.words import clean, is_number, plain, texts, unmarked, words
 
 __all__ = ["STRICT", "Parsed", "Rule", "parse", "plain", "read_answer", "read_choice", "same_answer"]
@@ -97,7 +97,9 @@ class Parsed:
 
 _EDGE = " \t\r\n\"'"
 _WHOLE_LETTER = re.compile(r"([(\[{]?)\s?([A-Za-z])\s?([)\]}]?)\s?[.:,;!]{0,3}")
-_LETTER_FIRST = re.compile(r"([(\[{]?)\s?([A-Za-z])\s?([)\]}]?)(\s?[.:,]|\s*[-–—=>]+)?\s+(\S.*)", re.DOTALL)
+_LETTER_FIRST = re.compile(
+    r"([(\[{]?)\s?([A-Za-z])\s?([)\]}]?)(\s?[.:,]|\s*[-–—=>]+)?(?:(?<=[)\]}.:,])|\s)\s*(\S.*)", re.DOTALL
+)
 _LETTER_LAST = re.compile(r"(\S.{0,500}?)[\s,:–—-]*[(\[]\s?([A-Za-z])\s?[)\]][.!]?", re.DOTALL)
 _IS = (
     r"\s*(?:\([^()\n]{0,40}\)\s*)?(?:(?:(?:is|was|es|est|ist|would\s+be|should\s+be|must\s+be|will\s+be|has\s+to\s+be"
@@ -138,6 +140,8 @@ _REFUSED = "\x00"
 _ALL = re.compile(
     r"\b(?:all|both|any|either)\s+of\s+(?:the\s+above|them|these|those)\b|\ball\s+the\s+above\b", re.IGNORECASE
 )
+_PLACE = 500
+"""Characters after a cue in which its answer stands."""
 _SENTENCE_END = re.compile(r"(?<!\b[A-Za-z])[.!?;](?=\s|$)|\n")
 _REASON = re.compile(
     r",?\s*\b(?:because|since|due\s+to|given\s+that|as\s+(?:the|it|he|she|they|we|in|there|this|that|an?))\b",
@@ -199,12 +203,14 @@ def _whole(text: str, given: Options) -> Parsed | None:
     first, last = _LETTER_FIRST.fullmatch(text), _LETTER_LAST.fullmatch(text)
     if first and (first[3] or (first[2].isupper() and first[4])):  # before the words, in which A would be an article
         return _with_text(given, first[2], first[5], cut=True)
+    if last and (parsed := _with_text(given, last[2], last[1], cut=False)):
+        return parsed
     alike = given.alike(_said(text))
-    if alike:
-        return _option(given, alike[0], Rule.option_text) if len(alike) == 1 else Parsed(None, Rule.several)
-    if first and first[2].isupper():
-        return _with_text(given, first[2], first[5], cut=False)
-    return _with_text(given, last[2], last[1], cut=False) if last else None
+    if len(alike) == 1:
+        return _option(given, alike[0], Rule.option_text)
+    if first and first[2].isupper() and (parsed := _with_text(given, first[2], first[5], cut=False)):
+        return parsed
+    return Parsed(None, Rule.several) if alike else None
 
 
 def _said(text: str) -> tuple[str, ...]:
@@ -238,12 +244,18 @@ def _without_echo(text: str, given: Options) -> str:
     return left if len(repeated) > 1 and left.strip() else text
 
 
-def _after(cue: re.Pattern[str], text: str) -> Iterator[str]:
-    """What stands after each cue, to the end of the text."""
-    return (text[hit.end() :] for hit in cue.finditer(text))
+def _after(cue: re.Pattern[str], text: str) -> list[str]:
+    """What stands after each cue, each text once; "I don't think the answer is" is no cue."""
+    return list(
+        dict.fromkeys(
+            text[hit.end() : hit.end() + _PLACE]
+            for hit in cue.finditer(text)
+            if not denies(text[max(0, hit.end() - 100) : hit.end()].rstrip(":= "))
+        )
+    )
 
 
-def _agreed(places: Iterator[str] | Sequence[str], given: Options) -> Parsed | None:
+def _agreed(places: Sequence[str], given: Options) -> Parsed | None:
     """The one option of all places where an answer is to stand; None where they say nothing, or only deny."""
     read = [parsed for place in places if (parsed := _place(place, given)).rule not in (Rule.none, Rule.negated)]
     failed = [parsed for parsed in read if parsed.option is None]

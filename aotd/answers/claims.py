@@ -21,7 +21,7 @@ _NAMED = re.compile(
     r"|\b[Aa]nswer\s+[\"'(]?([A-Z])(?=[\"')]?(?:[.,;:!?]|\s*$))"
 )
 _BARE = re.compile(
-    r"(?<![\w.'/-])([A-Z])(?=[\"')\]]?(?:\s*$|\s*\n|[,;:!?]|\.(?!\w)|\s*(?:[-–—=]>?|→)\s|\s?[/&]|\s+(?:because|since|as|is"
+    r"(?<![\w.'-])([A-Z])(?=[\"')\]]?(?:\s*$|\s*\n|[,;:!?]|\.(?!\w)|\s*(?:[-–—=]>?|→)\s|\s?[/&]|\s+(?:because|since|as|is"
     r"|or|and|but|nor|not|fits|matches|seems|with|based|due|instead|rather|isn't|can't|cannot|wins|only)\b))"
 )
 _BEFORE_BARE = re.compile(
@@ -35,7 +35,7 @@ _JOINED = re.compile(
 )
 _DENIED_BEFORE = re.compile(
     r"(?:\b(?:not|cannot|never|neither|nor|without|except|excluding|eliminat(?:e|ed|ing)|exclud(?:e|ed)|reject(?:ed)?"
-    r"|discard(?:ed)?|rul(?:e|ed|ing)\s+out|rather\s+than|instead\s+of|no)|n't)(?:\s+(?:be|choose|pick|select|think|believe"
+    r"|discard(?:ed)?|rul(?:e|ed|ing)\s+out|rather\s+than|instead\s+of|no)|n't)(?:\s+(?!only\b)\w+(?=\s+(?:the|an?|any)\s))?(?:\s+(?:be|choose|pick|select|think|believe"
     r"|it|is|was|it's|the|an?|any|options?|choices?|answer|letter|either|really|actually|clearly|likely|both))*\s*[\"'(\[]?$",
     re.IGNORECASE,
 )
@@ -147,6 +147,11 @@ def numbers(text: str) -> set[str]:
     return {word for at, word in enumerate(said) if is_number(word) and not _no_count(said, at, (word,))}
 
 
+def denies(before: str) -> bool:
+    """Whether a text ends in the denial of what comes next: "not", "I don't think it is", "did not take the"."""
+    return _DENIED_BEFORE.search(before[-60:]) is not None
+
+
 def _no_count(said: Sequence[str], at: int, own: tuple[str, ...]) -> bool:
     """Whether a number says which frame ("frame 3"), or is the word in "this one" and "one of them"."""
     if len(own) != 1 or not is_number(own[0]) or len(said) == 1:
@@ -170,6 +175,6 @@ def _with_denials(text: str, claims: Sequence[Claim]) -> list[Claim]:
     marked = []
     for group in groups:
         start, end = group[0].start, group[-1].end
-        denied = bool(_DENIED_BEFORE.search(text[max(0, start - 60) : start]) or _DENIED_AFTER.match(text, end))
+        denied = denies(text[:start]) or _DENIED_AFTER.match(text, end) is not None
         marked += [replace(claim, denied=denied) for claim in group]
     return marked
