@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import string
 import subprocess
 import sys
@@ -58,10 +59,10 @@ def test_the_table_has_every_rule_and_no_row_twice() -> None:
     assert len({(row[0], row[3]) for row in ROWS}) == len(ROWS)
 
 
-def test_an_option_is_read_just_where_the_rule_is_no_reason_against_it() -> None:
+def test_a_rule_either_reads_an_option_or_says_why_not() -> None:
     for name, letter, rule, reply in ROWS:
         parsed = parse(written(reply), OPTIONS[name])
-        unparsed = (Rule[rule].__doc__ or "") and list(Rule).index(Rule(rule)) >= list(Rule).index(Rule.empty)
+        unparsed = list(Rule).index(Rule(rule)) >= list(Rule).index(Rule.empty)
         assert (letter == "-") == unparsed
         assert read_choice(written(reply), OPTIONS[name]) == (parsed.option if parsed.rule in STRICT else None)
 
@@ -225,3 +226,21 @@ def test_the_script_streams() -> None:
             assert json.loads(running.stdout.readline())["rule"] == "letter"
         running.communicate()
     assert running.returncode == 0
+
+
+# ── the documentation ─────────────────────────────────────────────────────────────────────────────
+
+DOCS = (Path(__file__).parents[1] / "docs" / "evaluate.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^\| `(\w+)` \| `(.+)`(.*) \| (.+) \|$", DOCS, re.MULTILINE)
+
+
+def test_the_documented_examples_are_read_as_said() -> None:
+    assert [rule for rule, *_ in EXAMPLES] == [rule.value for rule in Rule]
+    for rule, reply, given_options, read in EXAMPLES:
+        name = "yesno" if "yes and no" in given_options else "counts" if "numbers" in given_options else "acts"
+        options = OPTIONS[name]
+        parsed = parse(reply, options)
+        assert parsed.rule is Rule(rule)
+        letter = None if parsed.option is None else string.ascii_uppercase[options.index(parsed.option)]
+        assert read.split(",")[0] == {None: "–"}.get(letter, parsed.option if given_options else letter)
+        assert ("strictly" in read) == (parsed.rule in STRICT)

@@ -96,7 +96,7 @@ class Parsed:
 
 
 _EDGE = " \t\r\n\"'"
-_WHOLE_LETTER = re.compile(r"([(\[{]?)\s?([A-Za-z])\s?([)\]}]?)\s?[.:,;!]{0,3}")
+_WHOLE_LETTER = re.compile(r"([(\[{]?)[\s\"']?([A-Za-z])[\s\"']?([)\]}]?)\s?[.:,;!]{0,3}")
 _LETTER_FIRST = re.compile(
     r"([(\[{]?)\s?([A-Za-z])\s?([)\]}]?)(\s?[.:,]|\s*[-–—=>]+)?(?:(?<=[)\]}.:,])|\s)\s*(\S.*)", re.DOTALL
 )
@@ -268,7 +268,7 @@ def _agreed(places: Sequence[str], given: Options) -> Parsed | None:
 
 def _place(text: str, given: Options) -> Parsed:
     """What stands where an answer is to stand: the line, the sentence, or the sentence up to its reason."""
-    text = text.lstrip(_EDGE + ":")
+    text = re.sub(r"(?:the\s+)?letter\s+(?=\W?[A-Za-z]\b)", "", text.lstrip(_EDGE + ":"), count=1, flags=re.IGNORECASE)
     line = text.split("\n", 1)[0]
     sentence = _SENTENCE_END.split(text, maxsplit=1)[0]
     short = _REASON.split(sentence, maxsplit=1)[0]

@@ -16,7 +16,7 @@ from aotd.answers.words import is_number, words
 _BRACKETED = re.compile(r"(?<![\w'\\])[(\[{]\s?([A-Za-z])\s?[)\]}]")
 _AT_LINE = re.compile(r"^[ \t]*(?:[-•+]\s)?[\"']?(?:([A-Z])\s?[.:)]|([a-z])\s?[.)])(?=\s|$)", re.MULTILINE)
 _NAMED = re.compile(
-    r"\b(?:[Oo]ption|OPTION|[Cc]hoice|[Aa]lternative|[Ll]etter)\s+[\"'(]?"
+    r"\b(?:[Oo]ption|OPTION|[Cc]hoice|[Aa]lternative)\s+[\"'(]?"
     r"(?:([A-Z])(?![\w'])(?!\.\w)|([a-z])(?=[\"')]?(?:[.,;:!?]|\s*$)))"
     r"|\b[Aa]nswer\s+[\"'(]?([A-Z])(?=[\"')]?(?:[.,;:!?]|\s*$))"
 )
@@ -25,7 +25,7 @@ _BARE = re.compile(
     r"|or|and|but|nor|not|fits|matches|seems|with|based|due|instead|rather|isn't|can't|cannot|wins|only)\b))"
 )
 _BEFORE_BARE = re.compile(
-    r"(?:^|[.!?:;,\n\"'>=→(\x00–—-]|\b(?:is|be|it's|that's|was|options?|choices?|answer|letter|either|between|both|not"
+    r"(?:^|[.!?:;,\n\"'>=→(\x00–—-]|\b(?:is|be|it's|that's|was|options?|choices?|answer|either|between|both|not|only"
     r"|neither|choose|chose|pick|select|say|with|than|of|for|therefore|thus|so|hence|guess|think|believe|probably|likely"
     r"|clearly|definitely|indeed|but|out|maybe|perhaps|eliminate|exclude|reject)|n't)\s*$",
     re.IGNORECASE,
@@ -33,10 +33,14 @@ _BEFORE_BARE = re.compile(
 _JOINED = re.compile(
     r"[\"')\]}]?\s*(?:,?\s*(?:or|nor|and)\b|[,/&])\s*(?:maybe\s+|perhaps\s+)?(?:option\s+|the\s+|an?\s+)?[\"'(\[{]?"
 )
+_LISTED = re.compile(
+    r"[\"')\]}]?\s*(?:(?:,\s*)?(?:or|nor|and)\s+|\s?[/&]\s?)(?:maybe\s+|perhaps\s+)?(?:option\s+)?([A-HJ-Z])(?![\w'])"
+    r"|[\"')\]}]?\s*,\s*([A-Z])(?=\s?[,.)]|\s+(?:or|and|nor)\b|\s*$)"
+)
 _DENIED_BEFORE = re.compile(
     r"(?:\b(?:not|cannot|never|neither|nor|without|except|excluding|eliminat(?:e|ed|ing)|exclud(?:e|ed)|reject(?:ed)?"
-    r"|discard(?:ed)?|rul(?:e|ed|ing)\s+out|rather\s+than|instead\s+of|no)|n't)(?:\s+(?!only\b)\w+(?=\s+(?:the|an?|any)\s))?(?:\s+(?:be|choose|pick|select|think|believe"
-    r"|it|is|was|it's|the|an?|any|options?|choices?|answer|letter|either|really|actually|clearly|likely|both))*\s*[\"'(\[]?$",
+    r"|discard(?:ed)?|less\s+likely|(?:anything|nothing|all|everything)\s+but|rul(?:e|ed|ing)\s+out|rather\s+than|instead\s+of|no)|n't)(?:\s+(?!only\b)\w+(?=\s+(?:the|an?|any)\s))?(?:\s+(?:be|choose|pick|select|think|believe"
+    r"|it|is|was|it's|the|an?|any|options?|choices?|answer|letter|agree|with|evidence|for|to|support|either|really|actually|clearly|likely|both))*\s*[\"'(\[]?$",
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(
@@ -46,7 +50,23 @@ _DENIED_AFTER = re.compile(
     r"|(?:can|could|should|must)\s+be\s+(?:ruled\s+out|eliminated|excluded|discarded|rejected)\b)",
     re.IGNORECASE,
 )
-_NO_COUNT = ("frame", "frames", "second", "seconds", "step", "question", "option", "at", "from", "to", "until")
+_ASKED = re.compile(r"[\"')\]}]*\s?\?")
+_NO_COUNT = (
+    "frame",
+    "frames",
+    "second",
+    "seconds",
+    "step",
+    "question",
+    "option",
+    "at",
+    "from",
+    "to",
+    "until",
+    "than",
+    "least",
+    "most",
+)
 _NO_ONE = ("this", "that", "which", "no", "any", "each", "every", "another", "only")
 
 
@@ -101,15 +121,16 @@ def letter_claims(text: str, options: Options) -> list[Claim]:
             letter = next(filter(None, hit.groups()))
             start = hit.start(hit.lastindex or 0)
             found[start] = Claim(start, start + 1, options.of_letter(letter))
-    last = -1
     for hit in _BARE.finditer(text):
-        listed = last >= 0 and _JOINED.fullmatch(text, last, hit.start()) is not None
-        if hit.start() not in found and (listed or _BEFORE_BARE.search(text[max(0, hit.start() - 30) : hit.start()])):
+        if hit.start() not in found and _BEFORE_BARE.search(text[max(0, hit.start() - 30) : hit.start()]):
             option = options.of_letter(hit[1])
             if option is not None or hit[1] != "I":
                 found[hit.start()] = Claim(hit.start(), hit.end(), option)
-        if hit.start() in found:
-            last = hit.end()
+    for first in list(found.values()):
+        last = first
+        while (listed := _LISTED.match(text, last.end)) and listed.start(listed.lastindex or 0) not in found:
+            start = listed.start(listed.lastindex or 0)
+            last = found[start] = Claim(start, start + 1, options.of_letter(text[start]))
     return _with_denials(text, [found[start] for start in sorted(found)])
 
 
@@ -133,6 +154,8 @@ def word_claims(text: str, options: Options) -> list[Claim]:
     found = []
     for number in sorted(range(len(options.words)), key=lambda n: (-len(options.words[n]), options.words[n])):
         own = options.words[number]
+        if own in (("yes",), ("no",)):  # "there is no dog" is no answer
+            continue
         for at in range(len(said) - len(own) + 1 if own else 0):
             same = tuple(word.text for word in said[at : at + len(own)]) == own
             if same and not any(taken[at : at + len(own)]) and not _no_count([w.text for w in said], at, own):
@@ -156,6 +179,8 @@ def _no_count(said: Sequence[str], at: int, own: tuple[str, ...]) -> bool:
     """Whether a number says which frame ("frame 3"), or is the word in "this one" and "one of them"."""
     if len(own) != 1 or not is_number(own[0]) or len(said) == 1:
         return False
+    if said[at + 1 : at + 3] in (["or", "more"], ["or", "less"], ["or", "fewer"]):
+        return True
     before, after = said[at - 1] if at else "", said[at + 1] if at + 1 < len(said) else ""
     return (
         before in _NO_COUNT
@@ -165,7 +190,7 @@ def _no_count(said: Sequence[str], at: int, own: tuple[str, ...]) -> bool:
 
 
 def _with_denials(text: str, claims: Sequence[Claim]) -> list[Claim]:
-    """Marks what is denied; "not A or B" and "A and B are wrong" deny both."""
+    """Marks what is denied; "not A or B" and "A and B are wrong" deny both. What is asked ("Is it A?") is left out."""
     groups: list[list[Claim]] = []
     for claim in claims:
         if groups and _JOINED.fullmatch(text, groups[-1][-1].end, claim.start):
@@ -175,6 +200,8 @@ def _with_denials(text: str, claims: Sequence[Claim]) -> list[Claim]:
     marked = []
     for group in groups:
         start, end = group[0].start, group[-1].end
+        if _ASKED.match(text, end):
+            continue
         denied = denies(text[:start]) or _DENIED_AFTER.match(text, end) is not None
         marked += [replace(claim, denied=denied) for claim in group]
     return marked
