@@ -102,7 +102,7 @@ _LETTER_FIRST = re.compile(
 )
 _LETTER_LAST = re.compile(r"(\S.{0,500}?)[\s,:–—-]*[(\[]\s?([A-Za-z])\s?[)\]][.!]?", re.DOTALL)
 _IS = (
-    r"\s*(?:\([^()\n]{0,40}\)\s*)?(?:(?:(?:is|was|es|est|ist|would\s+be|should\s+be|must\s+be|will\s+be|has\s+to\s+be"
+    r"\s*(?:\((?!\s?[A-Za-z]\s?\))[^()\n]{0,40}\)\s*)?(?:(?:(?:is|was|es|est|ist|would\s+be|should\s+be|must\s+be|will\s+be|has\s+to\s+be"
     r"|seems\s+to\s+be|appears\s+to\s+be)\b|[:=→]|[-=]>|\s[-–—]\s|は|是|为)\s*)+"
 )
 _ANSWER = (
@@ -131,7 +131,7 @@ _REFUSAL = re.compile(
     r"\s+(?:\w+\s+){0,2}?(?:determined?|tell|say|answer(?:ed)?|know|known|infer(?:red)?|identify|identified|see|decided?|choose"
     r"|provide|assist|help|answer)|(?:do\s+not|don't)\s+(?:\w+\s+)?(?:know|have)|not\s+(?:\w+\s+)?(?:sure|certain|clear|enough|able)"
     r"|no\s+idea|unsure|unclear|uncertain|insufficient|none\s+of\s+(?:the|these|those|them)|neither\s+of\s+(?:the|these|those|them)"
-    r"|no\s+(?:correct|right|suitable)\s+(?:answer|option)|as\s+an\s+ai|sorry)\b"
+    r"|no\s+(?:correct|right|suitable)\s+(?:answer|option)|as\s+an\s+ai|sorry|n/a)\b"
     r"[^,.;!?\n]{0,200}?(?=[,.;!?\n]|\b(?:but|however|though)\b|\Z)",
     re.IGNORECASE,
 )
@@ -147,7 +147,12 @@ _REASON = re.compile(
     r",?\s*\b(?:because|since|due\s+to|given\s+that|as\s+(?:the|it|he|she|they|we|in|there|this|that|an?))\b",
     re.IGNORECASE,
 )
-_YES_NO = re.compile(r"\W*(yes|no)\b(?:\W+(?:and|or)?\W*(yes|no)\b(?!\s+\w))?", re.IGNORECASE)
+_YES_NO = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+_TURNED = {
+    "no": re.compile(r"\byes\b", re.IGNORECASE),
+    "yes": re.compile(r"(?:[.!?:;\n/]\s*|\b(?:or|and)\s+)no\b|\bno\W*\Z", re.IGNORECASE),
+}
+"""Where what began as one of the two goes over to the other; "Yes, there is no dog" does not."""
 
 
 def parse(text: str, options: Sequence[str]) -> Parsed:
@@ -327,7 +332,7 @@ def _yes_no(text: str, given: Options) -> Parsed | None:
     said = _YES_NO.match(text)
     if said is None:
         return None
-    if said[2] and said[2].casefold() != said[1].casefold():
+    if _TURNED[said[1].casefold()].search(text, said.end(1)):
         return Parsed(None, Rule.several)
     begin = [number for number, own in enumerate(given.words) if own[:1] == (said[1].casefold(),)]
     return _option(given, begin[0], Rule.yes_no) if len(begin) == 1 else None

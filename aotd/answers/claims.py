@@ -22,7 +22,7 @@ _NAMED = re.compile(
 )
 _BARE = re.compile(
     r"(?<![\w.'-])([A-Z])(?=[\"')\]]?(?:\s*$|\s*\n|[,;:!?]|\.(?!\w)|\s*(?:[-–—=]>?|→)\s|\s?[/&]|\s+(?:because|since|as|is"
-    r"|or|and|but|nor|not|fits|matches|seems|with|based|due|instead|rather|isn't|can't|cannot|wins|only)\b))"
+    r"|or|and|but|nor|not|fits|matches|seems|with|based|due|instead|rather|isn't|can't|cannot|wins|only)\b|(?<!I)\s+(?:would|appears|looks|best)\b))"
 )
 _BEFORE_BARE = re.compile(
     r"(?:^|[.!?:;,\n\"'>=→(\x00–—-]|\b(?:is|be|it's|that's|was|options?|choices?|answer|either|between|both|not|only"

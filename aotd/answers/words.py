@@ -74,7 +74,7 @@ def words(text: str) -> list[Word]:
 
 
 def _folded(word: str) -> str:
-    word = word.casefold()
+    word = re.sub(r"^(-?\d+)\.0+$", r"\1", word.casefold())
     return str(_NUMBERS.index(word)) if word in _NUMBERS else word
 
 
