@@ -394,7 +394,9 @@ class Prediction(Record):
     text: str
     """The reply as it came."""
     parsed: str | None
-    """The option or words read from it; None where none can be read (counted as wrong)."""
+    """The option or words read from it, under the strict reading; None where none can be read (counted as wrong)."""
+    rule: str | None = None
+    """Multiple choice: by what the reply names an option, or why it names none (`aotd.answers.Rule`)."""
     correct: bool | None
     """None where the true answer is not known."""
     temporal_iou: float | None = None
@@ -435,6 +437,7 @@ class Scores(Part):
     chance: float | None
     """Expected accuracy of a uniform guess on the multiple-choice questions."""
     multiple_choice: Estimate | None
+    """As the predictions were read when they were made: strictly."""
     open_ended: Estimate | None
     by_type: dict[str, Estimate]
     """Accuracy behind the answer suffix, by question type."""
@@ -448,3 +451,10 @@ class Scores(Part):
     """How many rationales were asked for where evidence is annotated."""
     rationales_with_span: int
     rationales_with_box: int
+    choice_strict: Estimate | None = None
+    """`multiple_choice` with every reply read again, strictly (`aotd.answers`); None in scores of before."""
+    choice_lenient: Estimate | None = None
+    """The same under the lenient reading."""
+    unparsed_strict: int | None = None
+    """Replies to multiple-choice questions with a known answer from which no option is read: counted as wrong."""
+    unparsed_lenient: int | None = None

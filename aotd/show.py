@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aotd.errors import UserError
-from aotd.evaluate.scores import table
+from aotd.evaluate.scores import readings, table
 from aotd.ledger import Ledger, Passage, kept_by_tries, ledger, tries_words
 from aotd.records import Dropped, Mode, Outcome, Trace, Verdict
 from aotd.story import Said, Story, finding_words, frame_words, scores, stories
@@ -104,6 +104,8 @@ def _print_run(console: Console, run: Path, book: Ledger) -> None:
         console.print("No arm has been evaluated: `aotd evaluate` does it.")
         return
     console.print(table(evaluated))
+    if (read := readings(evaluated)) is not None:
+        console.print(read)
     for one in evaluated:
         if one.rationales:
             console.print(
@@ -194,7 +196,8 @@ def _print_said(console: Console, said: Said) -> None:
             _line(console, f"  {said.arm}, {mode.value}: {reply.outcome.value}: {reply.reason}")
             continue
         mark = {True: "right", False: "wrong", None: "not known"}[reply.correct]
-        read = "no answer can be read" if reply.parsed is None else reply.parsed
+        why = f" ({reply.rule})" if reply.rule else ""
+        read = f"no answer can be read{why}" if reply.parsed is None else reply.parsed
         _line(console, f"  {said.arm}, {mode.value}: {read} ({mark})", "green" if reply.correct else "")
         if mode is Mode.rationale or reply.parsed is None:
             _line(console, "      " + reply.text, "dim")

@@ -164,4 +164,8 @@ def arm_scores(arm: str, right: bool) -> Scores:
         rationales=0 if arm == "blind" else 1,
         rationales_with_span=int(arm == "aotd"),
         rationales_with_box=int(arm == "aotd"),
+        choice_strict=accuracy,
+        choice_lenient=accuracy,
+        unparsed_strict=3,
+        unparsed_lenient=1,
     )

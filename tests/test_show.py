@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aotd.cli import main
-from aotd.records import Program, Question, Trace
+from aotd.records import Prediction, Program, Question, Trace
 from aotd.show import printable
 from aotd.store import Stage
 from tests.sample_run import evaluated, program, question, sample_run, trace, write
@@ -41,6 +41,19 @@ def test_the_arms_stand_below_the_funnel(tmp_path: Path, capsys: pytest.CaptureF
     text = shown(capsys, evaluated(sample_run(tmp_path)))
     assert text.index("blind") < text.index("instruct") < text.index("aotd: of 1 rationales")
     assert "100.0 (20–100)" in text
+    rows = text[text.index("multiple choice by how replies are read") :].splitlines()
+    row = next(line for line in rows if "instruct" in line)
+    assert row.replace("│", " ").split() == ["instruct", "100.0", "(20–100)", "3", "100.0", "(20–100)", "1"]
+
+
+def test_an_unparsed_reply_is_shown_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = evaluated(sample_run(tmp_path))
+    path = run / "evaluate" / "blind" / "answer" / "records.jsonl"
+    said = Prediction.model_validate_json(path.read_text())
+    unread = said.model_copy(update={"text": "A or B", "parsed": None, "rule": "several"})
+    path.write_text(unread.model_dump_json() + "\n")
+    text = shown(capsys, run, "t")
+    assert "blind, answer: no answer can be read (several) (wrong)\n      A or B\n" in text
 
 
 def test_a_question_is_followed_from_program_to_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,8 @@
 Reads load/ and what the arms come from (execute/ and convert/ for `agent`, distill/<arm>/ for a
 student); writes evaluate/<arm>/answer/ and evaluate/<arm>/rationale/ with one Prediction per question,
 and evaluate/<arm>/scores.json. A question an arm could not be asked, or whose reply cannot be read,
-counts as wrong. Rationales are scored by the spans and boxes in their text (paper, Table 7).
+counts as wrong; how replies are read is in `aotd.answers`. Rationales are scored by the spans and boxes
+in their text (paper, Table 7).
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from aotd.answers import read_answer, same_answer
+from aotd.answers import parse, read_answer, same_answer
 from aotd.claims import final_answer
 from aotd.config import Config
 from aotd.errors import QuestionError, UserError
 from aotd.evaluate.compare import Said, compare, comparison_table
 from aotd.evaluate.replies import BLIND_ARMS, Reply, of_agent, of_guesser, of_student
-from aotd.evaluate.scores import score, table
+from aotd.evaluate.scores import readings, score, table
 from aotd.evaluate.scoring import spatial, temporal
 from aotd.prompts import digest
 from aotd.records import Comparison, Dropped, Mode, Prediction, Question, Scores, Trace
@@ -55,6 +56,8 @@ def job(config: Config) -> None:
         tracker.log({f"{one.arm}/{name}": value.mean for name, value in means.items() if value})
     tracker.finish()
     Console().print(table(scores))
+    if (read := readings(scores)) is not None:
+        Console().print(read)
     compared = _compare(config, asked, arms)
     if compared:
         lines = "".join(one.model_dump_json() + "\n" for one in compared)
@@ -196,7 +199,15 @@ def _predict(arm: str, mode: Mode, question: Question, reply: Reply, parts: _Par
     answer = reply if mode is Mode.answer else final_answer(reply)
     parsed = None if answer is None else read_answer(answer, question.options)
     correct = None if question.answer is None else same_answer(parsed, question.answer, question.options)
-    said = Prediction(question_id=question.question_id, arm=arm, mode=mode, text=reply, parsed=parsed, correct=correct)
+    said = Prediction(
+        question_id=question.question_id,
+        arm=arm,
+        mode=mode,
+        text=reply,
+        parsed=parsed,
+        rule=parse(answer or "", question.options).rule.value if question.options else None,
+        correct=correct,
+    )
     if mode is Mode.answer or question.evidence is None:
         return said
     try:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from aotd.answers import parse
 from aotd.estimate import estimate, percent
 from aotd.records import Estimate, Prediction, Question, Scores
 
@@ -30,6 +31,9 @@ def score(
         return estimate([by.get(question.question_id, False) for question in of], resamples, seed)
 
     choice = [question for question in labelled if question.options]
+    replies = {said.question_id: said.text for said in answers}
+    read = {q.question_id: parse(replies[q.question_id], q.options) for q in choice if q.question_id in replies}
+    true = {question.question_id: question.answer for question in choice}
     by_type = {}
     for kind in sorted({question.type for question in labelled}):
         of_kind = accuracy([question for question in labelled if question.type == kind], right)
@@ -55,6 +59,10 @@ def score(
         rationales=0 if rationales is None else len(marked),
         rationales_with_span=sum(said.temporal_iou is not None for said in reasons),
         rationales_with_box=sum(said.spatial_iou is not None for said in reasons),
+        choice_strict=accuracy(choice, {key: parsed.strict == true[key] for key, parsed in read.items()}),
+        choice_lenient=accuracy(choice, {key: parsed.option == true[key] for key, parsed in read.items()}),
+        unparsed_strict=sum(parsed.strict is None for parsed in read.values()),
+        unparsed_lenient=sum(parsed.option is None for parsed in read.values()),
     )
 
 
@@ -75,4 +83,18 @@ def table(scores: Sequence[Scores]) -> Table:
             percent(one.temporal_recall),
             percent(one.spatial_iou),
         )
+    return shown
+
+
+def readings(scores: Sequence[Scores]) -> Table | None:
+    """How the accuracy on multiple choice moves with the reading of the replies; None where no arm tells."""
+    told = [one for one in scores if one.choice_strict is not None]
+    if not told:
+        return None
+    shown = Table(title="multiple choice by how replies are read; unread ones count as wrong")
+    for head in ("arm", "strict", "unread", "lenient", "unread"):
+        shown.add_column(head, justify="left" if head == "arm" else "right")
+    for one in told:
+        counts = str(one.unparsed_strict), str(one.unparsed_lenient)
+        shown.add_row(one.arm, percent(one.choice_strict), counts[0], percent(one.choice_lenient), counts[1])
     return shown

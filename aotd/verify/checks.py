@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from aotd.answers import plain, same_answer
 from aotd.claims import final_answer, read_claims
 from aotd.records import (
     ActionsFinding,
@@ -21,16 +22,10 @@ from aotd.records import (
 )
 
 
-def plain(text: str) -> str:
-    """An answer without case, articles, punctuation and doubled spaces: what two equal answers share."""
-    words = re.findall(r"[\w/'-]+", text.casefold())
-    return " ".join(word for word in words if word not in ("a", "an", "the"))
-
-
 def check_answer(question: Question, given: str) -> Check:
     """(1) Multiple choice: the given answer is the true option, to the letter. Open-ended: equal as `plain` words."""
     assert question.answer is not None
-    right = given == question.answer if question.options else plain(given) == plain(question.answer) != ""
+    right = same_answer(given, question.answer, question.options)
     return Check(passed=right, reason=f"answered {given!r}, true is {question.answer!r}")
 
 

@@ -137,6 +137,8 @@ def test_both_answers_of_every_arm_and_what_cannot_be_scored(tmp_path: Path) -> 
     assert "-50.0 points from chance" in text
     row = text.split('<th scope="row">instruct</th>')[1].split("</tr>")[0]
     assert row.count("–</span>") == 4  # open-ended, and the three of grounding
+    assert '<td class="number">3<small> / 1</small></td>' in row  # unread under the strict and the lenient reading
+    assert row.count("100.0") == 3  # strict, lenient, and in the rationale
     card = next(part for part in text.split("<article") if "<code>t</code>" in part)
     said = card.split('<dl class="said">')[1]
     assert [len(re.findall(f"<em>{mode}</em>", said)) for mode in ("answer", "rationale")] == [3, 2]

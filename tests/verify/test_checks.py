@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from aotd.answers import plain
 from aotd.records import (
     BoxesFinding,
     CountFinding,
@@ -13,7 +14,7 @@ from aotd.records import (
     Thought,
     Trace,
 )
-from aotd.verify.checks import check_answer, check_coherent, check_faithful, plain
+from aotd.verify.checks import check_answer, check_coherent, check_faithful
 
 QUESTION = Question(
     question_id="q", dataset="d", split="train", video_id="v", question="What was opened?", type="T",
