@@ -14,7 +14,6 @@ is read out of a reply where there is something to choose from, and neither depe
 
 from __future__ import annotations
 
-import hashlib
 import string
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ from aotd.prompts import one_line, render
 from aotd.specialists import VideoLLMConfig
 from aotd.specialists.bits import bits_settings, held_in, weights_bytes
 from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
-from aotd.specialists.weights import Precision, Shelf, check_bits, device, dtype_of
+from aotd.specialists.weights import Precision, Shelf, check_bits, device, dtype_of, weights_digest
 from aotd.students import StudentName
 from aotd.students.base import Row, View
 from aotd.students.pretrained import PretrainedStudent, read_checkpoint, read_config
@@ -175,16 +174,10 @@ def checkpoint_bytes(family: type[PretrainedStudent], path: str, precision: Prec
 
 def checkpoint_name(path: str) -> str:
     """What tells a checkpoint from others, for manifests: of the hub, its id and revision; of a folder, its name
-    and a hash of `config.json` and of the size and the last megabyte of each file of weights."""
+    and the digest of its weights."""
     found = cached_file(path, "config.json")
     assert found is not None, "who asks has read it"
     folder = Path(found).parent
     if not Path(path).is_dir():
         return f"{path} ({folder.name[:12]})"
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as weights:
-            size = weights.seek(0, 2)
-            weights.seek(max(size - (1 << 20), 0))
-            digest.update(f"{file.name} {size}".encode() + weights.read())
-    return f"{folder.resolve().name} ({digest.hexdigest()[:12]})"
+    return f"{folder.resolve().name} ({weights_digest(folder)})"

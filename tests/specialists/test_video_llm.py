@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from safetensors.torch import save_file
 
 from aotd.cli import main, read_settings
 from aotd.errors import UserError
@@ -235,6 +236,17 @@ def test_the_models_name_changes_with_its_weights(checkpoints: dict[str, Path], 
         model.lm_head.weight.add_(1)
     model.save_pretrained(again)
     assert checkpoint_name(str(again)).split()[1] != before.split()[1]
+
+
+def test_a_change_far_from_the_end_of_a_large_file_changes_the_name(tmp_path: Path) -> None:
+    names = set()
+    for first in (0.0, 1.0):
+        folder = tmp_path / str(first) / "model"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        save_file({"a": torch.tensor([first]), "tower": torch.zeros(600_000)}, folder / "model.safetensors")
+        names.add(checkpoint_name(str(folder)))
+    assert len(names) == 2, "a frozen tower at the end does not hide what was trained"
 
 
 PROGRAM = """
