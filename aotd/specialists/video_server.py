@@ -12,19 +12,17 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import re
 import string
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 from PIL import Image
 
 from aotd.errors import QuestionError, UserError
 from aotd.llm.base import Reply
+from aotd.llm.server import ChatServer
 from aotd.prompts import one_line, render
 from aotd.records import Outcome
 from aotd.specialists import VideoLLMConfig
@@ -34,7 +32,6 @@ from aotd.video.clip import Clip, Pixels
 _LONGEST_SIDE = 768
 """Larger frames are made smaller, to this many pixels."""
 _QUALITY = 90
-_LONGEST_PAUSE_S = 60.0
 _LETTER = re.compile(r"\(?([A-Z])\)?[.:]?")
 _NUMBERS = re.compile(r"\d+(?:\s*,\s*\d+)*\.?")
 _LETTER_TOKENS, _NUMBERS_TOKENS = 8, 128
@@ -55,21 +52,11 @@ class VideoServer(Prompted):
             raise UserError(f"{setting}.model: name the model at {config.url} (its /models lists them)")
         if config.frames < 1:
             raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
-        self._config, self._setting, self._pause_s = config, setting, pause_s
-        self._url = config.url.rstrip("/")
-        try:
-            host = httpx.URL(self._url).host
-        except httpx.InvalidURL:
-            host = ""
-        if not host or not self._url.startswith(("http://", "https://")):
-            raise UserError(f"{setting}.url: {config.url!r} is not the address of a server")
-        key = os.environ.get(config.key_variable, "").strip()
-        self._client = httpx.Client(
-            timeout=httpx.Timeout(config.timeout_s, connect=10.0),
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            # A proxy that the environment names cannot reach a server on this machine.
-            trust_env=host not in ("127.0.0.1", "localhost", "::1"),
-        )
+        self._config = config
+        names = ("url", "model", "key_variable", "timeout_s", "retries", "batch")
+        settings = {name: getattr(config, name) for name in names}
+        refused = f", and does it take {config.frames} pictures in a prompt?"
+        self._server = ChatServer(setting, **settings, pause_s=pause_s, refused=refused)
         self.model = f"{config.model} at a server, {config.frames} frames, prompts {prompts_digest()}"
 
     def say(self, asked: Sequence[Asked], longest: int) -> list[Reply]:
@@ -113,49 +100,11 @@ class VideoServer(Prompted):
 
     def _ask(self, clip: Clip | None, prompt: str, longest: int) -> Reply:
         body = {
-            "model": self._config.model,
             "messages": [{"role": "user", "content": _content(clip, prompt, self._config.frames)}],
             "max_tokens": longest,
             "temperature": 0.0,
         }
-        return self._read(self._send(body))
-
-    def _send(self, body: dict[str, Any]) -> httpx.Response:
-        """The server's answer; asked again, after a pause that doubles, where it could not take the request now."""
-        problem, tries = "", self._config.retries + 1
-        for attempt in range(tries):
-            if attempt:
-                time.sleep(min(self._pause_s * 2 ** (attempt - 1), _LONGEST_PAUSE_S))
-            try:
-                response = self._client.post(f"{self._url}/chat/completions", json=body)
-            except (httpx.TransportError, httpx.DecodingError) as error:
-                problem = f"cannot be reached, or gave no reply in time ({type(error).__name__})"
-            else:
-                if response.status_code != 429 and response.status_code < 500:
-                    return response
-                problem = f"answered {response.status_code}"
-        raise UserError(
-            f"{self._setting}.url: {self._url} {problem}, {tries} times: start the server, or set {self._setting}.url, "
-            f"{self._setting}.timeout_s or {self._setting}.batch to what it can do"
-        )
-
-    def _read(self, response: httpx.Response) -> Reply:
-        status, where = response.status_code, f"{self._setting}.url: {self._url}"
-        if status in (401, 403):
-            raise UserError(f"{where} refuses the key ({status}): put a valid one into ${self._config.key_variable}")
-        if status >= 300:
-            said = " ".join(response.text.split())[:200]
-            raise UserError(
-                f"{where} refuses the request ({status} {said}): does it have {self._config.model}, does it take "
-                f"{self._config.frames} pictures in a prompt, and does the address end in /v1?"
-            )
-        try:
-            choice = response.json()["choices"][0]
-            # Only "stop" is an end: "length" is the limit, and a filter is no end either.
-            finished = choice.get("finish_reason") in ("stop", "eos", "end_turn")
-            return Reply(str(choice["message"].get("content") or ""), finished, prompt_tokens=0, reply_tokens=0)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            raise UserError(f"{where} answered something that is no chat completion: does it end in /v1?") from None
+        return self._server.read(self._server.send(body))
 
 
 def _content(clip: Clip | None, prompt: str, frames: int) -> str | list[dict[str, Any]]:

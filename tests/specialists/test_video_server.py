@@ -114,8 +114,8 @@ def test_a_busy_server_is_asked_again() -> None:
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        ((503, {}), r"specialists\.action\.url: .* answered 503, 2 times"),
-        ((401, {}), r"refuses the key \(401\): put a valid one into \$OPENAI_API_KEY"),
+        ((503, {}), r"specialists\.action\.url: .* answered 503 .*\(2 tries\)"),
+        ((401, {}), r"refuses the key \(401\): put a valid one into the environment variable OPENAI_API_KEY"),
         ((400, {"error": "At most 1 image"}), r"refuses the request \(400 .*At most 1 image.* take 32 pictures"),
         ((200, {"no": "choices"}), r"answered something that is no chat completion"),
         ((200, b"<html>"), r"answered something that is no chat completion"),

@@ -1,0 +1,155 @@
+"""A server that speaks the OpenAI chat protocol: how it is reached, asked again, and understood.
+
+A request that the server could not take right now (429, 5xx, a dropped connection, no answer in time) is
+sent again after a pause that doubles. Whatever a person must mend is one line that names the setting and
+the server. Language models (`aotd.llm.openai`) and models that take pictures share it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import httpx
+
+from aotd.errors import UserError
+from aotd.llm.base import Reply
+
+_LONGEST_PAUSE_S = 60.0
+
+
+class ChatServer:
+    """A model at a server's `/chat/completions`.
+
+    Raises:
+        UserError: the address is none.
+    """
+
+    def __init__(
+        self,
+        setting: str,
+        *,
+        url: str,
+        model: str,
+        key_variable: str,
+        timeout_s: float,
+        retries: int,
+        batch: int,
+        pause_s: float = 0.5,
+        refused: str = "",
+    ) -> None:
+        """Args:
+        setting: where the other arguments stand among the settings, e.g. `llm`, for errors.
+        key_variable: environment variable that holds the key; an unset one sends none.
+        batch: requests in flight at a time.
+        pause_s: the wait before the first retry, in seconds.
+        refused: what else to look at where the server refuses a request.
+        """
+        self._setting, self._model, self._key_variable = setting, model, key_variable
+        self._timeout_s, self._retries, self._pause_s, self._refused = timeout_s, retries, pause_s, refused
+        self._url = url.rstrip("/")
+        try:
+            host = httpx.URL(self._url).host
+        except httpx.InvalidURL:
+            host = ""
+        if not host or not self._url.startswith(("http://", "https://")):
+            raise UserError(f"{setting}.url: {url!r} is not the address of a server; e.g. http://127.0.0.1:8000/v1")
+        key = os.environ.get(key_variable, "").strip()
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(timeout_s, connect=10.0),
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            limits=httpx.Limits(max_connections=max(batch, 1)),
+            # A proxy that the environment names cannot reach a server on this machine.
+            trust_env=host not in ("127.0.0.1", "localhost", "::1"),
+        )
+
+    def send(self, body: dict[str, Any]) -> httpx.Response:
+        """The server's answer, whatever its status, but for trouble that may pass.
+
+        Raises:
+            UserError: it cannot be reached, or keeps failing.
+        """
+        problem, setting = "", self._setting
+        for attempt in range(self._retries + 1):
+            try:
+                response = self._client.post(f"{self._url}/chat/completions", json={"model": self._model, **body})
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                problem, wait_s = _transport(error, self._timeout_s), 0.0
+            else:
+                if response.status_code != 429 and response.status_code < 500:
+                    return response
+                problem, wait_s = f"answered {response.status_code} {said(response)}".strip(), _asked_wait(response)
+            if attempt < self._retries:
+                time.sleep(min(max(self._pause_s * 2**attempt, wait_s), _LONGEST_PAUSE_S))
+        raise UserError(
+            f"{setting}.url: {self._url} {problem} ({self._retries + 1} tries): "
+            f"start the server, or set {setting}.url=…, {setting}.timeout_s=… or {setting}.batch=… to what it can do"
+        )
+
+    def read(self, response: httpx.Response, *, constrained: bool = False) -> Reply:
+        """The reply in an answer.
+
+        Raises:
+            UserError: it refuses the key or the request, does not know the model, or sent something else.
+        """
+        status, setting, where = response.status_code, self._setting, f"{self._setting}.url: {self._url}"
+        if status in (401, 403):
+            raise UserError(
+                f"{where} refuses the key ({status}): put a valid one into the environment variable "
+                f"{self._key_variable}, or name another with {setting}.key_variable=…"
+            )
+        if status == 404:
+            raise UserError(
+                f"{where} does not know model {self._model!r} or that path (404 {said(response)}): "
+                f"set {setting}.model=… to one that {self._url}/models lists; {setting}.url mostly ends in /v1"
+            )
+        if status >= 300:
+            raise UserError(
+                f"{where} refuses the request ({status} {said(response)}): "
+                f"see {setting}.url and {setting}.model{self._refused}"
+            )
+        try:
+            data = response.json()
+            choice, usage = data["choices"][0], data.get("usage") or {}
+            return Reply(
+                text=str(choice["message"].get("content") or ""),
+                # Only "stop" is an end: "length" is the limit, and a filter ("content_filter") is no end either.
+                finished=choice.get("finish_reason") in ("stop", "eos", "end_turn"),
+                prompt_tokens=int(usage.get("prompt_tokens") or 0),
+                reply_tokens=int(usage.get("completion_tokens") or 0),
+                constrained=constrained,
+            )
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            raise UserError(
+                f"{where} answered something that is no chat completion: does {setting}.url end in /v1?"
+            ) from None
+
+
+def _transport(error: Exception, timeout_s: float) -> str:
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return "cannot be reached"
+    if isinstance(error, httpx.TimeoutException):
+        return f"gave no reply within {timeout_s:g} s"
+    return f"dropped the connection ({type(error).__name__})"
+
+
+def said(response: httpx.Response) -> str:
+    """The server's own message on one line, cut short."""
+    try:
+        data: Any = response.json()
+    except ValueError:
+        data = response.text
+    if isinstance(data, dict):
+        data = data.get("error", data.get("message", data))
+    if isinstance(data, dict):
+        data = data.get("message", data)
+    return " ".join(str(data).split())[:200]
+
+
+def _asked_wait(response: httpx.Response) -> float:
+    """Seconds the server asks to wait; 0 where it does not say."""
+    try:
+        return float(response.headers.get("retry-after", 0))
+    except ValueError:
+        return 0.0
