@@ -1,22 +1,105 @@
-"""Means with their intervals, and how they are shown."""
+"""Means with their intervals, tests of differences, and how they are shown.
+
+Questions about one video stand or fall together, so the bootstrap draws whole videos. Drawn from a few
+videos only, its means lie too close together; the interval is widened by what a t interval would be wider
+than a normal one (the expanded percentile interval of Hesterberg, The American Statistician 69(4), 2015).
+Where every value is the same and at an end of what it can be, no resample differs; then the interval
+reaches as far as the exact binomial one of as many videos (Clopper and Pearson, Biometrika 26(4), 1934).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm, t
 
 from aotd.records import Estimate
 
+_MISS = 0.05
+"""How often an interval may miss."""
 
-def estimate(values: Sequence[float | bool], resamples: int, seed: int) -> Estimate | None:
-    """The mean and its 95 % interval by the percentile bootstrap over questions; None of no values."""
-    if not values:
+
+def estimate(
+    values: ArrayLike,
+    resamples: int,
+    seed: int,
+    videos: Sequence[Hashable] | None = None,
+    *,
+    difference: bool = False,
+) -> Estimate | None:
+    """The mean and its 95 % interval; None of no values.
+
+    Args:
+        values: `[questions]`, or `[seeds, questions]`, whose seeds are drawn as well; in [0, 1], or in [-1, 1]
+            where they are differences. nan is no value.
+        videos: the video of each question; None where every question stands by itself. Of a single video
+            there is no interval: it is all that a mean can be.
+    """
+    rows = np.atleast_2d(np.asarray(values, dtype=float))
+    there = ~np.isnan(rows)
+    asked = there.any(axis=0)
+    if not asked.any():
         return None
-    numbers = np.asarray(values, dtype=float)
-    drawn = np.random.default_rng(seed).integers(0, len(numbers), (resamples, len(numbers)))
-    low, high = np.quantile(numbers[drawn].mean(axis=1), (0.025, 0.975))
-    return Estimate(mean=float(numbers.mean()), low=float(low), high=float(high), n=len(numbers))
+    lowest = -1.0 if difference else 0.0
+    found = rows[there]
+    assert lowest <= found.min() <= found.max() <= 1, f"values outside [{lowest:g}, 1]"
+    group = _numbered(range(rows.shape[1]) if videos is None else videos, asked)
+    mean, many = float(found.mean()), int(group.max()) + 1
+    if found.min() == found.max() and (mean in (0, 1) or difference):
+        room = 1 - (_MISS / 2) ** (1 / many)
+        low, high = max(lowest, mean - room), min(1.0, mean + room)
+    elif many == 1:
+        low, high = lowest, 1.0
+    else:
+        low, high = _interval(rows[:, asked], there[:, asked], group, resamples, seed)
+    return Estimate(mean=mean, low=low, high=high, n=int(asked.sum()))
+
+
+def _numbered(labels: Sequence[Hashable], wanted: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The number of each wanted label, from 0 in the order in which they come."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(one, len(numbers)) for one, is_ in zip(labels, wanted, strict=True) if is_])
+
+
+def _interval(
+    rows: NDArray[np.float64], there: NDArray[np.bool_], group: NDArray[np.intp], resamples: int, seed: int
+) -> tuple[float, float]:
+    """The expanded percentile interval of the mean of `rows` where `there`."""
+    rng, seeds, many = np.random.default_rng(seed), len(rows), int(group.max()) + 1
+    sums = np.array([np.bincount(group, np.where(there[s], rows[s], 0.0), many) for s in range(seeds)])
+    counts = np.array([np.bincount(group, there[s], many) for s in range(seeds)])
+    videos = rng.multinomial(many, np.full(many, 1 / many), resamples)
+    own = rng.multinomial(seeds, np.full(seeds, 1 / seeds), resamples)
+    total, number = ((own * (videos @ part.T)).sum(axis=1) for part in (sums, counts))
+    tail = norm.cdf(-t.ppf(1 - _MISS / 2, many - 1) * np.sqrt(many / (many - 1)))
+    low, high = np.quantile(total[number > 0] / number[number > 0], (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def flip_test(differences: Sequence[int], videos: Sequence[Hashable]) -> float:
+    """Two-sided p that neither of two arms is better, where each question says 1, 0 or -1.
+
+    If neither is, each video could as well have come out the other way round. Exact over all such flips,
+    and mid-p (half the weight of what is as extreme as what was seen), for the exact test raises false
+    alarms too seldom. With one question a video it is McNemar's mid-p test (Fagerland, Lydersen and Laake,
+    BMC Medical Research Methodology 13:91, 2013).
+    """
+    totals: dict[Hashable, int] = {}
+    for video, one in zip(videos, differences, strict=True):
+        totals[video] = totals.get(video, 0) + one
+    steps = [abs(total) for total in totals.values() if total]
+    if not steps:
+        return 1.0  # half the weight of all there is would look like a hint
+    reach = sum(steps)
+    odds = np.zeros(2 * reach + 1)
+    odds[reach] = 1.0
+    for step in steps:
+        odds = (np.roll(odds, step) + np.roll(odds, -step)) / 2  # what rolls over an end is still 0
+    size = np.abs(np.arange(-reach, reach + 1))
+    seen = abs(sum(totals.values()))
+    return float(min(1.0, odds[size > seen].sum() + odds[size == seen].sum() / 2))
 
 
 def percent(value: Estimate | None) -> str:

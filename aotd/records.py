@@ -403,6 +403,10 @@ class Prediction(Record):
     """IoU of the span in the text with the true spans; None where the text has none or none is annotated."""
     temporal_recall: float | None = None
     """Share of the true spans that the text's span covers."""
+    moment_iou: float | None = None
+    """IoU of the span in the text with the true span that fits it best, as NExT-GQA counts it."""
+    moment_iop: float | None = None
+    """Share of the text's span that lies in the true span that fits it best (NExT-GQA's IoP)."""
     spatial_iou: float | None = None
     """Mean IoU of the boxes in the text with the true boxes of that label nearest in time."""
 
@@ -428,6 +432,31 @@ class Comparison(Part):
     reference: str
     difference: Estimate | None
     """Arm less reference on the same questions and seeds; None for the reference itself."""
+    gained: int | None = None
+    """Questions that the arm has right and the reference wrong; None for several seeds and for what is no yes or no."""
+    lost: int | None = None
+    """Questions that the reference has right and the arm wrong."""
+    p: float | None = None
+    """Two-sided p that neither is better (`aotd.estimate.flip_test`)."""
+
+
+class Grounded(Part):
+    """How well answers are grounded in time, as NExT-GQA defines it; over all questions with an annotated span.
+
+    A rationale that names no span has IoU and IoP 0. The answer is the one in which the rationale ends.
+    """
+
+    acc_gqa: Estimate
+    """Share that is right and has an IoP of 0.5 or more."""
+    acc_qa: Estimate
+    """Share that is right."""
+    mean_iop: Estimate
+    iop_30: Estimate
+    """Share with an IoP of 0.3 or more."""
+    iop_50: Estimate
+    mean_iou: Estimate
+    iou_30: Estimate
+    iou_50: Estimate
 
 
 class Scores(Part):
@@ -458,3 +487,15 @@ class Scores(Part):
     unparsed_strict: int | None = None
     """Replies to multiple-choice questions with a known answer from which no option is read: counted as wrong."""
     unparsed_lenient: int | None = None
+    missing: int | None = None
+    """Labelled questions without a prediction (the arm could not be asked, or said nothing): counted as wrong."""
+    by_group: dict[str, Estimate] = {}
+    """Accuracy by the groups of types in which the benchmark's authors report (`aotd.evaluate.types`)."""
+    by_type_mean: float | None = None
+    """Mean of the accuracies in `by_type`: what benchmarks of many tasks report."""
+    grounded: Grounded | None = None
+    consistent: Estimate | None = None
+    """Share of the labelled questions whose brief answer is the one in which the rationale ends."""
+    borne_out: Estimate | None = None
+    """Of the rationales with a span or box that can be scored, the share in which all fit the annotation: IoP of the
+    span, and mean IoU of the boxes, 0.5 or more."""

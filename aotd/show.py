@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aotd.errors import UserError
-from aotd.evaluate.scores import readings, table
+from aotd.evaluate.scores import tables
 from aotd.ledger import Ledger, Passage, kept_by_tries, ledger, tries_words
 from aotd.records import Dropped, Mode, Outcome, Trace, Verdict
 from aotd.story import Said, Story, finding_words, frame_words, scores, stories
@@ -103,9 +103,8 @@ def _print_run(console: Console, run: Path, book: Ledger) -> None:
     if not evaluated:
         console.print("No arm has been evaluated: `aotd evaluate` does it.")
         return
-    console.print(table(evaluated))
-    if (read := readings(evaluated)) is not None:
-        console.print(read)
+    for shown in tables(evaluated):
+        console.print(shown)
     for one in evaluated:
         if one.rationales:
             console.print(

@@ -9,8 +9,12 @@ class EvaluateConfig:
 
     arms: list[str] = field(default_factory=lambda: ["blind", "agent"])
     """`blind`, `frequent` and `likeness` (no video), `agent` (the traces of this run), or names of distilled arms."""
+    others: dict[str, str] = field(default_factory=dict)
+    """Further arms: name -> a file of replies (JSON lines), or the folder of a student distilled elsewhere."""
     reference: str = "instruct"
-    """The arm that others are compared with where students were trained from several seeds."""
+    """The arm that the others are compared with, question by question; where it is not among `arms`, none is."""
+    against: str = ""
+    """Another run, whose arms of the same names are compared with these; or RUN/evaluate/ARM, one arm for all."""
     split: str = "test"
     train_split: str = "train"
     """What `blind` and `frequent` learn from; where the run has no such split, they are cross-validated by video."""

@@ -1,7 +1,8 @@
-"""Arms that were trained from several seeds: their means, and how they differ on the same questions.
+"""Arms held against a reference on the same questions: means, differences, and how many questions flipped.
 
-The bootstrap draws questions and seeds anew, the same ones for every arm, so that a difference is paired
-by question and by seed.
+A difference is paired by question, and by seed where arms were trained from several. Intervals draw whole
+videos, the same ones for both arms, and seeds. Arms of one seed are also counted question by question:
+gained (right here, wrong in the reference), lost, and p of `aotd.estimate.flip_test`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from aotd.estimate import estimate, flip_test, percent
 from aotd.records import Comparison, Estimate, Mode, Prediction, Question
 
-METRICS = ("choice", "open", "answer in rationale", "time IoU", "time recall", "box IoU")
+RIGHT = ("choice", "open", "answer in rationale")
+"""Metrics of which every question says right or wrong."""
+METRICS = (*RIGHT, "time IoU", "time recall", "box IoU")
 
 
 @dataclass(frozen=True)
@@ -23,39 +27,66 @@ class Said:
     """One student's predictions."""
 
     answers: Sequence[Prediction]
-    rationales: Sequence[Prediction]
+    rationales: Sequence[Prediction] | None
+    """None for an arm that gives no reasons."""
 
 
 def compare(
-    asked: Sequence[Question], students: Mapping[str, Sequence[Said]], reference: str, resamples: int, seed: int
+    asked: Sequence[Question],
+    students: Mapping[str, Sequence[Said]],
+    reference: str,
+    against: Sequence[Said],
+    resamples: int,
+    seed: int,
 ) -> list[Comparison]:
     """Every arm and metric.
 
     Args:
         students: arm -> its students, one per seed, in the same order of seeds for every arm.
-        reference: an arm of these.
+        reference: what the arm that they are held against is called.
+        against: its students; where there are as many as an arm has, the two are compared.
     """
+    videos = [(question.dataset, question.video_id) for question in asked]
     found = []
     for metric in METRICS:
-        values = {arm: np.array([_values(metric, asked, one) for one in many]) for arm, many in students.items()}
-        base = values[reference]
-        for arm, own in values.items():
-            mean = _estimate(own, resamples, seed)
+        base = _values(metric, asked, against)
+        for arm, many in students.items():
+            own = _values(metric, asked, many)
+            mean = estimate(own, resamples, seed, videos)
             if mean is None:
                 continue
-            difference = None if arm == reference or own.shape != base.shape else _estimate(own - base, resamples, seed)
+            difference, flips = None, None
+            if many is not against and own.shape == base.shape:
+                difference = estimate(own - base, resamples, seed, videos, difference=True)
+                if metric in RIGHT and len(many) == 1 and difference is not None:
+                    flips = _flips((own - base)[0], videos)
             found.append(
                 Comparison(
-                    arm=arm, seeds=len(own), metric=metric, mean=mean, reference=reference, difference=difference
+                    arm=arm,
+                    seeds=len(own),
+                    metric=metric,
+                    mean=mean,
+                    reference=reference,
+                    difference=difference,
+                    gained=flips[0] if flips else None,
+                    lost=flips[1] if flips else None,
+                    p=flips[2] if flips else None,
                 )
             )
     return found
 
 
-def _values(metric: str, asked: Sequence[Question], said: Said) -> list[float]:
-    """One value per question; nan where the metric does not apply to it, or the student said nothing to score."""
+def _values(metric: str, asked: Sequence[Question], students: Sequence[Said]) -> NDArray[np.float64]:
+    """`[seeds, questions]`; nan where the metric does not apply to a question, or nothing was said to score."""
+    return np.array([_of_one(metric, asked, said) for said in students])
+
+
+def _of_one(metric: str, asked: Sequence[Question], said: Said) -> list[float]:
     mode = Mode.answer if metric in ("choice", "open") else Mode.rationale
-    by_question = {one.question_id: one for one in (said.answers if mode is Mode.answer else said.rationales)}
+    predictions = said.answers if mode is Mode.answer else said.rationales
+    if predictions is None:
+        return [np.nan] * len(asked)
+    by_question = {one.question_id: one for one in predictions}
     values = []
     for question in asked:
         one = by_question.get(question.question_id)
@@ -74,41 +105,45 @@ def _values(metric: str, asked: Sequence[Question], said: Said) -> list[float]:
     return values
 
 
-def _estimate(values: NDArray[np.float64], resamples: int, seed: int) -> Estimate | None:
-    """Mean of `[seeds, questions]` and its interval; None where nothing was scored."""
-    scored = ~np.isnan(values)
-    if not scored.any():
-        return None
-    rng = np.random.default_rng(seed)
-    seeds, questions = values.shape
-    drawn = []
-    for _ in range(resamples):
-        picked = values[rng.integers(0, seeds, seeds)][:, rng.integers(0, questions, questions)]
-        if not np.isnan(picked).all():
-            drawn.append(np.nanmean(picked))
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Estimate(mean=float(np.nanmean(values)), low=float(low), high=float(high), n=int(scored.any(axis=0).sum()))
+def _flips(differences: NDArray[np.float64], videos: Sequence[tuple[str, str]]) -> tuple[int, int, float]:
+    """How many questions were gained, how many lost, and p that neither arm is better."""
+    both = [(int(one), video) for one, video in zip(differences, videos, strict=True) if not np.isnan(one)]
+    signs, own = [one for one, _ in both], [video for _, video in both]
+    return signs.count(1), signs.count(-1), flip_test(signs, own)
 
 
 def comparison_table(compared: Sequence[Comparison]) -> Table:
-    """Arms and metrics, in percent, with the difference from the reference below each."""
+    """Arms and metrics, in percent, with the difference from the reference below each, and what flipped."""
     reference = compared[0].reference
-    shown = Table(title=f"mean over seeds in %, and below it the difference from {reference} (95 % intervals)")
-    for head in ("arm", "seeds", *METRICS):
+    seeds = "mean over seeds" if any(one.seeds > 1 for one in compared) else "mean"
+    shown = Table(
+        title=f"{seeds} in %; below it the difference from {reference} on the same questions (95 % intervals), "
+        "and questions gained and lost"
+    )
+    metrics = [metric for metric in METRICS if any(one.metric == metric for one in compared)]
+    for head in ("arm", *metrics):
         shown.add_column(head, justify="left" if head == "arm" else "right")
     for arm in dict.fromkeys(one.arm for one in compared):
         own = {one.metric: one for one in compared if one.arm == arm}
-        cells = [_cell(own.get(metric)) for metric in METRICS]
-        shown.add_row(arm, str(next(iter(own.values())).seeds), *cells)
+        number = next(iter(own.values())).seeds
+        shown.add_row(f"{arm} ({number} seeds)" if number > 1 else arm, *(_cell(own.get(metric)) for metric in metrics))
     return shown
 
 
 def _cell(one: Comparison | None) -> str:
     if one is None:
         return "–"
-    said = _percent(one.mean, "")
-    return f"{said}\n{_percent(one.difference, '+')}" if one.difference else said
+    lines = [percent(one.mean)]
+    if one.difference:
+        lines.append(_signed(one.difference))
+    if one.p is not None:
+        lines.append(f"+{one.gained} −{one.lost}, p {_small(one.p)}")
+    return "\n".join(lines)
 
 
-def _percent(value: Estimate, sign: str) -> str:
-    return f"{100 * value.mean:{sign}.1f} ({100 * value.low:{sign}.0f}–{100 * value.high:{sign}.0f})"
+def _signed(value: Estimate) -> str:
+    return f"{100 * value.mean:+.1f} ({100 * value.low:+.0f} to {100 * value.high:+.0f})"
+
+
+def _small(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

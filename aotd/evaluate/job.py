@@ -9,6 +9,7 @@ in their text (paper, Table 7).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,18 +21,31 @@ from aotd.claims import final_answer
 from aotd.config import Config
 from aotd.errors import QuestionError, UserError
 from aotd.evaluate.compare import Said, compare, comparison_table
+from aotd.evaluate.outside import (
+    Replies,
+    check_ids,
+    file_digest,
+    of_file,
+    other_run,
+    read_replies,
+    said,
+    shared_questions,
+)
 from aotd.evaluate.replies import BLIND_ARMS, Reply, of_agent, of_guesser, of_student
-from aotd.evaluate.scores import readings, score, table
-from aotd.evaluate.scoring import spatial, temporal
+from aotd.evaluate.scores import score, tables
+from aotd.evaluate.scoring import moment, spatial, temporal
 from aotd.prompts import digest
 from aotd.records import Comparison, Dropped, Mode, Prediction, Question, Scores, Trace
 from aotd.specialists import SOURCES
 from aotd.specialists.base import Source
+from aotd.specialists.weights import weights_digest
 from aotd.store import Stage, write_atomically
+from aotd.story import arms as evaluated
 from aotd.students.frames import run_views
 from aotd.students.prompts import SUFFIXES
 from aotd.tracking import open_tracker
 
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 Part = tuple[int, float, float]
 """How many frames were sampled, and the start and the end of the part they stand for, in seconds."""
 
@@ -55,14 +69,14 @@ def job(config: Config) -> None:
         means = {"multiple_choice": one.multiple_choice, "open_ended": one.open_ended}
         tracker.log({f"{one.arm}/{name}": value.mean for name, value in means.items() if value})
     tracker.finish()
-    Console().print(table(scores))
-    if (read := readings(scores)) is not None:
-        Console().print(read)
-    compared = _compare(config, asked, arms)
+    for shown in tables(scores):
+        Console().print(shown)
+    compared = _compare(config, asked, arms) + _compare_runs(config, asked, arms)
     if compared:
         lines = "".join(one.model_dump_json() + "\n" for one in compared)
         write_atomically(run / "evaluate" / "comparison.jsonl", lines)
-        Console().print(comparison_table(compared))
+    for reference in dict.fromkeys(one.reference for one in compared):
+        Console().print(comparison_table([one for one in compared if one.reference == reference]))
 
 
 def _check_arms(config: Config) -> None:
@@ -70,40 +84,96 @@ def _check_arms(config: Config) -> None:
     for name in ("batch", "max_rationale_tokens", "resamples"):
         if getattr(settings, name) < 1:
             raise UserError(f"evaluate.{name}={getattr(settings, name)} must be 1 or more")
-    known = [*BLIND_ARMS, "agent", *_trained(config)]
+    own = [*BLIND_ARMS, "agent", *_trained(config)]
+    for name, path in settings.others.items():
+        if name in own or not _NAME.fullmatch(name):
+            raise UserError(f"evaluate.others: {name!r} is the run's own arm, or no name (letters, digits, _ and -)")
+        if not Path(path).exists():
+            raise UserError(
+                f"evaluate.others.{name}: {path} is not there; give a file of replies or a student's folder"
+            )
+    known = [*own, *settings.others]
     for arm in _expand(config):
         if arm not in known:
             raise UserError(f"evaluate.arms: there is no arm {arm!r} in {config.run}; it has {', '.join(known)}")
+    if settings.against:
+        other_run(settings.against)
 
 
 def _trained(config: Config) -> list[str]:
     return sorted(path.parent.name for path in (Path(config.run) / "distill").glob("*/student"))
 
 
+def _replies(config: Config, arm: str, asked: Sequence[Question]) -> Replies | None:
+    """What stands in the file of an arm that comes from outside; None where the arm is not a file."""
+    path = Path(config.evaluate.others.get(arm, ""))
+    if arm not in config.evaluate.others or path.is_dir():
+        return None
+    return read_replies(path, {question.question_id for question in asked})
+
+
+def _student_folder(config: Config, arm: str) -> Path:
+    """Where the student of an arm lies."""
+    if arm in config.evaluate.others:
+        return Path(config.evaluate.others[arm])
+    return Path(config.run) / "distill" / arm / "student"
+
+
 def _expand(config: Config) -> list[str]:
     """The arms to ask: one that was trained from several seeds is all its students."""
     trained = _trained(config)
-    arms = []
-    for arm in config.evaluate.arms:
+    arms: list[str] = []
+    for arm in dict.fromkeys([*config.evaluate.arms, *config.evaluate.others]):
         seeds = [name for name in trained if name.rpartition(".")[0] == arm]
         arms += seeds if seeds and arm not in trained else [arm]
     return arms
 
 
 def _compare(config: Config, asked: Sequence[Question], arms: Sequence[str]) -> list[Comparison]:
-    """Arms with several seeds beside the reference; nothing where it has none."""
+    """The arms beside the reference; nothing where it is not among them, or is the only one."""
+    settings, students = config.evaluate, _said(Path(config.run), asked, arms)
+    if settings.reference not in students or len(students) < 2:
+        return []
+    against = students[settings.reference]
+    return compare(asked, students, settings.reference, against, settings.resamples, config.seed)
+
+
+def _compare_runs(config: Config, asked: Sequence[Question], arms: Sequence[str]) -> list[Comparison]:
+    """The arms beside those of `evaluate.against`, on the questions that both runs were asked."""
+    settings, found = config.evaluate, list[Comparison]()
+    if not settings.against:
+        return found
+    other, only = other_run(settings.against)
+    shared = shared_questions(asked, other)
+    if len(shared) < len(asked):
+        left = f"{len(asked) - len(shared)} of {len(asked)} questions are not in {other}: they are not compared"
+        Console(stderr=True).print(left, highlight=False)
+    theirs = _said(other, Stage(other, "load", Question).records(), [only] if only else evaluated(other))
+    for arm, students in _said(Path(config.run), asked, arms).items():
+        name = next(iter(theirs)) if only else arm
+        if name in theirs:
+            reference = str(other / "evaluate" / name)
+            both = {reference: theirs[name], arm: students}
+            found += compare(shared, both, reference, theirs[name], settings.resamples, config.seed)
+    if not found:
+        names = ", ".join(theirs) or "none"
+        raise UserError(f"evaluate.against={settings.against}: none of these arms is there (it has {names})")
+    return found
+
+
+def _said(run: Path, asked: Sequence[Question], arms: Sequence[str]) -> dict[str, list[Said]]:
+    """Arm -> what each of its students said; one that was trained from several seeds has several."""
+    known = {question.question_id for question in asked}
     students: dict[str, list[Said]] = {}
     for name in arms:
-        arm, dot, _ = name.rpartition(".")
-        if dot:
-            replies = [
-                Stage(Path(config.run), f"evaluate/{name}/{mode.value}", Prediction).records()
-                for mode in (Mode.answer, Mode.rationale)
-            ]
-            students.setdefault(arm, []).append(Said(*replies))
-    if config.evaluate.reference not in students:
-        return []
-    return compare(asked, students, config.evaluate.reference, config.evaluate.resamples, config.seed)
+        students.setdefault(name.rpartition(".")[0] if _seed(name) else name, []).append(said(run, name, known))
+    return students
+
+
+def _seed(arm: str) -> bool:
+    """Whether an arm is one seed's student, such as `aotd.0`."""
+    stem, _, number = arm.rpartition(".")
+    return bool(stem) and number.isdecimal()
 
 
 class _Parts:
@@ -131,29 +201,38 @@ class _Parts:
 
 def _evaluate_arm(config: Config, arm: str, asked: Sequence[Question], parts: _Parts) -> Scores:
     run = Path(config.run)
-    modes = [Mode.answer] if arm in BLIND_ARMS else [Mode.answer, Mode.rationale]
-    said: dict[Mode, list[Prediction]] = {}
-    student = _student(config, arm)
+    replies_there = _replies(config, arm, asked)
+    modes = [Mode.answer, Mode.rationale]
+    if arm in BLIND_ARMS or (replies_there is not None and Mode.rationale not in replies_there):
+        modes = [Mode.answer]
+    known = {question.question_id for question in asked}
+    predictions: dict[Mode, list[Prediction]] = {}
+    student = _student(config, arm, replies_there)
     for mode in modes:
         stage = Stage(run, f"evaluate/{arm}/{mode.value}", Prediction)
-        with stage.open(_settings(config, arm, mode), **_made_from(run, arm)) as out:
+        if stage.manifest_path.is_file():
+            check_ids(stage, known)
+        with stage.open(_settings(config, arm, mode), **_made_from(config, arm)) as out:
             replies = student(asked, mode, out.done, parts)
             steps = zip(asked, replies, strict=True)
             title = f"evaluate {arm} {mode.value}"
             for question, reply in track(steps, title, total=len(asked), console=Console(stderr=True)):
                 if question.question_id not in out.done and reply is not None:
                     out.write(_predict(arm, mode, question, reply, parts))
-        said[mode] = stage.records()
-    scores = score(arm, asked, said[Mode.answer], said.get(Mode.rationale), config.evaluate.resamples, config.seed)
+        predictions[mode] = stage.records()
+    answers, rationales = predictions[Mode.answer], predictions.get(Mode.rationale)
+    scores = score(arm, asked, answers, rationales, config.evaluate.resamples, config.seed)
     write_atomically(run / "evaluate" / arm / "scores.json", scores.model_dump_json(indent=1) + "\n")
     return scores
 
 
-Replies = Callable[[Sequence[Question], Mode, set[str], _Parts], Iterator[Reply | None]]
+Ask = Callable[[Sequence[Question], Mode, set[str], _Parts], Iterator[Reply | None]]
 
 
-def _student(config: Config, arm: str) -> Replies:
+def _student(config: Config, arm: str, replies: Replies | None) -> Ask:
     """How an arm is asked. A student is loaded once, when it has something to say."""
+    if replies is not None:
+        return lambda asked, mode, done, parts: iter(of_file(replies, asked, mode))
     if arm in BLIND_ARMS:
         return lambda asked, mode, done, parts: of_guesser(arm, config, asked)
     if arm == "agent":
@@ -164,7 +243,7 @@ def _student(config: Config, arm: str) -> Replies:
             return iter([None] * len(asked))
         from aotd.students.student import load_student
 
-        student = load_student(Path(config.run) / "distill" / arm / "student", config.student)
+        student = load_student(_student_folder(config, arm), config.student)
         return of_student(student, run_views(config, student), config, asked, mode, done)
 
     return ask
@@ -172,6 +251,10 @@ def _student(config: Config, arm: str) -> Replies:
 
 def _settings(config: Config, arm: str, mode: Mode) -> dict[str, object]:
     settings: dict[str, object] = {"split": config.evaluate.split, "mode": mode.value}
+    if mode is Mode.rationale:
+        settings["scored_by"] = ["temporal", "moment", "spatial"]
+    if Path(config.evaluate.others.get(arm, "")).is_file():
+        return settings
     if arm == "likeness":
         settings["embedder"] = config.specialists.embedder
     elif arm in BLIND_ARMS:
@@ -183,11 +266,18 @@ def _settings(config: Config, arm: str, mode: Mode) -> dict[str, object]:
     return settings
 
 
-def _made_from(run: Path, arm: str) -> dict[str, dict[str, str]]:
+def _made_from(config: Config, arm: str) -> dict[str, dict[str, str]]:
+    run = Path(config.run)
     verbs = {"agent": ["load", "execute", "convert"], **{name: ["load"] for name in BLIND_ARMS}}
+    outside = config.evaluate.others.get(arm)
+    if outside is not None:
+        verbs[arm] = ["load"]
     inputs = {verb: Stage(run, verb, Question).manifest_digest() for verb in verbs.get(arm, ["load", f"distill/{arm}"])}
     made_from = {"inputs": inputs}
-    if arm not in verbs:
+    if outside is not None:
+        path = Path(outside)
+        inputs[arm] = weights_digest(path) if path.is_dir() else file_digest(path)
+    if arm not in verbs or (outside is not None and Path(outside).is_dir()):
         made_from["prompts"] = {name: digest(name) for name in SUFFIXES}
     return made_from
 
@@ -199,7 +289,7 @@ def _predict(arm: str, mode: Mode, question: Question, reply: Reply, parts: _Par
     answer = reply if mode is Mode.answer else final_answer(reply)
     parsed = None if answer is None else read_answer(answer, question.options)
     correct = None if question.answer is None else same_answer(parsed, question.answer, question.options)
-    said = Prediction(
+    prediction = Prediction(
         question_id=question.question_id,
         arm=arm,
         mode=mode,
@@ -209,15 +299,18 @@ def _predict(arm: str, mode: Mode, question: Question, reply: Reply, parts: _Par
         correct=correct,
     )
     if mode is Mode.answer or question.evidence is None:
-        return said
+        return prediction
     try:
         part = parts.part(question)
     except QuestionError as error:
         return Dropped(question_id=question.question_id, outcome=error.outcome, reason=str(error))
     times = temporal(reply, question.evidence, *part)
+    best = moment(reply, question.evidence, *part)
     grounded = {
         "temporal_iou": times[0] if times else None,
         "temporal_recall": times[1] if times else None,
+        "moment_iou": best[0] if best else None,
+        "moment_iop": best[1] if best else None,
         "spatial_iou": spatial(reply, question.evidence, *part),
     }
-    return said.model_copy(update=grounded)
+    return prediction.model_copy(update=grounded)

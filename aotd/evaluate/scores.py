@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.table import Table
 
-from aotd.answers import parse
+from aotd.answers import parse, plain
 from aotd.estimate import estimate, percent
-from aotd.records import Estimate, Prediction, Question, Scores
+from aotd.evaluate.types import groups_of
+from aotd.records import Estimate, Grounded, Prediction, Question, Scores
+
+_NEAR, _FITS = 0.3, 0.5
+"""From which IoP or IoU on a span or box counts as grounded (NExT-GQA's two thresholds)."""
 
 
 def score(
@@ -25,45 +29,97 @@ def score(
         rationales: its replies behind the rationale suffix; None for an arm that gives no reasons.
     """
     labelled = [question for question in asked if question.answer is not None]
-    right = {said.question_id: bool(said.correct) for said in answers}
+    by_id = {said.question_id: said for said in answers}
+    right = {key: bool(said.correct) for key, said in by_id.items()}
 
-    def accuracy(of: Sequence[Question], by: dict[str, bool]) -> Estimate | None:
-        return estimate([by.get(question.question_id, False) for question in of], resamples, seed)
+    def over(of: Sequence[Question], by: Mapping[str, float | bool]) -> Estimate | None:
+        """The mean over some questions; one without a value has 0."""
+        about = [(question.dataset, question.video_id) for question in of]
+        return estimate([by.get(question.question_id, 0.0) for question in of], resamples, seed, about)
 
     choice = [question for question in labelled if question.options]
-    replies = {said.question_id: said.text for said in answers}
-    read = {q.question_id: parse(replies[q.question_id], q.options) for q in choice if q.question_id in replies}
+    read = {q.question_id: parse(by_id[q.question_id].text, q.options) for q in choice if q.question_id in by_id}
     true = {question.question_id: question.answer for question in choice}
-    by_type = {}
-    for kind in sorted({question.type for question in labelled}):
-        of_kind = accuracy([question for question in labelled if question.type == kind], right)
-        assert of_kind is not None
-        by_type[kind] = of_kind
-    marked = {q.question_id for q in asked if q.evidence and (q.evidence.spans or q.evidence.boxes)}
-    reasons = [said for said in rationales or () if said.question_id in marked]
-    ends = {said.question_id: bool(said.correct) for said in rationales or ()}
 
-    def mean(name: str) -> Estimate | None:
-        return estimate([v for said in reasons if (v := getattr(said, name)) is not None], resamples, seed)
+    def by(kinds: Callable[[Question], Sequence[str]]) -> dict[str, Estimate]:
+        found = {}
+        for kind in sorted({kind for question in labelled for kind in kinds(question)}):
+            of_kind = over([question for question in labelled if kind in kinds(question)], right)
+            assert of_kind is not None
+            found[kind] = of_kind
+        return found
 
+    by_type = by(lambda question: (question.type,))
+    marked = [q for q in asked if q.evidence and (q.evidence.spans or q.evidence.boxes)]
+    reasons = {said.question_id: said for said in rationales or ()}
+    ends = {key: bool(said.correct) for key, said in reasons.items()}
+
+    def mean(value: Callable[[Prediction], float | None]) -> Estimate | None:
+        """The mean over the rationales that have the value."""
+        have = {q.question_id: v for q in marked if (r := reasons.get(q.question_id)) and (v := value(r)) is not None}
+        return over([question for question in marked if question.question_id in have], have)
+
+    same = {key: _same(said.parsed, reasons[key].parsed) for key, said in by_id.items() if key in reasons}
+    times, boxes = mean(lambda said: said.temporal_iou), mean(lambda said: said.spatial_iou)
     return Scores(
         arm=arm,
         chance=sum(1 / len(question.options) for question in choice) / len(choice) if choice else None,
-        multiple_choice=accuracy(choice, right),
-        open_ended=accuracy([question for question in labelled if not question.options], right),
+        multiple_choice=over(choice, right),
+        open_ended=over([question for question in labelled if not question.options], right),
         by_type=by_type,
-        rationale_accuracy=None if rationales is None else accuracy(labelled, ends),
-        temporal_iou=mean("temporal_iou"),
-        temporal_recall=mean("temporal_recall"),
-        spatial_iou=mean("spatial_iou"),
+        rationale_accuracy=None if rationales is None else over(labelled, ends),
+        temporal_iou=times,
+        temporal_recall=mean(lambda said: said.temporal_recall),
+        spatial_iou=boxes,
         rationales=0 if rationales is None else len(marked),
-        rationales_with_span=sum(said.temporal_iou is not None for said in reasons),
-        rationales_with_box=sum(said.spatial_iou is not None for said in reasons),
-        choice_strict=accuracy(choice, {key: parsed.strict == true[key] for key, parsed in read.items()}),
-        choice_lenient=accuracy(choice, {key: parsed.option == true[key] for key, parsed in read.items()}),
+        rationales_with_span=times.n if times else 0,
+        rationales_with_box=boxes.n if boxes else 0,
+        choice_strict=over(choice, {key: parsed.strict == true[key] for key, parsed in read.items()}),
+        choice_lenient=over(choice, {key: parsed.option == true[key] for key, parsed in read.items()}),
         unparsed_strict=sum(parsed.strict is None for parsed in read.values()),
         unparsed_lenient=sum(parsed.option is None for parsed in read.values()),
+        missing=sum(question.question_id not in right for question in labelled),
+        by_group=by(lambda question: groups_of(question.dataset, question.type)),
+        by_type_mean=sum(one.mean for one in by_type.values()) / len(by_type) if by_type else None,
+        grounded=None if rationales is None else _grounded(labelled, reasons, over),
+        consistent=None if rationales is None else over(labelled, same),
+        borne_out=mean(_borne_out),
     )
+
+
+Over = Callable[[Sequence[Question], Mapping[str, float | bool]], Estimate | None]
+
+
+def _grounded(labelled: Sequence[Question], reasons: Mapping[str, Prediction], over: Over) -> Grounded | None:
+    """The scores of NExT-GQA; None where no span is annotated."""
+    spanned = [question for question in labelled if question.evidence and question.evidence.spans]
+    if not spanned:
+        return None
+
+    def share(value: Callable[[Prediction], float | bool | None]) -> Estimate:
+        found = over(spanned, {key: value(said) or 0.0 for key, said in reasons.items()})
+        assert found is not None
+        return found
+
+    return Grounded(
+        acc_gqa=share(lambda said: bool(said.correct) and (said.moment_iop or 0) >= _FITS),
+        acc_qa=share(lambda said: said.correct),
+        mean_iop=share(lambda said: said.moment_iop),
+        iop_30=share(lambda said: (said.moment_iop or 0) >= _NEAR),
+        iop_50=share(lambda said: (said.moment_iop or 0) >= _FITS),
+        mean_iou=share(lambda said: said.moment_iou),
+        iou_30=share(lambda said: (said.moment_iou or 0) >= _NEAR),
+        iou_50=share(lambda said: (said.moment_iou or 0) >= _FITS),
+    )
+
+
+def _borne_out(said: Prediction) -> float | None:
+    found = [value for value in (said.moment_iop, said.spatial_iou) if value is not None]
+    return float(min(found) >= _FITS) if found else None
+
+
+def _same(answer: str | None, reasoned: str | None) -> bool:
+    return answer is not None and reasoned is not None and plain(answer) == plain(reasoned)
 
 
 def table(scores: Sequence[Scores]) -> Table:
@@ -86,15 +142,75 @@ def table(scores: Sequence[Scores]) -> Table:
     return shown
 
 
+def by_type_table(scores: Sequence[Scores]) -> Table | None:
+    """Accuracy by question type, in percent; None where there is one type, or none."""
+    kinds = sorted({kind for one in scores for kind in one.by_type})
+    if len(kinds) < 2:
+        return None
+    shown = Table(title="accuracy by question type in %")
+    for head in ("type", "questions", *(one.arm for one in scores)):
+        shown.add_column(head, justify="left" if head == "type" else "right")
+    groups = sorted({group for one in scores for group in one.by_group})
+    for kind in kinds:
+        shown.add_row(*_row(kind, [one.by_type.get(kind) for one in scores]), end_section=kind == kinds[-1])
+    for group in groups:
+        shown.add_row(*_row(group, [one.by_group.get(group) for one in scores]))
+    means = ("–" if one.by_type_mean is None else f"{100 * one.by_type_mean:.1f}" for one in scores)
+    shown.add_row("mean of types", "", *means)
+    return shown
+
+
+def _row(name: str, values: Sequence[Estimate | None]) -> list[str]:
+    return [name, str(max(value.n for value in values if value)), *(percent(value) for value in values)]
+
+
+def grounded_table(scores: Sequence[Scores]) -> Table | None:
+    """Answers grounded in time, in percent; None where no span is annotated, or no arm gives reasons."""
+    told = [(one.arm, one.grounded) for one in scores if one.grounded]
+    if not told:
+        return None
+    shown = Table(title=f"grounded in time, over {told[0][1].acc_qa.n} questions with annotated spans, in %")
+    for head in ("arm", "Acc@GQA", "Acc@QA", "mIoP", "IoP@0.3", "IoP@0.5", "mIoU", "IoU@0.3", "IoU@0.5"):
+        shown.add_column(head, justify="left" if head == "arm" else "right")
+    for arm, own in told:
+        values = (own.acc_gqa, own.acc_qa, own.mean_iop, own.iop_30, own.iop_50, own.mean_iou, own.iou_30, own.iou_50)
+        shown.add_row(arm, *(percent(value) for value in values))
+    return shown
+
+
+def reasons_table(scores: Sequence[Scores]) -> Table | None:
+    """What rationales are worth beside the answers, in percent; None where no arm gives any."""
+    told = [one for one in scores if one.consistent]
+    if not told:
+        return None
+    shown = Table(
+        title="rationales: answer the same as the brief one; spans and boxes borne out by the annotation, in %"
+    )
+    for head in ("arm", "same answer", "borne out", "of rationales"):
+        shown.add_column(head, justify="left" if head == "arm" else "right")
+    for one in told:
+        shown.add_row(
+            one.arm, percent(one.consistent), percent(one.borne_out), str(one.borne_out.n if one.borne_out else 0)
+        )
+    return shown
+
+
+def tables(scores: Sequence[Scores]) -> list[Table]:
+    """All that is told of the arms, the arms side by side first."""
+    further = (by_type_table(scores), grounded_table(scores), reasons_table(scores), readings(scores))
+    return [table(scores), *(one for one in further if one is not None)]
+
+
 def readings(scores: Sequence[Scores]) -> Table | None:
     """How the accuracy on multiple choice moves with the reading of the replies; None where no arm tells."""
     told = [one for one in scores if one.choice_strict is not None]
     if not told:
         return None
-    shown = Table(title="multiple choice by how replies are read; unread ones count as wrong")
-    for head in ("arm", "strict", "unread", "lenient", "unread"):
+    shown = Table(title="multiple choice by how replies are read; unread and missing ones count as wrong")
+    for head in ("arm", "strict", "unread", "lenient", "unread", "missing"):
         shown.add_column(head, justify="left" if head == "arm" else "right")
     for one in told:
         counts = str(one.unparsed_strict), str(one.unparsed_lenient)
-        shown.add_row(one.arm, percent(one.choice_strict), counts[0], percent(one.choice_lenient), counts[1])
+        missing = "–" if one.missing is None else str(one.missing)
+        shown.add_row(one.arm, percent(one.choice_strict), counts[0], percent(one.choice_lenient), counts[1], missing)
     return shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aotd.answers import plain
 from aotd.claims import TextBox, read_claims
-from aotd.overlap import box_iou, iou_and_recall
+from aotd.overlap import Span, box_iou, iou_and_recall
 from aotd.records import Evidence, EvidenceBox
 from aotd.video.clip import frame_times, span_seconds
 
@@ -18,12 +18,35 @@ def temporal(text: str, evidence: Evidence, frames: int, start_s: float, end_s: 
     Returns:
         None where the text names no span or none is annotated.
     """
-    spans = read_claims(text).spans
-    true = [(span.start_s, span.end_s) for span in evidence.spans if span.start_s < span.end_s]
-    if not spans or not true:
+    said, true = _said(text, frames, start_s, end_s), _true(evidence)
+    return iou_and_recall(said, true) if said and true else None
+
+
+def moment(text: str, evidence: Evidence, frames: int, start_s: float, end_s: float) -> tuple[float, float] | None:
+    """IoU and IoP of the spans in a text, taken together, each with the true span that fits it best, in seconds.
+
+    IoP is the share of what is said that is true. NExT-GQA's definition (Xiao et al., CVPR 2024), whose answers
+    have one span each; what is said in several is their union here. A span of no length has 0 and 0.
+
+    Returns:
+        None where the text names no span or none is annotated.
+    """
+    said, true = _said(text, frames, start_s, end_s), _true(evidence)
+    if not said or not true:
         return None
-    said = [span_seconds(min(s.start, frames), min(max(s.end, 0), frames), start_s, end_s, frames) for s in spans]
-    return iou_and_recall(said, true)
+    ious = [iou_and_recall(said, [window])[0] for window in true]
+    # How much of what is said is covered: recall, seen from the other side.
+    iops = [iou_and_recall([window], said)[1] for window in true]
+    return max(ious), max(iops)
+
+
+def _said(text: str, frames: int, start_s: float, end_s: float) -> list[Span]:
+    spans = read_claims(text).spans
+    return [span_seconds(min(s.start, frames), min(max(s.end, 0), frames), start_s, end_s, frames) for s in spans]
+
+
+def _true(evidence: Evidence) -> list[Span]:
+    return [(span.start_s, span.end_s) for span in evidence.spans if span.start_s < span.end_s]
 
 
 def spatial(text: str, evidence: Evidence, frames: int, start_s: float, end_s: float) -> float | None:

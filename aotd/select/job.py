@@ -18,13 +18,14 @@ from __future__ import annotations
 import json
 import re
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.progress import track
@@ -171,7 +172,8 @@ def _candidate(
         console = Console(stderr=True)
         for measured in track(results, f"{subtask.value} {label}", total=len(todo), console=console):
             out.write(measured)
-    return _ranking(subtask, label, stage.records(), config.seed)
+    videos = {question.question_id: question.video_id for question in questions}
+    return _ranking(subtask, label, stage.records(), videos, config.seed)
 
 
 def _programs(run: str, questions: Sequence[Question]) -> list[tuple[Question, Program | None]]:
@@ -186,16 +188,19 @@ def _with(specialists: SpecialistsConfig, subtask: SubTask, candidate: SubTaskCo
     return replace(specialists, **changed)
 
 
-def _ranking(subtask: SubTask, label: str, measured: Sequence[Measured], seed: int) -> Ranking:
-    score = estimate([one.score for one in measured], RESAMPLES, seed)
+def _ranking(
+    subtask: SubTask, label: str, measured: Sequence[Measured], videos: Mapping[str, str], seed: int
+) -> Ranking:
+    about = [videos[one.question_id] for one in measured]
+    score = estimate([one.score for one in measured], RESAMPLES, seed, about)
     assert score is not None
-    recalls = [one.recall for one in measured if one.recall is not None]
+    recalls = [np.nan if one.recall is None else one.recall for one in measured]
     return Ranking(
         subtask=subtask.value,
         candidate=label,
         metric=METRICS[subtask],
         score=score,
-        recall=estimate(recalls, RESAMPLES, seed),
+        recall=estimate(recalls, RESAMPLES, seed, about),
         failed=sum(one.failed is not None for one in measured),
         seconds=round(statistics.median(one.seconds for one in measured), 4),
         memory_mb=max(one.memory_mb for one in measured),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 
 from aotd.evaluate.compare import Said, compare, comparison_table
 from aotd.records import Comparison, Mode, Prediction, Question
 
 ASKED = [
     Question(
-        question_id=str(n), dataset="d", split="test", video_id="v", video="v.mp4", question="Who?", type="T",
+        question_id=str(n), dataset="d", split="test", video_id=f"v{n}", video="v.mp4", question="Who?", type="T",
         answer="a", options=("a", "b") if n < 40 else (),
     )
     for n in range(50)
@@ -33,7 +34,7 @@ def by(compared: list[Comparison], arm: str, metric: str) -> Comparison:
 def test_means_and_paired_differences() -> None:
     half, more = set(range(20)), set(range(28))
     students = {"instruct": [said(half), said(half)], "aotd": [said(more), said(more)]}
-    compared = compare(ASKED, students, "instruct", 500, 0)
+    compared = compare(ASKED, students, "instruct", students["instruct"], 500, 0)
     found = by(compared, "aotd", "choice")
     assert found.mean.mean == pytest.approx(28 / 40)
     assert found.mean.n == 40
@@ -47,11 +48,14 @@ def test_means_and_paired_differences() -> None:
 
 def test_equal_arms_do_not_differ_and_seeds_widen_the_interval() -> None:
     one, other = set(range(10)), set(range(30))
-    alike = compare(ASKED, {"instruct": [said(one), said(other)], "aotd": [said(one), said(other)]}, "instruct", 300, 0)
+    students = {"instruct": [said(one), said(other)], "aotd": [said(one), said(other)]}
+    alike = compare(ASKED, students, "instruct", students["instruct"], 300, 0)
     difference = by(alike, "aotd", "choice").difference
     assert difference is not None
-    assert (difference.mean, difference.low, difference.high) == (0, 0, 0)
-    single = compare(ASKED, {"instruct": [said(set(range(20)))]}, "instruct", 300, 0)[0].mean
+    assert difference.mean == 0
+    assert -0.1 < difference.low < 0 < difference.high < 0.1
+    alone = [said(set(range(20)))]
+    single = compare(ASKED, {"instruct": alone}, "instruct", alone, 300, 0)[0].mean
     both = by(alike, "instruct", "choice").mean
     assert both.mean == single.mean
     assert both.high - both.low > single.high - single.low
@@ -59,10 +63,31 @@ def test_equal_arms_do_not_differ_and_seeds_widen_the_interval() -> None:
 
 def test_what_nobody_grounded_has_no_row_and_no_difference() -> None:
     students = {"instruct": [said(set())], "aotd": [said(set(), {3: 0.5, 4: 0.1})]}
-    compared = compare(ASKED, students, "instruct", 50, 0)
+    compared = compare(ASKED, students, "instruct", students["instruct"], 50, 0)
     assert [one.arm for one in compared if one.metric == "time IoU"] == ["aotd"]
     found = by(compared, "aotd", "time IoU")
     assert found.mean.mean == pytest.approx(0.3)
     assert found.mean.n == 2
     assert found.difference is None
     assert comparison_table(compared).row_count == 2
+
+
+def test_single_students_are_counted_question_by_question() -> None:
+    students = {"instruct": [said(set(range(20)))], "aotd": [said(set(range(2, 32)))]}
+    compared = compare(ASKED, students, "instruct", students["instruct"], 200, 0)
+    found = by(compared, "aotd", "choice")
+    assert (found.gained, found.lost) == (12, 2)
+    assert found.p == pytest.approx(0.0074, abs=1e-3)
+    assert by(compared, "instruct", "choice").p is None
+    console = Console(width=140)
+    with console.capture() as shown:
+        console.print(comparison_table(compared))
+    assert "+12 −2, p 0.0" in shown.get()
+    assert "+25.0 (+" in shown.get()
+
+
+def test_arms_without_reasons_have_no_score_of_them() -> None:
+    blind = [Said(said({1}).answers, None)]
+    compared = compare(ASKED, {"blind": blind, "aotd": [said({1})]}, "blind", blind, 50, 0)
+    assert [one.arm for one in compared if one.metric == "answer in rationale"] == ["aotd"]
+    assert by(compared, "aotd", "answer in rationale").difference is None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from rich.console import Console
 
 from aotd.answers import parse
-from aotd.evaluate.scores import readings, score
-from aotd.records import Mode, Prediction, Question
+from aotd.evaluate.scores import by_type_table, grounded_table, readings, reasons_table, score
+from aotd.records import Evidence, EvidenceBox, EvidenceSpan, Mode, Prediction, Question
 
 OPTIONS = ("the book", "the bag")
 REPLIES = {
@@ -19,11 +22,9 @@ REPLIES = {
 }
 
 
-def question(key: str, options: tuple[str, ...] = OPTIONS, answer: str | None = "the book") -> Question:
-    return Question(
-        question_id=key, dataset="d", split="test", video_id="v", question="What?", type="T", options=options,
-        answer=answer,
-    )  # fmt: skip
+def question(key: str, options: tuple[str, ...] = OPTIONS, answer: str | None = "the book", **more: Any) -> Question:
+    fields = {"dataset": "d", "type": "T", "video_id": key, **more}
+    return Question(question_id=key, split="test", question="What?", options=options, answer=answer, **fields)
 
 
 def said(key: str, text: str) -> Prediction:
@@ -49,10 +50,66 @@ def test_accuracy_under_both_readings() -> None:
     with console.capture() as shown:
         console.print(readings([found]))
     row = next(line for line in shown.get().splitlines() if "14.3" in line)
-    assert [cell.strip().split(" ")[0] for cell in row.strip("│").split("│")] == ["x", "14.3", "4", "28.6", "2"]
+    assert [cell.strip().split(" ")[0] for cell in row.strip("│").split("│")] == ["x", "14.3", "4", "28.6", "2", "1"]
 
 
 def test_without_multiple_choice_there_is_no_table_of_readings() -> None:
     found = score("x", [question("h", ())], [said("h", "the book")], None, 50, 0)
     assert (found.choice_strict, found.choice_lenient, found.unparsed_strict) == (None, None, 0)
     assert readings([found]) is None
+
+
+def test_accuracy_by_type_and_by_the_groups_of_the_benchmark() -> None:
+    kinds = ["CW", "CW", "CH", "TN", "TP", "TC", "DL"]
+    asked = [question(str(n), dataset="nextqa", type=kind) for n, kind in enumerate(kinds)]
+    found = score("x", asked, [said(str(n), "A" if n in (0, 3, 4) else "B") for n in range(7)], None, 50, 0)
+    shares = {kind: (one.mean, one.n) for kind, one in {**found.by_type, **found.by_group}.items()}
+    assert shares["CW"] == (0.5, 2)
+    assert shares["causal"] == (pytest.approx(1 / 3), 3)
+    assert shares["temporal"] == (pytest.approx(2 / 3), 3)
+    assert shares["before or after"] == (1.0, 2)
+    assert shares["descriptive"] == (0.0, 1)
+    assert found.by_type_mean == pytest.approx((0.5 + 0 + 1 + 1 + 0 + 0) / 6)
+    shown = by_type_table([found])
+    assert shown is not None
+    assert shown.row_count == 6 + 4 + 1
+    assert by_type_table([score("x", [question("a")], [said("a", "A")], None, 50, 0)]) is None
+
+
+def reason(key: str, right: bool, iop: float | None, iou: float | None, box: float | None = None) -> Prediction:
+    return Prediction(
+        question_id=key, arm="x", mode=Mode.rationale, text="…", parsed="the book" if right else "the bag",
+        correct=right, temporal_iou=iou, moment_iop=iop, moment_iou=iou, spatial_iou=box,
+    )  # fmt: skip
+
+
+def test_grounded_answers_count_every_question_with_a_span() -> None:
+    span = Evidence(spans=(EvidenceSpan(start_s=1, end_s=2),))
+    boxed = Evidence(boxes=(EvidenceBox(label="cup", time_s=0, box=(0, 0, 1, 1)),))
+    asked = [*(question(key, evidence=span) for key in "abcde"), question("f", evidence=boxed), question("g")]
+    rationales = [
+        reason("a", True, 0.5, 0.4),  # right and grounded
+        reason("b", True, 0.4, 0.3, 0.9),  # right, not grounded
+        reason("c", False, 1.0, 0.6),  # grounded, wrong
+        reason("d", True, None, None),  # right, names no span; e gives no reasons at all
+        reason("f", True, None, None, 0.7),
+        reason("g", True, None, None),
+    ]
+    answers = [said(key, "A") for key in "abcdfg"]
+    found = score("x", asked, answers, rationales, 50, 0)
+    own = found.grounded
+    assert own is not None
+    assert (own.acc_gqa.mean, own.acc_gqa.n) == (pytest.approx(1 / 5), 5)
+    assert own.acc_qa.mean == pytest.approx(3 / 5)
+    assert own.mean_iop.mean == pytest.approx((0.5 + 0.4 + 1.0) / 5)
+    assert (own.iop_30.mean, own.iop_50.mean) == (pytest.approx(3 / 5), pytest.approx(2 / 5))
+    assert own.mean_iou.mean == pytest.approx((0.4 + 0.3 + 0.6) / 5)
+    assert (own.iou_30.mean, own.iou_50.mean) == (pytest.approx(3 / 5), pytest.approx(1 / 5))
+    assert found.consistent is not None
+    assert found.consistent.mean == pytest.approx(5 / 7)  # c says one thing and reasons to another, e says nothing
+    assert found.borne_out is not None
+    assert (found.borne_out.mean, found.borne_out.n) == (pytest.approx(3 / 4), 4)  # not b: its span misses
+    assert found.missing == 1
+    shown = [grounded_table([found]), reasons_table([found])]
+    assert [one.row_count for one in shown if one] == [1, 1]
+    assert grounded_table([score("x", asked, answers, None, 50, 0)]) is None

@@ -7,7 +7,7 @@ import pytest
 
 from aotd.answers import read_answer, read_choice, same_answer
 from aotd.estimate import estimate
-from aotd.evaluate.scoring import spatial, temporal
+from aotd.evaluate.scoring import moment, spatial, temporal
 from aotd.records import Evidence, EvidenceBox, EvidenceSpan
 
 OPTIONS = ("The book.", "The bag.", "Put down the book.")
@@ -52,6 +52,25 @@ def evidence(*spans: tuple[float, float], boxes: tuple[EvidenceBox, ...] = ()) -
 def test_temporal_scores(text: str, expected: tuple[float, float] | None) -> None:
     # Eight frames of half a second each, from second 10: frames 2 and 3 are seconds 11 to 12.
     assert temporal(text, evidence((11.0, 12.0)), 8, 10.0, 14.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "iou", "iop"),
+    [
+        ("from frame 2 to frame 3", 1.0, 1.0),  # seconds 11 to 12, all of the first true span
+        ("from frame 2 to frame 2", 0.5, 1.0),
+        ("from frame 0 to frame 3", 0.5, 0.5),
+        ("from frame 0 to frame 7", 0.375, 0.375),  # the second true span, 12.5 to 14, fits better
+        ("from frame 1 to frame 1 and from frame 3 to frame 3", 1 / 3, 0.5),
+        ("from frame 0 to frame 1", 0.0, 0.0),
+        ("from frame 3 to frame 1", 0.0, 0.0),
+    ],
+)
+def test_a_moment_is_scored_by_the_true_span_that_fits_best(text: str, iou: float, iop: float) -> None:
+    found = moment(text, evidence((11.0, 12.0), (12.5, 14.0)), 8, 10.0, 14.0)
+    assert found == (pytest.approx(iou), pytest.approx(iop))
+    assert moment("no span", evidence((11.0, 12.0)), 8, 10.0, 14.0) is None
+    assert moment(text, evidence(), 8, 10.0, 14.0) is None
 
 
 def test_no_annotated_span_is_no_score() -> None:

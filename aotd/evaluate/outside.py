@@ -1,0 +1,145 @@
+"""What comes from outside the run: replies in a file, and another run to be compared with.
+
+A file of replies is JSON lines, one reply each, `mode` being `answer` where it is left out:
+
+    {"question_id": "t017_3", "text": "B"}
+    {"question_id": "t017_3", "text": "The cup is … So the answer is the cup.", "mode": "rationale"}
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from aotd.errors import UserError
+from aotd.evaluate.compare import Said
+from aotd.records import Dropped, Mode, Outcome, Prediction, Question
+from aotd.store import Stage
+
+Replies = Mapping[Mode, Mapping[str, str]]
+"""Suffix -> question id -> reply."""
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question_id: str
+    text: str
+    mode: Mode = Mode.answer
+
+
+def read_replies(path: Path, asked: Collection[str]) -> Replies:
+    """The replies in a file; a question may be left out, and is then a missing prediction.
+
+    Raises:
+        UserError: no such file, a line that is no reply, a question that is not asked here, or one that has two.
+    """
+    if not path.is_file():
+        raise UserError(f"evaluate.others: {path} is not there; give a file of JSON lines or a student's folder")
+    found: dict[Mode, dict[str, str]] = {}
+    for number, text in enumerate(path.read_bytes().splitlines(), start=1):
+        if not text.strip():
+            continue
+        where = f"evaluate.others: {path}:{number}"
+        try:
+            line = _Line.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "line"
+            raise UserError(
+                f'{where}: no reply ({field}: {first["msg"]}); write {{"question_id": …, "text": …}}'
+            ) from None
+        of_mode = found.setdefault(line.mode, {})
+        if line.question_id not in asked:
+            raise UserError(
+                f"{where}: question {line.question_id!r} is not among those asked; delete the line or load it"
+            )
+        if line.question_id in of_mode:
+            raise UserError(f"{where}: a second {line.mode.value} to question {line.question_id!r}; delete one of them")
+        of_mode[line.question_id] = line.text
+    if not found:
+        raise UserError(f"evaluate.others: {path} holds no reply")
+    return found
+
+
+def of_file(replies: Replies, asked: Sequence[Question], mode: Mode) -> list[str | Dropped]:
+    """The reply to each question, or that there is none."""
+    said = replies.get(mode, {})
+    return [
+        said[key]
+        if (key := question.question_id) in said
+        else Dropped(question_id=key, outcome=Outcome.no_answer, reason="the file holds no reply to it")
+        for question in asked
+    ]
+
+
+def file_digest(path: Path) -> str:
+    """Short hash of a file's bytes, for manifests."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def said(run: Path, arm: str, known: Collection[str]) -> Said:
+    """What an arm of a run has said to the last.
+
+    Raises:
+        UserError: it has not been evaluated, a line is damaged, or one is about a question that is not known.
+    """
+    modes = [Stage(run, f"evaluate/{arm}/{mode.value}", Prediction) for mode in (Mode.answer, Mode.rationale)]
+    for stage in modes:
+        if stage.manifest_path.is_file():
+            check_ids(stage, known)
+    return Said(modes[0].records(), modes[1].records() if modes[1].manifest_path.is_file() else None)
+
+
+def check_ids(stage: Stage[Prediction], known: Collection[str]) -> None:
+    """
+    Raises:
+        UserError: a prediction, or what was dropped, is about a question that is not known, or there is a second one.
+    """
+    seen: set[str] = set()
+    for line in (*stage.records(), *stage.dropped()):
+        if line.question_id not in known:
+            raise UserError(f"{stage.folder}: a prediction for {line.question_id!r}, which the run has not loaded")
+        if line.question_id in seen:
+            raise UserError(f"{stage.folder}: two predictions for {line.question_id!r}; delete one of the lines")
+        seen.add(line.question_id)
+
+
+def other_run(name: str) -> tuple[Path, str | None]:
+    """`runs/a` is a run; `runs/a/evaluate/instruct` is one of its arms.
+
+    Raises:
+        UserError: neither is there.
+    """
+    path = Path(name)
+    run, arm = (path.parent.parent, path.name) if path.parent.name == "evaluate" else (path, None)
+    if not (run / "load" / "manifest.json").is_file() or (arm and not path.is_dir()):
+        raise UserError(f"evaluate.against={name} is not a run, nor RUN/evaluate/ARM")
+    return run, arm
+
+
+def shared_questions(asked: Sequence[Question], other: Path) -> list[Question]:
+    """Those of the asked questions that another run has loaded too.
+
+    Raises:
+        UserError: none is; or one id stands for two different questions.
+    """
+    theirs = {question.question_id: question for question in Stage(other, "load", Question).records()}
+    both = [question for question in asked if question.question_id in theirs]
+    if not both:
+        raise UserError(f"evaluate.against: {other} has none of the questions that are asked here")
+    for question in both:
+        mine, other_one = _core(question), _core(theirs[question.question_id])
+        if mine != other_one:
+            raise UserError(
+                f"evaluate.against: question {question.question_id!r} is another one in {other}: "
+                f"{mine[0]!r} with {len(mine[1])} options here, {other_one[0]!r} with {len(other_one[1])} there"
+            )
+    return both
+
+
+def _core(question: Question) -> tuple[str, tuple[str, ...], str | None, str]:
+    return question.question, question.options, question.answer, question.video_id
