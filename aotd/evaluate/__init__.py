@@ -14,6 +14,8 @@ class EvaluateConfig:
     split: str = "test"
     train_split: str = "train"
     """What `blind` and `frequent` learn from; where the run has no such split, they are cross-validated by video."""
+    train_root: str = ""
+    """Folder of the training videos of students distilled in another run, to compare files; a mixture knows its own."""
     batch: int = 64
     """Questions a student is asked at once; does not change its replies but for rounding."""
     max_rationale_tokens: int = 256

@@ -23,6 +23,7 @@ from aotd.evaluate.compare import Said, compare, comparison_table
 from aotd.evaluate.replies import BLIND_ARMS, Reply, of_agent, of_guesser, of_student
 from aotd.evaluate.scores import readings, score, table
 from aotd.evaluate.scoring import spatial, temporal
+from aotd.evaluate.seen import tell, write_seen
 from aotd.prompts import digest
 from aotd.records import Comparison, Dropped, Mode, Prediction, Question, Scores, Trace
 from aotd.specialists import SOURCES
@@ -58,6 +59,8 @@ def job(config: Config) -> None:
     Console().print(table(scores))
     if (read := readings(scores)) is not None:
         Console().print(read)
+    trained = _trained(config)
+    tell(Console(), write_seen(config, [arm for arm in arms if arm in trained], asked))
     compared = _compare(config, asked, arms)
     if compared:
         lines = "".join(one.model_dump_json() + "\n" for one in compared)
