@@ -73,6 +73,8 @@ def _check_arms(config: Config) -> None:
     for name in ("batch", "max_rationale_tokens", "resamples"):
         if getattr(settings, name) < 1:
             raise UserError(f"evaluate.{name}={getattr(settings, name)} must be 1 or more")
+    if settings.train_root and not Path(settings.train_root).is_dir():
+        raise UserError(f"evaluate.train_root: {settings.train_root} is not a folder")
     known = [*BLIND_ARMS, "agent", *_trained(config)]
     for arm in _expand(config):
         if arm not in known:

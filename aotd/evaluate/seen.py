@@ -41,7 +41,11 @@ _FROM = {
 }
 """Dataset -> the collection its videos and their ids are from, where several datasets ask about one."""
 
-_FOLDERS = {"Charades_v1_480": "charades", "video_validation": "clevrer"}
+_FOLDERS = {
+    "star/Charades_v1_480": "charades",
+    "clevrer/video_validation": "clevrer",
+    "perception/videos": "perceptiontest",
+}
 """mvbench, whose ids are paths: folder -> the collection whose ids its files are named by."""
 
 
@@ -52,7 +56,7 @@ def video_of(question: Question, root: Path | None) -> Video:
         return dataset, str(root or ""), name
     if dataset == "mvbench":
         path = PurePosixPath(name)
-        origin = _FOLDERS.get(path.parent.name)
+        origin = _FOLDERS.get("/".join(path.parts[-3:-1]))
         return (origin, "", path.stem) if origin else (dataset, "", name)
     origin = _FROM.get(dataset, dataset)
     if origin == "activitynet" and len(name) == 13:  # some write v_ before the eleven letters
@@ -260,39 +264,46 @@ def tell(console: Console, found: Sequence[Seen]) -> None:
 
 
 def _sentence(one: Seen) -> str:
-    asked = f"the {one.asked_questions:,} questions or {one.asked_videos:,} videos asked here"
-    parts = [f"trained on {one.trained_questions:,} questions about {one.trained_videos:,} videos"]
+    trained = f"{_many(one.trained_questions, 'question')} about {_many(one.trained_videos, 'video')}"
+    parts = [f"trained on {trained}"]
     if not one.told:
         parts = ["warning: its folder has no records.jsonl, which would name the questions it was trained on"]
+    elif not one.trained_questions:
+        parts = ["not trained, and so on none of what is asked here"]
     if one.leaks:
         parts.append(
-            f"WARNING: {len(one.leaks):,} of the {one.asked_questions:,} questions asked here, or their videos, are "
-            f"among them, {len(one.same_question):,} with the same answer in nearly the same words"
+            f"WARNING: {len(one.leaks):,} of the {_many(one.asked_questions, 'question')} asked here, or their videos, "
+            f"are among them (by question id {len(one.same_id):,}; videos by id {len(one.same_video):,}, by content "
+            f"{len(one.same_content):,}), and {len(one.same_question):,} of these in nearly the same words with the "
+            "same answer"
         )
-    elif one.told:
-        parts.append(f"none of {asked} are among them")
+    elif one.told and one.trained_questions:
+        asked = f"{_many(one.asked_questions, 'question')} or {_many(one.asked_videos, 'video')}"
+        parts.append(f"none of the {asked} asked here are among them")
     if one.repeated:
         parts.append(f"{one.repeated:,} repeat the words of one about another video, which is no leak")
     if one.untraced:
-        parts.append(f"of {one.untraced:,} questions of the training only the ids could be compared: their run is gone")
+        parts.append(
+            f"of {_many(one.untraced, 'question')} of the training only the ids could be compared: their run is gone"
+        )
     if one.not_compared:
-        parts.append(f"the files of {one.not_compared:,} videos are not there or cannot be read, and were not compared")
+        parts.append(
+            f"the files of {_many(one.not_compared, 'video')} are not there or cannot be read, and were not compared"
+        )
     if one.checkpoint:
         parts.append(f"what {one.checkpoint} had been trained on before is not known")
     return "; ".join(parts)
 
 
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def _table(found: Sequence[Seen]) -> Table:
-    shown = Table(
-        title="asked here and trained on (evaluate/<arm>/seen.json names them); accuracy in %, and without leaks"
-    )
-    heads = ("same id", "videos by id", "by content", "same question", "leaks", "of")
-    shown.add_column("arm")
-    for head in (*heads, "choice", "without", "open", "without"):
-        shown.add_column(head, justify="right")
+    shown = Table(title="leaks (named in evaluate/<arm>/seen.json); accuracy in % with and without them")
+    for head in ("arm", "leaks", "choice", "choice without", "open", "open without"):
+        shown.add_column(head, justify="left" if head == "arm" else "right")
     for one in found:
-        kinds = (one.same_id, one.same_video, one.same_content, one.same_question, one.leaks)
-        counts = (*(f"{len(kind):,}" for kind in kinds), f"{one.asked_questions:,}")
         rates = (one.multiple_choice, one.multiple_choice_clean, one.open_ended, one.open_ended_clean)
-        shown.add_row(one.arm, *counts, *map(percent, rates))
+        shown.add_row(one.arm, f"{len(one.leaks):,} of {one.asked_questions:,}", *map(percent, rates))
     return shown

@@ -72,7 +72,7 @@ def seen(
     return found
 
 
-def printed(found: Sequence[Seen], width: int = 200) -> str:
+def printed(found: Sequence[Seen], width: int = 80) -> str:
     console = Console(width=width)
     with console.capture() as shown:
         tell(console, found)
@@ -110,10 +110,11 @@ def test_a_video_that_was_trained_on_is_a_leak_and_the_rest_is_clean(tmp_path: P
     assert (found.multiple_choice_clean.mean, found.multiple_choice_clean.n) == (1 / 2, 2)
     assert found.open_ended == found.open_ended_clean
     text = printed([found])
-    assert "WARNING: 1 of the 4 questions asked here" in text
+    assert "WARNING: 1 of the 4 questions asked here, or their videos, are among them" in text
+    assert "(by question id 0; videos by id 1, by content 0), and 0 of these" in text
     row = next(line for line in text.splitlines() if "66.7" in line)
-    cells = [cell.strip().split(" ")[0] for cell in row.strip("│").split("│")]
-    assert cells == ["aotd", "0", "1", "0", "0", "1", "4", "66.7", "50.0", "100.0", "100.0"]
+    cells = [cell.strip().split(" (")[0] for cell in row.strip("│").split("│")]
+    assert cells == ["aotd", "1 of 4", "66.7", "50.0", "100.0", "100.0"]
 
 
 def test_where_all_is_leaked_nothing_clean_is_scored(tmp_path: Path) -> None:
@@ -134,6 +135,8 @@ def test_the_same_id_in_another_dataset_is_another_video(tmp_path: Path) -> None
         (("mvbench", "data0613/star/Charades_v1_480/6H78U.mp4"), ("star", "6H78U"), True),
         (("mvbench", "perception/videos/video_1.mp4"), ("clevrer", "video_1"), False),
         (("mvbench", "clevrer/video_validation/video_1.mp4"), ("clevrer", "video_1"), True),
+        (("mvbench", "perception/videos/video_1.mp4"), ("perceptiontest", "video_1"), True),
+        (("mvbench", "video_1.mp4"), ("clevrer", "video_1"), False),
         (("nextqa", "1"), ("nextqa_oe", "1"), True),
         (("activitynetqa", "0123456789a"), ("anetqa", "v_0123456789a"), True),
         (("activitynetqa", "v_234567890"), ("anetqa", "v_v_234567890"), True),
@@ -341,6 +344,7 @@ def test_what_a_student_began_from_counts_where_it_can_be_followed(tmp_path: Pat
     found = write_seen(config(run, tmp_path), ["second", "begin"], asked)
     assert [(one.trained_questions, one.leaks) for one in found] == [(2, ("e1",)), (0, ())]
     assert {one.checkpoint for one in found} == {"someone/a-video-llm"}
+    assert "begin: not trained, and so on none of what is asked here" in printed(found)
     assert printed(found).count("what someone/a-video-llm had been trained on before is not known") == 2
 
 
