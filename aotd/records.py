@@ -494,7 +494,7 @@ class Seen(Part):
     leaks: tuple[str, ...]
     """Questions whose id, or whose video by id or content, was trained on."""
     repeated: int
-    """Questions that were trained on, options and all, in nearly the same words about another video: no leaks."""
+    """Questions that are no leaks, though the same was asked, options and all, in nearly the same words elsewhere."""
     multiple_choice: Estimate | None
     """As in the scores."""
     multiple_choice_clean: Estimate | None

@@ -8,7 +8,7 @@ each of theirs. Nothing is refused; what is found is printed, with the accuracy 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,7 +23,7 @@ from aotd.datasets.base import locate
 from aotd.errors import UserError
 from aotd.estimate import estimate, percent
 from aotd.evaluate.trained import Placed, Trained, trained_on
-from aotd.evaluate.wording import Pair, alike, all_alike, asked_and_offered, asked_in
+from aotd.evaluate.wording import alike, all_alike, asked_and_offered, asked_in
 from aotd.records import Estimate, Match, Prediction, Question, Seen
 from aotd.store import Stage, write_atomically
 from aotd.video.content import same_bytes
@@ -160,7 +160,7 @@ def _overlap(asked: Sequence[Placed], trained: Trained, kept: Path) -> _Overlap:
         same_content=videos(by_content),
         same_question=tuple(same_question),
         leaks=frozenset(leaks),
-        repeated=_repeated(asked, trained.questions, same),
+        repeated=_repeated([one for one in asked if one.question.question_id not in leaks], trained.questions),
         not_compared=not_compared,
     )
 
@@ -230,21 +230,12 @@ def _same_question(asked: Question, trained: Question) -> bool:
     return alike(asked_in(asked), asked_in(trained))
 
 
-def _repeated(asked: Sequence[Placed], trained: Sequence[Placed], same: Mapping[Video, set[Video]]) -> int:
-    """How many questions were asked in training in nearly the same words, options and all, about another video."""
-    ours: dict[frozenset[Pair], list[Placed]] = defaultdict(list)
-    theirs: dict[frozenset[Pair], set[Video]] = defaultdict(set)
-    for placed in asked:
-        ours[asked_and_offered(placed.question)].append(placed)
-    for placed in trained:
-        theirs[asked_and_offered(placed.question)].add(video_of(*placed))
-    askers, others = list(ours.values()), list(theirs.values())
-    found: set[str] = set()
-    for at, to in all_alike(list(ours), list(theirs)):
-        for placed in askers[at]:
-            if any(video not in same[video_of(*placed)] for video in others[to]):
-                found.add(placed.question.question_id)
-    return len(found)
+def _repeated(clean: Sequence[Placed], trained: Sequence[Placed]) -> int:
+    """How many questions without a leak were asked in training in nearly the same words, options and all."""
+    ours = Counter(asked_and_offered(placed.question) for placed in clean)
+    theirs = list({asked_and_offered(placed.question) for placed in trained})
+    found = {at for at, _ in all_alike(list(ours), theirs)}
+    return sum(count for at, count in enumerate(ours.values()) if at in found)
 
 
 # ── printed ───────────────────────────────────────────────────────────────────────────────────────
@@ -284,11 +275,13 @@ def _sentence(one: Seen) -> str:
         parts.append(f"{one.repeated:,} repeat the words of one about another video, which is no leak")
     if one.untraced:
         parts.append(
-            f"of {_many(one.untraced, 'question')} of the training only the ids could be compared: their run is gone"
+            f"of {_many(one.untraced, 'question')} of the training only the ids are known: "
+            "their run is gone, or was made anew"
         )
     if one.not_compared:
         parts.append(
-            f"the files of {_many(one.not_compared, 'video')} are not there or cannot be read, and were not compared"
+            f"the files of {_many(one.not_compared, 'video')} are not there or cannot be read, and were not compared "
+            "(dataset.root, evaluate.train_root)"
         )
     if one.checkpoint:
         parts.append(f"what {one.checkpoint} had been trained on before is not known")

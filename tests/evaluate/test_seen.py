@@ -263,6 +263,12 @@ def test_a_generic_question_about_another_video_is_no_leak(tmp_path: Path) -> No
     assert "2 repeat the words of one about another video, which is no leak" in printed([found])
 
 
+def test_a_leak_that_repeats_another_videos_question_is_a_leak_only(tmp_path: Path) -> None:
+    words = "What happens at the end of the video?"
+    found = seen(tmp_path, [question("e1", "a", words), question("e2", "x", words), question("e3", "x", words)])
+    assert (found.leaks, found.same_question, found.repeated) == (("e1",), (), 2)
+
+
 def test_a_copied_video_with_its_question_is_the_same_question(tmp_path: Path) -> None:
     video(tmp_path, "c", b"one" * 1000)
     video(tmp_path, "copy", b"one" * 1000)
@@ -306,7 +312,7 @@ def test_a_run_of_a_mixture_that_was_made_anew_is_known_by_ids_only(tmp_path: Pa
     path.write_text(path.read_text() + "\n")
     (found,) = write_seen(config(run, tmp_path / "videos"), ["aotd"], [*asked, question("t2", "z")])
     assert (found.untraced, found.leaks) == (2, ("t2",))
-    assert "of 2 questions of the training only the ids could be compared" in printed([found])
+    assert "of 2 questions of the training only the ids are known" in printed([found])
 
 
 def test_a_student_linked_from_the_run_it_was_distilled_in(tmp_path: Path) -> None:
