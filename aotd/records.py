@@ -499,3 +499,46 @@ class Scores(Part):
     borne_out: Estimate | None = None
     """Of the rationales with a span or box that can be scored, the share in which all fit the annotation: IoP of the
     span, and mean IoU of the boxes, 0.5 or more."""
+
+
+class Match(Part):
+    """Something that a student was asked about, and what it was trained on that is the same."""
+
+    asked: str
+    trained: str
+
+
+class Seen(Part):
+    """What of the questions put to a student stood in its training too (`evaluate`)."""
+
+    arm: str
+    told: bool
+    """False: its folder does not say what all it was trained on, and the rest is no more than a part of it."""
+    checkpoint: str | None
+    """What it began from; what that was trained on before is not known. None: it began from nothing."""
+    trained_questions: int
+    trained_videos: int
+    untraced: int
+    """Questions it was trained on of which nothing but the id is known any more."""
+    asked_questions: int
+    asked_videos: int
+    not_compared: int
+    """Videos of both sides whose file is missing or unreadable: content compares none of them."""
+    same_id: tuple[Match, ...]
+    """Questions with the id of one that was trained on."""
+    same_video: tuple[Match, ...]
+    """Videos with the id of one that was trained on, as `dataset/video_id`."""
+    same_content: tuple[Match, ...]
+    """Videos whose file holds the same bytes as one that was trained on, as `dataset/video_id`."""
+    same_question: tuple[Match, ...]
+    """Questions that were trained on in nearly the same words, about the same video and with the same answer."""
+    leaks: tuple[str, ...]
+    """Questions whose id, or whose video by id or content, was trained on."""
+    repeated: int
+    """Questions that are no leaks, though the same was asked, options and all, in nearly the same words elsewhere."""
+    multiple_choice: Estimate | None
+    """As in the scores."""
+    multiple_choice_clean: Estimate | None
+    """The same without the leaks."""
+    open_ended: Estimate | None
+    open_ended_clean: Estimate | None

@@ -25,9 +25,10 @@ from rich.text import Text
 
 from aotd.errors import UserError
 from aotd.evaluate.scores import tables
+from aotd.evaluate.seen import tell
 from aotd.ledger import Ledger, Passage, kept_by_tries, ledger, tries_words
 from aotd.records import Dropped, Mode, Outcome, Trace, Verdict
-from aotd.story import Said, Story, finding_words, frame_words, scores, stories
+from aotd.story import Said, Story, finding_words, frame_words, scores, seen, stories
 
 USAGE = "usage: aotd show RUN [QUESTION_ID]"
 _BOXES = 4
@@ -111,6 +112,7 @@ def _print_run(console: Console, run: Path, book: Ledger) -> None:
                 f"{one.arm}: of {one.rationales} rationales on annotated questions "
                 f"{one.rationales_with_span} name a span and {one.rationales_with_box} a box that can be scored"
             )
+    tell(console, seen(run))
 
 
 def _reasons(passage: Passage) -> Text:

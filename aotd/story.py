@@ -19,11 +19,13 @@ from aotd.records import (
     Event,
     FlagFinding,
     Mode,
+    Part,
     Prediction,
     Program,
     Question,
     Record,
     Scores,
+    Seen,
     SpanFinding,
     Thought,
     Trace,
@@ -33,6 +35,7 @@ from aotd.store import Stage
 from aotd.video.clip import span_seconds
 
 R = TypeVar("R", bound=Record)
+P = TypeVar("P", bound=Part)
 
 _FIRST = ("blind", "frequent", "agent", "instruct")
 """Arms that stand before the others in a table: what the others are compared with."""
@@ -112,14 +115,27 @@ def scores(run: Path) -> list[Scores]:
     Raises:
         UserError: a file of scores is damaged.
     """
+    return _of_arms(run, "scores.json", Scores)
+
+
+def seen(run: Path) -> list[Seen]:
+    """What the students of the run were asked that they had been trained on.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    return _of_arms(run, "seen.json", Seen)
+
+
+def _of_arms(run: Path, name: str, part: type[P]) -> list[P]:
     found = []
     for arm in arms(run):
-        path = run / "evaluate" / arm / "scores.json"
+        path = run / "evaluate" / arm / name
         if path.is_file():
             try:
-                found.append(Scores.model_validate_json(path.read_bytes()))
+                found.append(part.model_validate_json(path.read_bytes()))
             except ValidationError:
-                raise UserError(f"{path} does not hold scores: run `aotd evaluate` again") from None
+                raise UserError(f"{path} does not hold {path.stem}: run `aotd evaluate` again") from None
     return found
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from aotd.cli import main
-from aotd.records import Prediction, Program, Question, Trace
+from aotd.config import Config
+from aotd.evaluate.seen import write_seen
+from aotd.records import Example, Prediction, Program, Question, Trace
 from aotd.show import printable
 from aotd.store import Stage
 from tests.sample_run import evaluated, program, question, sample_run, trace, write
@@ -43,7 +45,22 @@ def test_the_arms_stand_below_the_funnel(tmp_path: Path, capsys: pytest.CaptureF
     assert "100.0 (20–100)" in text
     rows = text[text.index("multiple choice by how replies are read") :].splitlines()
     row = next(line for line in rows if "instruct" in line)
-    assert row.replace("│", " ").split() == ["instruct", "100.0", "(20–100)", "3", "100.0", "(20–100)", "1"]
+    assert row.replace("│", " ").split() == ["instruct", "100.0", "(20–100)", "3", "100.0", "(20–100)", "1", "–"]
+
+
+def test_what_a_student_had_been_trained_on_is_told_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = evaluated(sample_run(tmp_path))
+    with Stage(run, "distill/aotd", Example).open(
+        {"arm": {}, "student": {}}, inputs={"load": Stage(run, "load", Question).manifest_digest()}
+    ) as out:
+        out.write(Example(question_id="a", prompt="Which was opened?", answer="A", rationale=None))
+    asked = [one for one in Stage(run, "load", Question).records() if one.split == "test"]
+    write_seen(Config(run=str(run)), {"aotd": run / "distill" / "aotd"}, asked)
+    text = shown(capsys, run)
+    assert "aotd: trained on 1 question about 1 video; none of the 1 question" in text
+    (run / "evaluate" / "aotd" / "seen.json").write_text("{}")
+    assert main(["show", str(run)]) == 2
+    assert "does not hold seen: run `aotd evaluate` again" in capsys.readouterr().err
 
 
 def test_an_unparsed_reply_is_shown_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

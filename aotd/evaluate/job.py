@@ -34,6 +34,7 @@ from aotd.evaluate.outside import (
 from aotd.evaluate.replies import BLIND_ARMS, Reply, of_agent, of_guesser, of_student
 from aotd.evaluate.scores import score, tables
 from aotd.evaluate.scoring import moment, spatial, temporal
+from aotd.evaluate.seen import tell, write_seen
 from aotd.prompts import digest
 from aotd.records import Comparison, Dropped, Mode, Prediction, Question, Scores, Trace
 from aotd.specialists import SOURCES
@@ -71,6 +72,7 @@ def job(config: Config) -> None:
     tracker.finish()
     for shown in tables(scores):
         Console().print(shown)
+    tell(Console(), write_seen(config, _distilled(config, arms), asked))
     compared = _compare(config, asked, arms) + _compare_runs(config, asked, arms)
     if compared:
         lines = "".join(one.model_dump_json() + "\n" for one in compared)
@@ -93,6 +95,8 @@ def _check_arms(config: Config) -> None:
                 f"evaluate.others.{name}: {path} is not there; give a file of replies or a student's folder"
             )
     known = [*own, *settings.others]
+    if settings.train_root and not Path(settings.train_root).is_dir():
+        raise UserError(f"evaluate.train_root: {settings.train_root} is not a folder")
     for arm in _expand(config):
         if arm not in known:
             raise UserError(f"evaluate.arms: there is no arm {arm!r} in {config.run}; it has {', '.join(known)}")
@@ -112,11 +116,21 @@ def _replies(config: Config, arm: str, asked: Sequence[Question]) -> Replies | N
     return read_replies(path, {question.question_id for question in asked})
 
 
+def _arm_folder(config: Config, arm: str) -> Path:
+    """The folder that `distill` made an arm in; of one from outside, what was given."""
+    return Path(config.evaluate.others.get(arm) or Path(config.run) / "distill" / arm)
+
+
 def _student_folder(config: Config, arm: str) -> Path:
-    """Where the student of an arm lies."""
-    if arm in config.evaluate.others:
-        return Path(config.evaluate.others[arm])
-    return Path(config.run) / "distill" / arm / "student"
+    """Where the student of an arm lies; of one from outside, a folder with `config.json` will do."""
+    folder = _arm_folder(config, arm)
+    return folder / "student" if (folder / "student").is_dir() or arm not in config.evaluate.others else folder
+
+
+def _distilled(config: Config, arms: Sequence[str]) -> dict[str, Path]:
+    """The arms that `distill` made, and their folders: what they were trained on can be told."""
+    folders = {arm: _arm_folder(config, arm) for arm in arms}
+    return {arm: folder for arm, folder in folders.items() if (folder / "student").is_dir()}
 
 
 def _expand(config: Config) -> list[str]:
@@ -276,7 +290,7 @@ def _made_from(config: Config, arm: str) -> dict[str, dict[str, str]]:
     made_from = {"inputs": inputs}
     if outside is not None:
         path = Path(outside)
-        inputs[arm] = weights_digest(path) if path.is_dir() else file_digest(path)
+        inputs[arm] = weights_digest(_student_folder(config, arm)) if path.is_dir() else file_digest(path)
     if arm not in verbs or (outside is not None and Path(outside).is_dir()):
         made_from["prompts"] = {name: digest(name) for name in SUFFIXES}
     return made_from

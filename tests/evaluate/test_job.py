@@ -112,6 +112,7 @@ def test_an_interrupted_evaluation_goes_on(marked: Path, monkeypatch: pytest.Mon
         (["aotd"], {}, "there is no arm 'aotd'"),
         (["frequent"], {"split": "val"}, "no question in that split"),
         (["frequent"], {"resamples": 0}, "resamples=0"),
+        (["frequent"], {"train_root": "/nowhere"}, "train_root: /nowhere is not a folder"),
     ],
 )
 def test_wrong_settings_are_one_line(marked: Path, arms: list[str], settings: dict[str, Any], says: str) -> None:
