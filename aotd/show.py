@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aotd.errors import UserError
+from aotd.evaluate.judged import judged_table
 from aotd.evaluate.scores import readings, table
 from aotd.ledger import Ledger, Passage, kept_by_tries, ledger, tries_words
 from aotd.records import Dropped, Mode, Outcome, Trace, Verdict
@@ -106,6 +107,8 @@ def _print_run(console: Console, run: Path, book: Ledger) -> None:
     console.print(table(evaluated))
     if (read := readings(evaluated)) is not None:
         console.print(read)
+    if (by_judge := judged_table(evaluated)) is not None:
+        console.print(by_judge)
     for one in evaluated:
         if one.rationales:
             console.print(
