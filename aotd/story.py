@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from aotd.records import (
     Dropped,
     Event,
     FlagFinding,
+    Judgement,
     Mode,
     Prediction,
     Program,
@@ -33,6 +34,7 @@ from aotd.store import Stage
 from aotd.video.clip import span_seconds
 
 R = TypeVar("R", bound=Record)
+K, V = TypeVar("K"), TypeVar("V")
 
 _FIRST = ("blind", "frequent", "agent", "instruct")
 """Arms that stand before the others in a table: what the others are compared with."""
@@ -45,6 +47,8 @@ class Said:
     arm: str
     replies: dict[Mode, Prediction | Dropped]
     """Suffix -> the reply, or why there is none; an arm that gives no reasons has no `rationale`."""
+    judgements: dict[str, Judgement] = field(default_factory=dict)
+    """Judge and respect -> what it made of the answer to an open-ended question."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,12 @@ def stories(run: Path, ids: Sequence[str], places: dict[str, Place] | None = Non
     programs, traces = _of(run, "decompose", Program, ids), _of(run, "execute", Trace, ids)
     thoughts, verdicts = _of(run, "convert", Thought, ids), _of(run, "verify", Verdict, ids)
     said = {arm: {mode: _replies(run, arm, mode, ids) for mode in Mode} for arm in arms(run)}
+    judged = {arm: _judgements(run, arm, ids) for arm in said}
     found = []
     for key in ids:
         if key not in questions:
             raise UserError(f"question {key!r} was dropped by load: {places[key].reason}")
-        replies = [Said(arm, {m: by[key] for m, by in modes.items() if key in by}) for arm, modes in said.items()]
+        replies = [Said(arm, _at(key, modes), _at(key, judged[arm])) for arm, modes in said.items()]
         found.append(
             Story(
                 question=questions[key],
@@ -180,8 +185,19 @@ def _of(run: Path, verb: str, record: type[R], ids: Collection[str]) -> dict[str
     return {line.question_id: line for line in stage.records() if line.question_id in wanted}
 
 
+def _at(key: str, told: Mapping[K, Mapping[str, V]]) -> dict[K, V]:
+    """What was told of one question, by who told it."""
+    return {who: by[key] for who, by in told.items() if key in by}
+
+
 def _replies(run: Path, arm: str, mode: Mode, ids: Collection[str]) -> dict[str, Prediction | Dropped]:
     name, wanted = f"evaluate/{arm}/{mode.value}", set(ids)
     said: dict[str, Prediction | Dropped] = dict(_of(run, name, Prediction, ids))
     dropped = Stage(run, name, Prediction).dropped()
     return said | {line.question_id: line for line in dropped if line.question_id in wanted}
+
+
+def _judgements(run: Path, arm: str, ids: Collection[str]) -> dict[str, dict[str, Judgement]]:
+    folders = sorted(path.parent for path in (run / "evaluate" / arm / "judge").glob("*/*/manifest.json"))
+    names = {f"{folder.parent.name}, {folder.name}": folder.relative_to(run).as_posix() for folder in folders}
+    return {shown: _of(run, name, Judgement, ids) for shown, name in names.items()}

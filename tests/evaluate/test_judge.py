@@ -199,6 +199,10 @@ def test_a_judgement_that_is_never_readable_counts_as_wrong_and_is_shown(
     assert (one.accuracy.mean, one.accuracy.n, one.score.mean, one.score.n) == (1 / 4, 4, 2.0, 3)
     assert (one.unread, one.judged) == (1, 4)
     assert "unread judgements count as wrong" in capsys.readouterr().out
+    assert show([str(run), "cow"]) == 0
+    assert f"agent, judged by one, answer: not readable: {reply}" in capsys.readouterr().out
+    assert show([str(run), "dog"]) == 0
+    assert "agent, judged by one, answer: wrong, 1 of 5\n" in capsys.readouterr().out
     assert ask(run, retries=1).asked == [], "what could not be read stays unread"
 
 
