@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -34,7 +34,6 @@ from aotd.store import Stage
 from aotd.video.clip import span_seconds
 
 R = TypeVar("R", bound=Record)
-K, V = TypeVar("K"), TypeVar("V")
 
 _FIRST = ("blind", "frequent", "agent", "instruct")
 """Arms that stand before the others in a table: what the others are compared with."""
@@ -90,7 +89,14 @@ def stories(run: Path, ids: Sequence[str], places: dict[str, Place] | None = Non
     for key in ids:
         if key not in questions:
             raise UserError(f"question {key!r} was dropped by load: {places[key].reason}")
-        replies = [Said(arm, _at(key, modes), _at(key, judged[arm])) for arm, modes in said.items()]
+        replies = [
+            Said(
+                arm,
+                {mode: by[key] for mode, by in modes.items() if key in by},
+                {judge: by[key] for judge, by in judged[arm].items() if key in by},
+            )
+            for arm, modes in said.items()
+        ]
         found.append(
             Story(
                 question=questions[key],
@@ -183,11 +189,6 @@ def _of(run: Path, verb: str, record: type[R], ids: Collection[str]) -> dict[str
         return {}
     wanted = set(ids)
     return {line.question_id: line for line in stage.records() if line.question_id in wanted}
-
-
-def _at(key: str, told: Mapping[K, Mapping[str, V]]) -> dict[K, V]:
-    """What was told of one question, by who told it."""
-    return {who: by[key] for who, by in told.items() if key in by}
 
 
 def _replies(run: Path, arm: str, mode: Mode, ids: Collection[str]) -> dict[str, Prediction | Dropped]:

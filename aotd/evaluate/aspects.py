@@ -80,7 +80,7 @@ def _pairs(questions: Sequence[Question]) -> list[tuple[Question, ...]]:
         if len(alike) % 2:
             raise UserError(
                 f"{alike[-1].question_id}: no other `consistency` question has its video and answer, and consistency "
-                "is judged on pairs: load both questions of the pair, or neither"
+                "is judged on pairs: load both or neither (dataset.sample parts them, dataset.limit does not)"
             )
     return [tuple(alike[at : at + 2]) for alike in sharing.values() for at in range(0, len(alike), 2)]
 
