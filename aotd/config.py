@@ -133,6 +133,7 @@ def describe(verb: str, about: str) -> str:
         "caption": ["dataset", "specialists"],
         "decompose": ["llm"],
         "distill": ["student"],
+        "evaluate": ["llm"],
     }
     lines = [about.strip(), "", "settings (key=value):", f"  {'run=runs/demo':<40} folder of the run"]
     for section in [*sections, *needs.get(verb, [])]:

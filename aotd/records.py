@@ -421,6 +421,60 @@ class Estimate(Part):
     """How many questions it rests on."""
 
 
+class Judgement(Record):
+    """What a judge said of one arm's answer to an open-ended question, in one respect (`evaluate`)."""
+
+    correct: bool | None = None
+    """The verdict; None where none is asked for (every respect but `answer`), or the reply cannot be read."""
+    score: int | None = None
+    """0 to 5; None where the reply cannot be read."""
+    text: str = ""
+    """The judge's reply as it came; empty where the arm had said nothing and no judge was asked."""
+    tries: int = 0
+    """How often the judge was asked until then; 0 where it was not."""
+
+
+class Judged(Part):
+    """What one judge makes of one arm, in one respect (`evaluate`)."""
+
+    judge: str
+    """Name of the judge's folder."""
+    aspect: str
+    """`answer`, or one of the five of Video-ChatGPT's benchmark."""
+    model: str
+    """Who judged: a language model and what pins it, or a person."""
+    accuracy: Estimate | None
+    """Share judged correct; an unread judgement counts as wrong. None where no verdict is asked for."""
+    score: Estimate | None
+    """Mean of 0 to 5 over the judgements that could be read."""
+    unread: int
+    """Judgements that could not be read."""
+    judged: int
+    """How many there are, those included."""
+    waiting: int
+    """Questions (for `consistency`, pairs of them) without one yet."""
+
+
+class Agreement(Part):
+    """How far two judges agree about one arm's answers, in one respect (`evaluate`)."""
+
+    arm: str
+    aspect: str
+    judges: tuple[str, str]
+    verdicts: int
+    """Questions on which both gave a verdict. One to which the arm said nothing is left out, here and below."""
+    same: float | None
+    """Share of equal verdicts."""
+    kappa: float | None
+    """Cohen's kappa of the verdicts; None where it is not defined: both said one and the same to all."""
+    scores: int
+    """Questions on which both gave a score."""
+    difference: float | None
+    """Mean absolute difference of the scores."""
+    spearman: float | None
+    """Rank correlation of the scores; None where it is not defined: one of the two gave one score to all."""
+
+
 class Comparison(Part):
     """An arm over its seeds, beside another one (`evaluate`)."""
 
@@ -499,6 +553,8 @@ class Scores(Part):
     borne_out: Estimate | None = None
     """Of the rationales with a span or box that can be scored, the share in which all fit the annotation: IoP of the
     span, and mean IoU of the boxes, 0.5 or more."""
+    judged: tuple[Judged, ...] = ()
+    """By judge and aspect; empty where no judge has been asked."""
 
 
 class Match(Part):

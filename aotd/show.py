@@ -206,6 +206,11 @@ def _print_said(console: Console, said: Said) -> None:
         found = [f"{name} {value:.2f}" for name, value in grounded.items() if value is not None]
         if found:
             _line(console, "      " + ", ".join(found))
+    for judge, judgement in said.judgements.items():
+        verdict = {True: "right", False: "wrong", None: ""}[judgement.correct]
+        marks = "" if judgement.score is None else f"{judgement.score} of 5"
+        read = ", ".join(word for word in (verdict, marks) if word)
+        _line(console, f"  {said.arm}, judged by {judge}: {read or f'not readable: {judgement.text}'}")
 
 
 def _head(console: Console, title: str) -> None:

@@ -114,6 +114,22 @@ class Stage(Generic[R]):
         """The questions this verb dropped."""
         return read_jsonl(self.folder / "dropped.jsonl", Dropped)
 
+    def manifest(self) -> dict[str, Any]:
+        """What the records were made with and from.
+
+        Raises:
+            UserError: the verb has not run, or the manifest is damaged.
+        """
+        try:
+            found = json.loads(self.manifest_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{self.folder} is not there: run `aotd {self.name.split('/')[0]}` first") from None
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise UserError(f"{self.manifest_path} is damaged: delete its folder and run the verb again")
+        return found
+
     def manifest_digest(self) -> str:
         """Hash of the manifest, which stands for everything the records were made from."""
         try:
@@ -134,8 +150,7 @@ class Stage(Generic[R]):
         manifest = {"schema": SCHEMA, "version": __version__, "settings": dict(settings), **made_from}
         text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
         if self.manifest_path.is_file():
-            before = json.loads(self.manifest_path.read_text(encoding="utf-8"))
-            changed = _differences(before, json.loads(text))
+            changed = _differences(self.manifest(), json.loads(text))
             if changed:
                 raise UserError(
                     f"{self.folder} was made otherwise ({'; '.join(changed[:3])}): "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from aotd.records import (
     Dropped,
     Event,
     FlagFinding,
+    Judgement,
     Mode,
     Part,
     Prediction,
@@ -48,6 +49,8 @@ class Said:
     arm: str
     replies: dict[Mode, Prediction | Dropped]
     """Suffix -> the reply, or why there is none; an arm that gives no reasons has no `rationale`."""
+    judgements: dict[str, Judgement] = field(default_factory=dict)
+    """Judge and respect -> what it made of the answer to an open-ended question."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,19 @@ def stories(run: Path, ids: Sequence[str], places: dict[str, Place] | None = Non
     programs, traces = _of(run, "decompose", Program, ids), _of(run, "execute", Trace, ids)
     thoughts, verdicts = _of(run, "convert", Thought, ids), _of(run, "verify", Verdict, ids)
     said = {arm: {mode: _replies(run, arm, mode, ids) for mode in Mode} for arm in arms(run)}
+    judged = {arm: _judgements(run, arm, ids) for arm in said}
     found = []
     for key in ids:
         if key not in questions:
             raise UserError(f"question {key!r} was dropped by load: {places[key].reason}")
-        replies = [Said(arm, {m: by[key] for m, by in modes.items() if key in by}) for arm, modes in said.items()]
+        replies = [
+            Said(
+                arm,
+                {mode: by[key] for mode, by in modes.items() if key in by},
+                {judge: by[key] for judge, by in judged[arm].items() if key in by},
+            )
+            for arm, modes in said.items()
+        ]
         found.append(
             Story(
                 question=questions[key],
@@ -201,3 +212,9 @@ def _replies(run: Path, arm: str, mode: Mode, ids: Collection[str]) -> dict[str,
     said: dict[str, Prediction | Dropped] = dict(_of(run, name, Prediction, ids))
     dropped = Stage(run, name, Prediction).dropped()
     return said | {line.question_id: line for line in dropped if line.question_id in wanted}
+
+
+def _judgements(run: Path, arm: str, ids: Collection[str]) -> dict[str, dict[str, Judgement]]:
+    folders = sorted(path.parent for path in (run / "evaluate" / arm / "judge").glob("*/*/manifest.json"))
+    names = {f"{folder.parent.name}, {folder.name}": folder.relative_to(run).as_posix() for folder in folders}
+    return {shown: _of(run, name, Judgement, ids) for shown, name in names.items()}

@@ -1,6 +1,28 @@
 """evaluate: a student or the agent + held-out `Question`s -> `Prediction`s and `Scores`."""
 
 from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Protocol(str, Enum):
+    """What a judge is asked about an answer to an open-ended question."""
+
+    open = "open"
+    video_chatgpt = "video_chatgpt"
+
+
+@dataclass
+class JudgeConfig:
+    """A language model (`llm`) that judges the answers to open-ended questions."""
+
+    name: str = ""
+    """Name of its folder and of its row in the tables; empty asks no judge."""
+    protocol: Protocol = Protocol.open
+    """open: right or wrong, and 0 to 5. video_chatgpt: the five scores of that benchmark, by question type."""
+    retries: int = 2
+    """How often a judge whose reply cannot be read is asked again, for a sample."""
+    max_tokens: int = 256
+    """Longest reply; one that is cut off cannot be read."""
 
 
 @dataclass
@@ -25,3 +47,4 @@ class EvaluateConfig:
     max_rationale_tokens: int = 256
     resamples: int = 2000
     """Bootstrap resamples behind each 95 % interval."""
+    judge: JudgeConfig = field(default_factory=JudgeConfig)

@@ -4,7 +4,8 @@ Reads load/ and what the arms come from (execute/ and convert/ for `agent`, dist
 student); writes evaluate/<arm>/answer/ and evaluate/<arm>/rationale/ with one Prediction per question,
 and evaluate/<arm>/scores.json. A question an arm could not be asked, or whose reply cannot be read,
 counts as wrong; how replies are read is in `aotd.answers`. Rationales are scored by the spans and boxes
-in their text (paper, Table 7).
+in their text (paper, Table 7). With evaluate.judge.name a language model judges the answers to open-ended
+questions, into evaluate/<arm>/judge/<name>/.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from aotd.claims import final_answer
 from aotd.config import Config
 from aotd.errors import QuestionError, UserError
 from aotd.evaluate.compare import Said, compare, comparison_table
+from aotd.evaluate.judge import check_judge, judge_arms
+from aotd.evaluate.judged import agreement_table, agreements, judged
 from aotd.evaluate.outside import (
     Replies,
     check_ids,
@@ -62,16 +65,21 @@ def job(config: Config) -> None:
     if not asked:
         raise UserError(f"evaluate.split={settings.split}: the run has no question in that split")
     _check_arms(config)
+    arms = _expand(config)
+    check_judge(config, arms, asked)
     parts = _Parts(config)
     tracker = open_tracker(config.tracking, config.run, "evaluate")
-    arms = _expand(config)
     scores = [_evaluate_arm(config, arm, asked, parts) for arm in arms]
+    if settings.judge.name:
+        judge_arms(config, arms, asked)
+        scores = [_with_judges(config, one, asked) for one in scores]
     for one in scores:
         means = {"multiple_choice": one.multiple_choice, "open_ended": one.open_ended}
         tracker.log({f"{one.arm}/{name}": value.mean for name, value in means.items() if value})
     tracker.finish()
     for shown in tables(scores):
         Console().print(shown)
+    _print_agreements(run, asked, arms)
     tell(Console(), write_seen(config, _distilled(config, arms), asked))
     compared = _compare(config, asked, arms) + _compare_runs(config, asked, arms)
     if compared:
@@ -236,8 +244,24 @@ def _evaluate_arm(config: Config, arm: str, asked: Sequence[Question], parts: _P
         predictions[mode] = stage.records()
     answers, rationales = predictions[Mode.answer], predictions.get(Mode.rationale)
     scores = score(arm, asked, answers, rationales, config.evaluate.resamples, config.seed)
-    write_atomically(run / "evaluate" / arm / "scores.json", scores.model_dump_json(indent=1) + "\n")
-    return scores
+    return _with_judges(config, scores, asked)
+
+
+def _with_judges(config: Config, scores: Scores, asked: Sequence[Question]) -> Scores:
+    """An arm's scores with what its judges have said until now, as they are kept."""
+    run, settings = Path(config.run), config.evaluate
+    found = judged(run, scores.arm, asked, settings.resamples, config.seed)
+    whole = scores.model_copy(update={"judged": found})
+    write_atomically(run / "evaluate" / scores.arm / "scores.json", whole.model_dump_json(indent=1) + "\n")
+    return whole
+
+
+def _print_agreements(run: Path, asked: Sequence[Question], arms: Sequence[str]) -> None:
+    """Where arms have two judges: how far they agree."""
+    found = [one for arm in arms for one in agreements(run, arm, asked)]
+    if (shown := agreement_table(found)) is not None:
+        write_atomically(run / "evaluate" / "agreement.jsonl", "".join(one.model_dump_json() + "\n" for one in found))
+        Console().print(shown)
 
 
 Ask = Callable[[Sequence[Question], Mode, set[str], _Parts], Iterator[Reply | None]]

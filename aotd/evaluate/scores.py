@@ -8,6 +8,7 @@ from rich.table import Table
 
 from aotd.answers import parse, plain
 from aotd.estimate import estimate, percent
+from aotd.evaluate.judged import judged_table
 from aotd.evaluate.types import groups_of
 from aotd.records import Estimate, Grounded, Prediction, Question, Scores
 
@@ -197,7 +198,7 @@ def reasons_table(scores: Sequence[Scores]) -> Table | None:
 
 def tables(scores: Sequence[Scores]) -> list[Table]:
     """All that is told of the arms, the arms side by side first."""
-    further = (by_type_table(scores), grounded_table(scores), reasons_table(scores), readings(scores))
+    further = [make(scores) for make in (by_type_table, grounded_table, reasons_table, readings, judged_table)]
     return [table(scores), *(one for one in further if one is not None)]
 
 

@@ -44,7 +44,10 @@ class Reply:
 
 
 class Engine(ABC):
-    """A language model that answers prompts. An engine implements `stream`; callers use the other two.
+    """A language model that answers prompts. An engine implements `stream`.
+
+    Callers use the other two, which hand out all replies or, after a failure, none. Who wants to keep each
+    reply as it comes uses `stream`.
 
     A reply depends on its prompt, its number among the equal prompts of the call, the other arguments,
     the model and `llm.seed`. It does not depend on what else is asked, but for rounding: sums are taken

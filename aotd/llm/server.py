@@ -112,8 +112,10 @@ class ChatServer:
         try:
             data = response.json()
             choice, usage = data["choices"][0], data.get("usage") or {}
+            text = str(choice["message"].get("content") or "")
             return Reply(
-                text=str(choice["message"].get("content") or ""),
+                # JSON can hold half a character, which no file can.
+                text=text.encode("utf-8", "replace").decode("utf-8"),
                 # Only "stop" is an end: "length" is the limit, and a filter ("content_filter") is no end either.
                 finished=choice.get("finish_reason") in ("stop", "eos", "end_turn"),
                 prompt_tokens=int(usage.get("prompt_tokens") or 0),

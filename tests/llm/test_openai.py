@@ -114,6 +114,13 @@ def test_a_reply_cut_by_the_limit_is_not_finished() -> None:
     assert (reply.text, reply.finished) == ("def execute", False)
 
 
+def test_a_reply_that_no_file_can_hold_is_mended() -> None:
+    broken = json.dumps(said("half \ud83d, whole \U0001f600")[1]).encode()
+    with server(lambda body, number: (200, broken)) as (url, _):
+        reply = engine(url).complete(["p"], max_tokens=8)[0]
+    assert reply.text == "half ?, whole \U0001f600"
+
+
 @pytest.mark.parametrize("trouble", [(503, {"error": {"message": "loading"}}), (429, {}), (500, b"oops"), None])
 def test_passing_trouble_is_tried_again(trouble: Answer | None) -> None:
     with server(lambda body, number: trouble if number < 3 else said("at last")) as (url, seen):

@@ -1,0 +1,58 @@
+"""Which model a config names, told without loading it: what a manifest needs to pin it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from aotd.errors import UserError
+from aotd.llm.base import EngineName, LLMConfig
+from aotd.llm.local import find, first_line
+
+
+def identity(config: LLMConfig) -> str:
+    """The model's name, with a digest of its weights (a folder, a GGUF file) or its revision (a hub id).
+
+    A server tells nothing but the name that it is asked for; where the server stands is not told. For `replay` it
+    is the name in the record.
+
+    Raises:
+        UserError: no engine or no model is set, or it is not there.
+    """
+    if config.engine is EngineName.replay:
+        from aotd.llm.replay import Recorded
+
+        return Recorded(None, config, "llm=replay").model
+    if config.engine is EngineName.none or not config.model:
+        raise UserError(f"llm={config.engine.value} with llm.model={config.model!r} names no language model: set both")
+    if config.engine is EngineName.openai:
+        return config.model
+    path = find(config.model)
+    if path is None:
+        return f"{config.model} ({_revision(config.model)[:12]})"
+    if path.is_file():
+        return f"{path.name} ({_file_digest(path)})"
+    from aotd.specialists.weights import weights_digest
+
+    return f"{path.name} ({weights_digest(path)})"
+
+
+def _revision(name: str) -> str:
+    """The commit of a hub id, as it is at the hub, or in the cache where the hub cannot be reached."""
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    try:
+        path = cached_file(name, "config.json")
+    except (OSError, ValueError) as error:
+        raise UserError(f"llm.model: {name} cannot be found ({first_line(error)})") from None
+    revision = extract_commit_hash(path, None)
+    assert revision is not None, f"{path} is no file of the hub's cache"
+    return revision
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as source:
+        found = hashlib.sha256()
+        while chunk := source.read(1 << 20):
+            found.update(chunk)
+    return found.hexdigest()[:12]
