@@ -23,6 +23,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from aotd.cost import cost_table, faster_words
 from aotd.errors import UserError
 from aotd.evaluate.scores import readings, table
 from aotd.ledger import Ledger, Passage, kept_by_tries, ledger, tries_words
@@ -112,6 +113,10 @@ def _print_run(console: Console, run: Path, book: Ledger) -> None:
                 f"{one.arm}: of {one.rationales} rationales on annotated questions "
                 f"{one.rationales_with_span} name a span and {one.rationales_with_box} a box that can be scored"
             )
+    if (costs := cost_table(evaluated)) is not None:
+        console.print(costs)
+    for line in faster_words(evaluated):
+        _line(console, line)
 
 
 def _reasons(passage: Passage) -> Text:

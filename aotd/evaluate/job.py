@@ -18,13 +18,15 @@ from rich.progress import track
 from aotd.answers import parse, read_answer, same_answer
 from aotd.claims import final_answer
 from aotd.config import Config
+from aotd.cost import cost_table, faster_words
 from aotd.errors import QuestionError, UserError
 from aotd.evaluate.compare import Said, compare, comparison_table
+from aotd.evaluate.cost import agent_costs, spent
 from aotd.evaluate.replies import BLIND_ARMS, Reply, of_agent, of_guesser, of_student
 from aotd.evaluate.scores import readings, score, table
 from aotd.evaluate.scoring import spatial, temporal
 from aotd.prompts import digest
-from aotd.records import Comparison, Dropped, Mode, Prediction, Question, Scores, Trace
+from aotd.records import Comparison, Cost, Dropped, Mode, Prediction, Question, Scores, Trace
 from aotd.specialists import SOURCES
 from aotd.specialists.base import Source
 from aotd.store import Stage, write_atomically
@@ -58,6 +60,10 @@ def job(config: Config) -> None:
     Console().print(table(scores))
     if (read := readings(scores)) is not None:
         Console().print(read)
+    if (costs := cost_table(scores)) is not None:
+        Console().print(costs)
+    for line in faster_words(scores):
+        Console().print(line, highlight=False, soft_wrap=True)
     compared = _compare(config, asked, arms)
     if compared:
         lines = "".join(one.model_dump_json() + "\n" for one in compared)
@@ -133,39 +139,46 @@ def _evaluate_arm(config: Config, arm: str, asked: Sequence[Question], parts: _P
     run = Path(config.run)
     modes = [Mode.answer] if arm in BLIND_ARMS else [Mode.answer, Mode.rationale]
     said: dict[Mode, list[Prediction]] = {}
+    took: dict[Mode, dict[str, Cost]] = {}
     student = _student(config, arm)
     for mode in modes:
         stage = Stage(run, f"evaluate/{arm}/{mode.value}", Prediction)
         with stage.open(_settings(config, arm, mode), **_made_from(run, arm)) as out:
-            replies = student(asked, mode, out.done, parts)
+            costs: dict[str, Cost] = {}
+            replies = student(asked, mode, out.done, costs)
             steps = zip(asked, replies, strict=True)
             title = f"evaluate {arm} {mode.value}"
             for question, reply in track(steps, title, total=len(asked), console=Console(stderr=True)):
                 if question.question_id not in out.done and reply is not None:
-                    out.write(_predict(arm, mode, question, reply, parts))
+                    out.write(_predict(arm, mode, question, reply, parts), costs.get(question.question_id))
         said[mode] = stage.records()
+        took[mode] = agent_costs(run, asked, mode) if arm == "agent" else stage.costs()
     scores = score(arm, asked, said[Mode.answer], said.get(Mode.rationale), config.evaluate.resamples, config.seed)
+    agents = {} if arm == "agent" else {mode: agent_costs(run, asked, mode) for mode in modes}
+    cost = spent(asked, took, agents, config.evaluate.resamples, config.seed)
+    scores = scores.model_copy(update={"cost": cost or None})
     write_atomically(run / "evaluate" / arm / "scores.json", scores.model_dump_json(indent=1) + "\n")
     return scores
 
 
-Replies = Callable[[Sequence[Question], Mode, set[str], _Parts], Iterator[Reply | None]]
+Replies = Callable[[Sequence[Question], Mode, set[str], dict[str, Cost]], Iterator[Reply | None]]
+"""Questions, suffix, those that are done, and where costs are put -> the reply to each, None to one that is done."""
 
 
 def _student(config: Config, arm: str) -> Replies:
     """How an arm is asked. A student is loaded once, when it has something to say."""
     if arm in BLIND_ARMS:
-        return lambda asked, mode, done, parts: of_guesser(arm, config, asked)
+        return lambda asked, mode, done, costs: of_guesser(arm, config, asked)
     if arm == "agent":
-        return lambda asked, mode, done, parts: of_agent(config, asked, mode)
+        return lambda asked, mode, done, costs: of_agent(config, asked, mode)
 
-    def ask(asked: Sequence[Question], mode: Mode, done: set[str], parts: _Parts) -> Iterator[Reply | None]:
+    def ask(asked: Sequence[Question], mode: Mode, done: set[str], costs: dict[str, Cost]) -> Iterator[Reply | None]:
         if all(question.question_id in done for question in asked):
             return iter([None] * len(asked))
         from aotd.students.student import load_student
 
         student = load_student(Path(config.run) / "distill" / arm / "student", config.student)
-        return of_student(student, run_views(config, student), config, asked, mode, done)
+        return of_student(student, run_views(config, student), config, asked, mode, done, costs)
 
     return ask
 
