@@ -41,8 +41,9 @@ def cost_table(scores: Sequence[Scores]) -> Table | None:
     # Ten columns stand in 80 characters without lines between them.
     shown = Table(title="cost per question (mean)", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for head in HEADS:
-        words = head in ("arm", "mode")
-        shown.add_column(head, justify="left" if words else "right", no_wrap=words, overflow="fold")
+        left, folds = head in ("arm", "mode"), head in ("arm", "specialist calls")
+        title = head.replace(" ", "\n")
+        shown.add_column(title, justify="left" if left else "right", no_wrap=not folds, overflow="fold")
     for row in rows:
         shown.add_row(*row)
     return shown
@@ -67,7 +68,7 @@ def _beside_agent(found: Faster) -> str:
     if mean < 1:
         mean, low, high, word = 1 / mean, 1 / high, 1 / low, "slower"
     apart = f"{mean:.1f} times {word} ({low:.1f}–{high:.1f})"
-    notes = [f"mean over {times.n} questions"]
+    notes = [f"mean over {times.n} question{'s' * (times.n > 1)}"]
     notes += [f"the student was asked {found.batch} at a time"] if found.batch > 1 else []
     notes += ["both on one machine"] if found.same_machine else ["not on one machine: compare them with care"]
     for whose, share in (("student", found.reused), ("agent", found.agent_reused)):

@@ -1,5 +1,6 @@
 """A run and a question on the terminal."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,20 @@ def test_the_arms_stand_below_the_funnel(tmp_path: Path, capsys: pytest.CaptureF
     rows = text[text.index("multiple choice by how replies are read") :].splitlines()
     row = next(line for line in rows if "instruct" in line)
     assert row.replace("│", " ").split() == ["instruct", "100.0", "(20–100)", "3", "100.0", "(20–100)", "1"]
+
+
+def test_costs_stand_below_the_arms_and_what_was_not_measured_is_a_dash(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shown(capsys, evaluated(sample_run(tmp_path)))
+    rows = text[text.index("cost per question") :].splitlines()
+    (row,) = [line.split() for line in rows if re.match(" *(aotd|instruct|blind) .* 0 %", line)]
+    assert row == ["aotd", "answer", "1", "0.0210", "1.0", "1,187", "–", "0.0", "0", "%", "–"]
+    assert (
+        "aotd answers in 0.0210 s, the agent in 0.350 s: 16.7 times faster (15.1–18.4); mean over 1 question, "
+        "the student was asked 64 at a time, both on one machine, "
+        "for 25 % of them the agent's time lacks what it reused\n"
+    ) in text
 
 
 def test_an_unparsed_reply_is_shown_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
