@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+import torch
 
 from aotd.llm import Reply
 from aotd.meter import Meter, carried, once, total
@@ -71,3 +72,21 @@ def test_costs_add_up_and_memory_is_the_largest() -> None:
 def test_of_equal_prompts_the_first_one_pays() -> None:
     a, b = Reply("a", True, 1, 1), Reply("b", True, 1, 1)
     assert once(["x", "y", "x"], [a, b, a]) == [[a], [b], []]
+
+
+def test_the_memory_of_a_gpu_is_that_of_this_piece_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    peaks = [0, 0]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: peaks.append(2**20))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: peaks[-1])
+    peaks.append(5 * 2**20)
+    with Meter() as small:
+        pass
+    with Meter() as large:
+        peaks.append(3 * 2**20)
+    assert (small.memory_mb, large.memory_mb) == (1, 3)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with Meter() as without:
+        pass
+    assert without.cost("q").memory_mb is None

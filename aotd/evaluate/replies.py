@@ -111,7 +111,7 @@ def _look(views: ViewCache, question: Question, paid: bool) -> tuple[View, Cost]
     Raises:
         QuestionError: `video_unreadable`.
     """
-    views.look(question)
+    views.look(question)  # the view says what it took to make it, now or before
     with Meter() as meter:
         view = views.view(question)
     read = meter.cost(question.question_id)
