@@ -364,6 +364,35 @@ class Dropped(Record):
     """One line: what happened."""
 
 
+# ── what it costs ─────────────────────────────────────────────────────────────────────────────────
+
+
+class Cost(Record):
+    """What a question took at one verb, measured. It stands beside the records (`costs.jsonl`): it decides none of
+    them, and no two runs measure the same."""
+
+    seconds: float
+    """Wall time without the loading of weights; of what was done for several questions together, an equal share."""
+    batch: int = 1
+    """Over how many questions the time was shared out at most."""
+    llm_calls: int = 0
+    """Replies that a language model, or a student, was really asked for."""
+    prompt_tokens: int | None = 0
+    """Of those calls, a student's video included; None where a server does not tell."""
+    reply_tokens: int | None = 0
+    tool_calls: int = 0
+    """Tool calls of its programs, those that failed included."""
+    specialist_calls: int = 0
+    """Those of them for which a specialist was asked: `trim` and `Compare` ask none."""
+    reused: int = 0
+    """Things it was given that somebody else has paid for: a reply from `llm.record`, a program written for another
+    question of the same text, a student's view of a video that does not say what it took."""
+    memory_mb: float | None = None
+    """The most memory of a GPU that the process held meanwhile, weights included, in MiB; None without a GPU."""
+    machine: str = ""
+    """What tells the machine from others; empty where several had a part in it."""
+
+
 # ── distill, evaluate ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -513,6 +542,42 @@ class Grounded(Part):
     iou_50: Estimate
 
 
+class Faster(Part):
+    """An arm's time beside the agent's, on the questions for which both were measured (`evaluate`)."""
+
+    seconds: float
+    """The arm's, on the mean."""
+    agent_seconds: float
+    times: Estimate
+    """The agent's time for those questions over the arm's; the interval draws videos, each with its questions."""
+    batch: int
+    """How many questions the arm was asked at once."""
+    reused: float
+    """Share of the questions for which the arm was given something that is not in its time (`Cost.reused`)."""
+    agent_reused: float
+    """The same of the agent."""
+    same_machine: bool
+
+
+class Spent(Part):
+    """What a question costs an arm, on the mean over the questions that were measured (`evaluate`); see `Cost`."""
+
+    seconds: Estimate
+    """The interval draws videos, each with its questions: the first one pays for what they share."""
+    batch: int
+    llm_calls: float
+    prompt_tokens: float | None
+    reply_tokens: float | None
+    tool_calls: float
+    specialist_calls: float
+    reused: float
+    """Share of the questions with something reused."""
+    memory_mb: float | None
+    """The largest of them."""
+    faster: Faster | None = None
+    """A student beside the agent; None where not both were measured."""
+
+
 class Scores(Part):
     """One arm's scores on the held-out split (`evaluate`)."""
 
@@ -555,6 +620,8 @@ class Scores(Part):
     span, and mean IoU of the boxes, 0.5 or more."""
     judged: tuple[Judged, ...] = ()
     """By judge and aspect; empty where no judge has been asked."""
+    cost: dict[Mode, Spent] | None = None
+    """What an answer costs, and one with its reasons; a mode that was not measured is not in it. None of baselines."""
 
 
 class Match(Part):

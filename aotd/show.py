@@ -23,6 +23,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from aotd.cost import faster_words
 from aotd.errors import UserError
 from aotd.evaluate.scores import tables
 from aotd.evaluate.seen import tell
@@ -113,6 +114,8 @@ def _print_run(console: Console, run: Path, book: Ledger) -> None:
                 f"{one.rationales_with_span} name a span and {one.rationales_with_box} a box that can be scored"
             )
     tell(console, seen(run))
+    for line in faster_words(evaluated):
+        _line(console, line)
 
 
 def _reasons(passage: Passage) -> Text:

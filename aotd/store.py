@@ -3,10 +3,14 @@
     runs/demo/decompose/manifest.json      settings, inputs, prompts, models, code version
     runs/demo/decompose/records.jsonl      one Program per question that has one
     runs/demo/decompose/dropped.jsonl      one Dropped per question that has none, with the reason
+    runs/demo/decompose/costs.jsonl        what each question took, where that is measured
 
 Lines are appended and flushed one by one. A process killed in mid-line leaves a torn tail, which is
 cut off when the folder is opened again; questions that already have a line are skipped. So a run that
 was killed at any instant and started again ends as if it had not been.
+
+Costs are the exception, since no two runs take the same time. A question's cost is written before its line;
+a kill between the two leaves a cost of work that is done again. So the last cost of a question counts.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from pydantic import BaseModel, ValidationError
 
 from aotd import __version__
 from aotd.errors import UserError
-from aotd.records import SCHEMA, Dropped, Record
+from aotd.records import SCHEMA, Cost, Dropped, Record
 
 R = TypeVar("R", bound=Record)
 
@@ -130,6 +134,10 @@ class Stage(Generic[R]):
             raise UserError(f"{self.manifest_path} is damaged: delete its folder and run the verb again")
         return found
 
+    def costs(self) -> dict[str, Cost]:
+        """Question id -> what it took at this verb; those that were not measured are not in it."""
+        return {cost.question_id: cost for cost in read_jsonl(self.folder / "costs.jsonl", Cost)}
+
     def manifest_digest(self) -> str:
         """Hash of the manifest, which stands for everything the records were made from."""
         try:
@@ -167,12 +175,18 @@ class Writer(Generic[R]):
     def __init__(self, stage: Stage[R]) -> None:
         self._records = Shard(stage.folder / "records.jsonl")
         self._dropped = Shard(stage.folder / "dropped.jsonl")
+        self._costs_path = stage.folder / "costs.jsonl"
+        self._costs: Shard | None = None
         self.done = {record.question_id for record in stage.records()}
         self.done |= {record.question_id for record in stage.dropped()}
 
-    def write(self, record: R | Dropped) -> None:
-        """Append the question's one line."""
+    def write(self, record: R | Dropped, cost: Cost | None = None) -> None:
+        """Append the question's one line, and before it what the question took, where that was measured."""
         assert record.question_id not in self.done, f"{record.question_id} written twice"
+        if cost is not None:
+            assert cost.question_id == record.question_id, "the cost of another question"
+            self._costs = self._costs or Shard(self._costs_path)
+            self._costs.append(cost)
         (self._dropped if isinstance(record, Dropped) else self._records).append(record)
         self.done.add(record.question_id)
 
@@ -182,6 +196,8 @@ class Writer(Generic[R]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._records.close()
         self._dropped.close()
+        if self._costs is not None:
+            self._costs.close()
 
 
 def _differences(before: Any, after: Any, at: str = "") -> list[str]:

@@ -1,4 +1,4 @@
-"""Killed anywhere and started again, a run ends as if it had not been."""
+"""Killed anywhere and started again, a run ends as if it had not been. What it took, it takes again: costs differ."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+from aotd.records import Program, Thought, Trace
+from aotd.store import Stage
+
 VERBS = ("load", "decompose", "execute", "convert", "verify")
 FILES = ("manifest.json", "records.jsonl", "dropped.jsonl")
+COSTS = "costs.jsonl"
+MEASURED = {"decompose": Program, "execute": Trace, "convert": Thought}
 
 
 def command(folder: Path) -> list[str]:
@@ -42,6 +47,7 @@ def kill_after(folder: Path, seconds: float) -> None:
 
 def contents(folder: Path) -> dict[str, bytes]:
     run = folder / "run"
+    assert {path.name for verb in VERBS for path in (run / verb).iterdir()} == {*FILES, COSTS}
     return {f"{verb}/{name}": (run / verb / name).read_bytes() for verb in VERBS for name in FILES}
 
 
@@ -57,3 +63,9 @@ def test_ten_kills_change_nothing(tmp_path: Path) -> None:
     # The root's path is the only thing in which the two may differ.
     got = {name: data.replace(bytes(killed), bytes(whole)) for name, data in contents(killed).items()}
     assert got == expected
+    for verb, record in MEASURED.items():
+        stage = Stage(killed / "run", verb, record)
+        went_through = {line.question_id for line in [*stage.records(), *stage.dropped()]}
+        costs = stage.costs()
+        assert set(costs) == went_through, verb
+        assert all(cost.seconds > 0 for cost in costs.values())

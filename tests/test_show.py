@@ -1,5 +1,6 @@
 """A run and a question on the terminal."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,20 @@ def test_what_a_student_had_been_trained_on_is_told_again(tmp_path: Path, capsys
     (run / "evaluate" / "aotd" / "seen.json").write_text("{}")
     assert main(["show", str(run)]) == 2
     assert "does not hold seen: run `aotd evaluate` again" in capsys.readouterr().err
+
+
+def test_costs_stand_below_the_arms_and_what_was_not_measured_is_a_dash(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shown(capsys, evaluated(sample_run(tmp_path)))
+    rows = text[text.index("cost per question") :].splitlines()
+    (row,) = [line.split() for line in rows if re.match(" *(aotd|instruct|blind) .* 0 %", line)]
+    assert row == ["aotd", "answer", "1", "0.0210", "1.0", "1,187", "–", "0.0", "0", "%", "–"]
+    assert (
+        "aotd answers in 0.0210 s, the agent in 0.350 s: 16.7 times faster (15.1–18.4); mean over 1 question, "
+        "the student was asked 64 at a time, both on one machine, "
+        "for 25 % of them the agent's time lacks what it reused\n"
+    ) in text
 
 
 def test_an_unparsed_reply_is_shown_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aotd.errors import UserError
-from aotd.records import Dropped, Outcome, Program
+from aotd.records import Cost, Dropped, Outcome, Program
 from aotd.store import Shard, Stage, read_jsonl, write_atomically
 
 
@@ -26,6 +26,41 @@ def test_what_is_written_is_read_back_and_done(tmp_path: Path) -> None:
         out.write(program(3))
     assert [record.question_id for record in stage.records()] == ["q1", "q3"]
     assert stage.dropped()[0].outcome is Outcome.program_invalid
+
+
+def cost(number: int, seconds: float) -> Cost:
+    return Cost(question_id=f"q{number}", seconds=seconds)
+
+
+def test_costs_stand_beside_the_records_and_change_nothing_in_them(tmp_path: Path) -> None:
+    drop = Dropped(question_id="q2", outcome=Outcome.program_invalid, reason="none")
+    for name, costs in (("plain", {}), ("measured", {1: cost(1, 0.5), 2: cost(2, 0.25)})):
+        with Stage(tmp_path / name, "decompose", Program).open({}) as out:
+            out.write(program(1), costs.get(1))
+            out.write(drop, costs.get(2))
+    plain, measured = (tmp_path / name / "decompose" for name in ("plain", "measured"))
+    for name in ("manifest.json", "records.jsonl", "dropped.jsonl"):
+        assert (plain / name).read_bytes() == (measured / name).read_bytes()
+    assert not (plain / "costs.jsonl").exists()
+    assert Stage(tmp_path / "plain", "decompose", Program).costs() == {}
+    found = Stage(tmp_path / "measured", "decompose", Program).costs()
+    assert {key: one.seconds for key, one in found.items()} == {"q1": 0.5, "q2": 0.25}
+
+
+def test_the_last_cost_of_a_question_counts_and_a_torn_one_does_not(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "decompose", Program)
+    with stage.open({}) as out:
+        out.write(program(1), cost(1, 0.5))
+    path = stage.folder / "costs.jsonl"
+    # Killed behind the cost of `q2`, whose record was never written, and in the middle of the next cost.
+    path.write_bytes(path.read_bytes() + cost(2, 9.0).model_dump_json().encode() + b'\n{"question_id":"q3","sec')
+    assert set(stage.costs()) == {"q1", "q2"}
+    with stage.open({}) as out:
+        assert out.done == {"q1"}
+        out.write(program(2), cost(2, 0.75))
+        out.write(program(3), cost(3, 0.125))
+    assert {key: one.seconds for key, one in stage.costs().items()} == {"q1": 0.5, "q2": 0.75, "q3": 0.125}
+    assert len(path.read_bytes().splitlines()) == 4
 
 
 def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:

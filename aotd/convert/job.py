@@ -16,7 +16,8 @@ from rich.progress import track
 from aotd.config import Config
 from aotd.convert import ConvertConfig, WriterName, llm, template
 from aotd.errors import QuestionError
-from aotd.llm import Engine, load_engine
+from aotd.llm import Engine, Reply, load_engine
+from aotd.meter import Meter
 from aotd.prompts import digest
 from aotd.records import Dropped, Program, Question, Thought, Trace
 from aotd.store import Stage
@@ -45,31 +46,38 @@ def job(config: Config) -> None:
         batches = [todo[at : at + step] for at in range(0, len(todo), step)]
         for batch in track(batches, "convert", console=Console(stderr=True)):
             tasks = [(questions[trace.question_id], trace.code or code[trace.question_id], trace) for trace in batch]
-            for record in write_thoughts(tasks, settings, engine):
-                out.write(record)
+            with Meter() as meter:
+                written = write_thoughts(tasks, settings, engine)
+            for record, replies in written:
+                out.write(record, meter.cost(record.question_id, batch=len(batch), replies=replies))
 
 
 def write_thought(
     question: Question, code: str, trace: Trace, settings: ConvertConfig, engine: Engine | None
 ) -> Thought | Dropped:
     """One trace as a Thought, or the outcome `thought_cut`. `engine` is needed by the writer `llm` only."""
-    return write_thoughts([(question, code, trace)], settings, engine)[0]
+    return write_thoughts([(question, code, trace)], settings, engine)[0][0]
 
 
 def write_thoughts(
     tasks: Sequence[tuple[Question, str, Trace]], settings: ConvertConfig, engine: Engine | None
-) -> list[Thought | Dropped]:
-    """`write_thought` for many (question, program, trace), in order; an engine is asked for all of them at once."""
-    texts: list[str | QuestionError]
+) -> list[tuple[Thought | Dropped, list[Reply]]]:
+    """`write_thought` for many (question, program, trace), in order, and the replies that each took.
+
+    An engine is asked for all of them at once.
+    """
+    texts: list[tuple[str | QuestionError, list[Reply]]]
     if engine is None:
-        texts = [template.write(trace, settings.boxes) for _, _, trace in tasks]
+        texts = [(template.write(trace, settings.boxes), []) for _, _, trace in tasks]
     else:
         texts = llm.write_all(engine, tasks, max_tokens=settings.max_tokens, boxes=settings.boxes)
-    records: list[Thought | Dropped] = []
-    for (question, _, trace), text in zip(tasks, texts, strict=True):
+    written: list[tuple[Thought | Dropped, list[Reply]]] = []
+    for (question, _, trace), (text, replies) in zip(tasks, texts, strict=True):
         key = question.question_id
+        record: Thought | Dropped
         if isinstance(text, QuestionError):
-            records.append(Dropped(question_id=key, outcome=text.outcome, reason=text.reason))
+            record = Dropped(question_id=key, outcome=text.outcome, reason=text.reason)
         else:
-            records.append(Thought(question_id=key, text=text, answer=trace.answer, writer=settings.writer.value))
-    return records
+            record = Thought(question_id=key, text=text, answer=trace.answer, writer=settings.writer.value)
+        written.append((record, replies))
+    return written

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from aotd.errors import QuestionError
 from aotd.findings import numbered
 from aotd.llm import Engine, Reply
+from aotd.meter import once
 from aotd.prompts import one_line, render
 from aotd.records import Outcome, Question, Trace
 
@@ -27,7 +28,7 @@ def write(engine: Engine, question: Question, code: str, trace: Trace, *, max_to
         QuestionError: `thought_cut`, where the reply is empty or was cut off at `max_tokens`.
         UserError: the model cannot be reached.
     """
-    (thought,) = write_all(engine, [(question, code, trace)], max_tokens=max_tokens, boxes=boxes)
+    ((thought, _),) = write_all(engine, [(question, code, trace)], max_tokens=max_tokens, boxes=boxes)
     if isinstance(thought, QuestionError):
         raise thought
     return thought
@@ -35,8 +36,11 @@ def write(engine: Engine, question: Question, code: str, trace: Trace, *, max_to
 
 def write_all(
     engine: Engine, tasks: Sequence[tuple[Question, str, Trace]], *, max_tokens: int, boxes: int
-) -> list[str | QuestionError]:
-    """`write` for many traces, which the engine may answer side by side; in order."""
+) -> list[tuple[str | QuestionError, list[Reply]]]:
+    """`write` for many traces, which the engine may answer side by side; in order.
+
+    With each the reply that it took; none where an earlier one had the same prompt.
+    """
     prompts = [
         render(
             "write_thought",
@@ -47,7 +51,9 @@ def write_all(
         )
         for question, code, trace in tasks
     ]
-    return [_thought(reply, max_tokens) for reply in engine.complete(prompts, max_tokens=max_tokens)]
+    replies = engine.complete(prompts, max_tokens=max_tokens)
+    paid = once(prompts, replies)
+    return [(_thought(reply, max_tokens), own) for reply, own in zip(replies, paid, strict=True)]
 
 
 def _thought(reply: Reply, max_tokens: int) -> str | QuestionError:

@@ -20,7 +20,8 @@ from aotd.config import Config
 from aotd.decompose import Author, annotated, fixed, llm
 from aotd.errors import QuestionError
 from aotd.example_programs import programs_digest, read_programs
-from aotd.llm import load_engine
+from aotd.llm import Reply, load_engine
+from aotd.meter import Meter, carried
 from aotd.prompts import digest
 from aotd.records import Dropped, Program, Question
 from aotd.sandbox.tools import api_text
@@ -35,8 +36,8 @@ DECIDES = ("examples", "shown", "without", "retries", "max_tokens", "candidates"
 class Writer:
     """An author ready to write."""
 
-    write: Callable[[Sequence[Question]], list[Program | Dropped]]
-    """One Program or Dropped per question, in order."""
+    write: Callable[[Sequence[Question]], list[tuple[Program | Dropped, list[Reply]]]]
+    """One Program or Dropped per question, in order, and the model's replies that it took."""
     settings: dict[str, object] = field(default_factory=dict)
     """The settings that decide what it writes, for the manifest."""
     made_from: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -63,11 +64,17 @@ def job(config: Config) -> None:
         todo = [question for question in questions if question.question_id not in out.done]
         batches = [todo[at : at + author.batch] for at in range(0, len(todo), author.batch)]
         for batch in track(batches, "decompose", console=Console(stderr=True)):
-            new = [question for question in batch if _text(question) not in known]
-            written = {record.question_id: record for record in author.write(new)}
+            new = _new(batch, known) if author.asks_once else batch
+            with Meter() as meter:
+                written = {record.question_id: (record, replies) for record, replies in author.write(new)}
             for question in batch:
-                record = written.get(question.question_id) or _carried(question, known[_text(question)])
-                out.write(record)
+                key = question.question_id
+                if key in written:
+                    record, replies = written[key]
+                    out.write(record, meter.cost(key, batch=len(new), replies=replies))
+                else:
+                    record = known[_text(question)].model_copy(update={"question_id": key})
+                    out.write(record, carried(key))
                 if author.asks_once:
                     known.setdefault(_text(question), record)
 
@@ -79,7 +86,7 @@ def write_program(question: Question, config: Config) -> Program:
         QuestionError: `program_invalid`.
         UserError: the author's model is not there.
     """
-    record = load_author(config).write([question])[0]
+    record, _ = load_author(config).write([question])[0]
     if isinstance(record, Dropped):
         raise QuestionError(record.outcome, record.reason)
     return record
@@ -133,14 +140,15 @@ def _one_by_one(
 ) -> Writer:
     """An author that needs no engine."""
 
-    def write_all(questions: Sequence[Question]) -> list[Program | Dropped]:
-        records: list[Program | Dropped] = []
+    def write_all(questions: Sequence[Question]) -> list[tuple[Program | Dropped, list[Reply]]]:
+        records: list[tuple[Program | Dropped, list[Reply]]] = []
         for question in questions:
             key = question.question_id
             try:
-                records.append(Program(question_id=key, code=write(question), author=author.value, attempts=1))
+                program = Program(question_id=key, code=write(question), author=author.value, attempts=1)
+                records.append((program, []))
             except QuestionError as error:
-                records.append(Dropped(question_id=key, outcome=error.outcome, reason=error.reason))
+                records.append((Dropped(question_id=key, outcome=error.outcome, reason=error.reason), []))
         return records
 
     return Writer(write_all, made_from=made_from or {})
@@ -158,6 +166,6 @@ def _known(questions: Sequence[Question], stage: Stage[Program]) -> dict[tuple[s
     return {_text(q): by_id[q.question_id] for q in reversed(questions) if q.question_id in by_id}
 
 
-def _carried(question: Question, record: Program | Dropped) -> Program | Dropped:
-    """A record for another question of the same text."""
-    return record.model_copy(update={"question_id": question.question_id})
+def _new(batch: Sequence[Question], known: dict[tuple[str, ...], Program | Dropped]) -> list[Question]:
+    """The questions of a batch whose text was not asked before; of those that share one, the first."""
+    return list({_text(q): q for q in reversed(batch) if _text(q) not in known}.values())[::-1]

@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from aotd.authoring import examples_for, mend_prompt, prompt, read_program
 from aotd.decompose import DecomposeConfig
 from aotd.example_programs import ExampleProgram
-from aotd.llm import Engine
+from aotd.llm import Engine, Reply
 from aotd.records import Dropped, Outcome, Program, Question
 
 
 def write(
     engine: Engine, questions: Sequence[Question], programs: Sequence[ExampleProgram], settings: DecomposeConfig
-) -> list[Program | Dropped]:
-    """A program for each question, in order; equal prompts are asked once.
+) -> list[tuple[Program | Dropped, list[Reply]]]:
+    """A program for each question, in order, and the replies that it took; equal prompts are asked once.
+
+    The first of several questions with one prompt has the replies, the others have none.
 
     Raises:
         UserError: the model cannot be reached.
@@ -26,26 +28,33 @@ def write(
     asked = [prompt(question, examples_for(question, programs, settings), settings.without) for question in questions]
     # Sorted, prompts that begin alike follow each other: a server with one slot reads what they share once.
     tasks = sorted(set(asked))
-    done, errors = _greedy(engine, tasks, settings)
-    others = _sampled(engine, tasks, settings)
-    written: list[Program | Dropped] = []
+    replies: dict[str, list[Reply]] = {task: [] for task in tasks}
+    done, errors = _greedy(engine, tasks, settings, replies)
+    others = _sampled(engine, tasks, settings, replies)
+    written: list[tuple[Program | Dropped, list[Reply]]] = []
     for question, task in zip(questions, asked, strict=True):
         key = question.question_id
         first, attempts = done.get(task, (None, settings.retries + 2))
         codes = list(dict.fromkeys([*([first] if first else []), *others[task]]))
         if codes:
             more = tuple(codes[1:])
-            written.append(Program(question_id=key, code=codes[0], author="llm", attempts=attempts, others=more))
+            record: Program | Dropped = Program(
+                question_id=key, code=codes[0], author="llm", attempts=attempts, others=more
+            )
         else:
             reason = f"after {settings.retries + settings.candidates} tries: {errors[task]}"
-            written.append(Dropped(question_id=key, outcome=Outcome.program_invalid, reason=reason))
+            record = Dropped(question_id=key, outcome=Outcome.program_invalid, reason=reason)
+        written.append((record, replies.pop(task, [])))
     return written
 
 
 def _greedy(
-    engine: Engine, tasks: Sequence[str], settings: DecomposeConfig
+    engine: Engine, tasks: Sequence[str], settings: DecomposeConfig, heard: dict[str, list[Reply]]
 ) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
-    """Prompt -> (program, how many it took), and prompt -> the last error where none could be had."""
+    """Prompt -> (program, how many it took), and prompt -> the last error where none could be had.
+
+    Replies are added to those of their prompt in `heard`.
+    """
     done: dict[str, tuple[str, int]] = {}
     errors: dict[str, str] = {}
     todo = {task: task for task in tasks}
@@ -53,6 +62,7 @@ def _greedy(
         replies = engine.complete(list(todo.values()), max_tokens=settings.max_tokens) if todo else []
         again = {}
         for task, reply in zip(todo, replies, strict=True):
+            heard[task].append(reply)
             code, problem = read_program(reply, settings)
             if problem is None:
                 done[task] = code, attempt
@@ -63,13 +73,16 @@ def _greedy(
     return done, errors
 
 
-def _sampled(engine: Engine, tasks: Sequence[str], settings: DecomposeConfig) -> dict[str, list[str]]:
-    """Prompt -> further valid programs, sampled; an invalid one is left out."""
+def _sampled(
+    engine: Engine, tasks: Sequence[str], settings: DecomposeConfig, heard: dict[str, list[Reply]]
+) -> dict[str, list[str]]:
+    """Prompt -> further valid programs, sampled; an invalid one is left out. `heard` as in `_greedy`."""
     found: dict[str, list[str]] = {task: [] for task in tasks}
     asked = [task for task in tasks for _ in range(settings.candidates - 1)]
     if asked:
         replies = engine.complete(asked, max_tokens=settings.max_tokens, temperature=settings.temperature)
         for task, reply in zip(asked, replies, strict=True):
+            heard[task].append(reply)
             code, problem = read_program(reply, settings)
             if problem is None:
                 found[task].append(code)

@@ -20,8 +20,10 @@ from rich.progress import track
 from aotd.answers import parse, read_answer, same_answer
 from aotd.claims import final_answer
 from aotd.config import Config
+from aotd.cost import faster_words
 from aotd.errors import QuestionError, UserError
 from aotd.evaluate.compare import Said, compare, comparison_table
+from aotd.evaluate.cost import agent_costs, spent
 from aotd.evaluate.judge import check_judge, judge_arms
 from aotd.evaluate.judged import agreement_table, agreements, judged
 from aotd.evaluate.outside import (
@@ -39,7 +41,7 @@ from aotd.evaluate.scores import score, tables
 from aotd.evaluate.scoring import moment, spatial, temporal
 from aotd.evaluate.seen import tell, write_seen
 from aotd.prompts import digest
-from aotd.records import Comparison, Dropped, Mode, Prediction, Question, Scores, Trace
+from aotd.records import Comparison, Cost, Dropped, Mode, Prediction, Question, Scores, Trace
 from aotd.specialists import SOURCES
 from aotd.specialists.base import Source
 from aotd.specialists.weights import weights_digest
@@ -79,6 +81,8 @@ def job(config: Config) -> None:
     tracker.finish()
     for shown in tables(scores):
         Console().print(shown)
+    for line in faster_words(scores):
+        Console().print(line, highlight=False, soft_wrap=True)
     _print_agreements(run, asked, arms)
     tell(Console(), write_seen(config, _distilled(config, arms), asked))
     compared = _compare(config, asked, arms) + _compare_runs(config, asked, arms)
@@ -229,21 +233,27 @@ def _evaluate_arm(config: Config, arm: str, asked: Sequence[Question], parts: _P
         modes = [Mode.answer]
     known = {question.question_id for question in asked}
     predictions: dict[Mode, list[Prediction]] = {}
+    took: dict[Mode, dict[str, Cost]] = {}
     student = _student(config, arm, replies_there)
     for mode in modes:
         stage = Stage(run, f"evaluate/{arm}/{mode.value}", Prediction)
         if stage.manifest_path.is_file():
             check_ids(stage, known)
         with stage.open(_settings(config, arm, mode), **_made_from(config, arm)) as out:
-            replies = student(asked, mode, out.done, parts)
+            costs: dict[str, Cost] = {}
+            replies = student(asked, mode, out.done, costs)
             steps = zip(asked, replies, strict=True)
             title = f"evaluate {arm} {mode.value}"
             for question, reply in track(steps, title, total=len(asked), console=Console(stderr=True)):
                 if question.question_id not in out.done and reply is not None:
-                    out.write(_predict(arm, mode, question, reply, parts))
+                    out.write(_predict(arm, mode, question, reply, parts), costs.get(question.question_id))
         predictions[mode] = stage.records()
+        took[mode] = agent_costs(run, asked, mode) if arm == "agent" else stage.costs()
     answers, rationales = predictions[Mode.answer], predictions.get(Mode.rationale)
     scores = score(arm, asked, answers, rationales, config.evaluate.resamples, config.seed)
+    agents = {} if arm == "agent" else {mode: agent_costs(run, asked, mode) for mode in modes}
+    cost = spent(asked, took, agents, config.evaluate.resamples, config.seed)
+    scores = scores.model_copy(update={"cost": cost or None})
     return _with_judges(config, scores, asked)
 
 
@@ -264,25 +274,26 @@ def _print_agreements(run: Path, asked: Sequence[Question], arms: Sequence[str])
         Console().print(shown)
 
 
-Ask = Callable[[Sequence[Question], Mode, set[str], _Parts], Iterator[Reply | None]]
+Ask = Callable[[Sequence[Question], Mode, set[str], dict[str, Cost]], Iterator[Reply | None]]
+"""Questions, suffix, those that are done, and where costs are put -> the reply to each, None to one that is done."""
 
 
 def _student(config: Config, arm: str, replies: Replies | None) -> Ask:
     """How an arm is asked. A student is loaded once, when it has something to say."""
     if replies is not None:
-        return lambda asked, mode, done, parts: iter(of_file(replies, asked, mode))
+        return lambda asked, mode, done, costs: iter(of_file(replies, asked, mode))
     if arm in BLIND_ARMS:
-        return lambda asked, mode, done, parts: of_guesser(arm, config, asked)
+        return lambda asked, mode, done, costs: of_guesser(arm, config, asked)
     if arm == "agent":
-        return lambda asked, mode, done, parts: of_agent(config, asked, mode)
+        return lambda asked, mode, done, costs: of_agent(config, asked, mode)
 
-    def ask(asked: Sequence[Question], mode: Mode, done: set[str], parts: _Parts) -> Iterator[Reply | None]:
+    def ask(asked: Sequence[Question], mode: Mode, done: set[str], costs: dict[str, Cost]) -> Iterator[Reply | None]:
         if all(question.question_id in done for question in asked):
             return iter([None] * len(asked))
         from aotd.students.student import load_student
 
-        student = load_student(_student_folder(config, arm), config.student)
-        return of_student(student, run_views(config, student), config, asked, mode, done)
+        student = load_student(Path(config.run) / "distill" / arm / "student", config.student)
+        return of_student(student, run_views(config, student), config, asked, mode, done, costs)
 
     return ask
 

@@ -10,12 +10,13 @@ from aotd.config import Config
 from aotd.errors import QuestionError
 from aotd.evaluate.blind import GUESSERS, guess
 from aotd.evaluate.likeness import guess_by_likeness
-from aotd.records import Dropped, Mode, Outcome, Program, Question, Thought, Trace
+from aotd.meter import Meter, total
+from aotd.records import Cost, Dropped, Mode, Outcome, Program, Question, Thought, Trace
 from aotd.store import Stage
 from aotd.students.frames import ViewCache
 
 if TYPE_CHECKING:
-    from aotd.students.base import Student
+    from aotd.students.base import Student, View
 
 BLIND_ARMS = (*GUESSERS, "likeness")
 """The arms that see no video: they answer and have no reasons."""
@@ -53,29 +54,69 @@ def of_agent(config: Config, asked: Sequence[Question], mode: Mode) -> Iterator[
 
 
 def of_student(
-    student: Student, views: ViewCache, config: Config, asked: Sequence[Question], mode: Mode, done: set[str]
+    student: Student,
+    views: ViewCache,
+    config: Config,
+    asked: Sequence[Question],
+    mode: Mode,
+    done: set[str],
+    costs: dict[str, Cost],
 ) -> Iterator[Reply | None]:
     """A distilled student, asked in batches; None for a question that is already done.
 
     Batches are cut from all questions, so that a reply never depends on where a run was interrupted.
+
+    Args:
+        costs: where the cost of each question is put before its reply is handed out. The first question about a
+            video pays for looking at it, whenever that was done: arms share what their towers have seen.
     """
     from aotd.students.base import ANSWER_TOKENS, Asked
     from aotd.students.prompts import prompt
 
     longest = ANSWER_TOKENS if mode is Mode.answer else config.evaluate.max_rationale_tokens
+    seen: set[str] = set()
     for first in range(0, len(asked), config.evaluate.batch):
         batch = asked[first : first + config.evaluate.batch]
         if all(question.question_id in done for question in batch):
+            seen |= {views.key(question) for question in batch}
             yield from [None] * len(batch)
             continue
         unread: dict[str, Dropped] = {}
         rows = []
+        looks = {}
         for question in batch:
+            key = question.question_id
             try:
-                rows.append(Asked(prompt(question), bool(question.options), views.view(question)))
+                view, looks[key] = _look(views, question, paid=views.key(question) in seen)
+                rows.append(Asked(prompt(question), bool(question.options), view))
             except QuestionError as error:
-                key = question.question_id
                 unread[key] = Dropped(question_id=key, outcome=error.outcome, reason=str(error))
-        replies = iter(student.reply(rows, mode, longest) if rows else [])
+            seen.add(views.key(question))
+        with Meter() as meter:
+            replies = student.replies(rows, mode, longest) if rows else []
+        said = iter(replies)
         for question in batch:
-            yield unread[question.question_id] if question.question_id in unread else next(replies)
+            key = question.question_id
+            if key in unread:
+                yield unread[key]
+                continue
+            reply = next(said)
+            costs[key] = total([looks[key], meter.cost(key, batch=len(rows), replies=[reply])])
+            yield reply.text
+
+
+def _look(views: ViewCache, question: Question, paid: bool) -> tuple[View, Cost]:
+    """The view of a question's video, and what it takes to have it: to make it, unless that is `paid`, and to read it.
+
+    Raises:
+        QuestionError: `video_unreadable`.
+    """
+    views.look(question)  # the view says what it took to make it, now or before
+    with Meter() as meter:
+        view = views.view(question)
+    read = meter.cost(question.question_id)
+    if paid:
+        return view, read
+    made = views.seconds(question)
+    more = {"reused": 1} if made is None else {"seconds": read.seconds + made}
+    return view, read.model_copy(update=more)

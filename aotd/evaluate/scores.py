@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from rich.table import Table
 
 from aotd.answers import parse, plain
+from aotd.cost import cost_table
 from aotd.estimate import estimate, percent
 from aotd.evaluate.judged import judged_table
 from aotd.evaluate.types import groups_of
@@ -198,7 +199,8 @@ def reasons_table(scores: Sequence[Scores]) -> Table | None:
 
 def tables(scores: Sequence[Scores]) -> list[Table]:
     """All that is told of the arms, the arms side by side first."""
-    further = [make(scores) for make in (by_type_table, grounded_table, reasons_table, readings, judged_table)]
+    makers = (by_type_table, grounded_table, reasons_table, readings, judged_table, cost_table)
+    further = [make(scores) for make in makers]
     return [table(scores), *(one for one in further if one is not None)]
 
 

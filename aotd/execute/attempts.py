@@ -13,7 +13,8 @@ from aotd.answers import same_answer
 from aotd.authoring import mend_prompt
 from aotd.findings import numbered
 from aotd.llm import Engine, Reply
-from aotd.records import Dropped, Event, Outcome, Program, Question, Trace
+from aotd.meter import Meter, once
+from aotd.records import Cost, Dropped, Event, Outcome, Program, Question, Trace
 
 MENDABLE = {
     Outcome.program_invalid,
@@ -44,6 +45,8 @@ class Attempt:
     """How often a program of the question was sent back."""
     best: Trace | Dropped | None = None
     """What the question ends in if nothing better comes: the first run to an answer, else the last failure."""
+    costs: tuple[Cost, ...] = ()
+    """What its programs have taken before this one, the mending included."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Result:
     record: Trace | Dropped
     events: tuple[Event, ...]
     """What the tools found, also where the program failed."""
+    costs: tuple[Cost, ...] = ()
+    """What its programs have taken, this one included."""
 
 
 @dataclass(frozen=True)
@@ -105,17 +110,20 @@ def following(results: Sequence[Result], mender: Mender | None) -> tuple[list[At
     if not back:
         return attempts, []
     assert mender is not None
-    replies = mender.engine.complete([_sent_back(r, mender) for r in back], max_tokens=mender.max_tokens)
+    prompts = [_sent_back(r, mender) for r in back]
+    with Meter() as meter:
+        replies = mender.engine.complete(prompts, max_tokens=mender.max_tokens)
     unusable = []
-    for result, reply in zip(back, replies, strict=True):
+    for result, reply, paid in zip(back, replies, once(prompts, replies), strict=True):
         code, problem = mender.read(reply)
-        attempt = replace(_next(result, code, ()), mended=result.attempt.mended + 1)
+        cost = meter.cost(result.attempt.question.question_id, batch=len(back), replies=paid)
+        attempt = replace(_next(result, code, ()), mended=result.attempt.mended + 1, costs=(*result.costs, cost))
         if problem is None:
             attempts.append(attempt)
         else:
             key = attempt.question.question_id
             dropped = Dropped(question_id=key, outcome=Outcome.program_invalid, reason=f"when mended: {problem}")
-            unusable.append(Result(attempt, dropped, ()))
+            unusable.append(Result(attempt, dropped, (), attempt.costs))
     return attempts, unusable
 
 
@@ -131,7 +139,7 @@ def _goes_back(result: Result, mender: Mender | None) -> bool:
 def _next(result: Result, code: str, others: tuple[str, ...]) -> Attempt:
     attempt = result.attempt
     best = _better(attempt.best, result.record)
-    return replace(attempt, code=code, others=others, tries=attempt.tries + 1, best=best)
+    return replace(attempt, code=code, others=others, tries=attempt.tries + 1, best=best, costs=result.costs)
 
 
 def _sent_back(result: Result, mender: Mender) -> str:

@@ -35,9 +35,10 @@ from aotd.errors import QuestionError, UserError
 from aotd.example_programs import programs_digest, read_programs
 from aotd.execute.attempts import Attempt, Mender, Result, first, following, settled
 from aotd.llm import Reply, load_engine
+from aotd.meter import Meter, total
 from aotd.prompts import digest
 from aotd.records import Dropped, Program, Question, Trace
-from aotd.sandbox.process import Limits, StoppedError, run_program
+from aotd.sandbox.process import Calls, Limits, Run, StoppedError, run_program
 from aotd.specialists import load_specialists
 from aotd.specialists.base import Specialists
 from aotd.store import Stage, Writer
@@ -88,7 +89,7 @@ def _write(results: Sequence[Result], mender: Mender | None, out: Writer[Trace],
         if record is None:
             failed.append(result)
         else:
-            out.write(record)
+            out.write(record, total(result.costs))
 
 
 def _mender(config: Config) -> Mender | None:
@@ -125,15 +126,23 @@ def trace_question(question: Question, program: Program, specialists: Specialist
 
 
 def _run(attempt: Attempt, specialists: Specialists, limits: Limits) -> Result:
-    question = attempt.question
-    try:
-        video = specialists.source.open(question)
-        done = run_program(attempt.code, Clip.whole(video), question.question, question.options, specialists, limits)
-    except QuestionError as error:
-        dropped = Dropped(question_id=question.question_id, outcome=error.outcome, reason=error.reason)
-        return Result(attempt, dropped, error.events if isinstance(error, StoppedError) else ())
+    question, key = attempt.question, attempt.question.question_id
+    with Meter() as meter:
+        try:
+            video = specialists.source.open(question)
+            done: Run | QuestionError = run_program(
+                attempt.code, Clip.whole(video), question.question, question.options, specialists, limits
+            )
+        except QuestionError as error:
+            done = error
+    calls = done.calls if isinstance(done, Run | StoppedError) else Calls()
+    cost = meter.cost(key, tool_calls=calls.tools, specialist_calls=calls.specialists)
+    costs = (*attempt.costs, cost)
+    if isinstance(done, QuestionError):
+        dropped = Dropped(question_id=key, outcome=done.outcome, reason=done.reason)
+        return Result(attempt, dropped, done.events if isinstance(done, StoppedError) else (), costs)
     record = Trace(
-        question_id=question.question_id,
+        question_id=key,
         frames=video.frames,
         start_s=video.start_s,
         end_s=video.end_s,
@@ -144,7 +153,7 @@ def _run(attempt: Attempt, specialists: Specialists, limits: Limits) -> Result:
         tries=attempt.tries,
         code=None if attempt.code == attempt.program.code else attempt.code,
     )
-    return Result(attempt, record, done.events)
+    return Result(attempt, record, done.events, costs)
 
 
 Execute = Callable[[list[list[Attempt]]], Iterator[list[Result]]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from aotd.errors import UserError
@@ -41,6 +41,13 @@ class Reply:
     reply_tokens: int
     constrained: bool = False
     """Whether the engine let the model say nothing but one of the options."""
+    recorded: bool = field(default=False, compare=False)
+    """Whether it was read from a record, and the model was not asked. It says the same."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the prompt was too long for the model: the model said nothing."""
+        return not self.finished and not self.text and not self.reply_tokens
 
 
 class Engine(ABC):

@@ -54,12 +54,8 @@ class Line(BaseModel):
 
     @property
     def reply(self) -> Reply:
-        return Reply(self.text, self.finished, self.prompt_tokens, self.reply_tokens, self.constrained)
-
-    @property
-    def refused(self) -> bool:
-        """Whether the prompt was too long for the model: the model said nothing."""
-        return not self.finished and not self.text and not self.reply_tokens
+        tokens = self.prompt_tokens, self.reply_tokens
+        return Reply(self.text, self.finished, *tokens, self.constrained, recorded=True)
 
 
 class Recorded(Engine):
@@ -96,7 +92,7 @@ class Recorded(Engine):
         new = []
         for ask in asks:
             line = self._known.get(self._line(ask, _NOTHING).key)
-            if line is None or (line.refused and self._engine):
+            if line is None or (line.reply.refused and self._engine):
                 new.append(ask)
             else:
                 yield ask, line.reply

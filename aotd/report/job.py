@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd.config import Config
+from aotd.cost import HEADS, cost_rows, faster_words
 from aotd.errors import UserError
 from aotd.ledger import Ledger, kept_by_tries, ledger, tries_words
 from aotd.records import Dropped, Estimate, Outcome, Question
@@ -47,7 +48,7 @@ def job(config: Config) -> None:
     with Frames(config) as frames:
         for story in track(followed, "report", console=Console(stderr=True)):
             cards.append(_card(story, frames, settings.frames))
-    made = facts(run)
+    made, evaluated = facts(run), scores(run)
     page = render(
         name=run.resolve().name,
         questions=questions,
@@ -62,7 +63,10 @@ def job(config: Config) -> None:
         verbs={place.name: place.verb for place in book.places.values()},
         meanings=meanings(),
         kinds=kinds(book),
-        scores=scores(run),
+        scores=evaluated,
+        cost_heads=HEADS,
+        costs=cost_rows(evaluated),
+        faster=faster_words(evaluated),
         cards=cards,
     )
     write_atomically(run / "report.html", page)

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from aotd.errors import QuestionError, UserError
 from aotd.records import Detection, Event, Outcome
-from aotd.sandbox.tools import ToolError, Tools, call, signatures, trace
+from aotd.sandbox.tools import ToolError, Tools, call, signatures, specialist_calls, trace
 from aotd.specialists.base import Specialists
 from aotd.video.clip import Clip
 
@@ -45,19 +45,30 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Calls:
+    """How much a program asked for."""
+
+    tools: int = 0
+    """Tool calls, those that failed included."""
+    specialists: int = 0
+    """Those of them for which a specialist was asked."""
+
+
+@dataclass(frozen=True)
 class Run:
     """What came of a program that ended by itself."""
 
     answer: str
     events: tuple[Event, ...]
+    calls: Calls
 
 
 class StoppedError(QuestionError):
     """A program, or a tool it called, ended in a named outcome; `events` is the trace so far."""
 
-    def __init__(self, ended: QuestionError, events: tuple[Event, ...]) -> None:
+    def __init__(self, ended: QuestionError, events: tuple[Event, ...], calls: Calls) -> None:
         super().__init__(ended.outcome, ended.reason)
-        self.events = events
+        self.events, self.calls = events, calls
 
 
 def run_program(
@@ -71,6 +82,7 @@ def run_program(
     tools = Tools(specialists)
     handles: list[Clip] = [clip]
     child = _Child(limits)
+    calls = 0
     try:
         child.send(
             {
@@ -83,17 +95,16 @@ def run_program(
                 "cpu_s": int(limits.seconds) + 1,
             }
         )
-        calls = 0
         while True:
             message = child.receive()
             if "call" not in message:
-                return Run(_answer(message), trace(tools))
-            calls += 1
-            if calls > limits.calls:
+                return Run(_answer(message), trace(tools), Calls(calls, specialist_calls(tools)))
+            if calls == limits.calls:
                 raise QuestionError(Outcome.program_limit, f"more than {limits.calls} tool calls")
+            calls += 1
             child.send(_reply(tools, message, handles))
     except QuestionError as error:
-        raise StoppedError(error, trace(tools)) from error
+        raise StoppedError(error, trace(tools), Calls(calls, specialist_calls(tools))) from error
     finally:
         child.kill()
 

@@ -39,6 +39,7 @@ class Tools:
 
     def __init__(self, specialists: Specialists) -> None:
         self._specialists = specialists
+        self._asked = 0
         self._events: list[Event] = []
 
     def Query_Objs(self, clip: Clip, query: str) -> list[Detection]:
@@ -66,7 +67,8 @@ class Tools:
             actions = Query_Actions(clip, "door", possible_answers)
         """
         self._need_clip(clip)
-        actions = self._specialists.action.actions(clip, _text_or_none(obj, "obj"), _texts(possible_answers or ()))
+        wanted, names = _text_or_none(obj, "obj"), _texts(possible_answers or ())
+        actions = self._ask().action.actions(clip, wanted, names)
         self._record("Query_Actions", clip, obj or "", ActionsFinding(actions=tuple(actions)))
         return actions
 
@@ -78,7 +80,7 @@ class Tools:
             afterwards = trim(video_clip, opening.end, None)
         """
         self._need_clip(clip)
-        span = self._specialists.grounding.ground(clip, action) if _text(action, "action").strip() else None
+        span = self._ask().grounding.ground(clip, action) if _text(action, "action").strip() else None
         found = span or SpanFinding(start=0, end=0, score=0.0)
         self._record("Filter_frames_with_act", clip, action, found)
         return clip.span(found.start, found.end)
@@ -159,7 +161,8 @@ class Tools:
             colour = Video_query(video_clip, "What is in the person's hand?")
         """
         self._need_clip(clip)
-        text = self._specialists.answering.answer(clip, _text(question, "question"))
+        asked = _text(question, "question")
+        text = self._ask().answering.answer(clip, asked)
         self._record("Video_query", clip, question, TextFinding(text=text))
         return text
 
@@ -170,7 +173,8 @@ class Tools:
             summary = Video_summary(video_clip, query)
         """
         self._need_clip(clip)
-        text = self._specialists.answering.summarise(clip, _text(query, "query"))
+        asked = _text(query, "query")
+        text = self._ask().answering.summarise(clip, asked)
         self._record("Video_summary", clip, query, TextFinding(text=text))
         return text
 
@@ -215,8 +219,8 @@ class Tools:
         if not isinstance(info, Mapping):
             raise ToolError("select_answer: info must be a dict of what was found out")
         told = {str(name): _spoken(value) for name, value in info.items()}
-        options = _texts(possible_answers or ())
-        chosen = self._specialists.answering.choose(_text(query, "query"), told, options)
+        asked, options = _text(query, "query"), _texts(possible_answers or ())
+        chosen = self._ask().answering.choose(asked, told, options)
         if chosen is None:
             raise QuestionError(Outcome.no_answer, "select_answer: the information supports none of the options")
         assert not options or chosen in options, "a specialist chose what is not an option"
@@ -235,7 +239,12 @@ class Tools:
     def _detect(self, clip: Clip, query: str) -> list[Detection]:
         """Boxes of a thing; of nothing named, nothing is found, whatever a detector would make of no words."""
         self._need_clip(clip)
-        return self._specialists.detection.detect(clip, query) if _text(query, "query").strip() else []
+        return self._ask().detection.detect(clip, query) if _text(query, "query").strip() else []
+
+    def _ask(self) -> Specialists:
+        """The specialists, for one call; it is counted."""
+        self._asked += 1
+        return self._specialists
 
     def _need_clip(self, clip: object) -> None:
         if not isinstance(clip, Clip):
@@ -321,6 +330,11 @@ def _shown(annotation: str) -> str:
 def trace(tools: Tools) -> tuple[Event, ...]:
     """What the tools have written so far."""
     return tuple(tools._events)
+
+
+def specialist_calls(tools: Tools) -> int:
+    """How often the tools have asked a specialist, also where it failed."""
+    return tools._asked
 
 
 def call(tools: Tools, name: str, arguments: list[Any], keywords: dict[str, Any]) -> Any:

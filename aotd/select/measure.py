@@ -18,6 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from aotd.answers import same_answer
 from aotd.config import Config
 from aotd.errors import QuestionError, UserError
+from aotd.meter import gpu_peak_mb
 from aotd.overlap import box_iou, moment_scores
 from aotd.records import Measured, Program, Question
 from aotd.sandbox.process import run_program
@@ -107,11 +108,8 @@ def run_programs(pairs: Sequence[tuple[Question, Program | None]], truth: Truth,
 
 def peak_mb() -> float:
     """The most memory this process has taken, in MiB: a GPU's where there is one, else the machine's."""
-    if "torch" in sys.modules:
-        import torch
-
-        if torch.cuda.is_available():
-            return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    if (of_gpu := gpu_peak_mb()) is not None:
+        return of_gpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 

@@ -83,8 +83,7 @@ class VideoLLM(Prompted):
         for group in groups.values():
             for part in (group[first : first + size] for first in range(0, len(group), size)):
                 rows = [loaded.row(*asked[at], self._config.frames) for at in part]
-                for at, (text, ended) in zip(part, loaded.student.say(rows, longest), strict=True):
-                    replies[at] = Reply(text, ended, prompt_tokens=0, reply_tokens=0)
+                replies.update(zip(part, loaded.student.say(rows, longest), strict=True))
         return [replies[at] for at in range(len(asked))]
 
     def rank(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ import gc
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aotd.errors import UserError
+from aotd.meter import loading
 
 if TYPE_CHECKING:
     import torch
@@ -235,6 +237,7 @@ class Shelf:
         """`budget_gb`: GiB that weights may take together; 0 is no limit."""
         self._budget = int(budget_gb * 2**30)
         self._kept: OrderedDict[str, tuple[int, Any]] = OrderedDict()
+        self._let_go: set[str] = set()
 
     def take(self, key: str, size: int, load: Callable[[], T]) -> T:
         """A model, loaded if it is not there.
@@ -256,9 +259,11 @@ class Shelf:
                 f"{self._budget / 2**30:.1f} are allowed: raise it, or set a lower precision for that model"
             )
         while self._budget and self._kept and self._taken() + size > self._budget:
-            self._kept.popitem(last=False)
+            self._let_go.add(self._kept.popitem(last=False)[0])
             _give_back()
-        model = load()
+        # Loading is no question's time, but loading again is the price of a small budget.
+        with nullcontext() if key in self._let_go else loading():
+            model = load()
         self._kept[key] = (size, model)
         return model
 

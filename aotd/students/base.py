@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
+from aotd.llm.base import Reply
 from aotd.records import Mode
 from aotd.students.prompts import suffix
 from aotd.students.tree import grow, sees
@@ -289,18 +290,26 @@ class Student(ABC):
 
     def reply(self, asked: Sequence[Asked], mode: Mode, longest: int) -> list[str]:
         """The student's replies to a batch of questions, greedily, each at most `longest` tokens."""
-        rows = [self.row(one.view, one.prompt + suffix(one.choice, mode)) for one in asked]
-        return [text for text, _ in self.say(rows, longest)]
+        return [reply.text for reply in self.replies(asked, mode, longest)]
+
+    def replies(self, asked: Sequence[Asked], mode: Mode, longest: int) -> list[Reply]:
+        """As `reply`, with the numbers of their tokens."""
+        return self.say([self.row(one.view, one.prompt + suffix(one.choice, mode)) for one in asked], longest)
 
     def row(self, view: View, text: str) -> Row:
         """A text that is asked behind a video."""
         return Row(view, self.opening(view), [self.asked(text)])
 
-    def say(self, rows: Sequence[Row], longest: int) -> list[tuple[str, bool]]:
-        """Greedy replies to a batch of rows of one text each, and whether each ended within `longest` tokens."""
+    def say(self, rows: Sequence[Row], longest: int) -> list[Reply]:
+        """Greedy replies to a batch of rows of one text each; one that did not end within `longest` tokens is
+        unfinished. The video's tokens are among those of the prompt."""
         self.model.train(False)
         written = self.model.write(rows, self.end_token, self.pad_token, longest)
-        return [(self.text(tokens).strip(), len(tokens) < longest) for tokens in written]
+        asked = [len(row.opening.tokens) + len(row.texts[0]) for row in rows]
+        return [
+            Reply(self.text(tokens).strip(), len(tokens) < longest, prompt_tokens=count, reply_tokens=len(tokens))
+            for tokens, count in zip(written, asked, strict=True)
+        ]
 
     def log_probs(self, row: Row, replies: Sequence[str]) -> list[float]:
         """How likely each reply is behind a row of one text: the mean log-probability of its tokens, the end's too.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,8 +68,22 @@ class ViewCache:
         """
         path = self._folder / f"{self.key(question)}.safetensors"
         if not path.is_file():
-            _write(path, self._student.view(self._source.open(question)))
+            started = time.perf_counter()
+            view = self._student.view(self._source.open(question))
+            _write(path, view, time.perf_counter() - started)
         return path
+
+    def seconds(self, question: Question) -> float | None:
+        """What a view took when it was made, decoding included; None where it does not say.
+
+        Raises:
+            QuestionError: `video_unreadable`.
+        """
+        from safetensors import safe_open
+
+        with safe_open(self.look(question), "pt") as file:
+            told = (file.metadata() or {}).get("seconds")
+        return None if told is None else float(told)
 
 
 def run_views(config: Config, student: Student) -> ViewCache:
@@ -82,11 +97,11 @@ def run_views(config: Config, student: Student) -> ViewCache:
     return ViewCache(Path(config.run) / "distill" / "views", opened, student)
 
 
-def _write(path: Path, view: View) -> None:
-    """Write tensors so that nobody ever sees half of them."""
+def _write(path: Path, view: View, seconds: float) -> None:
+    """Write tensors, and what they took, so that nobody ever sees half of them."""
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    save_file(dict(view), partial)
+    save_file(dict(view), partial, metadata={"seconds": f"{seconds:.6f}"})
     partial.replace(path)

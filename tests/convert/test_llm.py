@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from aotd.config import Config
+from aotd.convert import ConvertConfig, WriterName, job
 from aotd.convert.llm import write
 from aotd.errors import QuestionError
 from aotd.findings import numbered
-from aotd.llm import Reply
+from aotd.llm import LLMConfig, Reply
 from aotd.records import (
     ActionsFinding,
     BoxesFinding,
@@ -19,11 +22,16 @@ from aotd.records import (
     Finding,
     FlagFinding,
     Outcome,
+    Program,
+    Question,
     SpanFinding,
     TextFinding,
+    Thought,
     Trace,
 )
+from aotd.store import Stage
 from tests.sample_run import CODE, question
+from tests.sample_run import write as write_stage
 
 
 class Says:
@@ -131,3 +139,15 @@ def test_a_cut_or_empty_reply_is_a_named_outcome(engine: Says, says: str) -> Non
     with pytest.raises(QuestionError, match=says) as caught:
         write(engine, question("a"), CODE, SEEN, max_tokens=50)
     assert caught.value.outcome is Outcome.thought_cut
+
+
+def test_a_question_costs_its_reply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_stage(tmp_path, "load", Question, [question("a")])
+    write_stage(tmp_path, "decompose", Program, [Program(question_id="a", code=CODE, author="llm", attempts=1)])
+    write_stage(tmp_path, "execute", Trace, [SEEN])
+    engine = Says("It is so. So the answer is The door.")
+    monkeypatch.setattr(job, "load_engine", lambda *_: engine)
+    job.job(Config(run=str(tmp_path), convert=ConvertConfig(writer=WriterName.llm), llm=LLMConfig(batch=8)))
+    cost = Stage(tmp_path, "convert", Thought).costs()["a"]
+    assert (cost.llm_calls, cost.prompt_tokens, cost.reply_tokens, cost.batch) == (1, 1, 1, 1)
+    assert cost.seconds > 0

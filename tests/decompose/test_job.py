@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from aotd.config import Config
 from aotd.decompose import Author, job
 from aotd.decompose.job import write_program
 from aotd.errors import QuestionError, UserError
-from aotd.llm import Reply
+from aotd.llm import Engine, LLMConfig, Reply
+from aotd.llm.base import Ask
+from aotd.llm.replay import Recorded
 from aotd.records import Dropped, Outcome, Program, Question
 from aotd.store import Stage
 
@@ -83,6 +86,44 @@ def test_every_question_has_one_line_and_its_text_is_asked_once(
         ("e", Outcome.program_invalid),
     ]
     assert len(engine.asked) == 4
+
+
+def test_a_question_costs_the_replies_that_were_asked_for_it(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.decompose.retries = 1
+    use(Counting(), monkeypatch)
+    job.job(config)
+    costs = Stage(Path(config.run), "decompose", Program).costs()
+    calls = {key: (cost.llm_calls, cost.prompt_tokens, cost.reply_tokens) for key, cost in costs.items()}
+    # `b` is asked about once more, and `d` and `e` say what `a` and `b` have said.
+    assert calls == {"a": (1, 1, 1), "b": (2, 2, 2), "c": (1, 1, 1), "d": (0, 0, 0), "e": (0, 0, 0), "f": (1, 1, 1)}
+    assert {key for key, cost in costs.items() if cost.reused} == {"d", "e"}
+    assert {key for key, cost in costs.items() if cost.seconds == 0} == {"d", "e"}
+    assert costs["a"].batch == 2
+
+
+def test_replies_from_a_record_are_no_calls(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("asked", "replayed"):
+        run = tmp_path / name
+        with Stage(run, "load", Question).open({}) as out:
+            out.write(QUESTIONS[0])
+        engine = Recorded(Streaming(), LLMConfig(record=str(tmp_path / "record.jsonl")), "a test")
+        monkeypatch.setattr(job, "load_engine", lambda config, wanted_by, engine=engine: engine)
+        job.job(replace(config, run=str(run)))
+    stages = [Stage(tmp_path / name, "decompose", Program) for name in ("asked", "replayed")]
+    assert stages[0].records() == stages[1].records()
+    asked, replayed = (stage.costs()["a"] for stage in stages)
+    assert (asked.llm_calls, asked.prompt_tokens, asked.reply_tokens, asked.reused) == (1, 120, 30, 0)
+    assert (replayed.llm_calls, replayed.prompt_tokens, replayed.reply_tokens, replayed.reused) == (0, 0, 0, 1)
+
+
+class Streaming(Engine):
+    """Writes the same program for every question, and counts tokens."""
+
+    model = "streaming"
+
+    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
+        for ask in asks:
+            yield ask, Reply(GOOD, True, prompt_tokens=120, reply_tokens=30)
 
 
 def test_an_interrupted_run_goes_on_and_asks_nothing_twice(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ EXAMPLES = [example("one", "Which object was closed?")]
 
 
 def one(engine: Told, retries: int = 2) -> Program | Dropped:
-    return write(engine, [question()], EXAMPLES, DecomposeConfig(retries=retries))[0]
+    return write(engine, [question()], EXAMPLES, DecomposeConfig(retries=retries))[0][0]
 
 
 def test_a_program_is_taken_out_of_the_reply() -> None:
@@ -102,7 +102,7 @@ def test_only_the_invalid_ones_are_asked_again_and_the_order_stays() -> None:
     other = GOOD.replace("query)", "'who?')")
     engine = Told(BAD, GOOD, other)
     asked = [question("a", "Which was closed?"), question("b", "Which was taken?")]
-    first, second = write(engine, asked, EXAMPLES, DecomposeConfig())
+    (first, _), (second, _) = write(engine, asked, EXAMPLES, DecomposeConfig())
     assert isinstance(first, Program)
     assert isinstance(second, Program)
     assert (first.question_id, first.code, first.attempts) == ("a", other, 2)
@@ -112,7 +112,7 @@ def test_only_the_invalid_ones_are_asked_again_and_the_order_stays() -> None:
 def test_the_same_question_about_two_videos_is_asked_once() -> None:
     engine = Told(GOOD)
     written = write(engine, [question("a"), question("b")], EXAMPLES, DecomposeConfig())
-    assert [record.question_id for record in written] == ["a", "b"]
+    assert [(record.question_id, len(replies)) for record, replies in written] == [("a", 1), ("b", 0)]
     assert len(engine.asked) == 1
 
 
@@ -170,14 +170,14 @@ def test_the_nearest_example_stands_last() -> None:
 def test_candidates_are_sampled_and_only_valid_and_new_ones_are_kept() -> None:
     other = GOOD.replace("query)", "'who?')")
     engine = Told(GOOD, other, BAD, GOOD)
-    program = write(engine, [question()], EXAMPLES, DecomposeConfig(candidates=4))[0]
+    program = write(engine, [question()], EXAMPLES, DecomposeConfig(candidates=4))[0][0]
     assert isinstance(program, Program)
     assert (program.code, program.others) == (GOOD, (other,))
     assert engine.warmth == [0.0, 0.8, 0.8, 0.8]
 
 
 def test_a_candidate_stands_in_where_the_greedy_program_stays_invalid() -> None:
-    program = write(Told(BAD, GOOD), [question()], EXAMPLES, DecomposeConfig(retries=0, candidates=2))[0]
+    program = write(Told(BAD, GOOD), [question()], EXAMPLES, DecomposeConfig(retries=0, candidates=2))[0][0]
     assert isinstance(program, Program)
     assert (program.code, program.attempts, program.others) == (GOOD, 2, ())
 
@@ -185,7 +185,7 @@ def test_a_candidate_stands_in_where_the_greedy_program_stays_invalid() -> None:
 def test_a_tool_that_is_left_out_is_neither_shown_nor_allowed() -> None:
     settings = DecomposeConfig(retries=0, without=["Video_query"])
     engine = Told(GOOD)
-    dropped = write(engine, [question()], EXAMPLES, settings)[0]
+    dropped = write(engine, [question()], EXAMPLES, settings)[0][0]
     assert isinstance(dropped, Dropped)
     assert "Video_query is not a tool" in dropped.reason
     tools = engine.asked[0].split("RULES")[0]

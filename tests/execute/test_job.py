@@ -67,6 +67,7 @@ def test_a_failing_program_and_a_broken_video_end_only_their_own_question(world:
     assert ends[questions[1].question_id].outcome is Outcome.no_answer
     assert ends[questions[3].question_id].outcome is Outcome.video_unreadable
     assert len(stage.records()) + len(ends) == 4
+    assert set(stage.costs()) == {question.question_id for question in questions}
 
 
 def test_other_limits_are_refused_and_more_workers_are_not(world: Path, tmp_path: Path) -> None:
@@ -95,6 +96,17 @@ def test_candidates_and_repairs_are_run_in_rounds_and_say_how_many_it_took(
     assert (by_id[first.question_id].tries, by_id[first.question_id].code) == (3, right[0])
     assert (by_id[broken.question_id].tries, by_id[broken.question_id].code) == (2, right[1])
     assert (by_id[third.question_id].tries, by_id[third.question_id].code) == (1, None)
+    costs = Stage(tmp_path, "execute", Trace).costs()
+    # The first question's three programs make no call; the second one's was mended once; the third is as it was.
+    assert [costs[one.question_id].llm_calls for one in (first, broken, third)] == [0, 1, 0]
+    assert (costs[broken.question_id].prompt_tokens, costs[broken.question_id].reply_tokens) == (1, 1)
+    assert costs[first.question_id].tool_calls == 0
+    asking = [event.tool not in ("trim", "Compare") for event in by_id[third.question_id].events]
+    assert (costs[third.question_id].tool_calls, costs[third.question_id].specialist_calls) == (
+        len(asking),
+        sum(asking),
+    )
+    assert all(cost.seconds > 0 for cost in costs.values())
     assert len(engine.asked) == 1
     assert "program_error: line 2: IndexError" in engine.asked[0]
 

@@ -16,7 +16,7 @@ from aotd.cli import main
 from aotd.config import compose
 from aotd.errors import UserError
 from aotd.ledger import ledger
-from aotd.records import Outcome, Program, Question, Thought, Trace, Verdict
+from aotd.records import Outcome, Program, Question, Scores, Thought, Trace, Verdict
 from aotd.report.facts import facts, headline, meanings
 from aotd.report.job import job
 from aotd.report.pick import pick
@@ -143,6 +143,20 @@ def test_both_answers_of_every_arm_and_what_cannot_be_scored(tmp_path: Path) -> 
     said = card.split('<dl class="said">')[1]
     assert [len(re.findall(f"<em>{mode}</em>", said)) for mode in ("answer", "rationale")] == [3, 2]
     assert "time IoU 0.80" in said
+
+
+def test_costs_are_shown_where_they_were_measured(tmp_path: Path) -> None:
+    run = evaluated(sample_run(tmp_path))
+    text = made(run)
+    table = text.split('aria-label="Cost per question"')[1].split("</table>")[0]
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", table)[:6] == ["answer", "1", "0.0210", "1.0", "1,187", "–"]
+    assert table.count('<th scope="row">') == 1
+    assert "aotd answers in 0.0210 s, the agent in 0.350 s: 16.7 times faster (15.1–18.4)" in text
+    for arm in ("aotd", "instruct", "blind"):
+        path = run / "evaluate" / arm / "scores.json"
+        scores = Scores.model_validate_json(path.read_text())
+        path.write_text(scores.model_copy(update={"cost": None}).model_dump_json())
+    assert "Cost per question" not in made(run)
 
 
 def test_the_page_is_the_same_every_time(tmp_path: Path, videos: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from aotd.errors import QuestionError
 from aotd.records import Detection, Outcome
-from aotd.sandbox.process import Limits, Run, run_program
+from aotd.sandbox.process import Calls, Limits, Run, StoppedError, run_program
 from aotd.video.clip import Clip
 from tests.conftest import BlankVideo, Scripted
 
@@ -36,9 +36,26 @@ def test_a_program_calls_tools_and_the_parent_writes_the_trace(scripted: Scripte
         "return select_answer(query, info, possible_answers)",
     )
     assert done.answer == "yes"
+    assert done.calls == Calls(3, 3)
     assert [event.tool for event in done.events] == ["Filter_frames_with_act", "Query_Objs", "select_answer"]
     assert done.events[1].frames == (2, 3, 4, 5)
     assert dict(done.events[2].info) == {"where": "4.0", "length": "4", "starts": "2", "ends": "6", "found": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("body", "calls"),
+    [
+        ("trim(video_clip, 1)\nCompare(video_clip, video_clip)\nexist(video_clip, 'cup')\nreturn None", Calls(3, 1)),
+        ("exist(video_clip, ' ')\nVideo_query(video_clip, 'why?')\nreturn None", Calls(2, 1)),
+        ("Video_query(video_clip, 3)", Calls(1, 0)),
+        ("return select_answer(query, {'x': 'neither'}, possible_answers)", Calls(1, 1)),
+        ("for i in range(100):\n    exist(video_clip, 'cup')", Calls(64, 64)),
+    ],
+)
+def test_calls_are_counted_and_those_that_ask_a_specialist(scripted: Scripted, body: str, calls: Calls) -> None:
+    with pytest.raises(StoppedError) as caught:
+        run(scripted, body)
+    assert caught.value.calls == calls
 
 
 @pytest.mark.parametrize(

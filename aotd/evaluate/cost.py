@@ -1,0 +1,117 @@
+"""What a question costs an arm, and how much faster a student is than the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aotd.meter import total
+from aotd.records import Cost, Estimate, Faster, Mode, Question, Record, Spent
+from aotd.store import Stage
+
+VERBS = {Mode.answer: ("decompose", "execute"), Mode.rationale: ("decompose", "execute", "convert")}
+"""What the agent does for an answer, and for one with its reasons."""
+
+Costs = Mapping[str, Cost]
+"""Question id -> what it took."""
+
+
+def agent_costs(run: Path, asked: Sequence[Question], mode: Mode) -> dict[str, Cost]:
+    """What each question took the agent, as far as it came; without those of which not every verb was measured."""
+    ways: dict[str, list[Cost]] = {question.question_id: [] for question in asked}
+    going = set(ways)
+    for verb in VERBS[mode]:
+        stage = Stage(run, verb, Record)
+        costs, dropped = stage.costs(), {line.question_id for line in stage.dropped()}
+        for key in going:
+            if key in costs:
+                ways[key].append(costs[key])
+            else:
+                del ways[key]
+        going = {key for key in going if key in ways and key not in dropped}
+    return {key: total(way) for key, way in ways.items()}
+
+
+def spent(
+    asked: Sequence[Question], took: Mapping[Mode, Costs], agent: Mapping[Mode, Costs], resamples: int, seed: int
+) -> dict[Mode, Spent]:
+    """What a question costs an arm on the mean; without the modes that were not measured.
+
+    Args:
+        took: the arm's costs.
+        agent: the agent's, to compare them with.
+    """
+    found = {}
+    for mode, costs in took.items():
+        of = [question for question in asked if question.question_id in costs]
+        if of:
+            one = _spent(of, costs, resamples, seed)
+            faster = _faster(of, costs, agent.get(mode, {}), resamples, seed)
+            found[mode] = one.model_copy(update={"faster": faster})
+    return found
+
+
+def _spent(of: Sequence[Question], costs: Costs, resamples: int, seed: int) -> Spent:
+    all_ = [costs[question.question_id] for question in of]
+    memory = [cost.memory_mb for cost in all_ if cost.memory_mb is not None]
+    seconds = {cost.question_id: cost.seconds for cost in all_}
+    return Spent(
+        seconds=_ratio(of, seconds, dict.fromkeys(seconds, 1.0), resamples, seed),
+        batch=max(cost.batch for cost in all_),
+        llm_calls=_mean([cost.llm_calls for cost in all_]),
+        prompt_tokens=_known_mean([cost.prompt_tokens for cost in all_]),
+        reply_tokens=_known_mean([cost.reply_tokens for cost in all_]),
+        tool_calls=_mean([cost.tool_calls for cost in all_]),
+        specialist_calls=_mean([cost.specialist_calls for cost in all_]),
+        reused=_mean([bool(cost.reused) for cost in all_]),
+        memory_mb=max(memory, default=None),
+    )
+
+
+def _faster(of: Sequence[Question], own: Costs, agent: Costs, resamples: int, seed: int) -> Faster | None:
+    both = [question for question in of if question.question_id in agent]
+    pairs = [(own[question.question_id], agent[question.question_id]) for question in both]
+    if not both or not sum(one.seconds for one, _ in pairs):
+        return None
+    seconds, theirs = ({cost.question_id: cost.seconds for cost in costs} for costs in zip(*pairs, strict=True))
+    machines = {cost.machine for pair in pairs for cost in pair}
+    return Faster(
+        seconds=_mean(list(seconds.values())),
+        agent_seconds=_mean(list(theirs.values())),
+        times=_ratio(both, theirs, seconds, resamples, seed),
+        batch=max(one.batch for one, _ in pairs),
+        reused=_mean([bool(one.reused) for one, _ in pairs]),
+        agent_reused=_mean([bool(other.reused) for _, other in pairs]),
+        same_machine=len(machines) == 1 and "" not in machines,
+    )
+
+
+def _ratio(
+    of: Sequence[Question], top: Mapping[str, float], below: Mapping[str, float], resamples: int, seed: int
+) -> Estimate:
+    """The sum of one number over the sum of another, with the 95 % interval of a bootstrap over videos.
+
+    What the questions of a video share is paid for by the first of them, so that they are drawn together.
+    """
+    videos = list(dict.fromkeys((question.dataset, question.video_id) for question in of))
+    number = {video: at for at, video in enumerate(videos)}
+    sums = np.zeros((len(videos), 2))
+    for question in of:
+        key = question.question_id
+        sums[number[question.dataset, question.video_id]] += top[key], below[key]
+    drawn = np.random.default_rng(seed).integers(0, len(videos), (resamples, len(videos)))
+    tops, belows = sums[drawn].sum(axis=1).T
+    low, high = np.quantile(tops / belows, (0.025, 0.975))
+    mean = sums[:, 0].sum() / sums[:, 1].sum()
+    return Estimate(mean=float(mean), low=float(low), high=float(high), n=len(of))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _known_mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _mean(known) if len(known) == len(values) else None
