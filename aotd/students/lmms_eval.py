@@ -151,12 +151,11 @@ def _how(request: Any) -> tuple[int, tuple[str, ...]]:
 def _part(visuals: Any, where: str) -> tuple[str, float | None, float | None]:
     """The video file that a question is about, by its absolute path, with start and end in seconds."""
     one = visuals[0] if isinstance(visuals, list) and len(visuals) == 1 else None
-    if isinstance(one, str):
-        one = {"path": one}
-    path = (one.get("path") or one.get("url")) if isinstance(one, dict) else None
+    named: dict[str, Any] = {"path": one} if isinstance(one, str) else one if isinstance(one, dict) else {}
+    path = named.get("path") or named.get("url")
     if not isinstance(path, str):
         raise UserError(f"{where}: the model aotd is asked about one video file, and the task shows something else")
-    return str(Path(path).resolve()), one.get("video_start"), one.get("video_end")
+    return str(Path(path).resolve()), named.get("video_start"), named.get("video_end")
 
 
 def _cut(reply: str, until: Sequence[str]) -> str:
