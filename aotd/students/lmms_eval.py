@@ -107,7 +107,7 @@ class LmmsStudent(lmms):  # type: ignore[misc]
             text, _, shown, number, task, split = request.args
             where = f"{task}, question {number}"
             try:
-                view = self._view(*_part(shown(self.task_dict[task][split][number]), where))
+                view = self.seen_of(shown(self.task_dict[task][split][number]), where)
             except QuestionError as error:
                 logger.warning(f"{where} counts as wrong, its video cannot be read: {error}")
                 unread.append(place)
@@ -115,6 +115,15 @@ class LmmsStudent(lmms):  # type: ignore[misc]
             rows.append(self._student.row(view, text.rstrip("\n") + "\n"))
         said = iter(self._student.say(rows, longest) if rows else [])
         return [UNREAD if place in unread else _cut(next(said)[0], until) for place in range(len(batch))]
+
+    def seen_of(self, visuals: Any, where: str) -> View:
+        """What the student sees of the video that a task shows.
+
+        Raises:
+            QuestionError: `video_unreadable`.
+            UserError: it shows something else than one video file.
+        """
+        return self._view(*_part(visuals, where))
 
     def _look(self, path: str, start_s: float | None, end_s: float | None) -> View:
         question = Question(

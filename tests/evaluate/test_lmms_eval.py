@@ -25,6 +25,7 @@ from aotd.distill.job import job as distill
 from aotd.errors import QuestionError, UserError
 from aotd.evaluate.job import job as evaluate
 from aotd.export.job import job as export
+from aotd.export.lmms_eval import shown
 from aotd.load.job import job as load
 from aotd.records import Dropped, Prediction, Question, Scores
 from aotd.store import Stage
@@ -52,9 +53,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     questions = Stage(folder / "run", "load", Question).records()
     damaged = folder / "data" / str([question for question in questions if question.split == SPLIT][-1].video)
     damaged.write_bytes(damaged.read_bytes()[:2000])
-    whole = [
-        one.model_copy(update={"start_s": None, "end_s": None} if at % 3 else {}) for at, one in enumerate(questions)
-    ]
+    parts = ({"start_s": 2.5, "end_s": 3.5}, {"start_s": 0.0, "end_s": None}, {"start_s": None, "end_s": None})
+    whole = [one.model_copy(update=parts[at % 3]) for at, one in enumerate(questions)]
     first = next(at for at, one in enumerate(whole) if one.split == SPLIT)
     whole[first] = whole[first].model_copy(update={"answer": None})
     (folder / "run" / "load" / "records.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in whole))
@@ -257,10 +257,22 @@ def test_what_a_task_asks_for_is_kept_to(world: Path, model: Any) -> None:
     assert len(replies[1]) > len(replies[0])
     (cut,) = model.generate_until([asked([str(films[0])], max_new_tokens=12, until=["", replies[1][2:4], "zzz"])])
     assert cut == replies[1].partition(replies[1][2:4])[0]
-    parts = [{"type": "video", "path": str(films[0]), "video_start": at, "video_end": at + 1.0} for at in (0.0, 3.0)]
-    early, late = (model._look(*place) for place in [(str(films[0]), 0.0, 1.0), (str(films[0]), 3.0, 4.0)])
-    assert not early["features"].equal(late["features"])
-    assert model.generate_until([asked([part]) for part in parts])
+
+
+def test_it_sees_what_evaluate_showed(world: Path) -> None:
+    """Replies hang little on a second more or less of a video; valley's view is pixels, and they are the same."""
+    from aotd.students.lmms_eval import LmmsStudent
+
+    settings = evaluated(world, "valley")
+    model = LmmsStudent(str(saved(settings)))
+    views = run_views(settings, load_student(saved(settings), settings.student))
+    export(replace(settings, export=replace(settings.export, split="test")))
+    questions = {one.question_id: one for one in Stage(Path(settings.run), "load", Question).records()}
+    for row in lines(Path(settings.run) / "export" / "lmms_eval" / "test.jsonl"):
+        question = questions[row["question_id"]]
+        pixels = model.seen_of(shown(row), "t")["pixels"]
+        assert pixels.equal(views.view(question)["pixels"])
+        assert pixels.equal(model.seen_of([row["video"]], "t")["pixels"]) == (question.end_s is None)
 
 
 def test_what_a_student_cannot_do_is_one_line(world: Path, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
