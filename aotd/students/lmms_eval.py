@@ -56,6 +56,7 @@ class LmmsStudent(lmms):  # type: ignore[misc]
         student: its folder, `<run>/distill/<arm>/student`.
         dtype, attention: as `student.dtype` and `student.attention`.
         batch_size: questions it is asked at once; does not change its replies but for rounding.
+        others: what else lmms-eval may pass on (`--device`); refused.
 
     Raises:
         UserError: no student there, values that make no sense, or several processes.
@@ -64,11 +65,21 @@ class LmmsStudent(lmms):  # type: ignore[misc]
     is_simple = True
 
     def __init__(
-        self, student: str, dtype: str = "float32", attention: str = "sdpa", batch_size: int | str = 1
+        self,
+        student: str,
+        dtype: str = "float32",
+        attention: str = "sdpa",
+        batch_size: int | str = 1,
+        **others: Any,
     ) -> None:
         from aotd.students.student import load_student
 
         super().__init__()
+        if others:
+            raise UserError(
+                f"the model aotd has no setting {', '.join(others)}: it takes student, dtype, attention and "
+                "batch_size; CUDA_VISIBLE_DEVICES chooses the GPU"
+            )
         for name, value, known in (("dtype", dtype, Dtype), ("attention", attention, Attention)):
             if value not in [one.value for one in known]:
                 raise UserError(f"{name}={value}: one of {', '.join(one.value for one in known)}")

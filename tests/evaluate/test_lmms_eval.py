@@ -294,6 +294,7 @@ def test_what_a_student_cannot_do_is_one_line(world: Path, model: Any, monkeypat
         ({"student": f"{folder}/nowhere"}, "holds no student"),
         ({"student": folder, "dtype": "int8"}, "dtype=int8: one of float32, bfloat16"),
         ({"student": folder, "batch_size": "auto"}, "batch_size=auto must be a number"),
+        ({"student": folder, "device": "cuda:1"}, "has no setting device"),
     ]:
         with pytest.raises(UserError, match=says):
             LmmsStudent(**settings)
