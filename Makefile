@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 VLLM := .venv-vllm
+LMMS := .venv-lmms
 
-.PHONY: demo test test-slow test-browser test-vllm lint types clean
+.PHONY: demo test test-slow test-browser test-vllm test-lmms lint types clean
 
 demo: $(STAMP)
 	$(BIN)/aotd run experiment=demo
@@ -22,6 +23,9 @@ test-browser: $(STAMP)
 
 test-vllm: $(VLLM)/.installed
 	$(VLLM)/bin/python -m pytest -m vllm -W ignore --timeout 1800 tests/llm/test_vllm.py $(ARGS)
+
+test-lmms: $(LMMS)/.installed
+	$(LMMS)/bin/python -m pytest -m lmms -W ignore --timeout 1800 tests/evaluate/test_lmms_eval.py $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -43,5 +47,14 @@ $(VLLM)/.installed: pyproject.toml constraints-vllm.txt
 	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
+# Of the fifty packages that lmms-eval asks for, these are what its command line imports beside ours. torchvision is
+# not among them: where pip finds no CPU build it takes one for CUDA, which cannot be imported beside a CPU torch.
+LMMS_NEEDS := "av<16" "datasets>=4" evaluate loguru python-dotenv pytablewriter pytz sacrebleu tenacity
+$(LMMS)/.installed: pyproject.toml constraints-lmms.txt
+	$(PYTHON) -m venv $(LMMS)
+	$(LMMS)/bin/pip install --quiet --disable-pip-version-check -c constraints-lmms.txt -e . $(LMMS_NEEDS) pytest pytest-timeout
+	$(LMMS)/bin/pip install --quiet --disable-pip-version-check -c constraints-lmms.txt --no-deps lmms-eval
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VLLM) runs data
+	rm -rf $(VENV) $(VLLM) $(LMMS) runs data

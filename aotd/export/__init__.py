@@ -1,4 +1,4 @@
-"""export: a run's kept `Thought`s + `Question`s -> files that other trainers read."""
+"""export: a run's kept `Thought`s + `Question`s -> files that other trainers and harnesses read."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -9,6 +9,7 @@ class Format(str, Enum):
     llamafactory = "llamafactory"
     swift = "swift"
     trl = "trl"
+    lmms_eval = "lmms_eval"
 
 
 @dataclass
@@ -16,7 +17,8 @@ class ExportConfig:
     """What is written, and how."""
 
     format: Format = Format.datasets
-    """datasets: parquet and a dataset card. llamafactory, swift, trl: conversations as that trainer reads them."""
+    """datasets: parquet and a dataset card. llamafactory, swift, trl: conversations as that trainer reads them.
+    lmms_eval: the questions as tasks of that harness, without thoughts."""
     to: str = ""
     """Folder to write; empty is <run>/export/<format>."""
     split: str = ""

@@ -7,6 +7,8 @@ Reads load/, decompose/, execute/, convert/ and verify/; writes
         parquet and a card, for Hugging Face datasets
     aotd export run=runs/demo export.format=llamafactory
         conversations; also swift (ms-swift) and trl
+    aotd export run=runs/demo export.format=lmms_eval export.split=test
+        the questions alone, as a task of lmms-eval; reads load/ only
 
 A question with an answer is one conversation, and a second one where its
 thought was kept. They name the video files below dataset.root; with
@@ -35,6 +37,7 @@ from aotd.errors import QuestionError, UserError
 from aotd.export import ExportConfig, Format
 from aotd.export.conversations import WRITERS, Conversation, conversations
 from aotd.export.folder import check_replaceable, new_folder
+from aotd.export.lmms_eval import write_tasks
 from aotd.export.media import Pictures, VideoFiles
 from aotd.export.parquet import write_card, write_parquet
 from aotd.ledger import ledger
@@ -63,11 +66,13 @@ def job(config: Config) -> None:
     """
     settings, run = config.export, Path(config.run)
     _check(settings)
+    if settings.format is Format.lmms_eval:
+        _export_tasks(config)
+        return
     items = _items(run, settings)
-    target = Path(settings.to or run / "export" / settings.format.value).resolve()
-    check_replaceable(target)
+    target = _target(config)
     splits = list(dict.fromkeys(item.question.split for item in items))
-    manifest = _manifest(run, settings)
+    manifest = _manifest(run, settings, READS)
     with new_folder(target, manifest) as folder:
         if settings.format is Format.datasets:
             _write_table(folder, run, settings, items, splits)
@@ -78,7 +83,31 @@ def job(config: Config) -> None:
             WRITERS[settings.format](folder, by_split)
             manifest["rows"] = {split: len(found) for split, found in by_split.items()}
             manifest["left_out"] = left_out
-    _say(target, items, manifest)
+    thoughts = sum(item.example.rationale is not None for item in items)
+    _say(target, f"{len(items)} questions, {thoughts} with a chain of thought", manifest)
+
+
+def _export_tasks(config: Config) -> None:
+    settings, run = config.export, Path(config.run)
+    questions = _questions(run, settings)
+    if not questions:
+        raise UserError("no question has a known answer, so there is nothing to score: see `aotd load`")
+    splits: dict[str, list[Question]] = {}
+    for question in questions:
+        splits.setdefault(question.split, []).append(question)
+    target = _target(config)
+    manifest = _manifest(run, settings, ("load",))
+    with new_folder(target, manifest) as folder:
+        write_tasks(folder, config.dataset.root, splits)
+        manifest["rows"] = {split: len(asked) for split, asked in splits.items()}
+    _say(target, f"{len(questions)} questions", manifest)
+
+
+def _target(config: Config) -> Path:
+    settings = config.export
+    target = Path(settings.to or Path(config.run) / "export" / settings.format.value).resolve()
+    check_replaceable(target)
+    return target
 
 
 def _check(settings: ExportConfig) -> None:
@@ -89,31 +118,39 @@ def _check(settings: ExportConfig) -> None:
         raise UserError("export.format=trl: TRL's SFTTrainer takes pictures and no video file: leave out export.frames")
     if settings.format is Format.datasets and settings.frames:
         raise UserError("export.format=datasets holds no pictures: leave out export.frames")
+    if settings.format is Format.lmms_eval and (settings.frames or not settings.labels):
+        setting = "frames" if settings.frames else "labels"
+        raise UserError(f"export.format=lmms_eval names video files and holds no thoughts: leave out export.{setting}")
+
+
+def _questions(run: Path, settings: ExportConfig) -> list[Question]:
+    """The questions with an answer of the split or splits that are asked for, in the order of loading."""
+    questions = Stage(run, "load", Question).records()
+    there = sorted({question.split for question in questions})
+    if settings.split and settings.split not in there:
+        raise UserError(f"export.split={settings.split}: the run has no such split; it has {', '.join(there)}")
+    wanted = [q for q in questions if settings.split in ("", q.split) and q.answer is not None]
+    for split in {question.split for question in wanted}:
+        # It becomes a file's name, and a name in other programs' settings.
+        if not re.fullmatch(r"[A-Za-z0-9_]+", split):
+            raise UserError(
+                f"split {split!r} is to name a file: letters, digits and _ only; "
+                "load the questions with another dataset.split"
+            )
+    return wanted
 
 
 def _items(run: Path, settings: ExportConfig) -> list[Item]:
     """The questions to write, in the order of loading."""
-    questions = Stage(run, "load", Question).records()
+    questions = _questions(run, settings)
     known, arm = read_thoughts(run), ArmConfig(require=settings.require)
-    there = sorted({question.split for question in questions})
-    if settings.split and settings.split not in there:
-        raise UserError(f"export.split={settings.split}: the run has no such split; it has {', '.join(there)}")
-    wanted = [question for question in questions if settings.split in ("", question.split)]
-    items = [Item(question, example(question, arm, known)) for question in wanted if question.answer is not None]
+    items = [Item(question, example(question, arm, known)) for question in questions]
     if not any(item.example.rationale for item in items):
         raise UserError(
             f"no chain of thought{f' of split {settings.split}' if settings.split else ''} passed "
             f"{', '.join(settings.require) or 'no check'}: look at `aotd show {run}`, or ask for less in export.require"
         )
-    kept = [item for item in items if settings.labels or item.example.rationale is not None]
-    for item in kept:
-        # It becomes a file's name, and a name in other programs' settings.
-        if not re.fullmatch(r"[A-Za-z0-9_]+", item.question.split):
-            raise UserError(
-                f"split {item.question.split!r} is to name a file: letters, digits and _ only; "
-                "load the questions with another dataset.split"
-            )
-    return kept
+    return [item for item in items if settings.labels or item.example.rationale is not None]
 
 
 # ── datasets ──────────────────────────────────────────────────────────────────────────────────────
@@ -195,21 +232,20 @@ def _frames(traces: Mapping[str, Trace]) -> int:
 # ── what was done ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _manifest(run: Path, settings: ExportConfig) -> dict[str, Any]:
+def _manifest(run: Path, settings: ExportConfig, reads: Sequence[str]) -> dict[str, Any]:
     values = {key: value.value if isinstance(value, Enum) else value for key, value in asdict(settings).items()}
     return {
         "schema": SCHEMA,
         "version": __version__,
         "settings": {key: value for key, value in values.items() if key != "to"},
-        "inputs": {verb: Stage(run, verb, Question).manifest_digest() for verb in READS},
+        "inputs": {verb: Stage(run, verb, Question).manifest_digest() for verb in reads},
         "prompts": {name: digest(name) for name in SUFFIXES},
     }
 
 
-def _say(target: Path, items: Sequence[Item], manifest: Mapping[str, Any]) -> None:
+def _say(target: Path, written: str, manifest: Mapping[str, Any]) -> None:
     console = Console()
-    thoughts = sum(item.example.rationale is not None for item in items)
-    console.print(f"{len(items)} questions, {thoughts} with a chain of thought", highlight=False)
+    console.print(written, highlight=False)
     console.print("rows: " + ", ".join(f"{split} {rows}" for split, rows in manifest["rows"].items()), highlight=False)
     left_out = manifest.get("left_out")
     if left_out:
