@@ -1,6 +1,6 @@
-"""What comes from outside the run: replies in a file, and another run to be compared with.
+"""Replies that come from outside the run, in a file.
 
-A file of replies is JSON lines, one reply each, `mode` being `answer` where it is left out:
+It is JSON lines, one reply each, `mode` being `answer` where it is left out:
 
     {"question_id": "t017_3", "text": "B"}
     {"question_id": "t017_3", "text": "The cup is … So the answer is the cup.", "mode": "rationale"}
@@ -15,7 +15,6 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aotd.errors import UserError
-from aotd.evaluate.compare import Said
 from aotd.records import Dropped, Mode, Outcome, Prediction, Question
 from aotd.store import Stage
 
@@ -81,19 +80,6 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def said(run: Path, arm: str, known: Collection[str]) -> Said:
-    """What an arm of a run has said to the last.
-
-    Raises:
-        UserError: it has not been evaluated, a line is damaged, or one is about a question that is not known.
-    """
-    modes = [Stage(run, f"evaluate/{arm}/{mode.value}", Prediction) for mode in (Mode.answer, Mode.rationale)]
-    for stage in modes:
-        if stage.manifest_path.is_file():
-            check_ids(stage, known)
-    return Said(modes[0].records(), modes[1].records() if modes[1].manifest_path.is_file() else None)
-
-
 def check_ids(stage: Stage[Prediction], known: Collection[str]) -> None:
     """
     Raises:
@@ -106,40 +92,3 @@ def check_ids(stage: Stage[Prediction], known: Collection[str]) -> None:
         if line.question_id in seen:
             raise UserError(f"{stage.folder}: two predictions for {line.question_id!r}; delete one of the lines")
         seen.add(line.question_id)
-
-
-def other_run(name: str) -> tuple[Path, str | None]:
-    """`runs/a` is a run; `runs/a/evaluate/instruct` is one of its arms.
-
-    Raises:
-        UserError: neither is there.
-    """
-    path = Path(name)
-    run, arm = (path.parent.parent, path.name) if path.parent.name == "evaluate" else (path, None)
-    if not (run / "load" / "manifest.json").is_file() or (arm and not path.is_dir()):
-        raise UserError(f"evaluate.against={name} is not a run, nor RUN/evaluate/ARM")
-    return run, arm
-
-
-def shared_questions(asked: Sequence[Question], other: Path) -> list[Question]:
-    """Those of the asked questions that another run has loaded too.
-
-    Raises:
-        UserError: none is; or one id stands for two different questions.
-    """
-    theirs = {question.question_id: question for question in Stage(other, "load", Question).records()}
-    both = [question for question in asked if question.question_id in theirs]
-    if not both:
-        raise UserError(f"evaluate.against: {other} has none of the questions that are asked here")
-    for question in both:
-        mine, other_one = _core(question), _core(theirs[question.question_id])
-        if mine != other_one:
-            raise UserError(
-                f"evaluate.against: question {question.question_id!r} is another one in {other}: "
-                f"{mine[0]!r} with {len(mine[1])} options here, {other_one[0]!r} with {len(other_one[1])} there"
-            )
-    return both
-
-
-def _core(question: Question) -> tuple[str, tuple[str, ...], str | None, str]:
-    return question.question, question.options, question.answer, question.video_id

@@ -125,7 +125,7 @@ class LmmsStudent(lmms):  # type: ignore[misc]
                 continue
             rows.append(self._student.row(view, text.rstrip("\n") + "\n"))
         said = iter(self._student.say(rows, longest) if rows else [])
-        return [UNREAD if place in unread else _cut(next(said)[0], until) for place in range(len(batch))]
+        return [UNREAD if place in unread else _cut(next(said).text, until) for place in range(len(batch))]
 
     def seen_of(self, visuals: Any, where: str) -> View:
         """What the student sees of the video that a task shows.

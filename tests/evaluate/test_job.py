@@ -120,3 +120,26 @@ def test_wrong_settings_are_one_line(marked: Path, arms: list[str], settings: di
     with pytest.raises(UserError, match=says):
         job(replace(made, evaluate=replace(made.evaluate, **settings)))
     assert not (marked / "evaluate").exists()
+
+
+def test_a_student_of_another_run_is_asked_where_it_lies(
+    marked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    distill(config(marked, ["aotd"]))
+    other = tmp_path / "other"
+    other.mkdir()
+    (marked / "load").rename(marked / "kept")
+    (other / "load").symlink_to(marked / "kept")
+    (marked / "load").symlink_to(marked / "kept")
+    folder = marked / "distill" / "aotd"
+    bare = {"theirs": str(folder), "bare": str(folder / "student")}
+    made = config(other, [], others=bare)
+    job(made)
+    whole, same = (scores(other, arm).multiple_choice for arm in bare)
+    assert whole is not None
+    assert whole.mean == 7 / 8
+    assert same == whole
+    # What the student of the one was trained on can be told, and it was these questions; of the other it cannot.
+    assert (other / "evaluate" / "theirs" / "seen.json").is_file()
+    assert not (other / "evaluate" / "bare" / "seen.json").exists()
+    assert "theirs" in capsys.readouterr().out
