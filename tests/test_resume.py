@@ -22,7 +22,7 @@ MEASURED = {"decompose": Program, "execute": Trace, "convert": Thought}
 def command(folder: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "aotd.cli", "run", f"run={folder}/run", f"dataset.root={folder}/world"),
-        *(f"dataset.playroom.{split}_videos={count}" for split, count in (("train", 8), ("val", 4), ("test", 4))),
+        *(f"dataset.playroom.{split}_videos={count}" for split, count in (("train", 4), ("val", 4), ("test", 4))),
         f"verbs=[{','.join(VERBS)}]",
     ]
 
