@@ -11,8 +11,9 @@ LMMS := .venv-lmms
 demo: $(STAMP)
 	$(BIN)/aotd run experiment=demo
 
+# Up to four processes; ARGS="-n 0" runs the tests in one.
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 test-slow: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,deepspeed,wandb]"

@@ -113,37 +113,29 @@ def _flips(differences: NDArray[np.float64], videos: Sequence[tuple[str, str]]) 
 
 
 def comparison_table(compared: Sequence[Comparison]) -> Table:
-    """Arms and metrics, in percent, with the difference from the reference below each, and what flipped."""
+    """Arms and metrics, in percent, each beside the reference on the same questions."""
     reference = compared[0].reference
-    seeds = "mean over seeds" if any(one.seeds > 1 for one in compared) else "mean"
-    shown = Table(
-        title=f"{seeds} in %; below it the difference from {reference} on the same questions (95 % intervals), "
-        "and questions gained and lost"
-    )
-    metrics = [metric for metric in METRICS if any(one.metric == metric for one in compared)]
-    for head in ("arm", *metrics):
-        shown.add_column(head, justify="left" if head == "arm" else "right")
-    for arm in dict.fromkeys(one.arm for one in compared):
-        own = {one.metric: one for one in compared if one.arm == arm}
-        number = next(iter(own.values())).seeds
-        shown.add_row(f"{arm} ({number} seeds)" if number > 1 else arm, *(_cell(own.get(metric)) for metric in metrics))
+    several = any(one.seeds > 1 for one in compared)
+    shown = Table(title=f"beside {reference}, on the same questions, in %{' (means over seeds)' if several else ''}")
+    for head in ("arm", "metric", "mean", "difference", "gained", "lost", "p"):
+        shown.add_column(head, justify="left" if head in ("arm", "metric") else "right")
+    arms = list(dict.fromkeys(one.arm for one in compared))
+    # The reference has nothing in all columns but one, so it comes first.
+    for arm in sorted(arms, key=lambda arm: arm != reference):
+        own = [one for one in compared if one.arm == arm]
+        name = f"{arm} ({own[0].seeds} seeds)" if own[0].seeds > 1 else arm
+        for number, one in enumerate(own):
+            shown.add_row("" if number else name, one.metric, percent(one.mean), *_beside(one))
+        shown.add_section()
     return shown
 
 
-def _cell(one: Comparison | None) -> str:
-    if one is None:
-        return "–"
-    lines = [percent(one.mean)]
-    if one.difference:
-        lines.append(_signed(one.difference))
-    if one.p is not None:
-        lines.append(f"+{one.gained} −{one.lost}, p {_small(one.p)}")
-    return "\n".join(lines)
+def _beside(one: Comparison) -> tuple[str, ...]:
+    difference = "–" if one.difference is None else _signed(one.difference)
+    if one.p is None:
+        return difference, "–", "–", "–"
+    return difference, str(one.gained), str(one.lost), "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
 
 
 def _signed(value: Estimate) -> str:
     return f"{100 * value.mean:+.1f} ({100 * value.low:+.0f} to {100 * value.high:+.0f})"
-
-
-def _small(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -168,16 +168,27 @@ def _row(name: str, values: Sequence[Estimate | None]) -> list[str]:
 
 def grounded_table(scores: Sequence[Scores]) -> Table | None:
     """Answers grounded in time, in percent; None where no span is annotated, or no arm gives reasons."""
-    told = [(one.arm, one.grounded) for one in scores if one.grounded]
+    told = {one.arm: one.grounded for one in scores if one.grounded}
     if not told:
         return None
-    shown = Table(title=f"grounded in time, over {told[0][1].acc_qa.n} questions with annotated spans, in %")
-    for head in ("arm", "Acc@GQA", "Acc@QA", "mIoP", "IoP@0.3", "IoP@0.5", "mIoU", "IoU@0.3", "IoU@0.5"):
-        shown.add_column(head, justify="left" if head == "arm" else "right")
-    for arm, own in told:
-        values = (own.acc_gqa, own.acc_qa, own.mean_iop, own.iop_30, own.iop_50, own.mean_iou, own.iou_30, own.iou_50)
-        shown.add_row(arm, *(percent(value) for value in values))
+    shown = Table(title=f"grounded in time, over {next(iter(told.values())).acc_qa.n} questions with a span, in %")
+    for head in ("", *told):
+        shown.add_column(head, justify="right" if head else "left")
+    for name, field in _GROUNDED.items():
+        shown.add_row(name, *(percent(getattr(own, field)) for own in told.values()))
     return shown
+
+
+_GROUNDED = {
+    "Acc@GQA": "acc_gqa",
+    "Acc@QA": "acc_qa",
+    "mIoP": "mean_iop",
+    "IoP@0.3": "iop_30",
+    "IoP@0.5": "iop_50",
+    "mIoU": "mean_iou",
+    "IoU@0.3": "iou_30",
+    "IoU@0.5": "iou_50",
+}
 
 
 def reasons_table(scores: Sequence[Scores]) -> Table | None:
@@ -185,9 +196,7 @@ def reasons_table(scores: Sequence[Scores]) -> Table | None:
     told = [one for one in scores if one.consistent]
     if not told:
         return None
-    shown = Table(
-        title="rationales: answer the same as the brief one; spans and boxes borne out by the annotation, in %"
-    )
+    shown = Table(title="rationales in %")
     for head in ("arm", "same answer", "borne out", "of rationales"):
         shown.add_column(head, justify="left" if head == "arm" else "right")
     for one in told:

@@ -111,5 +111,5 @@ def test_grounded_answers_count_every_question_with_a_span() -> None:
     assert (found.borne_out.mean, found.borne_out.n) == (pytest.approx(3 / 4), 4)  # not b: its span misses
     assert found.missing == 1
     shown = [grounded_table([found]), reasons_table([found])]
-    assert [one.row_count for one in shown if one] == [1, 1]
+    assert [one.row_count for one in shown if one] == [8, 1]
     assert grounded_table([score("x", asked, answers, None, 50, 0)]) is None
