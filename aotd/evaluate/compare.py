@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from aotd.estimate import estimate, flip_test, percent
+from aotd.evaluate.scoring import FITS
 from aotd.records import Comparison, Estimate, Mode, Prediction, Question
 
-RIGHT = ("choice", "open", "answer in rationale")
+RIGHT = ("choice", "open", "answer in rationale", "Acc@GQA")
 """Metrics of which every question says right or wrong."""
 METRICS = (*RIGHT, "time IoU", "time recall", "box IoU")
 
@@ -98,6 +99,9 @@ def _of_one(metric: str, asked: Sequence[Question], said: Said) -> list[float]:
             values.append(right if applies and not question.options else np.nan)
         elif metric == "answer in rationale":
             values.append(right if applies else np.nan)
+        elif metric == "Acc@GQA":
+            grounded = right if one and (one.moment_iop or 0) >= FITS else 0.0
+            values.append(grounded if applies and question.evidence and question.evidence.spans else np.nan)
         else:
             name = {"time IoU": "temporal_iou", "time recall": "temporal_recall", "box IoU": "spatial_iou"}[metric]
             value = getattr(one, name) if one else None
@@ -123,7 +127,8 @@ def comparison_table(compared: Sequence[Comparison]) -> Table:
     # The reference has nothing in all columns but one, so it comes first.
     for arm in sorted(arms, key=lambda arm: arm != reference):
         own = [one for one in compared if one.arm == arm]
-        name = f"{arm} ({own[0].seeds} seeds)" if own[0].seeds > 1 else arm
+        label = "reference" if arm == reference else arm
+        name = f"{label} ({own[0].seeds} seeds)" if own[0].seeds > 1 else label
         for number, one in enumerate(own):
             shown.add_row("" if number else name, one.metric, percent(one.mean), *_beside(one))
         shown.add_section()

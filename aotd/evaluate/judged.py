@@ -150,7 +150,7 @@ def judged_table(scores: Sequence[Scores]) -> Table | None:
 
 
 def _marks(value: Estimate | None) -> str:
-    return "–" if value is None else f"{value.mean:.2f} ({value.low:.2f}–{value.high:.2f})"
+    return "–" if value is None else f"{value.mean:.1f} ({value.low:.1f}–{value.high:.1f})"
 
 
 def agreement_table(found: Sequence[Agreement]) -> Table | None:

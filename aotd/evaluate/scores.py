@@ -10,11 +10,9 @@ from aotd.answers import parse, plain
 from aotd.cost import cost_table
 from aotd.estimate import estimate, percent
 from aotd.evaluate.judged import judged_table
+from aotd.evaluate.scoring import FITS, NEAR
 from aotd.evaluate.types import groups_of
 from aotd.records import Estimate, Grounded, Prediction, Question, Scores
-
-_NEAR, _FITS = 0.3, 0.5
-"""From which IoP or IoU on a span or box counts as grounded (NExT-GQA's two thresholds)."""
 
 
 def score(
@@ -104,20 +102,20 @@ def _grounded(labelled: Sequence[Question], reasons: Mapping[str, Prediction], o
         return found
 
     return Grounded(
-        acc_gqa=share(lambda said: bool(said.correct) and (said.moment_iop or 0) >= _FITS),
+        acc_gqa=share(lambda said: bool(said.correct) and (said.moment_iop or 0) >= FITS),
         acc_qa=share(lambda said: said.correct),
         mean_iop=share(lambda said: said.moment_iop),
-        iop_30=share(lambda said: (said.moment_iop or 0) >= _NEAR),
-        iop_50=share(lambda said: (said.moment_iop or 0) >= _FITS),
+        iop_30=share(lambda said: (said.moment_iop or 0) >= NEAR),
+        iop_50=share(lambda said: (said.moment_iop or 0) >= FITS),
         mean_iou=share(lambda said: said.moment_iou),
-        iou_30=share(lambda said: (said.moment_iou or 0) >= _NEAR),
-        iou_50=share(lambda said: (said.moment_iou or 0) >= _FITS),
+        iou_30=share(lambda said: (said.moment_iou or 0) >= NEAR),
+        iou_50=share(lambda said: (said.moment_iou or 0) >= FITS),
     )
 
 
 def _borne_out(said: Prediction) -> float | None:
     found = [value for value in (said.moment_iop, said.spatial_iou) if value is not None]
-    return float(min(found) >= _FITS) if found else None
+    return float(min(found) >= FITS) if found else None
 
 
 def _same(answer: str | None, reasoned: str | None) -> bool:
@@ -171,7 +169,8 @@ def grounded_table(scores: Sequence[Scores]) -> Table | None:
     told = {one.arm: one.grounded for one in scores if one.grounded}
     if not told:
         return None
-    shown = Table(title=f"grounded in time, over {next(iter(told.values())).acc_qa.n} questions with a span, in %")
+    number = next(iter(told.values())).acc_qa.n
+    shown = Table(title=f"grounded in time, over {number} questions with a span, in %", min_width=60)
     for head in ("", *told):
         shown.add_column(head, justify="right" if head else "left")
     for name, field in _GROUNDED.items():
@@ -196,7 +195,7 @@ def reasons_table(scores: Sequence[Scores]) -> Table | None:
     told = [one for one in scores if one.consistent]
     if not told:
         return None
-    shown = Table(title="rationales in %")
+    shown = Table(title="rationales in %", min_width=60)
     for head in ("arm", "same answer", "borne out", "of rationales"):
         shown.add_column(head, justify="left" if head == "arm" else "right")
     for one in told:
@@ -218,8 +217,10 @@ def readings(scores: Sequence[Scores]) -> Table | None:
     told = [one for one in scores if one.choice_strict is not None]
     if not told:
         return None
-    shown = Table(title="multiple choice by how replies are read; unread and missing ones count as wrong")
-    for head in ("arm", "strict", "unread", "lenient", "unread", "missing"):
+    shown = Table(
+        title="multiple choice by how replies are read; unread and unanswered ones count as wrong"
+    )
+    for head in ("arm", "strict", "unread", "lenient", "unread", "unanswered"):
         shown.add_column(head, justify="left" if head == "arm" else "right")
     for one in told:
         counts = str(one.unparsed_strict), str(one.unparsed_lenient)

@@ -8,6 +8,9 @@ from aotd.overlap import Span, box_iou, iou_and_recall
 from aotd.records import Evidence, EvidenceBox
 from aotd.video.clip import frame_times, span_seconds
 
+NEAR, FITS = 0.3, 0.5
+"""From which IoP or IoU on a span or box counts as grounded (NExT-GQA's two thresholds)."""
+
 
 def temporal(text: str, evidence: Evidence, frames: int, start_s: float, end_s: float) -> tuple[float, float] | None:
     """IoU and recall of all spans in a text with all true spans, in seconds.

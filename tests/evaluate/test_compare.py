@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from aotd.evaluate.compare import Said, compare, comparison_table
-from aotd.records import Comparison, Mode, Prediction, Question
+from aotd.records import Comparison, Evidence, EvidenceSpan, Mode, Prediction, Question
 
 ASKED = [
     Question(
@@ -93,3 +93,13 @@ def test_arms_without_reasons_have_no_score_of_them() -> None:
     compared = compare(ASKED, {"blind": blind, "aotd": [said({1})]}, "blind", blind, 50, 0)
     assert [one.arm for one in compared if one.metric == "answer in rationale"] == ["aotd"]
     assert by(compared, "aotd", "answer in rationale").difference is None
+
+
+def test_grounded_answers_are_compared_where_a_span_is_annotated() -> None:
+    span = Evidence(spans=(EvidenceSpan(start_s=0, end_s=1),))
+    asked = [question.model_copy(update={"evidence": span if n < 10 else None}) for n, question in enumerate(ASKED)]
+    ours, theirs = said(set(range(50))), said(set(range(50)))
+    fits = [one.model_copy(update={"moment_iop": 0.5}) for one in ours.rationales or ()]
+    compared = compare(asked, {"aotd": [Said([], fits)], "instruct": [theirs]}, "instruct", [theirs], 50, 0)
+    found = by(compared, "aotd", "Acc@GQA")
+    assert (found.mean.mean, found.mean.n, found.gained, found.lost) == (1.0, 10, 10, 0)
