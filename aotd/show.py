@@ -25,11 +25,11 @@ from rich.text import Text
 
 from aotd.cost import faster_words
 from aotd.errors import UserError
-from aotd.evaluate.scores import tables
 from aotd.evaluate.seen import tell
 from aotd.ledger import Ledger, Passage, kept_by_tries, ledger, tries_words
 from aotd.records import Dropped, Mode, Outcome, Trace, Verdict
-from aotd.story import Said, Story, finding_words, frame_words, scores, seen, stories
+from aotd.story import Said, Story, comparisons, finding_words, frame_words, scores, seen, stories
+from aotd.tables import comparison_sheets, drawn, print_scores
 
 USAGE = "usage: aotd show RUN [QUESTION_ID]"
 _BOXES = 4
@@ -105,8 +105,9 @@ def _print_run(console: Console, run: Path, book: Ledger) -> None:
     if not evaluated:
         console.print("No arm has been evaluated: `aotd evaluate` does it.")
         return
-    for shown in tables(evaluated):
-        console.print(shown)
+    print_scores(console, evaluated)
+    for sheet in comparison_sheets(comparisons(run)):
+        console.print(drawn(sheet))
     for one in evaluated:
         if one.rationales:
             console.print(

@@ -14,6 +14,7 @@ from aotd.ledger import Place, ledger
 from aotd.records import (
     ActionsFinding,
     BoxesFinding,
+    Comparison,
     CountFinding,
     Dropped,
     Event,
@@ -148,6 +149,21 @@ def _of_arms(run: Path, name: str, part: type[P]) -> list[P]:
             except ValidationError:
                 raise UserError(f"{path} does not hold {path.stem}: run `aotd evaluate` again") from None
     return found
+
+
+def comparisons(run: Path) -> list[Comparison]:
+    """How the arms compare with their reference, and with another run's; none where nothing was compared.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = run / "evaluate" / "comparison.jsonl"
+    try:
+        return (
+            [Comparison.model_validate_json(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
+        )
+    except ValidationError:
+        raise UserError(f"{path} does not hold comparisons: run `aotd evaluate` again") from None
 
 
 def seconds(trace: Trace, start: int, end: int) -> tuple[float, float]:

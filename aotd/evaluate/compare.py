@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
-from aotd.estimate import estimate, flip_test, percent
+from aotd.estimate import estimate, flip_test
 from aotd.evaluate.scoring import FITS
-from aotd.records import Comparison, Estimate, Mode, Prediction, Question
+from aotd.records import Comparison, Mode, Prediction, Question
 
 RIGHT = ("choice", "open", "answer in rationale", "Acc@GQA")
 """Metrics of which every question says right or wrong."""
@@ -114,33 +113,3 @@ def _flips(differences: NDArray[np.float64], videos: Sequence[tuple[str, str]]) 
     both = [(int(one), video) for one, video in zip(differences, videos, strict=True) if not np.isnan(one)]
     signs, own = [one for one, _ in both], [video for _, video in both]
     return signs.count(1), signs.count(-1), flip_test(signs, own)
-
-
-def comparison_table(compared: Sequence[Comparison]) -> Table:
-    """Arms and metrics, in percent, each beside the reference on the same questions."""
-    reference = compared[0].reference
-    several = any(one.seeds > 1 for one in compared)
-    shown = Table(title=f"beside {reference}, on the same questions, in %{' (means over seeds)' if several else ''}")
-    for head in ("arm", "metric", "mean", "difference", "gained", "lost", "p"):
-        shown.add_column(head, justify="left" if head in ("arm", "metric") else "right")
-    arms = list(dict.fromkeys(one.arm for one in compared))
-    # The reference has nothing in all columns but one, so it comes first.
-    for arm in sorted(arms, key=lambda arm: arm != reference):
-        own = [one for one in compared if one.arm == arm]
-        label = "reference" if arm == reference else arm
-        name = f"{label} ({own[0].seeds} seeds)" if own[0].seeds > 1 else label
-        for number, one in enumerate(own):
-            shown.add_row("" if number else name, one.metric, percent(one.mean), *_beside(one))
-        shown.add_section()
-    return shown
-
-
-def _beside(one: Comparison) -> tuple[str, ...]:
-    difference = "–" if one.difference is None else _signed(one.difference)
-    if one.p is None:
-        return difference, "–", "–", "–"
-    return difference, str(one.gained), str(one.lost), "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
-
-
-def _signed(value: Estimate) -> str:
-    return f"{100 * value.mean:+.1f} ({100 * value.low:+.0f} to {100 * value.high:+.0f})"

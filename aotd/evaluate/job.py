@@ -23,19 +23,19 @@ from aotd.cost import faster_words
 from aotd.errors import QuestionError, UserError
 from aotd.evaluate.against import compare_arms, compare_runs
 from aotd.evaluate.arms import asker, check_arms, distilled, expand, file_of, made_from, settings_of
-from aotd.evaluate.compare import comparison_table
 from aotd.evaluate.cost import agent_costs, spent
 from aotd.evaluate.judge import check_judge, judge_arms
-from aotd.evaluate.judged import agreement_table, agreements, judged
+from aotd.evaluate.judged import agreements, judged
 from aotd.evaluate.outside import check_ids
 from aotd.evaluate.replies import BLIND_ARMS, Reply
-from aotd.evaluate.scores import score, tables
+from aotd.evaluate.scores import score
 from aotd.evaluate.scoring import moment, spatial, temporal
 from aotd.evaluate.seen import tell, write_seen
 from aotd.records import Cost, Dropped, Mode, Prediction, Question, Scores, Trace
 from aotd.specialists import SOURCES
 from aotd.specialists.base import Source
 from aotd.store import Stage, write_atomically
+from aotd.tables import agreement_sheet, comparison_sheets, drawn, print_scores
 from aotd.tracking import open_tracker
 
 Part = tuple[int, float, float]
@@ -65,18 +65,17 @@ def job(config: Config) -> None:
         means = {"multiple_choice": one.multiple_choice, "open_ended": one.open_ended}
         tracker.log({f"{one.arm}/{name}": value.mean for name, value in means.items() if value})
     tracker.finish()
-    for shown in tables(scores):
-        Console().print(shown)
+    print_scores(Console(), scores)
     for line in faster_words(scores):
         Console().print(line, highlight=False, soft_wrap=True)
     _print_agreements(run, asked, arms)
     tell(Console(), write_seen(config, distilled(config, arms), asked))
     compared = compare_arms(config, asked, arms) + compare_runs(config, asked, arms)
-    if compared:
-        lines = "".join(one.model_dump_json() + "\n" for one in compared)
-        write_atomically(run / "evaluate" / "comparison.jsonl", lines)
-    for reference in dict.fromkeys(one.reference for one in compared):
-        Console().print(comparison_table([one for one in compared if one.reference == reference]))
+    # Written where nothing was compared too: what was compared before is not true of these arms.
+    lines = "".join(one.model_dump_json() + "\n" for one in compared)
+    write_atomically(run / "evaluate" / "comparison.jsonl", lines)
+    for sheet in comparison_sheets(compared):
+        Console().print(drawn(sheet))
 
 
 class _Parts:
@@ -146,9 +145,9 @@ def _with_judges(config: Config, scores: Scores, asked: Sequence[Question]) -> S
 def _print_agreements(run: Path, asked: Sequence[Question], arms: Sequence[str]) -> None:
     """Where arms have two judges: how far they agree."""
     found = [one for arm in arms for one in agreements(run, arm, asked)]
-    if (shown := agreement_table(found)) is not None:
+    if found:
         write_atomically(run / "evaluate" / "agreement.jsonl", "".join(one.model_dump_json() + "\n" for one in found))
-        Console().print(shown)
+        Console().print(drawn(agreement_sheet(found)))
 
 
 def _predict(arm: str, mode: Mode, question: Question, reply: Reply, parts: _Parts) -> Prediction | Dropped:

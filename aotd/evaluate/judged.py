@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
 
 from aotd.errors import UserError
-from aotd.estimate import estimate, percent
+from aotd.estimate import estimate
 from aotd.evaluate.aspects import ASPECTS, tasks
 from aotd.evaluate.judge import judge_stage, judged_from, who_judged
-from aotd.records import Agreement, Estimate, Judged, Judgement, Prediction, Question, Scores
+from aotd.records import Agreement, Estimate, Judged, Judgement, Prediction, Question
 from aotd.store import Stage
 
 
@@ -133,47 +132,3 @@ def _agreement(
         difference=float(np.mean(np.abs(scores[:, 0] - scores[:, 1]))) if len(scores) else None,
         spearman=float(spearmanr(scores[:, 0], scores[:, 1]).statistic) if ranked else None,
     )
-
-
-def judged_table(scores: Sequence[Scores]) -> Table | None:
-    """What the judges say of the arms; None where none was asked."""
-    if not any(one.judged for one in scores):
-        return None
-    shown = Table(title="judged open-ended answers; unread judgements count as wrong")
-    for head in ("arm", "judge", "aspect", "right", "score", "judged", "unread", "waiting"):
-        shown.add_column(head, justify="left" if head in ("arm", "judge", "aspect") else "right")
-    for one in scores:
-        for by in one.judged:
-            counts = str(by.judged), str(by.unread), str(by.waiting)
-            shown.add_row(one.arm, by.judge, by.aspect, percent(by.accuracy), _marks(by.score), *counts)
-    return shown
-
-
-def _marks(value: Estimate | None) -> str:
-    return "–" if value is None else f"{value.mean:.1f} ({value.low:.1f}–{value.high:.1f})"
-
-
-def agreement_table(found: Sequence[Agreement]) -> Table | None:
-    """Pairs of judges; None where no arm has two."""
-    if not found:
-        return None
-    shown = Table(title="two judges of the same answers: equal verdicts in %, and how far their scores are apart")
-    for head in ("arm", "aspect", "judges", "verdicts", "equal", "kappa", "scores", "apart", "Spearman"):
-        shown.add_column(head, justify="left" if head in ("arm", "aspect", "judges") else "right")
-    for one in found:
-        shown.add_row(
-            one.arm,
-            one.aspect,
-            " / ".join(one.judges),
-            str(one.verdicts),
-            "–" if one.same is None else f"{100 * one.same:.1f}",
-            _figure(one.kappa),
-            str(one.scores),
-            _figure(one.difference),
-            _figure(one.spearman),
-        )
-    return shown
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

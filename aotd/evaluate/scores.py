@@ -1,15 +1,11 @@
-"""An arm's predictions as scores, and the arms side by side."""
+"""An arm's predictions as scores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from rich.table import Table
-
 from aotd.answers import parse, plain
-from aotd.cost import cost_table
-from aotd.estimate import estimate, percent
-from aotd.evaluate.judged import judged_table
+from aotd.estimate import estimate
 from aotd.evaluate.scoring import FITS, NEAR
 from aotd.evaluate.types import groups_of
 from aotd.records import Estimate, Grounded, Prediction, Question, Scores
@@ -120,110 +116,3 @@ def _borne_out(said: Prediction) -> float | None:
 
 def _same(answer: str | None, reasoned: str | None) -> bool:
     return answer is not None and reasoned is not None and plain(answer) == plain(reasoned)
-
-
-def table(scores: Sequence[Scores]) -> Table:
-    """The arms side by side, in percent, each with its 95 % interval."""
-    chance = next((one.chance for one in scores if one.chance is not None), None)
-    shown = Table(title=None if chance is None else f"accuracy in %; chance on multiple choice is {100 * chance:.1f}")
-    heads = ("arm", "choice", "open", "answer in rationale", "time IoU", "time recall", "box IoU")
-    for head in heads:
-        shown.add_column(head, justify="left" if head == "arm" else "right")
-    for one in scores:
-        shown.add_row(
-            one.arm,
-            percent(one.multiple_choice),
-            percent(one.open_ended),
-            percent(one.rationale_accuracy),
-            percent(one.temporal_iou),
-            percent(one.temporal_recall),
-            percent(one.spatial_iou),
-        )
-    return shown
-
-
-def by_type_table(scores: Sequence[Scores]) -> Table | None:
-    """Accuracy by question type, in percent; None where there is one type, or none."""
-    kinds = sorted({kind for one in scores for kind in one.by_type})
-    if len(kinds) < 2:
-        return None
-    shown = Table(title="accuracy by question type in %")
-    for head in ("type", "questions", *(one.arm for one in scores)):
-        shown.add_column(head, justify="left" if head == "type" else "right")
-    groups = sorted({group for one in scores for group in one.by_group})
-    for kind in kinds:
-        shown.add_row(*_row(kind, [one.by_type.get(kind) for one in scores]), end_section=kind == kinds[-1])
-    for group in groups:
-        shown.add_row(*_row(group, [one.by_group.get(group) for one in scores]))
-    means = ("–" if one.by_type_mean is None else f"{100 * one.by_type_mean:.1f}" for one in scores)
-    shown.add_row("mean of types", "", *means)
-    return shown
-
-
-def _row(name: str, values: Sequence[Estimate | None]) -> list[str]:
-    return [name, str(max(value.n for value in values if value)), *(percent(value) for value in values)]
-
-
-def grounded_table(scores: Sequence[Scores]) -> Table | None:
-    """Answers grounded in time, in percent; None where no span is annotated, or no arm gives reasons."""
-    told = {one.arm: one.grounded for one in scores if one.grounded}
-    if not told:
-        return None
-    number = next(iter(told.values())).acc_qa.n
-    shown = Table(title=f"grounded in time, over {number} questions with a span, in %", min_width=60)
-    for head in ("", *told):
-        shown.add_column(head, justify="right" if head else "left")
-    for name, field in _GROUNDED.items():
-        shown.add_row(name, *(percent(getattr(own, field)) for own in told.values()))
-    return shown
-
-
-_GROUNDED = {
-    "Acc@GQA": "acc_gqa",
-    "Acc@QA": "acc_qa",
-    "mIoP": "mean_iop",
-    "IoP@0.3": "iop_30",
-    "IoP@0.5": "iop_50",
-    "mIoU": "mean_iou",
-    "IoU@0.3": "iou_30",
-    "IoU@0.5": "iou_50",
-}
-
-
-def reasons_table(scores: Sequence[Scores]) -> Table | None:
-    """What rationales are worth beside the answers, in percent; None where no arm gives any."""
-    told = [one for one in scores if one.consistent]
-    if not told:
-        return None
-    shown = Table(title="rationales in %", min_width=60)
-    for head in ("arm", "same answer", "borne out", "of rationales"):
-        shown.add_column(head, justify="left" if head == "arm" else "right")
-    for one in told:
-        shown.add_row(
-            one.arm, percent(one.consistent), percent(one.borne_out), str(one.borne_out.n if one.borne_out else 0)
-        )
-    return shown
-
-
-def tables(scores: Sequence[Scores]) -> list[Table]:
-    """All that is told of the arms, the arms side by side first."""
-    makers = (by_type_table, grounded_table, reasons_table, readings, judged_table, cost_table)
-    further = [make(scores) for make in makers]
-    return [table(scores), *(one for one in further if one is not None)]
-
-
-def readings(scores: Sequence[Scores]) -> Table | None:
-    """How the accuracy on multiple choice moves with the reading of the replies; None where no arm tells."""
-    told = [one for one in scores if one.choice_strict is not None]
-    if not told:
-        return None
-    shown = Table(
-        title="multiple choice by how replies are read; unread and unanswered ones count as wrong"
-    )
-    for head in ("arm", "strict", "unread", "lenient", "unread", "unanswered"):
-        shown.add_column(head, justify="left" if head == "arm" else "right")
-    for one in told:
-        counts = str(one.unparsed_strict), str(one.unparsed_lenient)
-        missing = "–" if one.missing is None else str(one.missing)
-        shown.add_row(one.arm, percent(one.choice_strict), counts[0], percent(one.choice_lenient), counts[1], missing)
-    return shown

@@ -24,7 +24,8 @@ from aotd.report.pick import pick
 from aotd.report.pictures import Frames, NoFramesError, pictures
 from aotd.report.timeline import timeline
 from aotd.store import Stage, write_atomically
-from aotd.story import Story, finding_words, frame_words, scores, stories
+from aotd.story import Story, comparisons, finding_words, frame_words, scores, stories
+from aotd.tables import comparison_sheets, further_sheets
 
 _BOXES = 6
 """Boxes of one finding that a trace's table writes out; the rest is counted."""
@@ -64,6 +65,7 @@ def job(config: Config) -> None:
         meanings=meanings(),
         kinds=kinds(book),
         scores=evaluated,
+        sheets=[*comparison_sheets(comparisons(run)), *further_sheets(evaluated)],
         cost_heads=HEADS,
         costs=cost_rows(evaluated),
         faster=faster_words(evaluated),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from rich.console import Console
 
-from aotd.evaluate.compare import Said, compare, comparison_table
+from aotd.evaluate.compare import Said, compare
 from aotd.records import Comparison, Evidence, EvidenceSpan, Mode, Prediction, Question
+from aotd.tables import comparison_sheets
 
 ASKED = [
     Question(
@@ -69,7 +69,7 @@ def test_what_nobody_grounded_has_no_row_and_no_difference() -> None:
     assert found.mean.mean == pytest.approx(0.3)
     assert found.mean.n == 2
     assert found.difference is None
-    assert comparison_table(compared).row_count == len(compared)
+    assert [len(sheet.rows) for sheet in comparison_sheets(compared)] == [len(compared)]
 
 
 def test_single_students_are_counted_question_by_question() -> None:
@@ -79,13 +79,11 @@ def test_single_students_are_counted_question_by_question() -> None:
     assert (found.gained, found.lost) == (12, 2)
     assert found.p == pytest.approx(0.0074, abs=1e-3)
     assert by(compared, "instruct", "choice").p is None
-    console = Console(width=140)
-    with console.capture() as shown:
-        console.print(comparison_table(compared))
-    row = next(line for line in shown.get().splitlines() if "aotd" in line)
-    cells = [cell.strip() for cell in row.strip("│").split("│")]
-    assert (cells[0], cells[1], cells[4:]) == ("aotd", "choice", ["12", "2", f"{found.p:.3f}"])
-    assert cells[3].startswith("+25.0 (+")
+    (sheet,) = comparison_sheets(compared)
+    row = next(row for row in sheet.rows if row[0] == "aotd")
+    assert (row[1], row[4:]) == ("choice", ("12", "2", f"{found.p:.3f}"))
+    assert row[3].startswith("+25.0 (+")
+    assert sheet.rows[0][0] == "reference"
 
 
 def test_arms_without_reasons_have_no_score_of_them() -> None:

@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from aotd.answers import parse
-from aotd.evaluate.scores import by_type_table, grounded_table, readings, reasons_table, score
+from aotd.evaluate.scores import score
 from aotd.records import Evidence, EvidenceBox, EvidenceSpan, Mode, Prediction, Question
+from aotd.tables import grounded_sheet, print_scores, readings_sheet, reasons_sheet, types_sheet
 
 OPTIONS = ("the book", "the bag")
 REPLIES = {
@@ -48,15 +49,15 @@ def test_accuracy_under_both_readings() -> None:
     assert (found.unparsed_strict, found.unparsed_lenient) == (4, 2)
     console = Console(width=100)
     with console.capture() as shown:
-        console.print(readings([found]))
-    row = next(line for line in shown.get().splitlines() if "14.3" in line)
+        print_scores(console, [found])
+    row = next(line for line in shown.get().splitlines() if "28.6" in line)
     assert [cell.strip().split(" ")[0] for cell in row.strip("│").split("│")] == ["x", "14.3", "4", "28.6", "2", "1"]
 
 
 def test_without_multiple_choice_there_is_no_table_of_readings() -> None:
     found = score("x", [question("h", ())], [said("h", "the book")], None, 50, 0)
     assert (found.choice_strict, found.choice_lenient, found.unparsed_strict) == (None, None, 0)
-    assert readings([found]) is None
+    assert readings_sheet([found]) is None
 
 
 def test_accuracy_by_type_and_by_the_groups_of_the_benchmark() -> None:
@@ -70,10 +71,10 @@ def test_accuracy_by_type_and_by_the_groups_of_the_benchmark() -> None:
     assert shares["before or after"] == (1.0, 2)
     assert shares["descriptive"] == (0.0, 1)
     assert found.by_type_mean == pytest.approx((0.5 + 0 + 1 + 1 + 0 + 0) / 6)
-    shown = by_type_table([found])
+    shown = types_sheet([found])
     assert shown is not None
-    assert shown.row_count == 6 + 4 + 1
-    assert by_type_table([score("x", [question("a")], [said("a", "A")], None, 50, 0)]) is None
+    assert len(shown.rows) == 6 + 4 + 1
+    assert types_sheet([score("x", [question("a")], [said("a", "A")], None, 50, 0)]) is None
 
 
 def reason(key: str, right: bool, iop: float | None, iou: float | None, box: float | None = None) -> Prediction:
@@ -110,6 +111,6 @@ def test_grounded_answers_count_every_question_with_a_span() -> None:
     assert found.borne_out is not None
     assert (found.borne_out.mean, found.borne_out.n) == (pytest.approx(3 / 4), 4)  # not b: its span misses
     assert found.missing == 1
-    shown = [grounded_table([found]), reasons_table([found])]
-    assert [one.row_count for one in shown if one] == [8, 1]
-    assert grounded_table([score("x", asked, answers, None, 50, 0)]) is None
+    shown = [grounded_sheet([found]), reasons_sheet([found])]
+    assert [len(one.rows) for one in shown if one] == [8, 1]
+    assert grounded_sheet([score("x", asked, answers, None, 50, 0)]) is None
