@@ -3,6 +3,7 @@
 The phrases are those of the template writer, and the ways in which language models vary them:
 
     from frame 2 to frame 11                    a span; both frames belong to it
+    from 3.5 to 8 seconds, 0:03 - 0:08          a span in seconds, as other models write it
     cup at [3, 4, 20, 31] in frame 2, [5, 4, 22, 31] in frame 4
                                                 two boxes of one thing
     count of cup/glass/bottle: 3                a count
@@ -23,6 +24,14 @@ _FRAME = r"([0-9]{1,9})(?![0-9])"
 _NUMBER = r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)"
 _SPAN = re.compile(
     rf"\bframes?\s{{0,3}}#?{_FRAME}\s{{0,3}}(?:to|through|until|till|and|[-–—])\s{{0,3}}(?:frame\s{{0,3}})?#?{_FRAME}",
+    re.IGNORECASE,
+)
+_CLOCK, _PLAIN = r"([0-9]{1,3}):([0-9]{2}(?:\.[0-9]{1,6})?)", r"([0-9]{1,6}(?:\.[0-9]{1,6})?)"
+_TIME = rf"(?:{_CLOCK}|{_PLAIN})"
+_UNIT = r"(?:\s{0,3}(s|secs?|seconds?)\b)?"
+_SECONDS = re.compile(
+    rf"(?<![\w.:])(seconds?\s{{1,3}})?{_TIME}{_UNIT}\s{{0,3}}(to|through|until|till|and|[-–—])\s{{0,3}}(?:seconds?\s{{1,3}})?"
+    rf"{_TIME}{_UNIT}(?![\w:]|\.[0-9])",
     re.IGNORECASE,
 )
 _MENTION = re.compile(
@@ -70,6 +79,14 @@ class TextSpan:
 
 
 @dataclass(frozen=True)
+class TextSeconds:
+    """A span a text names in seconds, `[start_s, end_s)` from the beginning of what was shown; backwards as written."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
 class TextBox:
     """A box a text names, `(x1, y1, x2, y2)` in pixels as written."""
 
@@ -94,6 +111,8 @@ class Claims:
     """What a text claims to have seen, each in the order of the text."""
 
     spans: tuple[TextSpan, ...]
+    seconds: tuple[TextSeconds, ...]
+    """Spans that are given in seconds, none of which is among `spans`."""
     boxes: tuple[TextBox, ...]
     frames: tuple[int, ...]
     """Frames named by themselves, those of boxes too; not the ends of spans."""
@@ -104,7 +123,7 @@ def read_claims(text: str) -> Claims:
     """Every span, box, frame and count that a chain of thought states. Never raises."""
     spans, rest = _spans(text)
     mentions = [int(number) for found in _MENTION.finditer(rest) for number in re.findall(r"[0-9]{1,9}", found[1])]
-    return Claims(tuple(spans), tuple(_boxes(text)), tuple(mentions), tuple(_counts(text)))
+    return Claims(tuple(spans), tuple(_seconds(rest)), tuple(_boxes(text)), tuple(mentions), tuple(_counts(text)))
 
 
 def final_answer(text: str) -> str | None:
@@ -131,6 +150,30 @@ def _spans(text: str) -> tuple[list[TextSpan], str]:
         return " "
 
     return spans, _SPAN.sub(take, text)
+
+
+def _seconds(text: str) -> list[TextSeconds]:
+    """Spans whose unit is seconds, or which are read off a clock. `and` joins two times only after `between`."""
+    found = []
+    for hit in _SECONDS.finditer(text):
+        before, first, unit, joint, last, end_unit = (
+            hit[1],
+            hit.group(2, 3, 4),
+            hit[5],
+            hit[6],
+            hit.group(7, 8, 9),
+            hit[10],
+        )
+        clock = first[0] is not None and last[0] is not None
+        if joint.lower() == "and" and not re.search(r"\bbetween\s{1,3}$", text[: hit.start()][-12:], re.IGNORECASE):
+            continue
+        if clock or before or unit or end_unit:
+            found.append(TextSeconds(_of_clock(*first), _of_clock(*last)))
+    return found
+
+
+def _of_clock(minutes: str | None, seconds: str | None, plain: str | None) -> float:
+    return float(plain) if plain is not None else 60 * float(minutes or 0) + float(seconds or 0)
 
 
 def _boxes(text: str) -> list[TextBox]:

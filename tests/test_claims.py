@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aotd.claims import TextBox, TextCount, TextSpan, final_answer, read_claims
+from aotd.claims import TextBox, TextCount, TextSeconds, TextSpan, final_answer, read_claims
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,29 @@ from aotd.claims import TextBox, TextCount, TextSpan, final_answer, read_claims
 )
 def test_spans_are_half_open(text: str, spans: list[tuple[int, int]]) -> None:
     assert list(read_claims(text).spans) == [TextSpan(*span) for span in spans]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("It happens from 3.5 to 8 seconds.", [(3.5, 8)]),
+        ("from 3.5s to 8s, and 10 s – 12 s", [(3.5, 8), (10, 12)]),
+        ("between 2 and 4.5 seconds; from second 5 to second 7", [(2, 4.5), (5, 7)]),
+        ("0:03 - 0:08.5 and again 01:10 to 01:12", [(3, 8.5), (70, 72)]),
+        ("seconds 3 to 7", [(3, 7)]),
+        ("8 to 3 sec", [(8, 3)]),
+        # No unit, no clock, not joined to a span, or part of something else.
+        ("from 3 to 8", []),
+        ("it takes 3 and 4 seconds", []),
+        ("from frame 3 to frame 8", []),
+        ("pages 3-8, the score is 1:12", []),
+        ("[3, 4, 5, 6] in frame 2", []),
+        ("3.5.6 to 8 s.2 seconds", []),
+        ("version 1.2.3-4s", []),
+    ],
+)
+def test_spans_in_seconds(text: str, seconds: list[tuple[float, float]]) -> None:
+    assert list(read_claims(text).seconds) == [TextSeconds(*span) for span in seconds]
 
 
 @pytest.mark.parametrize(

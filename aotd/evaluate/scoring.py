@@ -44,8 +44,12 @@ def moment(text: str, evidence: Evidence, frames: int, start_s: float, end_s: fl
 
 
 def _said(text: str, frames: int, start_s: float, end_s: float) -> list[Span]:
-    spans = read_claims(text).spans
-    return [span_seconds(min(s.start, frames), min(max(s.end, 0), frames), start_s, end_s, frames) for s in spans]
+    """The spans in a text in seconds of the video; those that it gives in seconds count from the part's start."""
+    claims, length = read_claims(text), end_s - start_s
+    framed = ((min(s.start, frames), min(max(s.end, 0), frames)) for s in claims.spans)
+    timed = ((min(s.start_s, length), min(s.end_s, length)) for s in claims.seconds)
+    of_frames = [span_seconds(start, end, start_s, end_s, frames) for start, end in framed]
+    return of_frames + [(start_s + start, start_s + end) for start, end in timed]
 
 
 def _true(evidence: Evidence) -> list[Span]:

@@ -47,6 +47,9 @@ def check_faithful(question: Question, thought: Thought, trace: Trace, answer: C
     for span in claims.spans:
         if (span.start, span.end) not in held.spans:
             problems.append(f"no step found frames {span.start} to {span.end - 1}")
+    for time in claims.seconds:
+        if not held.has_seconds(time.start_s, time.end_s):
+            problems.append(f"no step found {time.start_s:g} to {time.end_s:g} seconds")
     problems += [f"frame {number} is in no finding" for number in claims.frames if number not in held.frames]
     for count in claims.counts:
         if (plain(count.label), count.count) not in held.counts:
@@ -67,6 +70,7 @@ class _Held:
 
     def __init__(self, trace: Trace) -> None:
         self.spans: set[tuple[int, int]] = set()
+        self._frame_s = (trace.end_s - trace.start_s) / trace.frames
         self.frames: set[int] = set()
         self.counts: set[tuple[str, int]] = set()
         self._boxes: dict[tuple[int, tuple[int, ...]], set[str]] = {}
@@ -87,6 +91,12 @@ class _Held:
             for box in finding.boxes:
                 at = box.frame, tuple(round(value) for value in box.box)
                 self._boxes.setdefault(at, set()).add(plain(box.label))
+
+    def has_seconds(self, start_s: float, end_s: float) -> bool:
+        """Whether a span in seconds from the part's start is one of the trace's, to half a frame at each end."""
+        ends = ((start * self._frame_s, end * self._frame_s) for start, end in self.spans)
+        near = self._frame_s / 2 + 1e-6
+        return any(abs(start - start_s) <= near and abs(end - end_s) <= near for start, end in ends)
 
     def has_box(self, label: str | None, frame: int | None, box: tuple[float, ...]) -> bool:
         """Whether a box stands in the trace on that frame; with a label, as a box of that thing."""

@@ -46,6 +46,9 @@ def evidence(*spans: tuple[float, float], boxes: tuple[EvidenceBox, ...] = ()) -
         ("from frame 2 to frame 2 and from frame 3 to frame 3", (1.0, 1.0)),
         ("from frame 6 to frame 99", (0.0, 0.0)),
         ("from frame 3 to frame 1", (0.0, 0.0)),
+        ("from 1 to 2 seconds", (1.0, 1.0)),  # of what was shown, which begins at second 10
+        ("0:01 to 0:01.5", (0.5, 0.5)),
+        ("from 0 to 99 seconds", (0.25, 1.0)),
         ("no span", None),
     ],
 )

@@ -57,6 +57,8 @@ def faithful(text: str, of: Trace = SEEN, question: Question = QUESTION) -> tupl
 
 def test_what_stands_in_the_trace_is_faithful() -> None:
     assert faithful(TRUE) == (True, "all that it states stands in the trace")
+    # A frame stands for a second here; half a second is as near as frames can tell.
+    assert faithful(TRUE.replace("From frame 2 to frame 5", "From 2.4 to 6 seconds"))[0]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,7 @@ def test_what_stands_in_the_trace_is_faithful() -> None:
         ("[1, 2, 6, 9]", "[1, 2, 6]", "numbers in brackets"),
         ("I see cup/glass/bottle", "I see book", "no box"),
         ("From frame 2 to frame 5", "From frame 2 to frame 6", "no step found frames 2 to 6"),
+        ("From frame 2 to frame 5", "From 2 to 7 seconds", "no step found 2 to 7 seconds"),
         ("Count of book: 2", "Count of book: 3", "not counted"),
         ("Count of book: 2", "In frame 9 it ends", "frame 9"),
         ("So the answer is the door.", "So the answer is the box.", "ends in"),
