@@ -49,8 +49,11 @@ OUTSIDE = ("run", "ask", "export", "caption", "doctor")
 TEXT_OF_ASK = ("video", "question", "mode", "by")
 TEXT_OF_DATASET = tuple(f"dataset.{key}" for key in ("root", "questions", "spans", "answers", "cuts", "type_by"))
 TEXT_OF_DATA = (*TEXT_OF_DATASET, "specialists.captions", "specialists.embedder", "select.actions")
-TEXT = ("run", "export.to", *TEXT_OF_DATA, *(f"ask.{key}" for key in TEXT_OF_ASK))
+TEXT_OF_EVALUATE = ("evaluate.against", "evaluate.train_root")
+TEXT = ("run", "export.to", *TEXT_OF_EVALUATE, *TEXT_OF_DATA, *(f"ask.{key}" for key in TEXT_OF_ASK))
 """Settings that are text or paths: taken as typed, never parsed as Hydra's grammar or interpolated."""
+TEXT_BY_NAME = ("evaluate.others",)
+"""The same of settings that hold one for each name: `evaluate.others.NAME=PATH`."""
 
 
 def run_verb(verb: str, config: Config) -> None:
@@ -122,14 +125,18 @@ def read_settings(verb: str, words: Sequence[str]) -> Config:
             key = f"ask.{key}"
         if key == "configs":
             own = value
-        elif key in TEXT:
+        elif key in TEXT or key.rpartition(".")[0] in TEXT_BY_NAME:
             texts[key] = value
         else:
             overrides.append(f"{key}={value}")
     config = compose(overrides, own)
     for key, value in texts.items():
         *parents, name = key.split(".")
-        setattr(functools.reduce(getattr, parents, config), name, value)
+        holder = functools.reduce(getattr, parents, config)
+        if isinstance(holder, dict):
+            holder[name] = value
+        else:
+            setattr(holder, name, value)
     return config
 
 

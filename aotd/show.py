@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import difflib
 import string
-import sys
 import textwrap
 import unicodedata
 from collections.abc import Iterable
@@ -29,14 +28,13 @@ from aotd.evaluate.seen import tell
 from aotd.ledger import Ledger, Passage, kept_by_tries, ledger, tries_words
 from aotd.records import Dropped, Mode, Outcome, Trace, Verdict
 from aotd.story import Said, Story, comparisons, finding_words, frame_words, scores, seen, stories
-from aotd.tables import comparison_sheets, drawn, print_scores
+from aotd.tables import comparison_sheets, drawn, print_scores, wide_console
 
 USAGE = "usage: aotd show RUN [QUESTION_ID]"
 _BOXES = 4
 """Boxes of one finding that are printed; the rest is counted."""
 _EXAMPLES = 2
 """Questions named for each outcome of the funnel."""
-_PIPED_WIDTH = 120
 
 
 def show(arguments: list[str]) -> int:
@@ -45,7 +43,7 @@ def show(arguments: list[str]) -> int:
     Raises:
         UserError: wrong usage, no such run, or no such question in it.
     """
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    console = wide_console()
     if arguments and arguments[0] in ("-h", "--help"):
         console.print((__doc__ or "").strip() + "\n")
         return 0

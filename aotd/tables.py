@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,14 @@ class Sheet:
     """Rows behind which a part of the sheet ends."""
 
 
+_PIPED_WIDTH = 120
+
+
+def wide_console() -> Console:
+    """Standard output; into a file or a pipe the sheets are wider than the 80 columns that rich takes there."""
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+
+
 def print_scores(console: Console, scores: Sequence[Scores]) -> None:
     """All that is told of the arms, the arms side by side first."""
     for sheet in (arms_sheet(scores), types_sheet(scores), *further_sheets(scores)):
@@ -40,7 +49,7 @@ def drawn(sheet: Sheet) -> Table:
     """A sheet for the terminal."""
     shown = Table(title=sheet.title or None, min_width=min(len(sheet.title), 76))
     for number, head in enumerate(sheet.heads):
-        shown.add_column(head, justify="left" if number < sheet.words else "right")
+        shown.add_column(head, justify="left" if number < sheet.words else "right", overflow="fold")
     for number, row in enumerate(sheet.rows):
         shown.add_row(*row, end_section=number in sheet.ends)
     return shown

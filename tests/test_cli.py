@@ -73,3 +73,14 @@ def test_paths_and_questions_are_taken_as_typed() -> None:
     assert config.ask.question == text
     assert config.run == "runs/a, b"
     assert config.ask.options == ["a b", "c"]
+
+
+def test_arms_from_elsewhere_are_named_one_by_one() -> None:
+    words = [
+        "evaluate.others.gpt=a, {b}.jsonl",
+        "evaluate.others.theirs=runs/x/distill/aotd",
+        "evaluate.against=runs/[y]",
+    ]
+    settings = read_settings("evaluate", words).evaluate
+    assert settings.others == {"gpt": "a, {b}.jsonl", "theirs": "runs/x/distill/aotd"}
+    assert settings.against == "runs/[y]"

@@ -358,10 +358,10 @@ def read_choice(reply: str, options: Sequence[str]) -> str | None:
     return parse(reply, options).strict
 
 
-def read_answer(reply: str, options: Sequence[str]) -> str | None:
+def read_answer(reply: str, options: Sequence[str], *, lenient: bool = False) -> str | None:
     """The answer in a reply: the option it chooses, or, for an open-ended question, its words. None if unreadable."""
     if options:
-        return read_choice(reply, options)
+        return parse(reply, options).option if lenient else read_choice(reply, options)
     return reply.strip() or None
 
 

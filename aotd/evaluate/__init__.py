@@ -11,6 +11,11 @@ class Protocol(str, Enum):
     video_chatgpt = "video_chatgpt"
 
 
+class Reading(str, Enum):
+    strict = "strict"
+    lenient = "lenient"
+
+
 @dataclass
 class JudgeConfig:
     """A language model (`llm`) that judges the answers to open-ended questions."""
@@ -32,11 +37,13 @@ class EvaluateConfig:
     arms: list[str] = field(default_factory=lambda: ["blind", "agent"])
     """`blind`, `frequent` and `likeness` (no video), `agent` (the traces of this run), or names of distilled arms."""
     others: dict[str, str] = field(default_factory=dict)
-    """Further arms: name -> a file of replies (JSON lines), or the folder of an arm distilled elsewhere."""
+    """Further arms, `evaluate.others.NAME=PATH`: a file of replies (JSON lines), or an arm's folder of another run."""
     reference: str = "instruct"
     """The arm that the others are compared with, question by question; where it is not among `arms`, none is."""
     against: str = ""
     """Another run, whose arms of the same names are compared with these; or RUN/evaluate/ARM, one arm for all."""
+    reading: Reading = Reading.strict
+    """How options are read from replies, for accuracy and comparisons (docs/evaluate.md); both are always told."""
     split: str = "test"
     train_split: str = "train"
     """What `blind` and `frequent` learn from; where the run has no such split, they are cross-validated by video."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aotd.config import Config
 from aotd.errors import UserError
+from aotd.evaluate import Reading
 from aotd.evaluate.against import other_run
 from aotd.evaluate.outside import Replies, file_digest, of_file, read_replies
 from aotd.evaluate.replies import BLIND_ARMS, Reply, of_agent, of_guesser, of_student
@@ -114,6 +115,8 @@ def asker(config: Config, arm: str, replies: Replies | None) -> Ask:
 def settings_of(config: Config, arm: str, mode: Mode) -> dict[str, object]:
     """The settings that decide what an arm says, for the manifest."""
     settings: dict[str, object] = {"split": config.evaluate.split, "mode": mode.value}
+    if config.evaluate.reading is not Reading.strict:
+        settings["reading"] = config.evaluate.reading.value
     if mode is Mode.rationale:
         settings["scored_by"] = ["temporal", "moment", "spatial"]
     if Path(config.evaluate.others.get(arm, "")).is_file():

@@ -21,6 +21,7 @@ from aotd.claims import final_answer
 from aotd.config import Config
 from aotd.cost import faster_words
 from aotd.errors import QuestionError, UserError
+from aotd.evaluate import Reading
 from aotd.evaluate.against import compare_arms, compare_runs
 from aotd.evaluate.arms import asker, check_arms, distilled, expand, file_of, made_from, settings_of
 from aotd.evaluate.cost import agent_costs, spent
@@ -35,7 +36,7 @@ from aotd.records import Cost, Dropped, Mode, Prediction, Question, Scores, Trac
 from aotd.specialists import SOURCES
 from aotd.specialists.base import Source
 from aotd.store import Stage, write_atomically
-from aotd.tables import agreement_sheet, comparison_sheets, drawn, print_scores
+from aotd.tables import agreement_sheet, comparison_sheets, drawn, print_scores, wide_console
 from aotd.tracking import open_tracker
 
 Part = tuple[int, float, float]
@@ -65,17 +66,18 @@ def job(config: Config) -> None:
         means = {"multiple_choice": one.multiple_choice, "open_ended": one.open_ended}
         tracker.log({f"{one.arm}/{name}": value.mean for name, value in means.items() if value})
     tracker.finish()
-    print_scores(Console(), scores)
+    console = wide_console()
+    print_scores(console, scores)
     for line in faster_words(scores):
-        Console().print(line, highlight=False, soft_wrap=True)
-    _print_agreements(run, asked, arms)
-    tell(Console(), write_seen(config, distilled(config, arms), asked))
+        console.print(line, highlight=False, soft_wrap=True)
+    _print_agreements(console, run, asked, arms)
+    tell(console, write_seen(config, distilled(config, arms), asked))
     compared = compare_arms(config, asked, arms) + compare_runs(config, asked, arms)
     # Written where nothing was compared too: what was compared before is not true of these arms.
     lines = "".join(one.model_dump_json() + "\n" for one in compared)
     write_atomically(run / "evaluate" / "comparison.jsonl", lines)
     for sheet in comparison_sheets(compared):
-        Console().print(drawn(sheet))
+        console.print(drawn(sheet))
 
 
 class _Parts:
@@ -122,7 +124,7 @@ def _evaluate_arm(config: Config, arm: str, asked: Sequence[Question], parts: _P
             title = f"evaluate {arm} {mode.value}"
             for question, reply in track(steps, title, total=len(asked), console=Console(stderr=True)):
                 if question.question_id not in out.done and reply is not None:
-                    out.write(_predict(arm, mode, question, reply, parts), costs.get(question.question_id))
+                    out.write(_predict(config, arm, mode, question, reply, parts), costs.get(question.question_id))
         predictions[mode] = stage.records()
         took[mode] = agent_costs(run, asked, mode) if arm == "agent" else stage.costs()
     answers, rationales = predictions[Mode.answer], predictions.get(Mode.rationale)
@@ -142,20 +144,23 @@ def _with_judges(config: Config, scores: Scores, asked: Sequence[Question]) -> S
     return whole
 
 
-def _print_agreements(run: Path, asked: Sequence[Question], arms: Sequence[str]) -> None:
+def _print_agreements(console: Console, run: Path, asked: Sequence[Question], arms: Sequence[str]) -> None:
     """Where arms have two judges: how far they agree."""
     found = [one for arm in arms for one in agreements(run, arm, asked)]
     if found:
         write_atomically(run / "evaluate" / "agreement.jsonl", "".join(one.model_dump_json() + "\n" for one in found))
-        Console().print(drawn(agreement_sheet(found)))
+        console.print(drawn(agreement_sheet(found)))
 
 
-def _predict(arm: str, mode: Mode, question: Question, reply: Reply, parts: _Parts) -> Prediction | Dropped:
+def _predict(
+    config: Config, arm: str, mode: Mode, question: Question, reply: Reply, parts: _Parts
+) -> Prediction | Dropped:
     """One reply, read and scored."""
     if isinstance(reply, Dropped):
         return reply
     answer = reply if mode is Mode.answer else final_answer(reply)
-    parsed = None if answer is None else read_answer(answer, question.options)
+    lenient = config.evaluate.reading is Reading.lenient
+    parsed = None if answer is None else read_answer(answer, question.options, lenient=lenient)
     correct = None if question.answer is None else same_answer(parsed, question.answer, question.options)
     prediction = Prediction(
         question_id=question.question_id,

@@ -9,7 +9,7 @@ import pytest
 
 from aotd.config import Config
 from aotd.errors import UserError
-from aotd.evaluate import EvaluateConfig
+from aotd.evaluate import EvaluateConfig, Reading
 from aotd.evaluate.job import job
 from aotd.evaluate.outside import read_replies
 from aotd.records import Comparison, Outcome, Prediction, Question, Scores
@@ -140,3 +140,18 @@ def test_runs_about_other_questions_are_not_compared(two_runs: tuple[Path, Path]
     path.write_text(whole)
     with pytest.raises(UserError, match=r"none of these arms is there \(it has them\)"):
         job(settings(run, arms=["frequent"], against=str(other)))
+
+
+def test_the_reading_is_one_for_all_and_stands_in_the_manifest(run: Path, tmp_path: Path) -> None:
+    questions = [question for question in Stage(run, "load", Question).records() if question.options]
+    path = tmp_path / "prose.jsonl"
+    answers = [(q.question_id, "AB"[q.options.index(q.answer or "")]) for q in questions]
+    path.write_text("".join(f'{{"question_id": "{key}", "text": "The answer is {a}."}}\n' for key, a in answers))
+    found = {}
+    for name, more in (("prose", {}), ("prose2", {"reading": Reading.lenient})):
+        job(settings(run, arms=[], others={name: str(path)}, **more))
+        found[name] = Scores.model_validate_json((run / "evaluate" / name / "scores.json").read_text())
+    assert [one.multiple_choice.mean for one in found.values() if one.multiple_choice] == [0, 1]
+    assert {one.choice_lenient.mean for one in found.values() if one.choice_lenient} == {1}
+    with pytest.raises(UserError, match="reading: lenient -> None"):
+        job(settings(run, arms=[], others={"prose2": str(path)}))
