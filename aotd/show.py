@@ -24,7 +24,7 @@ from rich.text import Text
 
 from aotd.cost import faster_words
 from aotd.errors import UserError
-from aotd.evaluate.seen import tell
+from aotd.leaks import print_leaks
 from aotd.ledger import Ledger, Passage, kept_by_tries, ledger, tries_words
 from aotd.records import Dropped, Mode, Outcome, Trace, Verdict
 from aotd.story import Said, Story, comparisons, finding_words, frame_words, scores, seen, stories
@@ -112,7 +112,7 @@ def _print_run(console: Console, run: Path, book: Ledger) -> None:
                 f"{one.arm}: of {one.rationales} rationales on annotated questions "
                 f"{one.rationales_with_span} name a span and {one.rationales_with_box} a box that can be scored"
             )
-    tell(console, seen(run))
+    print_leaks(console, seen(run))
     for line in faster_words(evaluated):
         _line(console, line)
 

@@ -31,7 +31,8 @@ from aotd.evaluate.outside import check_ids
 from aotd.evaluate.replies import BLIND_ARMS, Reply
 from aotd.evaluate.scores import score
 from aotd.evaluate.scoring import moment, spatial, temporal
-from aotd.evaluate.seen import tell, write_seen
+from aotd.evaluate.seen import write_seen
+from aotd.leaks import print_leaks
 from aotd.records import Cost, Dropped, Mode, Prediction, Question, Scores, Trace
 from aotd.specialists import SOURCES
 from aotd.specialists.base import Source
@@ -71,7 +72,7 @@ def job(config: Config) -> None:
     for line in faster_words(scores):
         console.print(line, highlight=False, soft_wrap=True)
     _print_agreements(console, run, asked, arms)
-    tell(console, write_seen(config, distilled(config, arms), asked))
+    print_leaks(console, write_seen(config, distilled(config, arms), asked))
     compared = compare_arms(config, asked, arms) + compare_runs(config, asked, arms)
     # Written where nothing was compared too: what was compared before is not true of these arms.
     lines = "".join(one.model_dump_json() + "\n" for one in compared)

@@ -13,15 +13,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from aotd.answers import plain
 from aotd.config import Config
 from aotd.datasets.base import locate
 from aotd.errors import UserError
-from aotd.estimate import estimate, percent
+from aotd.estimate import estimate
 from aotd.evaluate.trained import Placed, Trained, trained_on
 from aotd.evaluate.wording import alike, all_alike, asked_and_offered, asked_in
 from aotd.records import Estimate, Match, Prediction, Question, Seen
@@ -237,67 +233,3 @@ def _repeated(clean: Sequence[Placed], trained: Sequence[Placed]) -> int:
     theirs = list({asked_and_offered(placed.question) for placed in trained})
     found = {at for at, _ in all_alike(list(ours), theirs)}
     return sum(count for at, count in enumerate(ours.values()) if at in found)
-
-
-# ── printed ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def tell(console: Console, found: Sequence[Seen]) -> None:
-    """Print a line for students of one training, and a table where there are leaks."""
-    said: dict[str, list[Seen]] = defaultdict(list)
-    for one in found:
-        said[_sentence(one)].append(one)
-    for sentence, alike_ones in said.items():
-        line = f"{', '.join(one.arm for one in alike_ones)}: {sentence}"
-        console.print(Text(line, style="bold red" if alike_ones[0].leaks else ""), soft_wrap=True)
-    leaky = [one for one in found if one.leaks]
-    if leaky:
-        console.print(_table(leaky))
-
-
-def _sentence(one: Seen) -> str:
-    trained = f"{_many(one.trained_questions, 'question')} about {_many(one.trained_videos, 'video')}"
-    parts = [f"trained on {trained}"]
-    if not one.told:
-        parts = ["warning: its folder has no records.jsonl, which would name the questions it was trained on"]
-    elif not one.trained_questions:
-        parts = ["not trained, and so on none of what is asked here"]
-    if one.leaks:
-        parts.append(
-            f"WARNING: {len(one.leaks):,} of the {_many(one.asked_questions, 'question')} asked here, or their videos, "
-            f"are among them (by question id {len(one.same_id):,}; videos by id {len(one.same_video):,}, by content "
-            f"{len(one.same_content):,}), and {len(one.same_question):,} of these in nearly the same words with the "
-            "same answer"
-        )
-    elif one.told and one.trained_questions:
-        asked = f"{_many(one.asked_questions, 'question')} or {_many(one.asked_videos, 'video')}"
-        parts.append(f"none of the {asked} asked here are among them")
-    if one.repeated:
-        parts.append(f"{one.repeated:,} repeat the words of one about another video, which is no leak")
-    if one.untraced:
-        parts.append(
-            f"of {_many(one.untraced, 'question')} of the training only the ids are known: "
-            "their run is gone, or was made anew"
-        )
-    if one.not_compared:
-        parts.append(
-            f"the files of {_many(one.not_compared, 'video')} are not there or cannot be read, and were not compared "
-            "(dataset.root, evaluate.train_root)"
-        )
-    if one.checkpoint:
-        parts.append(f"what {one.checkpoint} had been trained on before is not known")
-    return "; ".join(parts)
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
-def _table(found: Sequence[Seen]) -> Table:
-    shown = Table(title="leaks (named in evaluate/<arm>/seen.json); accuracy in % with and without them")
-    for head in ("arm", "leaks", "choice", "choice without", "open", "open without"):
-        shown.add_column(head, justify="left" if head == "arm" else "right")
-    for one in found:
-        rates = (one.multiple_choice, one.multiple_choice_clean, one.open_ended, one.open_ended_clean)
-        shown.add_row(one.arm, f"{len(one.leaks):,} of {one.asked_questions:,}", *map(percent, rates))
-    return shown

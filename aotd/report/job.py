@@ -17,6 +17,7 @@ from rich.progress import track
 from aotd.config import Config
 from aotd.cost import HEADS, cost_rows, faster_words
 from aotd.errors import UserError
+from aotd.leaks import leak_lines, leak_sheets
 from aotd.ledger import Ledger, kept_by_tries, ledger, tries_words
 from aotd.records import Dropped, Estimate, Outcome, Question
 from aotd.report.facts import facts, headline, meanings
@@ -24,7 +25,7 @@ from aotd.report.pick import pick
 from aotd.report.pictures import Frames, NoFramesError, pictures
 from aotd.report.timeline import timeline
 from aotd.store import Stage, write_atomically
-from aotd.story import Story, comparisons, finding_words, frame_words, scores, stories
+from aotd.story import Story, comparisons, finding_words, frame_words, scores, seen, stories
 from aotd.tables import comparison_sheets, further_sheets
 
 _BOXES = 6
@@ -65,7 +66,8 @@ def job(config: Config) -> None:
         meanings=meanings(),
         kinds=kinds(book),
         scores=evaluated,
-        sheets=[*comparison_sheets(comparisons(run)), *further_sheets(evaluated)],
+        sheets=[*comparison_sheets(comparisons(run)), *leak_sheets(seen(run)), *further_sheets(evaluated)],
+        leaks=leak_lines(seen(run)),
         cost_heads=HEADS,
         costs=cost_rows(evaluated),
         faster=faster_words(evaluated),

@@ -17,7 +17,8 @@ from aotd.distill.job import job as distill
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig
 from aotd.evaluate.job import job
-from aotd.evaluate.seen import tell, video_of, write_seen
+from aotd.evaluate.seen import video_of, write_seen
+from aotd.leaks import print_leaks
 from aotd.records import Example, Match, Mode, Prediction, Question, Seen
 from aotd.store import Stage
 from tests.corners import corner_config
@@ -75,7 +76,7 @@ def seen(
 def printed(found: Sequence[Seen], width: int = 80) -> str:
     console = Console(width=width)
     with console.capture() as shown:
-        tell(console, found)
+        print_leaks(console, found)
     return shown.get()
 
 

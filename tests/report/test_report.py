@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from aotd.cli import main
-from aotd.config import compose
+from aotd.config import Config, compose
 from aotd.errors import UserError
+from aotd.evaluate.seen import write_seen
 from aotd.ledger import ledger
-from aotd.records import Outcome, Program, Question, Scores, Thought, Trace, Verdict
+from aotd.records import Comparison, Estimate, Example, Outcome, Program, Question, Scores, Thought, Trace, Verdict
 from aotd.report.facts import facts, headline, meanings
 from aotd.report.job import job
 from aotd.report.pick import pick
@@ -244,3 +245,29 @@ def test_nothing_runs_over_the_edge_of_a_window(width: int, tmp_path: Path, vide
     command += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", outer.as_uri()]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
     assert re.search(r"<title>(-?\d+)</title>", dom)[1] == "0"  # type: ignore[index]
+
+
+def test_comparisons_and_leaks_stand_by_the_arms(tmp_path: Path) -> None:
+    run = evaluated(sample_run(tmp_path / "run"))
+    zero = Estimate(mean=0.1, low=-0.05, high=0.25, n=9)
+    beside = {"seeds": 1, "metric": "choice", "mean": zero, "reference": "instruct"}
+    compared = [
+        Comparison(arm="<b>aotd", difference=zero, gained=7, lost=2, p=0.0898, **beside),  # type: ignore[arg-type]
+        Comparison(arm="instruct", difference=None, **beside),  # type: ignore[arg-type]
+    ]
+    path = run / "evaluate" / "comparison.jsonl"
+    path.write_text("".join(one.model_dump_json() + "\n" for one in compared))
+    with Stage(run, "distill/aotd", Example).open(
+        {"arm": {}, "student": {}}, inputs={"load": Stage(run, "load", Question).manifest_digest()}
+    ) as out:
+        out.write(Example(question_id="a", prompt="Which was opened?", answer="A", rationale=None))
+    asked = [one for one in Stage(run, "load", Question).records() if one.question_id == "a"]
+    write_seen(Config(run=str(run)), {"aotd": run / "distill" / "aotd"}, asked)
+    text = made(run)
+    assert "Beside instruct, on the same questions" in text
+    assert re.search(r"&lt;b&gt;aotd</th><td>choice</td>.*\+10\.0 \(-5 to \+25\).*>7<.*>2<.*>0\.090<", text)
+    assert "<strong>aotd: trained on 1 question about 1 video; WARNING: 1 of the 1 question asked here" in text
+    assert "Leaks (named in evaluate/&lt;arm&gt;/seen.json)" in text
+    path.write_text("{}\n")
+    with pytest.raises(UserError, match="does not hold comparisons"):
+        made(run)
