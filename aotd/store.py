@@ -71,6 +71,16 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def file_digest(*paths: Path) -> str:
+    """SHA-256, in hex, of the bytes of files one after the other; they are read in pieces."""
+    found = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as source:
+            while piece := source.read(1 << 20):
+                found.update(piece)
+    return found.hexdigest()
+
+
 class Shard:
     """One JSONL file being appended to. Opening it cuts off a torn tail."""
 

@@ -10,12 +10,12 @@ from aotd.config import Config
 from aotd.errors import UserError
 from aotd.evaluate import Reading
 from aotd.evaluate.against import other_run
-from aotd.evaluate.outside import Replies, file_digest, of_file, read_replies
+from aotd.evaluate.outside import Replies, of_file, read_replies
 from aotd.evaluate.replies import BLIND_ARMS, Reply, of_agent, of_guesser, of_student
 from aotd.prompts import digest
 from aotd.records import Cost, Mode, Question
 from aotd.specialists.weights import weights_digest
-from aotd.store import Stage
+from aotd.store import Stage, file_digest
 from aotd.students.frames import run_views
 from aotd.students.prompts import SUFFIXES
 
@@ -143,7 +143,7 @@ def made_from(config: Config, arm: str) -> dict[str, dict[str, str]]:
     found = {"inputs": inputs}
     if outside is not None:
         path = Path(outside)
-        inputs[arm] = weights_digest(_student_folder(config, arm)) if path.is_dir() else file_digest(path)
+        inputs[arm] = weights_digest(_student_folder(config, arm)) if path.is_dir() else file_digest(path)[:16]
     if arm not in verbs or (outside is not None and Path(outside).is_dir()):
         found["prompts"] = {name: digest(name) for name in SUFFIXES}
     return found

@@ -8,7 +8,6 @@ It is JSON lines, one reply each, `mode` being `answer` where it is left out:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -73,11 +72,6 @@ def of_file(replies: Replies, asked: Sequence[Question], mode: Mode) -> list[str
         else Dropped(question_id=key, outcome=Outcome.no_answer, reason="the file holds no reply to it")
         for question in asked
     ]
-
-
-def file_digest(path: Path) -> str:
-    """Short hash of a file's bytes, for manifests."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def check_ids(stage: Stage[Prediction], known: Collection[str]) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 from aotd.errors import UserError
 from aotd.llm.base import EngineName, LLMConfig
 from aotd.llm.local import find, first_line
+from aotd.store import file_digest
 
 
 def identity(config: LLMConfig) -> str:
@@ -31,7 +29,7 @@ def identity(config: LLMConfig) -> str:
     if path is None:
         return f"{config.model} ({_revision(config.model)[:12]})"
     if path.is_file():
-        return f"{path.name} ({_file_digest(path)})"
+        return f"{path.name} ({file_digest(path)[:12]})"
     from aotd.specialists.weights import weights_digest
 
     return f"{path.name} ({weights_digest(path)})"
@@ -48,11 +46,3 @@ def _revision(name: str) -> str:
     revision = extract_commit_hash(path, None)
     assert revision is not None, f"{path} is no file of the hub's cache"
     return revision
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as source:
-        found = hashlib.sha256()
-        while chunk := source.read(1 << 20):
-            found.update(chunk)
-    return found.hexdigest()[:12]

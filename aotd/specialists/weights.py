@@ -11,7 +11,6 @@ fit; a model that was let go is loaded again when it is asked for.
 from __future__ import annotations
 
 import gc
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aotd.errors import UserError
 from aotd.meter import loading
+from aotd.store import file_digest
 
 if TYPE_CHECKING:
     import torch
@@ -172,12 +172,7 @@ def model_name(path: str, settings: Any) -> str:
 
 def weights_digest(folder: Path) -> str:
     """Digest of a folder's weights and configuration."""
-    found = hashlib.sha256()
-    for path in (*sorted(folder.glob("config.json")), *sorted(folder.glob("*.safetensors"))):
-        with path.open("rb") as source:
-            while chunk := source.read(1 << 20):
-                found.update(chunk)
-    return found.hexdigest()[:12]
+    return file_digest(*sorted(folder.glob("config.json")), *sorted(folder.glob("*.safetensors")))[:12]
 
 
 def no_packing(role: str, name: str, precision: Precision) -> None:

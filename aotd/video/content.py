@@ -6,7 +6,6 @@ that was encoded again, cut, or put into another container has other bytes, and 
 
 from __future__ import annotations
 
-import hashlib
 import stat
 from collections.abc import Collection
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd.errors import UserError
-from aotd.store import write_atomically
+from aotd.store import file_digest, write_atomically
 
 _KEPT = TypeAdapter(dict[str, tuple[int, int, str]])
 """Path -> size, time of change in ns, and SHA-256 of what was read then."""
@@ -72,7 +71,7 @@ def _digests(paths: list[Path], stamps: dict[Path, tuple[int, int]], kept: Path)
     try:
         for path in track(unread, title, console=Console(stderr=True)):
             try:
-                found[path] = _sha256(path)
+                found[path] = file_digest(path)
             except OSError:
                 unreadable.add(path)
     finally:
@@ -92,11 +91,3 @@ def _read_kept(path: Path) -> dict[str, tuple[int, int, str]]:
         return _KEPT.validate_json(path.read_bytes())
     except ValidationError:
         raise UserError(f"{path} does not hold digests of videos: delete it, it is made anew") from None
-
-
-def _sha256(path: Path) -> str:
-    found = hashlib.sha256()
-    with path.open("rb") as source:
-        while chunk := source.read(1 << 20):
-            found.update(chunk)
-    return found.hexdigest()

@@ -178,7 +178,7 @@ def test_files_of_other_sizes_are_never_read_and_others_once(tmp_path: Path, mon
     from aotd.video import content
 
     sha256 = content._sha256
-    monkeypatch.setattr(content, "_sha256", lambda path: read.append(path.name) or sha256(path))
+    monkeypatch.setattr(content, "file_digest", lambda path: read.append(path.name) or sha256(path))
     for name, size in (("a", 10), ("b", 20), ("c", 30), ("x", 10), ("y", 40)):
         video(tmp_path, name, name.encode() * size)
     asked = [question("e1", "x"), question("e2", "y"), question("e3", "c")]
@@ -203,7 +203,7 @@ def test_videos_without_a_file_are_counted_and_no_error(tmp_path: Path, monkeypa
     def fails(path: Path) -> str:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(content, "_sha256", fails)
+    monkeypatch.setattr(content, "file_digest", fails)
     video(tmp_path, "a", b"same")
     video(tmp_path, "damaged", b"same")
     video(tmp_path, "b", b"")
