@@ -177,7 +177,7 @@ def test_files_of_other_sizes_are_never_read_and_others_once(tmp_path: Path, mon
     read: list[str] = []
     from aotd.video import content
 
-    sha256 = content._sha256
+    sha256 = content.file_digest
     monkeypatch.setattr(content, "file_digest", lambda path: read.append(path.name) or sha256(path))
     for name, size in (("a", 10), ("b", 20), ("c", 30), ("x", 10), ("y", 40)):
         video(tmp_path, name, name.encode() * size)
