@@ -218,7 +218,8 @@ def test_a_task_of_lmms_evals_own_is_asked_in_its_words(world: Path) -> None:
     for question, row, sample in zip(whole, rows, samples, strict=True):
         text = mvbench_doc_to_text(row, {"post_prompt": "Only give the best option.\n"})
         try:
-            ((reply, _),) = student.say([student.row(views.view(question), text)], 16)
+            (said,) = student.say([student.row(views.view(question), text)], 16)
+            reply = said.text
         except QuestionError:
             reply = UNREAD
         assert sample["filtered_resps"] == reply
