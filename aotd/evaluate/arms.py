@@ -35,10 +35,8 @@ def check_arms(config: Config) -> None:
     for name, path in settings.others.items():
         if name in own or not _NAME.fullmatch(name):
             raise UserError(f"evaluate.others: {name!r} is the run's own arm, or no name (letters, digits, _ and -)")
-        if not Path(path).exists():
-            raise UserError(
-                f"evaluate.others.{name}: {path} is not there; give a file of replies or a student's folder"
-            )
+        if not Path(path).is_file() and not (_student_folder(config, name) / "config.json").is_file():
+            raise UserError(f"evaluate.others.{name}: {path} is no file of replies, nor the folder of a student")
     known = [*own, *settings.others]
     if settings.train_root and not Path(settings.train_root).is_dir():
         raise UserError(f"evaluate.train_root: {settings.train_root} is not a folder")

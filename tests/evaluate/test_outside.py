@@ -73,7 +73,8 @@ def test_wrong_names_and_places_are_one_line(run: Path, tmp_path: Path) -> None:
     for others, says in (
         ({"agent": str(path)}, "'agent' is the run's own arm"),
         ({"../up": str(path)}, "or no name"),
-        ({"theirs": str(tmp_path / "none")}, "none is not there"),
+        ({"theirs": str(tmp_path / "none")}, "none is no file of replies, nor the folder of a student"),
+        ({"theirs": str(tmp_path)}, "is no file of replies"),
     ):
         with pytest.raises(UserError, match=says):
             job(settings(run, arms=[], others=others))
