@@ -20,6 +20,8 @@ from aotd.records import Estimate
 
 _MISS = 0.05
 """How often an interval may miss."""
+_ROUNDED = 1e-9
+"""How far a share of seconds may lie beyond 1."""
 
 
 def estimate(
@@ -44,8 +46,10 @@ def estimate(
     if not asked.any():
         return None
     lowest = -1.0 if difference else 0.0
+    least, most = np.nanmin(rows), np.nanmax(rows)
+    assert lowest - _ROUNDED <= least <= most <= 1 + _ROUNDED, f"values outside [{lowest:g}, 1]"
+    rows = rows.clip(lowest, 1)
     found = rows[there]
-    assert lowest <= found.min() <= found.max() <= 1, f"values outside [{lowest:g}, 1]"
     group = _numbered(range(rows.shape[1]) if videos is None else videos, asked)
     mean, many = float(found.mean()), int(group.max()) + 1
     if found.min() == found.max() and (mean in (0, 1) or difference):

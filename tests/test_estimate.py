@@ -103,6 +103,15 @@ def test_what_no_resample_can_tell_is_not_certain() -> None:
     assert estimate([np.nan], 100, 0) is None
 
 
+def test_a_share_may_be_rounded_past_one() -> None:
+    found = estimate([1.0, 1 + 2e-16, 1 + 1e-12], 100, 0)
+    assert found is not None
+    assert found.mean == pytest.approx(1)
+    assert found.high <= 1
+    with pytest.raises(AssertionError, match="outside"):
+        estimate([1.1, 0.2], 100, 0)
+
+
 def test_seeds_widen_the_interval_and_gaps_are_left_out() -> None:
     one, other = [0.0] * 30 + [1.0] * 10, [1.0] * 30 + [0.0] * 10
     both, single = estimate([one, other], 500, 0), estimate([0.0] * 20 + [1.0] * 20, 500, 0)
