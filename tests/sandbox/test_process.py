@@ -164,7 +164,8 @@ os = importer.load_module('posix').__dict__
         ("os['close'](1)\nwhile True:\n    pass", Outcome.program_timeout),
         (
             "for i in range(60):\n"
-            "    os['write'](1, b'{\"call\": \"Nothing' + b'x' * 20000 + b'\", \"arguments\": [], \"keywords\": {}}\\n')\n"
+            '    call = b\'{"call": "Fly\' + b\'y\' * 20000 + b\'", "arguments": [], "keywords": {}}\\n\'\n'
+            "    os['write'](1, call)\n"
             "while True:\n    pass",
             Outcome.program_timeout,
         ),
