@@ -75,14 +75,15 @@ def measure(path: Path, name: str, checked: bool) -> Row:
         secret = secrets.token_hex(16)
         canary = Path(folder) / "canary.txt"
         canary.write_text(secret)
+        canary.chmod(0o600)
         text = path.read_bytes().decode(errors="replace")
         code = planted(text, str(canary), listener.getsockname()[1])
         listener.setblocking(False)
         row = _in_worker(code, name, secret, checked)
         escapes = list(row.escapes)
-        if sorted(os.listdir(folder)) != [canary.name]:
+        if [*Path(folder).iterdir()] != [canary]:
             escapes.append("made, moved or removed a file")
-        elif canary.read_text(errors="replace") != secret:
+        elif canary.read_text(errors="replace") != secret or canary.stat().st_mode & 0o777 != 0o600:
             escapes.append("changed the file")
         with contextlib.suppress(BlockingIOError):
             listener.accept()[0].close()
@@ -121,7 +122,9 @@ def _in_worker(code: str, name: str, secret: str, checked: bool) -> Row:
     ours.close()
     left = _reap()
     if row is None:
-        return Row(name, "none", "the process that ran it was killed or stopped", seconds, ("killed its parent",))
+        return Row(
+            name, "none", "the process that ran it was killed or stopped", seconds, ("killed or stopped its parent",)
+        )
     return replace(row, escapes=(*row.escapes, "left a process")) if left else row
 
 
@@ -166,18 +169,23 @@ def _adopt() -> None:
 
 
 def _reap() -> bool:
-    """Kill what is left below this process; whether anything still ran."""
+    """Kill what is left below this process; whether anything lived on, and was not dying already."""
     alive = False
-    for _ in range(200):  # what is killed hands its own children up
-        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        for child in map(int, children):
-            state = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
-            alive = alive or state != "Z"
+    while children := Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        for child in map(int, children):  # what is killed hands its own children up
+            alive = not _dies(child) or alive
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-        if not children:
-            break
     return alive
+
+
+def _dies(child: int) -> bool:
+    """Whether a process is dead, or will be in a moment."""
+    for _ in range(20):
+        if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def by_group(rows: list[Row]) -> list[str]:

@@ -89,7 +89,8 @@ def _check_shape(tree: ast.Module) -> None:
     if len(entries) != 1:
         raise InvalidProgramError(f"must define {ENTRY} exactly once, defines it {len(entries)} times")
     entry = entries[0].args
-    if tuple(arg.arg for arg in entry.args) != PARAMETERS or entry.vararg or entry.kwarg or entry.kwonlyargs:
+    taken = (*entry.posonlyargs, *entry.args, *entry.kwonlyargs)
+    if tuple(arg.arg for arg in taken) != PARAMETERS or entry.vararg or entry.kwarg or entry.kwonlyargs:
         raise InvalidProgramError(f"{ENTRY} must take ({', '.join(PARAMETERS)})")
     if not any(isinstance(node, ast.Return) and node.value for node in ast.walk(entries[0])):
         raise InvalidProgramError(f"{ENTRY} returns nothing")

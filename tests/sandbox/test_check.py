@@ -44,6 +44,7 @@ def test_honest_programs_pass(lines: list[str]) -> None:
         (program("global x", "return 'x'"), "Global"),
         (program("x = 1"), "returns nothing"),
         ("def execute_command(video_clip):\n    return 'x'\n", "must take"),
+        ("def execute_command(a, /, video_clip, query, possible_answers):\n    return 'x'\n", "must take"),
         ("x = 1\n", "only function definitions"),
         ("def other(video_clip):\n    return 1\n", "exactly once"),
         ("def execute_command(video_clip, query, possible_answers)\n    return 1\n", "line 1: not Python"),

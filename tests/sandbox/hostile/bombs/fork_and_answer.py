@@ -6,4 +6,5 @@ def execute_command(video_clip, query, possible_answers):
         os.mkdir(CANARY + '.child')
         while True:
             pass
+    len.__self__.__import__('time').sleep(0.1)
     return 'x'
