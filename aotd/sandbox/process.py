@@ -35,6 +35,9 @@ _CHILD = Path(__file__).with_name("child.py")
 DEEPEST = 32
 """How deeply lists and dicts in a tool's arguments may be nested; the parent walks them by recursion."""
 
+IN_ALL = 4
+"""All that a program sends may be this many times as long as its longest message; the trace keeps what it asks."""
+
 
 @dataclass
 class Limits:
@@ -201,6 +204,7 @@ class _Child:
         self._limits = limits
         self._left_s = limits.seconds
         self._buffer = b""
+        self._received = 0
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_CHILD)],
             stdin=subprocess.PIPE,
@@ -242,9 +246,14 @@ class _Child:
                 if not chunk:
                     raise self._died(left)
                 self._buffer += chunk
+                self._received += len(chunk)
                 if len(self._buffer) > self._limits.message_kb << 10:
                     raise QuestionError(
                         Outcome.program_limit, f"sent a message of more than {self._limits.message_kb} kB"
+                    )
+                if self._received > IN_ALL * self._limits.message_kb << 10:
+                    raise QuestionError(
+                        Outcome.program_limit, f"sent more than {IN_ALL * self._limits.message_kb} kB in all"
                     )
         self._left_s -= time.monotonic() - started
         line, self._buffer = self._buffer.split(b"\n", 1)

@@ -189,3 +189,8 @@ def test_what_a_program_has_forked_dies_with_it(scripted: Scripted) -> None:
     while Path(f"/proc/{answer}").exists() and "\nState:\tZ" not in Path(f"/proc/{answer}/status").read_text():
         assert time.monotonic() < deadline, "it is still running"
         time.sleep(0.01)
+
+
+def test_many_long_calls_do_not_add_up_to_a_long_trace(scripted: Scripted) -> None:
+    got, reason = outcome(scripted, "while True:\n    Video_query(video_clip, 'x' * 200000)")
+    assert (got, reason) == (Outcome.program_limit, "sent more than 1024 kB in all")
