@@ -89,7 +89,7 @@ def _check_shape(tree: ast.Module) -> None:
     if len(entries) != 1:
         raise InvalidProgramError(f"must define {ENTRY} exactly once, defines it {len(entries)} times")
     entry = entries[0].args
-    taken = (*entry.posonlyargs, *entry.args, *entry.kwonlyargs)
+    taken = (*entry.posonlyargs, *entry.args)
     if tuple(arg.arg for arg in taken) != PARAMETERS or entry.vararg or entry.kwarg or entry.kwonlyargs:
         raise InvalidProgramError(f"{ENTRY} must take ({', '.join(PARAMETERS)})")
     if not any(isinstance(node, ast.Return) and node.value for node in ast.walk(entries[0])):

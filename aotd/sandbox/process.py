@@ -284,7 +284,7 @@ class _Child:
 
     def kill(self) -> None:
         """Kill the process and what it has forked; only what has left its session lives on."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says the second where all are dead
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
