@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 VLLM := .venv-vllm
 LMMS := .venv-lmms
 
-.PHONY: demo test test-slow test-browser test-vllm test-lmms lint types clean
+.PHONY: demo test test-slow test-hostile test-browser test-vllm test-lmms lint types clean
 
 demo: $(STAMP)
 	$(BIN)/aotd run experiment=demo
@@ -18,6 +18,10 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,deepspeed,wandb]"
 	$(BIN)/python -m pytest -m slow --timeout 3600 $(ARGS)
+
+# Programs that try to get out of the sandbox. ARGS=--unchecked leaves out the syntax check.
+test-hostile: $(STAMP)
+	$(BIN)/python benchmarks/hostile.py tests/sandbox/hostile $(ARGS)
 
 test-browser: $(STAMP)
 	$(BIN)/python -m pytest -m browser $(ARGS)

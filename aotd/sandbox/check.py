@@ -72,9 +72,10 @@ def check(code: str, without: Sequence[str] = ()) -> None:
             f"{line}not Python ({error.args[0] if error.args else type(error).__name__})"
         ) from None
     _check_shape(tree)
-    known = ({*signatures()} - {*without}) | {*BUILTINS, *_assigned(tree)}
+    tools = {*signatures()}
+    known = (tools - {*without}) | {*BUILTINS, *_assigned(tree)}
     for node in ast.walk(tree):
-        problem = _problem(node, known)
+        problem = _problem(node, known, tools)
         if problem:
             line = f"line {node.lineno}: " if hasattr(node, "lineno") else ""
             raise InvalidProgramError(line + problem)
@@ -88,19 +89,27 @@ def _check_shape(tree: ast.Module) -> None:
     if len(entries) != 1:
         raise InvalidProgramError(f"must define {ENTRY} exactly once, defines it {len(entries)} times")
     entry = entries[0].args
-    if tuple(arg.arg for arg in entry.args) != PARAMETERS or entry.vararg or entry.kwarg or entry.kwonlyargs:
+    taken = (*entry.posonlyargs, *entry.args)
+    if tuple(arg.arg for arg in taken) != PARAMETERS or entry.vararg or entry.kwarg or entry.kwonlyargs:
         raise InvalidProgramError(f"{ENTRY} must take ({', '.join(PARAMETERS)})")
     if not any(isinstance(node, ast.Return) and node.value for node in ast.walk(entries[0])):
         raise InvalidProgramError(f"{ENTRY} returns nothing")
 
 
 def _assigned(tree: ast.Module) -> set[str]:
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    return names | {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    return {name for node in ast.walk(tree) if (name := _bound(node)) is not None}
 
 
-def _problem(node: ast.AST, known: set[str]) -> str | None:
+def _bound(node: ast.AST) -> str | None:
+    """The name that a node gives a value to: a variable, a parameter or a function."""
+    if isinstance(node, ast.Name):
+        return node.id if isinstance(node.ctx, ast.Store) else None
+    if isinstance(node, ast.arg):
+        return node.arg
+    return node.name if isinstance(node, ast.FunctionDef) else None
+
+
+def _problem(node: ast.AST, known: set[str], tools: set[str]) -> str | None:
     if not isinstance(node, _NODES):
         return f"{type(node).__name__} is not allowed"
     if isinstance(node, ast.FunctionDef) and node.decorator_list:
@@ -110,8 +119,8 @@ def _problem(node: ast.AST, known: set[str]) -> str | None:
             return f"the name {name} starts with an underscore"
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in known:
         return f"{node.id} is not a tool, a builtin or a variable"
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in signatures():
-        return f"{node.id} is a tool and may not be assigned"
+    if _bound(node) in tools:
+        return f"{_bound(node)} is a tool and may not be assigned"
     if isinstance(node, ast.Attribute):
         if not isinstance(node.ctx, ast.Load):
             return "attributes may not be assigned"

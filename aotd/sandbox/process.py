@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -23,11 +25,18 @@ from pydantic import ValidationError
 
 from aotd.errors import QuestionError, UserError
 from aotd.records import Detection, Event, Outcome
+from aotd.sandbox.check import InvalidProgramError, check
 from aotd.sandbox.tools import ToolError, Tools, call, signatures, specialist_calls, trace
 from aotd.specialists.base import Specialists
 from aotd.video.clip import Clip
 
 _CHILD = Path(__file__).with_name("child.py")
+
+DEEPEST = 32
+"""How deeply lists and dicts in a tool's arguments may be nested; the parent walks them by recursion."""
+
+IN_ALL = 4
+"""All that a program sends may be this many times as long as its longest message; the trace keeps what it asks."""
 
 
 @dataclass
@@ -72,13 +81,30 @@ class StoppedError(QuestionError):
 
 
 def run_program(
-    code: str, clip: Clip, query: str, options: tuple[str, ...], specialists: Specialists, limits: Limits
+    code: str,
+    clip: Clip,
+    query: str,
+    options: tuple[str, ...],
+    specialists: Specialists,
+    limits: Limits,
+    *,
+    checked: bool = True,
 ) -> Run:
-    """Run a checked program on a clip.
+    """Check a program, and run it on a clip.
+
+    Its author has checked it before; but a run's folder may come from a stranger, so no program starts unchecked.
+
+    Args:
+        checked: False leaves out the syntax check, to measure what the other walls hold by themselves.
 
     Raises:
         StoppedError: the program or a tool ended in a named outcome.
     """
+    if checked:
+        try:
+            check(code)
+        except InvalidProgramError as error:
+            raise StoppedError(QuestionError(Outcome.program_invalid, str(error)), (), Calls()) from None
     tools = Tools(specialists)
     handles: list[Clip] = [clip]
     child = _Child(limits)
@@ -119,7 +145,7 @@ def _answer(message: dict[str, Any]) -> str:
     if "memory" in message:
         raise QuestionError(Outcome.program_memory, "ran out of memory")
     if "error" in message:
-        line = f"line {message['line']}: " if message.get("line") else ""
+        line = f"line {message['line']}: " if isinstance(message.get("line"), int) else ""
         raise QuestionError(Outcome.program_error, f"{line}{str(message['error'])[:500]}")
     raise QuestionError(Outcome.program_error, "sent a message that is not one of the protocol's")
 
@@ -154,9 +180,11 @@ def _encode(value: Any, handles: list[Clip]) -> Any:
     return value
 
 
-def _decode(value: Any, handles: list[Clip]) -> Any:
+def _decode(value: Any, handles: list[Clip], depth: int = 0) -> Any:
+    if depth > DEEPEST:
+        raise ToolError(f"was given a value nested more than {DEEPEST} deep")
     if isinstance(value, list):
-        return [_decode(item, handles) for item in value]
+        return [_decode(item, handles, depth + 1) for item in value]
     if isinstance(value, dict):
         if value.get("!") == "clip":
             handle = value["handle"]
@@ -165,7 +193,7 @@ def _decode(value: Any, handles: list[Clip]) -> Any:
             return handles[handle]
         if value.get("!") == "box":
             return Detection(frame=value["frame"], box=value["box"], label=value["label"], score=value["score"])
-        return {str(key): _decode(item, handles) for key, item in value["items"]}
+        return {str(key): _decode(item, handles, depth + 1) for key, item in value["items"]}
     return value
 
 
@@ -176,6 +204,7 @@ class _Child:
         self._limits = limits
         self._left_s = limits.seconds
         self._buffer = b""
+        self._received = 0
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_CHILD)],
             stdin=subprocess.PIPE,
@@ -189,43 +218,64 @@ class _Child:
         assert self._process.stdout
         self._in, self._out = self._process.stdin, self._process.stdout
         os.set_blocking(self._out.fileno(), False)
+        os.set_blocking(self._in.fileno(), False)
 
     def send(self, message: dict[str, Any]) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it died; receive says how
-            self._in.write(json.dumps(message).encode() + b"\n")
-            self._in.flush()
+        """Send a message; a program that does not read it spends its own time."""
+        started = time.monotonic()
+        data = memoryview(json.dumps(message).encode() + b"\n")
+        with selectors.DefaultSelector() as selector, contextlib.suppress(BrokenPipeError):  # receive says how it died
+            selector.register(self._in, selectors.EVENT_WRITE)
+            while data:
+                left = self._left_s - (time.monotonic() - started)
+                if left <= 0 or not selector.select(left):
+                    raise self._too_long()
+                data = data[os.write(self._in.fileno(), data[: select.PIPE_BUF]) :]
+        self._left_s -= time.monotonic() - started
 
     def receive(self) -> dict[str, Any]:
-        """The next message; the program's clock runs only in here."""
+        """The next message; the program's clock runs while it is waited for."""
         started = time.monotonic()
         with selectors.DefaultSelector() as selector:
             selector.register(self._out, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 left = self._left_s - (time.monotonic() - started)
                 if left <= 0 or not selector.select(left):
-                    raise QuestionError(
-                        Outcome.program_timeout, f"still running after {self._limits.seconds:g} s of its own time"
-                    )
+                    raise self._too_long()
                 chunk = os.read(self._out.fileno(), 65536)
                 if not chunk:
-                    raise self._died()
+                    raise self._died(left)
                 self._buffer += chunk
+                self._received += len(chunk)
                 if len(self._buffer) > self._limits.message_kb << 10:
                     raise QuestionError(
                         Outcome.program_limit, f"sent a message of more than {self._limits.message_kb} kB"
+                    )
+                if self._received > IN_ALL * self._limits.message_kb << 10:
+                    raise QuestionError(
+                        Outcome.program_limit, f"sent more than {IN_ALL * self._limits.message_kb} kB in all"
                     )
         self._left_s -= time.monotonic() - started
         line, self._buffer = self._buffer.split(b"\n", 1)
         try:
             message = json.loads(line)
+            json.dumps(message, ensure_ascii=False).encode()
+        except UnicodeEncodeError:  # half a surrogate pair, which no file of a run could hold
+            raise QuestionError(Outcome.program_error, "sent text that is not Unicode") from None
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
             raise QuestionError(Outcome.program_error, "sent a message that is not one of the protocol's")
         return message
 
-    def _died(self) -> QuestionError:
-        code = self._process.wait()
+    def _too_long(self) -> QuestionError:
+        return QuestionError(Outcome.program_timeout, f"still running after {self._limits.seconds:g} s of its own time")
+
+    def _died(self, left_s: float) -> QuestionError:
+        try:
+            code = self._process.wait(left_s)
+        except subprocess.TimeoutExpired:  # it has only closed its end
+            return self._too_long()
         if code in (-24, -9):  # SIGXCPU, then SIGKILL at the hard limit
             return QuestionError(
                 Outcome.program_timeout, f"used more than {self._limits.seconds:g} s of processor time"
@@ -233,6 +283,9 @@ class _Child:
         return QuestionError(Outcome.program_error, f"its process ended with status {code}")
 
     def kill(self) -> None:
+        """Kill the process and what it has forked; only what has left its session lives on."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says the second where all are dead
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
         self._out.close()

@@ -273,6 +273,8 @@ def _texts(values: Sequence[object]) -> list[str]:
 def _integer(value: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ToolError(f"{name} must be a frame number, was given {type(value).__name__}")
+    if not abs(value) < 1e9:  # also what is not finite
+        raise ToolError(f"{name} must be a frame number, was given one that no video has")
     return int(value)
 
 

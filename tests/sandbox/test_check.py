@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from aotd.sandbox.check import InvalidProgramError, check, extract
@@ -36,10 +38,13 @@ def test_honest_programs_pass(lines: list[str]) -> None:
         (program("class A: pass", "return 'x'"), "ClassDef"),
         (program("try:", "    x = 1", "except ValueError:", "    pass", "return 'x'"), "Try"),
         (program("Find = 3", "return 'x'"), "may not be assigned"),
+        (program("return (lambda Find: 'x')(1)"), "Find is a tool and may not be assigned"),
+        ("def Find(a):\n    return a\n\n\n" + program("return 'x'"), "Find is a tool and may not be assigned"),
         (program("query.x = 3", "return 'x'"), "may not be assigned"),
         (program("global x", "return 'x'"), "Global"),
         (program("x = 1"), "returns nothing"),
         ("def execute_command(video_clip):\n    return 'x'\n", "must take"),
+        ("def execute_command(a, /, video_clip, query, possible_answers):\n    return 'x'\n", "must take"),
         ("x = 1\n", "only function definitions"),
         ("def other(video_clip):\n    return 1\n", "exactly once"),
         ("def execute_command(video_clip, query, possible_answers)\n    return 1\n", "line 1: not Python"),
@@ -52,6 +57,17 @@ def test_honest_programs_pass(lines: list[str]) -> None:
 def test_what_programs_may_not_say_is_named(code: str, says: str) -> None:
     with pytest.raises(InvalidProgramError, match=says.replace(".", r"\.").replace("(", r"\(")):
         check(code)
+
+
+def test_a_long_program_is_checked_at_once() -> None:
+    started = time.perf_counter()
+    check(HEAD + "    " + "a=1;" * 4900 + "return 'x'\n")
+    assert time.perf_counter() - started < 0.5
+
+
+def test_a_parameter_does_not_bring_back_a_tool_that_was_left_out() -> None:
+    with pytest.raises(InvalidProgramError, match="Find"):
+        check("def f(Find):\n    return 1\n\n\n" + program("return Find(video_clip, 'cup')"), without=["Find"])
 
 
 def test_a_program_is_found_in_a_chatty_reply() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +12,13 @@ from aotd.video.clip import Clip
 from tests.conftest import BlankVideo, Scripted
 
 HEAD = "def execute_command(video_clip, query, possible_answers):\n"
+CLIP = Clip.whole(BlankVideo())
 
 
 def run(scripted: Scripted, body: str, limits: Limits | None = None, options: tuple[str, ...] = ("yes", "no")) -> Run:
+    """Run a body without the check: the process must hold by itself."""
     code = HEAD + "".join(f"    {line}\n" for line in body.splitlines())
-    return run_program(code, Clip.whole(BlankVideo()), "why?", options, scripted.bundle(), limits or Limits())
+    return run_program(code, CLIP, "why?", options, scripted.bundle(), limits or Limits(), checked=False)
 
 
 def outcome(scripted: Scripted, body: str, limits: Limits | None = None) -> tuple[Outcome, str]:
@@ -118,3 +121,76 @@ def test_a_program_sees_no_environment_and_no_builtin_that_was_not_given(scripte
 def test_yes_no_and_numbers_are_answers(scripted: Scripted) -> None:
     assert run(scripted, "return exist(video_clip, 'cup')").answer == "no"
     assert run(scripted, "return Count(video_clip, 'cup')").answer == "0"
+
+
+def test_what_the_check_refuses_does_not_start(scripted: Scripted) -> None:
+    with pytest.raises(StoppedError, match="Import") as caught:
+        run_program(HEAD + "    import os\n    return 'x'\n", CLIP, "why?", (), scripted.bundle(), Limits())
+    assert caught.value.outcome is Outcome.program_invalid
+
+
+@pytest.mark.parametrize(
+    "body", ["return '\\ud800'", "raise ValueError('\\ud800')\nreturn 'x'", "return exist(video_clip, '\\ud800')"]
+)
+def test_half_a_character_is_refused_before_it_reaches_a_file(scripted: Scripted, body: str) -> None:
+    assert outcome(scripted, body) == (Outcome.program_error, "sent text that is not Unicode")
+
+
+@pytest.mark.parametrize("depth", [33, 330, 480])
+def test_what_is_nested_too_deeply_is_the_programs_fault(scripted: Scripted, depth: int) -> None:
+    body = (
+        f"x = 'yes'\nfor i in range({depth}):\n    x = [x]\nreturn select_answer(query, {{'x': x}}, possible_answers)"
+    )
+    got, reason = outcome(scripted, body)
+    assert got is Outcome.program_error
+    assert "nested" in reason
+
+
+@pytest.mark.parametrize("number", ["float('inf')", "float('nan')", "10 ** 4000", "-(10 ** 4000)"])
+def test_a_frame_number_that_is_none_is_the_programs_fault(scripted: Scripted, number: str) -> None:
+    assert outcome(scripted, f"return len(trim(video_clip, 0, {number}))")[0] is Outcome.program_error
+
+
+# What follows gets past no check. The process has to hold by itself, so `BREAK_OUT` takes what a hole in it would give.
+BREAK_OUT = """\
+importer = [c for c in ().__class__.__base__.__subclasses__() if c.__name__ == 'BuiltinImporter'][0]
+os = importer.load_module('posix').__dict__
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("os['close'](1)\nwhile True:\n    pass", Outcome.program_timeout),
+        (
+            "for i in range(60):\n"
+            '    call = b\'{"call": "Fly\' + b\'y\' * 20000 + b\'", "arguments": [], "keywords": {}}\\n\'\n'
+            "    os['write'](1, call)\n"
+            "while True:\n    pass",
+            Outcome.program_timeout,
+        ),
+        ("os['write'](1, b'{\"error\": \"x\", \"line\": \"' + b'y' * 9999 + b'\"}\\n')", Outcome.program_error),
+        ("os['write'](1, b'[' * 9999 + b'\\n')", Outcome.program_error),
+    ],
+)
+def test_a_program_that_has_broken_out_cannot_hold_up_its_parent(
+    scripted: Scripted, body: str, expected: Outcome
+) -> None:
+    started = time.monotonic()
+    got, reason = outcome(scripted, BREAK_OUT + body, Limits(seconds=0.5))
+    assert got is expected
+    assert len(reason) < 600
+    assert time.monotonic() - started < 2
+
+
+def test_what_a_program_has_forked_dies_with_it(scripted: Scripted) -> None:
+    answer = run(scripted, BREAK_OUT + "child = os['fork']()\nwhile not child:\n    pass\nreturn str(child)").answer
+    deadline = time.monotonic() + 2
+    while Path(f"/proc/{answer}").exists() and "\nState:\tZ" not in Path(f"/proc/{answer}/status").read_text():
+        assert time.monotonic() < deadline, "it is still running"
+        time.sleep(0.01)
+
+
+def test_many_long_calls_do_not_add_up_to_a_long_trace(scripted: Scripted) -> None:
+    got, reason = outcome(scripted, "while True:\n    Video_query(video_clip, 'x' * 200000)")
+    assert (got, reason) == (Outcome.program_limit, "sent more than 1024 kB in all")

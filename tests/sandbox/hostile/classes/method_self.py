@@ -1,0 +1,3 @@
+# A builtin's own module.
+def execute_command(video_clip, query, possible_answers):
+    return len.__self__.open(CANARY).read()

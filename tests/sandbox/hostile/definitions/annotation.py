@@ -1,0 +1,7 @@
+# An annotation runs at definition.
+def other(x: len.__self__.open(CANARY + '.annotation', 'w')) -> None:
+    return x
+
+
+def execute_command(video_clip, query, possible_answers):
+    return 'x'

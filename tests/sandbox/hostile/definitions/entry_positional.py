@@ -1,0 +1,3 @@
+# Positional parameters before the known ones.
+def execute_command(clip, /, video_clip, query, possible_answers):
+    return 'x'

@@ -1,0 +1,3 @@
+# Does not define the entry.
+def other(video_clip):
+    return 'x'

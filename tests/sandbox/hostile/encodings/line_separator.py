@@ -1,0 +1,3 @@
+# A comment with a separator: import os
+def execute_command(video_clip, query, possible_answers):
+    return len.__self__.open(CANARY).read()

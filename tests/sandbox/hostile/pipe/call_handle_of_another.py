@@ -1,0 +1,6 @@
+# A handle that was never given.
+def execute_command(video_clip, query, possible_answers):
+    import_ = len.__self__.__import__
+    os = import_('posix')
+    os.write(1, b'{"call": "Find", "arguments": [{"!": "clip", "handle": 999}, "cup"], "keywords": {}}\n')
+    return os.read(0, 9999).decode()

@@ -1,0 +1,6 @@
+# JSON nested very deeply.
+def execute_command(video_clip, query, possible_answers):
+    import_ = len.__self__.__import__
+    os = import_('posix')
+    os.write(1, b'[' * 100000 + b'\n')
+    return 'x'

@@ -1,0 +1,4 @@
+# The file's text in an exception.
+def execute_command(video_clip, query, possible_answers):
+    raise ValueError(open(CANARY).read())
+    return 'x'
