@@ -179,7 +179,7 @@ class _Reply:
         self.into(memoryview(text))
         try:
             header = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _DamagedError("the decoder answered nonsense") from None
         if not isinstance(header, dict):
             raise _DamagedError("the decoder answered nonsense")
