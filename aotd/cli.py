@@ -75,10 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except UserError as error:
-        print(f"aotd: {error}", file=sys.stderr)  # noqa: T201
+        print(f"aotd: {_plain(error)}", file=sys.stderr)  # noqa: T201
         return 2
     except QuestionError as error:
-        print(f"aotd: {error.outcome.value}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"aotd: {error.outcome.value}: {_plain(error)}", file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
         print("aotd: stopped; the same command goes on where it left off", file=sys.stderr)  # noqa: T201
@@ -87,6 +87,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (`| head`) has gone. Closing stderr keeps the interpreter from complaining at exit.
         sys.stderr.close()
         return 141
+
+
+def _plain(error: Exception) -> str:
+    """An error as one line for a terminal: names and ids in it may hold line ends and escapes, and be long."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(error))
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]} … {text[-_SHOWN // 2 :]}"
+
+
+_SHOWN = 2000
 
 
 def _dispatch(words: list[str]) -> int:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -21,7 +22,9 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+from omegaconf.resolvers import oc
+from yaml import YAMLError
 
 from aotd.convert import ConvertConfig
 from aotd.datasets.base import DatasetConfig
@@ -104,23 +107,60 @@ def compose(overrides: Sequence[str], own: str = "") -> Config:
     """The settings of a job.
 
     Args:
-        own: a folder of further config files, laid out as `configs/` is; values only.
+        own: a folder of further config files, laid out as `configs/` is; values only, and untrusted.
 
     Raises:
-        UserError: an unknown setting, a value of the wrong type, or an unknown choice; no such folder.
+        UserError: an unknown setting, a value of the wrong type, an unknown choice, or one that asks for the
+            environment; no such folder, or a file in it that is not plain YAML.
     """
+    if any(word.lstrip("+~").startswith("hydra") for word in overrides):
+        raise UserError("settings: there is no setting hydra: aotd reads its own settings (see `aotd VERB --help`)")
     if own:
         if not Path(own).is_dir():
             raise UserError(f"configs={own}: there is no such folder")
         overrides = [f"hydra.searchpath=[{Path(own).resolve().as_uri()}]", *overrides]
     try:
-        with initialize_config_dir(str(shipped("configs")), version_base="1.3"):
+        with _without_environment(), initialize_config_dir(str(shipped("configs")), version_base="1.3"):
             tree = hydra_compose("run", overrides=list(overrides))
             config: Any = OmegaConf.to_object(tree)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(_one_line(error)) from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        told = "is nested too deeply" if isinstance(error, RecursionError) else f"is not UTF-8 ({error})"
+        raise UserError(f"configs={own}: a file in it {told}") from None
     assert isinstance(config, Config)
+    if stray := next(_strays(config, ""), ""):
+        raise UserError(f"settings: there is no setting {stray} (see `aotd VERB --help`)")
     return config
+
+
+@contextmanager
+def _without_environment() -> Iterator[None]:
+    """A config file may be a stranger's: what it sets is written into runs, where no secret of ours belongs."""
+    OmegaConf.register_new_resolver("oc.env", _refuse_environment, replace=True)
+    try:
+        yield
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def _refuse_environment(name: object, *_: object) -> str:
+    raise InterpolationResolutionError(
+        f"${{oc.env:{name}}}: settings do not read the environment: write the value itself"
+    )
+
+
+def _strays(part: Any, at: str) -> Iterator[str]:
+    """Settings that no schema knows; Hydra lets them in behind a `+`."""
+    if isinstance(part, dict):
+        for name, value in part.items():
+            yield from _strays(value, f"{at}{name}.")
+    elif is_dataclass(part):
+        known = {item.name for item in fields(part)}
+        for name, value in vars(part).items():
+            if name not in known:
+                yield f"{at}{name}"
+            yield from _strays(value, f"{at}{name}.")
 
 
 def describe(verb: str, about: str) -> str:

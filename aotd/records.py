@@ -62,9 +62,9 @@ class Outcome(str, Enum):
 
 
 class Record(BaseModel):
-    """Base of every record: immutable, and an unknown field is an error."""
+    """Base of every record: immutable; an unknown field is an error, and so is NaN, which JSON would lose."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     question_id: str
     """Id of the question, unique within a run."""
@@ -73,7 +73,7 @@ class Record(BaseModel):
 class Part(BaseModel):
     """Base of what stands inside a record."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 # ── load ──────────────────────────────────────────────────────────────────────────────────────────

@@ -110,3 +110,33 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     write_atomically(path, "two")
     assert path.read_text() == "two"
     assert [item.name for item in path.parent.iterdir()] == ["file.json"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"question_id": "q", "code": "\xff", "author": "fixed", "attempts": 1}',
+        b"\xef\xbb\xbf" + program(2).model_dump_json().encode(),
+        b"[" * 200_000,
+        b'{"question_id": "q", "code": "x", "author": "fixed", "attempts": NaN}',
+        b'{"question_id": "q", "code": "\\ud800", "author": "fixed", "attempts": 1}',
+        b'{"video": "1.mp4", "question": "of another schema"}',
+        b"x" * 10_000_000,
+        b"",
+    ],
+    ids=["bytes", "mark", "deep", "nan", "half", "foreign", "long", "empty"],
+)
+def test_a_hostile_line_is_one_short_line_that_names_it(line: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(program(1).model_dump_json().encode() + b"\n" + line + b"\n")
+    with pytest.raises(UserError, match=r"records\.jsonl:2: not a Program") as caught:
+        read_jsonl(path, Program)
+    assert len(str(caught.value)) < 500
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "-1e999"])
+def test_what_is_no_number_is_no_cost(seconds: str, tmp_path: Path) -> None:
+    (tmp_path / "costs.jsonl").write_text(f'{{"question_id": "q", "seconds": {seconds}}}\n')
+    with pytest.raises(UserError, match=r"costs\.jsonl:1: not a Cost .*finite"):
+        read_jsonl(tmp_path / "costs.jsonl", Cost)

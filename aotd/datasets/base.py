@@ -67,23 +67,39 @@ class Loaded:
 
 
 def locate(root: str, name: str) -> Path:
-    """The path of a video.
+    """The path of a video, whether or not it is there.
 
     Raises:
-        UserError: the name leads outside the root, or can be no file's.
+        UserError: the name, or a link on its way, leads outside the root, or it can be no file's.
     """
     folder = Path(root).resolve()
+    shown = repr(name) if len(name) <= _SHOWN else f"{name[:_SHOWN]!r}…"
     try:
         path = (folder / name).resolve()
-        longest = max((len(part.encode()) for part in path.parts), default=0)
+        if not path.is_relative_to(folder):
+            plain = not Path(name).is_absolute() and ".." not in Path(name).parts
+            why = (
+                "it is a link; put the file itself there"
+                if plain
+                else "names are relative to dataset.root, without '..'"
+            )
+            raise UserError(f"video {shown} leads outside {root}: {why}")
+        if len(str(path).encode()) >= 4096 or max(len(part.encode()) for part in path.parts) > 255:
+            raise UserError(f"video {shown} is longer than a name of a file can be")
+        path.stat()
     except ValueError:  # a zero byte, or half of a character
-        raise UserError(f"video {name!r} is no name of a file") from None
-    if longest > 255:
-        raise UserError(f"video {name[:40]!r}… is longer than a name of a file can be")
-    if not path.is_relative_to(folder):
-        raise UserError(f"video {name!r} leads outside {root}: names are relative to dataset.root, without '..'")
+        raise UserError(f"video {shown} is no name of a file") from None
+    except RuntimeError:
+        raise UserError(f"video {shown} is a link that leads back to itself") from None
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise UserError(f"video {shown} cannot be reached ({error.strerror})") from None
     return path
 
+
+_SHOWN = 80
+"""How much of a name stands in an error."""
 
 READERS: dict[DatasetName, str] = {
     DatasetName.playroom: "aotd.datasets.playroom.build",

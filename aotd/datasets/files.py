@@ -26,6 +26,9 @@ from aotd.datasets.base import DatasetConfig, Loaded
 from aotd.errors import UserError
 from aotd.records import Question
 
+_LONGEST = 1 << 20
+"""The longest line that is read, in bytes."""
+
 COLUMNS = ("video", "question", "options", "answer", "id", "type", "split", "start_s", "end_s")
 
 
@@ -59,22 +62,35 @@ def read(config: DatasetConfig) -> Loaded:
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, line in _lines(path):
         if not line.strip():
             continue
         try:
             entry = json.loads(line.decode("utf-8-sig"))
         except ValueError as error:
             raise UserError(f"{path}:{number}: not JSON ({error}); one question per line") from None
+        except RecursionError:
+            raise UserError(f"{path}:{number}: lists within lists, too deep to be a question") from None
         if not isinstance(entry, dict):
             raise UserError(f'{path}:{number}: wants an object like {{"video": …, "question": …}}')
         yield number, {name: value for name, value in entry.items() if value is not None}
 
 
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file, from 1; never more than one of them in memory."""
+    with path.open("rb") as source:
+        number = 0
+        while line := source.readline(_LONGEST + 1):
+            number += 1
+            if len(line) > _LONGEST:
+                raise UserError(f"{path}:{number}: longer than {_LONGEST >> 20} MiB; one question per line")
+            yield number, line
+
+
 def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as source:
-            table = csv.DictReader(source, strict=True)
+    with path.open(encoding="utf-8-sig", newline="") as source:
+        table = csv.DictReader(source, strict=True)
+        try:
             for row in table:
                 if None in row or None in row.values():
                     raise UserError(
@@ -88,8 +104,20 @@ def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     if name in entry:
                         entry[name] = _number(entry[name], f"{path}:{table.line_num}: {name}")
                 yield table.line_num, entry
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+        except csv.Error as error:
+            raise UserError(f"{path}:{table.reader.line_num}: not CSV ({error})") from None
+        except UnicodeDecodeError:
+            raise UserError(f"{path}:{_undecodable(path)}: not in UTF-8: save the file as CSV in UTF-8") from None
+
+
+def _undecodable(path: Path) -> int:
+    """The first line that is not UTF-8; the decoder reads ahead and cannot tell."""
+    for number, line in _lines(path):
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            return number
+    raise AssertionError("every line is UTF-8")
 
 
 def _options(text: str, where: str) -> list[Any]:
@@ -97,7 +125,7 @@ def _options(text: str, where: str) -> list[Any]:
         return [part.strip() for part in text.split("|")]
     try:
         options = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: options: not a JSON list ({error})") from None
     assert isinstance(options, list)
     return options
@@ -118,6 +146,10 @@ def _question(entry: dict[str, Any], split: str, where: str) -> Question:
         if not entry.get(name):
             raise UserError(f"{where}: {name!r} is missing or empty")
     _check_types(entry, where)
+    try:
+        json.dumps(entry, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{where}: holds half of a character (\\ud800 to \\udfff by itself)") from None
     part = (entry.get("start_s"), entry.get("end_s"))
     if (part[0] or 0) < 0 or (part[1] is not None and part[1] <= (part[0] or 0)):
         raise UserError(f"{where}: end_s must lie after start_s, and start_s must not be negative")

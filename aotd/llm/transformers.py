@@ -183,10 +183,10 @@ def _load(name: str, path: Path | None, dtype: torch.dtype) -> tuple[Any, Any]:
     if path is not None and path.is_file():
         where, options = str(path.parent), {"gguf_file": path.name}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
         if not options:
             options = {"use_safetensors": True}
-        network = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, **options)
+        network = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, trust_remote_code=False, **options)
     except ImportError as error:
         raise UserError(f"llm.model: {name} needs `pip install 'aotd[gguf]'` ({first_line(error)})") from None
     except (OSError, ValueError) as error:

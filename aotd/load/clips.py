@@ -13,7 +13,7 @@ from rich.progress import track
 from aotd.datasets.base import locate
 from aotd.errors import UserError
 from aotd.store import write_atomically
-from aotd.video.decode import Decoder, VideoFacts, probe
+from aotd.video.decode import Decoder, VideoFacts, probe, unusable
 
 
 def files_below(root: str, limit: int | None) -> list[str]:
@@ -35,12 +35,16 @@ def files_below(root: str, limit: int | None) -> list[str]:
 def examine(root: str, names: Sequence[str], deadline_s: float) -> dict[str, VideoFacts]:
     """Decode every file once; each may take `deadline_s` seconds."""
     decoder = Decoder(deadline_s)
+    found = {}
     try:
-        return {
-            name: probe(locate(root, name), decoder) for name in track(names, "decode", console=Console(stderr=True))
-        }
+        for name in track(names, "decode", console=Console(stderr=True)):
+            try:
+                found[name] = probe(locate(root, name), decoder)
+            except UserError as error:  # a link that leads outside
+                found[name] = unusable(str(error))
     finally:
         decoder.close()
+    return found
 
 
 def write_facts(path: Path, facts: dict[str, VideoFacts]) -> None:

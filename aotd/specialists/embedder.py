@@ -48,8 +48,9 @@ class SentenceEmbedder:
 
         disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self._model: Any = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+            closed: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, **closed)
+            self._model: Any = AutoModel.from_pretrained(folder, use_safetensors=True, **closed).eval()
         except (OSError, ValueError) as error:
             first = next(iter(str(error).splitlines()), "")
             raise UserError(f"specialists.embedder: {folder} holds no model that can be read ({first})") from None

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     LlamaConfig,
@@ -328,10 +329,19 @@ def new_valley(config: StudentConfig, seen: int, texts: Sequence[str], seed: int
 
 
 def load_valley(folder: Path) -> ValleyStudent:
-    """A student that was saved."""
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    """A student that was saved.
+
+    Raises:
+        UserError: its files are damaged, or its weights are no safetensors.
+    """
+    try:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+        model = Valley.from_pretrained(folder, use_safetensors=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        first = next(iter(str(error).splitlines()), "")
+        raise UserError(f"{folder} holds no student that can be read ({first})") from None
     assert isinstance(tokenizer, PreTrainedTokenizerFast)
-    return ValleyStudent(Valley.from_pretrained(folder), tokenizer)
+    return ValleyStudent(model, tokenizer)
 
 
 def _check(config: StudentConfig) -> None:

@@ -179,7 +179,7 @@ class _Reply:
         self.into(memoryview(text))
         try:
             header = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _DamagedError("the decoder answered nonsense") from None
         if not isinstance(header, dict):
             raise _DamagedError("the decoder answered nonsense")
@@ -309,8 +309,7 @@ class DecodedVideos:
         if str(path) not in self._facts:
             self._raise_known(path)
             try:
-                if not path.is_file():
-                    raise _DamagedError("no such file")
+                _check_file(path)
                 facts = self._decoder.facts(path)
                 if facts["cut"]:
                     raise _DamagedError(_cut(facts))
@@ -325,18 +324,28 @@ class DecodedVideos:
             raise QuestionError(Outcome.video_unreadable, f"{path.name}: {self._defects[str(path)]}")
 
 
+def _check_file(path: Path) -> None:
+    """A pipe or a device would be waited for."""
+    if not path.is_file():
+        raise _DamagedError("is a folder, a pipe or a device" if path.exists() else "no such file")
+
+
 def _cut(facts: dict[str, Any]) -> str:
     return f"cut off: ends at {facts['duration_s']:.2f} s of {facts['promised_s']:.2f} s"
+
+
+def unusable(defect: str) -> VideoFacts:
+    """Facts of a file that is no video."""
+    return VideoFacts(0, None, None, 0.0, 0, 0, 0, "", defect)
 
 
 def probe(path: Path, decoder: Decoder) -> VideoFacts:
     """Decode a whole file and say what it is, or its defect."""
     try:
-        if not path.is_file():
-            raise _DamagedError("no such file")
+        _check_file(path)
         facts = decoder.facts(path, every_frame=True)
     except _DamagedError as error:
-        return VideoFacts(0, None, None, 0.0, 0, 0, 0, "", str(error))
+        return unusable(str(error))
     promised, decoded, damaged = facts["promised"], facts["decoded"], facts["damaged"]
     defects = [_cut(facts)] if facts["cut"] else []
     if promised is not None and decoded < promised:

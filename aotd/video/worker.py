@@ -28,7 +28,9 @@ import numpy as np
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif"
 """Containers that hold their own frames. Playlists (hls, concat, dash) are left out: they open other files."""
 MEMORY_BYTES = 6 << 30
-"""Address space of this process; a header that asks for an absurd frame size ends here."""
+"""Address space of this process."""
+MOST_PIXELS = 1 << 26
+"""The largest frame, 8192x8192; a header can promise more than any memory holds."""
 HELD_S = 0.5
 """How long the frame before may stand in for frames that cannot be decoded."""
 
@@ -74,7 +76,15 @@ class Reader:
         if not self.container.streams.video:
             raise UnreadableError("has no video stream")
         self.stream = self.container.streams.video[0]
-        self.stream.codec_context.thread_count = 1
+        codec = self.stream.codec_context
+        if codec is None:
+            raise UnreadableError("its codec is not known")
+        if codec.width * codec.height > MOST_PIXELS:
+            raise UnreadableError(
+                f"its frames of {codec.width}x{codec.height} are larger than {MOST_PIXELS >> 20} Mi pixels"
+            )
+        codec.thread_count = 1
+        codec.options = {"max_pixels": str(MOST_PIXELS)}  # a later frame may be larger than the header says
         self.start_s = (self.container.start_time or 0) / av.time_base
         rate = self.stream.average_rate
         self.fps = float(rate) if rate else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from aotd.cli import main
 from aotd.datasets.base import DatasetConfig, DatasetName, Loaded
 from aotd.datasets.files import read
 from aotd.errors import UserError
@@ -110,3 +112,81 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         load(tmp_path / "q.txt", "")
     with pytest.raises(UserError, match="unknown field 'clip'"):
         load(tmp_path / "q.csv", "clip,question\n1.mp4,a?\n")
+
+
+FIRST = b'{"video": "0.mp4", "question": "a?"}\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b'{"video": "1.mp4", "que', "not JSON"),
+        (b'{"video": "\xff.mp4", "question": "b?"}', "utf-8"),
+        (b"[" * 200_000, "too deep"),
+        (b'{"video": "1.mp4", "question": "b?", "options": ' + b"[" * 200_000, "too deep"),
+        (b'{"video": "1.mp4", "question": "' + b"b" * 100_000_000 + b'"}', "longer than 1 MiB"),
+        (b'{"video": "1.mp4", "question": "b?", "start_s": NaN}', "finite number"),
+        (b'{"video": "1.mp4", "question": "b?", "end_s": 1e999}', "finite number"),
+        (b'{"video": "1.mp4", "question": "b?", "end_s": 1' + b"0" * 400 + b"}", "valid number"),
+        (b'{"video": "1.mp4", "question": "b?", "end_s": 1' + b"0" * 5000 + b"}", "not JSON"),
+        (b'{"video": "1.mp4", "question": "b?", "id": "\\ud800"}', "half of a character"),
+        (b'{"video": "1.mp4", "' + b"k" * 100_000 + b'": "b?"}', "unknown field"),
+        (b'{"video": "1.mp4", "a\\nb\\u001b[2J": "b?"}', "unknown field"),
+        (b'{"question_id": "q1", "code": "x", "author": "fixed", "attempts": 1}', "unknown field 'question_id'"),
+        (FIRST.strip(), "the same question as in line 1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_hostile_line_is_one_short_line_that_names_it(
+    line: bytes, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_bytes(FIRST + line)
+    words = [
+        "load",
+        "dataset=files",
+        f"dataset.questions={path}",
+        f"dataset.root={tmp_path}",
+        f"run={tmp_path / 'run'}",
+    ]
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert f"{path}:2: " in told
+    assert says in told
+    assert len(told) < 2200
+    assert told.removesuffix("\n").isprintable(), "no further line, and nothing that a terminal would obey"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_long_line_is_not_read_into_memory(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_bytes(FIRST + b'{"video": "' + b"x" * 100_000_000)
+    tracemalloc.start()
+    with pytest.raises(UserError, match="longer than 1 MiB"):
+        read(DatasetConfig(name=DatasetName.files, questions=str(path)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_bytes(b"\xef\xbb\xbf" + FIRST)
+    assert len(read(DatasetConfig(name=DatasetName.files, questions=str(tmp_path / "q.jsonl"))).questions) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (b"1.mp4,\xff?,,", "not in UTF-8"),
+        (b"1.mp4," + b"x" * 200_000 + b",,", "field larger"),
+        (b'1.mp4,a?,"' + b"[" * 100_000 + b'",', "not a JSON list"),
+        (b"1.mp4,a?,,nan", "finite number"),
+        (b'1.mp4,"a"?,,', "not CSV"),
+    ],
+)
+def test_a_hostile_row_is_named(row: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_bytes(b"video,question,options,start_s\n" + row + b"\n")
+    with pytest.raises(UserError, match=r"q\.csv:2: ") as caught:
+        read(DatasetConfig(name=DatasetName.files, questions=str(path)))
+    assert says in str(caught.value)

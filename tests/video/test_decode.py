@@ -198,6 +198,7 @@ def test_a_hanging_decoder_is_killed_and_started_again(
         ("out(b'\\xff' * 64)", "nonsense"),
         ("out(b'\\x00\\x00\\x00\\x02[]')", "nonsense"),
         ("out(b'\\x00\\x00\\x00\\x09not json!')", "nonsense"),
+        ("out(b'\\x00\\x01\\x00\\x00' + b'[' * 65536)", "nonsense"),
     ],
 )
 def test_a_decoder_that_talks_nonsense_is_not_believed(
