@@ -59,10 +59,16 @@ def test_what_programs_may_not_say_is_named(code: str, says: str) -> None:
         check(code)
 
 
-def test_a_long_program_is_checked_at_once() -> None:
-    started = time.perf_counter()
-    check(HEAD + "    " + "a=1;" * 4900 + "return 'x'\n")
-    assert time.perf_counter() - started < 0.5
+def test_the_time_of_the_check_grows_with_the_program_and_no_faster() -> None:
+    def seconds(statements: int) -> float:
+        tried = []
+        for _ in range(3):
+            started = time.process_time()
+            check(HEAD + "    " + "a=1;" * statements + "return 'x'\n")
+            tried.append(time.process_time() - started)
+        return min(tried)
+
+    assert seconds(4900) < 20 * seconds(700)  # seven times as long; with the square it would be 49 times
 
 
 def test_a_parameter_does_not_bring_back_a_tool_that_was_left_out() -> None:
