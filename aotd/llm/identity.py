@@ -30,9 +30,9 @@ def identity(config: LLMConfig) -> str:
         return f"{config.model} ({_revision(config.model)[:12]})"
     if path.is_file():
         return f"{path.name} ({file_digest(path)[:12]})"
-    from aotd.specialists.weights import weights_digest
+    from aotd.specialists.weights import folder_name
 
-    return f"{path.name} ({weights_digest(path)})"
+    return folder_name(path)
 
 
 def _revision(name: str) -> str:

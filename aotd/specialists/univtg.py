@@ -32,7 +32,7 @@ from aotd.errors import QuestionError, UserError
 from aotd.records import Outcome, SpanFinding
 from aotd.specialists import GroundingConfig
 from aotd.specialists.imagetext import ImageText
-from aotd.specialists.weights import Shelf, WeightsConfig, device, no_packing, weights_digest
+from aotd.specialists.weights import Shelf, WeightsConfig, device, folder_name, no_packing
 from aotd.specialists.wording import sentence
 from aotd.video.clip import Clip, Video
 
@@ -323,7 +323,7 @@ def load_univtg(config: GroundingConfig, shelf: Shelf) -> UniVTGGrounder:
         sizes = Sizes.of(_shapes(config.model))
     except KeyError as error:
         raise UserError(f"{setting} is not UniVTG's: it has no weight {error}") from None
-    grounder = UniVTGGrounder(config, shelf, options, sizes, f"{folder.resolve().name} ({weights_digest(folder)})")
+    grounder = UniVTGGrounder(config, shelf, options, sizes, folder_name(folder))
     _check_widths(setting, config, options, sizes, grounder._towers)
     return grounder
 

@@ -31,7 +31,7 @@ from aotd.prompts import one_line, render
 from aotd.specialists import VideoLLMConfig
 from aotd.specialists.bits import bits_settings, held_in, weights_bytes
 from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
-from aotd.specialists.weights import Precision, Shelf, check_bits, device, dtype_of, weights_digest
+from aotd.specialists.weights import Precision, Shelf, check_bits, device, dtype_of, folder_name
 from aotd.students import StudentName
 from aotd.students.base import Row, View
 from aotd.students.pretrained import PretrainedStudent, read_checkpoint, read_config
@@ -179,4 +179,4 @@ def checkpoint_name(path: str) -> str:
     folder = Path(found).parent
     if not Path(path).is_dir():
         return f"{path} ({folder.name[:12]})"
-    return f"{folder.resolve().name} ({weights_digest(folder)})"
+    return folder_name(folder)

@@ -167,7 +167,12 @@ def model_name(path: str, settings: Any) -> str:
     """Name of a checkpoint for manifests: its hub revision, or in a folder the digest of its weights."""
     if revision := getattr(settings, "_commit_hash", None):
         return f"{path} ({revision[:12]})"
-    return f"{Path(path).resolve().name} ({weights_digest(Path(path))})"
+    return folder_name(Path(path))
+
+
+def folder_name(folder: Path) -> str:
+    """Name of a checkpoint's folder for manifests: its own, wherever it lies, and the digest of its weights."""
+    return f"{folder.resolve().name} ({weights_digest(folder)})"
 
 
 def weights_digest(folder: Path) -> str:
