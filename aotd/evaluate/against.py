@@ -9,6 +9,7 @@ from rich.console import Console
 
 from aotd.config import Config
 from aotd.errors import UserError
+from aotd.evaluate import Reading
 from aotd.evaluate.compare import Said, compare
 from aotd.evaluate.outside import check_ids
 from aotd.records import Comparison, Mode, Prediction, Question
@@ -39,16 +40,21 @@ def compare_runs(config: Config, asked: Sequence[Question], arms: Sequence[str])
     if len(shared) < len(asked):
         left = f"{len(asked) - len(shared)} of {len(asked)} questions are not in {other}: they are not compared"
         Console(stderr=True).print(left, highlight=False)
-    theirs = _said(other, Stage(other, "load", Question).records(), [only] if only else evaluated(other))
-    for arm, students in _said(Path(config.run), asked, arms).items():
+    names = [only] if only else evaluated(other)
+    theirs = _said(other, Stage(other, "load", Question).records(), names)
+    mine = _said(Path(config.run), asked, arms)
+    for name in names:
+        if only or _stem(name) in mine:
+            _check_reading(other, name, settings.reading)
+    for arm, students in mine.items():
         name = next(iter(theirs)) if only else arm
         if name in theirs:
             reference = str(other / "evaluate" / name)
             both = {reference: theirs[name], arm: students}
             found += compare(shared, both, reference, theirs[name], settings.resamples, config.seed)
     if not found:
-        names = ", ".join(theirs) or "none"
-        raise UserError(f"evaluate.against={settings.against}: none of these arms is there (it has {names})")
+        there = ", ".join(theirs) or "none"
+        raise UserError(f"evaluate.against={settings.against}: none of these arms is there (it has {there})")
     return found
 
 
@@ -57,14 +63,14 @@ def _said(run: Path, asked: Sequence[Question], arms: Sequence[str]) -> dict[str
     known = {question.question_id for question in asked}
     students: dict[str, list[Said]] = {}
     for name in arms:
-        students.setdefault(name.rpartition(".")[0] if _seed(name) else name, []).append(_of_arm(run, name, known))
+        students.setdefault(_stem(name), []).append(_of_arm(run, name, known))
     return students
 
 
-def _seed(arm: str) -> bool:
-    """Whether an arm is one seed's student, such as `aotd.0`."""
-    stem, _, number = arm.rpartition(".")
-    return bool(stem) and number.isdecimal()
+def _stem(name: str) -> str:
+    """The arm of one seed's student, such as `aotd` of `aotd.0`; any other name is the arm's own."""
+    stem, _, number = name.rpartition(".")
+    return stem if stem and number.isdecimal() else name
 
 
 def _of_arm(run: Path, arm: str, known: Collection[str]) -> Said:
@@ -91,6 +97,20 @@ def other_run(name: str) -> tuple[Path, str | None]:
     if not (run / "load" / "manifest.json").is_file() or (arm and not path.is_dir()):
         raise UserError(f"evaluate.against={name} is not a run, nor RUN/evaluate/ARM")
     return run, arm
+
+
+def _check_reading(run: Path, arm: str, here: Reading) -> None:
+    """
+    Raises:
+        UserError: the arm's replies were read otherwise than these, so that the difference would be the reading's.
+    """
+    made = Stage(run, f"evaluate/{arm}/answer", Prediction).manifest()["settings"]
+    there = made.get("reading", Reading.strict.value)
+    if there != here.value:
+        raise UserError(
+            f"evaluate.against: {run / 'evaluate' / arm}: its replies were read with evaluate.reading={there}, these "
+            f"{'strictly' if here is Reading.strict else 'leniently'}: read both alike"
+        )
 
 
 def _shared(asked: Sequence[Question], other: Path) -> list[Question]:

@@ -156,3 +156,10 @@ def test_the_reading_is_one_for_all_and_stands_in_the_manifest(run: Path, tmp_pa
     assert {one.choice_lenient.mean for one in found.values() if one.choice_lenient} == {1}
     with pytest.raises(UserError, match="reading: lenient -> None"):
         job(settings(run, arms=[], others={"prose2": str(path)}))
+
+
+def test_runs_that_were_read_otherwise_are_not_compared(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
+    run, other = two_runs
+    again = {"arms": [], "others": {"leniently": str(tmp_path / "10.jsonl")}, "reading": Reading.lenient}
+    with pytest.raises(UserError, match=r"them: its replies were read with evaluate\.reading=strict, these leniently"):
+        job(settings(run, against=str(other / "evaluate" / "them"), **again))
