@@ -3,16 +3,20 @@
     $ aotd load dataset=clips dataset.root=DIR         names what each file is, or its defect
 
 A file from the internet is hostile until shown otherwise: decoders hang, crash, return fewer frames
-than promised, and follow playlists to other files. So `aotd.video.worker` decodes, knows only
-containers that hold their own frames, and this module believes nothing it says that does not add up.
+than promised, and follow playlists to other files. So `aotd.video.worker` decodes and knows only
+containers that hold their own frames. This module opens the file and hands over the descriptor: the process
+is never told a path, opens nothing by itself, and nothing it says is believed that does not add up.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import selectors
+import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -21,7 +25,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,10 +33,15 @@ from aotd.datasets.base import locate
 from aotd.errors import QuestionError, UserError
 from aotd.records import Outcome, Question
 from aotd.video.clip import Pixels, frame_times
+from aotd.video.heard import EndReply, Found, FoundReply, FramesReply, NonsenseError, Refusal, understand
 
 _WORKER = Path(__file__).with_name("worker.py")
 _INHERITED = ("HOME", "PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT")
 """What the decoding process may know of the environment: how to find its libraries, and no secrets."""
+_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""One thread: walls that a process raises around itself stand around the thread that raises them."""
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HEADER_BYTES = 1 << 20
 _SAMPLE_BYTES = 4 << 30
 """The most that the sampled frames of one video may take."""
@@ -67,24 +76,29 @@ class _DamagedError(Exception):
     """The file cannot be decoded; the message says why."""
 
 
+K = TypeVar("K", FoundReply, FramesReply, EndReply)
+
+
 class Decoder:
     """The parent's end of one decoding process; started at the first request, again after it had to be killed."""
 
     def __init__(self, deadline_s: float) -> None:
         self._deadline_s = deadline_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._wire: socket.socket | None = None
 
-    def facts(self, path: Path, every_frame: bool = False) -> dict[str, Any]:
-        """`aotd.video.worker.Facts` of a file, as a dict.
+    def facts(self, path: Path, every_frame: bool = False) -> Found:
+        """What a file is.
+
+        Args:
+            path: absolute, without links (`aotd.datasets.base.locate`).
 
         Raises:
             _DamagedError: not a video, or decoding hung or crashed.
         """
-        with self._request({"do": "probe" if every_frame else "facts", "path": str(path)}) as reply:
-            header = reply.header()
-            if not isinstance(header.get("facts"), dict):
-                raise _DamagedError("the decoder answered nonsense")
-            return dict(header["facts"])
+        with self._request(path, {"do": "probe" if every_frame else "facts"}) as reply:
+            found: Found = reply.next(FoundReply).facts
+            return found
 
     def frames(self, path: Path, times: list[float], width: int, height: int) -> Pixels:
         """The frames shown at `times` (seconds, ascending), RGB, `[len(times), height, width, 3]`.
@@ -97,18 +111,16 @@ class Decoder:
             raise _DamagedError(f"{len(times)} frames of {width}x{height} take more than {_SAMPLE_BYTES >> 30} GiB")
         pixels = np.empty((len(times), height, width, 3), np.uint8)
         filled = 0
-        with self._request({"do": "frames", "path": str(path), "times": times}) as reply:
+        with self._request(path, {"do": "frames", "times": times}) as reply:
             while filled < len(times):
-                header = reply.header()
-                first, copies = header.get("first"), header.get("copies")
-                sound = first == filled and isinstance(copies, int) and 0 < copies <= len(times) - filled
-                if not sound or header.get("shape") != [height, width, 3] or header.get("bytes") != size:
+                part = reply.next(FramesReply)
+                sound = part.first == filled and part.copies <= len(times) - filled
+                if not sound or part.shape != (height, width, 3) or part.bytes != size:
                     raise _DamagedError("the decoder answered frames of another shape or number")
-                assert isinstance(copies, int)
                 reply.into(memoryview(pixels[filled]).cast("B"))
-                pixels[filled + 1 : filled + copies] = pixels[filled]
-                filled += copies
-            reply.header()
+                pixels[filled + 1 : filled + part.copies] = pixels[filled]
+                filled += part.copies
+            reply.next(EndReply)
         pixels.setflags(write=False)
         return pixels
 
@@ -117,42 +129,102 @@ class Decoder:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                with contextlib.suppress(OSError):
-                    assert pipe is not None
-                    pipe.close()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
             self._process = None
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
 
     def __del__(self) -> None:
         # Whoever drops the last reference to a source of videos means to end its process with it.
         self.close()
 
     @contextlib.contextmanager
-    def _request(self, request: dict[str, Any]) -> Any:
-        if self._process is not None and self._process.poll() is not None:
-            self.close()
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, str(_WORKER)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _INHERITED if name in os.environ},
-            )
-            assert self._process.stdout is not None
-            os.set_blocking(self._process.stdout.fileno(), False)
+    def _request(self, path: Path, request: dict[str, Any]) -> Any:
+        file = _open(path)
         try:
+            if self._process is not None and (self._process.poll() is not None or _talks(self._process)):
+                self.close()
+            if self._process is None:
+                self._start()
+            assert self._process is not None
+            assert self._wire is not None
+            reply = _Reply(self._process, self._deadline_s)
             text = json.dumps({**request, "deadline_s": self._deadline_s}).encode()
-            assert self._process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):  # it died; the reply says how
-                self._process.stdin.write(struct.pack(">I", len(text)) + text)
-                self._process.stdin.flush()
-            yield _Reply(self._process, self._deadline_s)
+            self._wire.settimeout(self._deadline_s)
+            try:
+                socket.send_fds(self._wire, [struct.pack(">I", len(text))], [file])
+                self._wire.sendall(text)
+            except TimeoutError:
+                raise _DamagedError(f"not decoded within {self._deadline_s:g} s") from None
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # it died; the reply says how
+            yield reply
         except _RefusedError as error:
             raise _DamagedError(str(error)) from None  # the process said so itself, and is fit for the next file
         except BaseException:
             self.close()  # late, dead, or in the middle of an answer nobody will read
             raise
+        finally:
+            os.close(file)
+
+    def _start(self) -> None:
+        self._wire, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, str(_WORKER)],
+                stdin=theirs.fileno(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _INHERITED if name in os.environ} | _THREADS,
+            )
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+
+
+def _open(path: Path) -> int:
+    """The descriptor of a video file, open for reading.
+
+    A path that was found to be beneath the data root holds no links: what is one by now was put there since,
+    and is not followed, at any part of the path.
+
+    Raises:
+        _DamagedError: there is no file, or it is none; a pipe is not waited for.
+    """
+    assert path.is_absolute(), path
+    try:
+        folder = os.open(path.anchor, _FOLDER)
+        try:
+            for part in path.parts[1:-1]:
+                inner = os.open(part, _FOLDER, dir_fd=folder)
+                os.close(folder)
+                folder = inner
+            file = os.open(path.name, _FILE, dir_fd=folder)
+        finally:
+            os.close(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _DamagedError("no such file") from None
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise  # no fault of the file's
+        told = {errno.ELOOP: "a link has been put in its place", errno.ENXIO: _NO_FILE}
+        raise _DamagedError(told.get(error.errno or 0, f"cannot be opened ({error.strerror})")) from None
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    raise _DamagedError(_NO_FILE)
+
+
+_NO_FILE = "is a folder, a pipe or a device"
+
+
+def _talks(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it says something that nobody has asked for, which would be taken for the next answer."""
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 class _RefusedError(Exception):
@@ -169,7 +241,8 @@ class _Reply:
         self._limit_s = deadline_s
         self._until = time.monotonic() + deadline_s
 
-    def header(self) -> dict[str, Any]:
+    def next(self, kind: type[K]) -> K:
+        """The next part of the answer."""
         head = bytearray(4)
         self.into(memoryview(head))
         (length,) = struct.unpack(">I", head)
@@ -178,14 +251,12 @@ class _Reply:
         text = bytearray(length)
         self.into(memoryview(text))
         try:
-            header = json.loads(text)
-        except (ValueError, RecursionError):
+            found = understand(text, kind)
+        except NonsenseError:
             raise _DamagedError("the decoder answered nonsense") from None
-        if not isinstance(header, dict):
-            raise _DamagedError("the decoder answered nonsense")
-        if "error" in header:
-            raise _RefusedError(str(header["error"])[:300])
-        return header
+        if isinstance(found, Refusal):
+            raise _RefusedError("".join(c if c.isprintable() else "?" for c in found.error[:300]))
+        return found
 
     def into(self, target: memoryview) -> None:
         """Fill `target` with the next bytes."""
@@ -197,8 +268,15 @@ class _Reply:
                     raise _DamagedError(f"not decoded within {self._limit_s:g} s")
                 count = os.readv(self._pipe, [target[: 1 << 20]])
                 if not count:
-                    raise _DamagedError(f"the decoder crashed on it (status {self._process.wait()})")
+                    raise _DamagedError(f"the decoder crashed on it ({self._end()})")
                 target = target[count:]
+
+    def _end(self) -> str:
+        """How it ended; one that only fell silent is ended by whoever asked."""
+        try:
+            return f"status {self._process.wait(1)}"
+        except subprocess.TimeoutExpired:
+            return "it closed its output"
 
 
 _Key = tuple[str, float, float]
@@ -236,7 +314,7 @@ class DecodedVideos:
         self._root = root
         self._frames = frames
         self._decoder = Decoder(deadline_s)
-        self._facts: dict[str, dict[str, Any]] = {}
+        self._facts: dict[str, Found] = {}
         self._defects: dict[str, str] = {}
         self._kept: OrderedDict[_Key, Pixels] = OrderedDict()
 
@@ -250,7 +328,7 @@ class DecodedVideos:
             raise QuestionError(Outcome.video_unreadable, "the question names no video file")
         path = locate(self._root, question.video)
         facts = self._read_facts(path)
-        duration_s = facts["duration_s"]
+        duration_s = facts.duration_s
         start_s = question.start_s or 0.0
         end_s = duration_s if question.end_s is None else question.end_s
         if not start_s < end_s or end_s > duration_s + 1.0:
@@ -263,8 +341,8 @@ class DecodedVideos:
             frames=self._frames,
             start_s=start_s,
             end_s=min(end_s, duration_s),
-            width=facts["width"],
-            height=facts["height"],
+            width=facts.width,
+            height=facts.height,
             path=path,
             source=self,
         )
@@ -277,8 +355,8 @@ class DecodedVideos:
         """
         video = self.open(question)
         facts = self._read_facts(video.path)
-        slack_s = 0.5 / facts["fps"] if facts["fps"] else 0.0
-        return video.start_s <= slack_s and video.end_s >= facts["duration_s"] - slack_s
+        slack_s = 0.5 / facts.fps if facts.fps else 0.0
+        return video.start_s <= slack_s and video.end_s >= facts.duration_s - slack_s
 
     def pixels(self, video: DecodedVideo) -> Pixels:
         """The sampled frames of a video this source has opened; the last few stay in memory."""
@@ -305,13 +383,12 @@ class DecodedVideos:
         """End the decoding process."""
         self._decoder.close()
 
-    def _read_facts(self, path: Path) -> dict[str, Any]:
+    def _read_facts(self, path: Path) -> Found:
         if str(path) not in self._facts:
             self._raise_known(path)
             try:
-                _check_file(path)
                 facts = self._decoder.facts(path)
-                if facts["cut"]:
+                if facts.cut:
                     raise _DamagedError(_cut(facts))
             except _DamagedError as error:
                 self._defects[str(path)] = str(error)
@@ -324,14 +401,8 @@ class DecodedVideos:
             raise QuestionError(Outcome.video_unreadable, f"{path.name}: {self._defects[str(path)]}")
 
 
-def _check_file(path: Path) -> None:
-    """A pipe or a device would be waited for."""
-    if not path.is_file():
-        raise _DamagedError("is a folder, a pipe or a device" if path.exists() else "no such file")
-
-
-def _cut(facts: dict[str, Any]) -> str:
-    return f"cut off: ends at {facts['duration_s']:.2f} s of {facts['promised_s']:.2f} s"
+def _cut(facts: Found) -> str:
+    return f"cut off: ends at {facts.duration_s:.2f} s of {facts.promised_s or 0.0:.2f} s"
 
 
 def unusable(defect: str) -> VideoFacts:
@@ -342,12 +413,11 @@ def unusable(defect: str) -> VideoFacts:
 def probe(path: Path, decoder: Decoder) -> VideoFacts:
     """Decode a whole file and say what it is, or its defect."""
     try:
-        _check_file(path)
         facts = decoder.facts(path, every_frame=True)
     except _DamagedError as error:
         return unusable(str(error))
-    promised, decoded, damaged = facts["promised"], facts["decoded"], facts["damaged"]
-    defects = [_cut(facts)] if facts["cut"] else []
+    promised, decoded, damaged = facts.promised, facts.decoded, facts.damaged
+    defects = [_cut(facts)] if facts.cut else []
     if promised is not None and decoded < promised:
         defects.append(f"{promised - decoded} of {promised} frames cannot be decoded")
     if damaged:
@@ -355,12 +425,12 @@ def probe(path: Path, decoder: Decoder) -> VideoFacts:
     return VideoFacts(
         frames=decoded,
         promised=promised,
-        fps=facts["fps"],
-        duration_s=facts["duration_s"],
-        width=facts["width"],
-        height=facts["height"],
-        rotation=facts["rotation"],
-        codec=facts["codec"],
+        fps=facts.fps,
+        duration_s=facts.duration_s,
+        width=facts.width,
+        height=facts.height,
+        rotation=facts.rotation,
+        codec=facts.codec,
         defect="; ".join(defects) or None,
     )
 
@@ -368,7 +438,6 @@ def probe(path: Path, decoder: Decoder) -> VideoFacts:
 def frame_rate(path: Path, decoder: Decoder) -> float | None:
     """Frames a second, as the container says; None where it does not, or is no video."""
     try:
-        fps: float | None = decoder.facts(path)["fps"] if path.is_file() else None
+        return decoder.facts(path).fps
     except _DamagedError:
         return None
-    return fps

@@ -4,18 +4,27 @@ Started by `aotd.video.decode`, which may kill it at any moment; nothing it says
 message is a 4-byte big-endian length, that many bytes of JSON, and, where the JSON names `bytes`, that
 many raw bytes. Requests and their replies:
 
-    {"do": "facts", "path"}          -> {"facts": {…}}            container read, first frame decoded
-    {"do": "probe", "path"}          -> {"facts": {…}}            every frame decoded
-    {"do": "frames", "path", "times"} -> {"first", "copies", "bytes"} + RGB, …, {"end": true}
+    {"do": "facts"}           -> {"facts": {…}}                         container read, first frame decoded
+    {"do": "probe"}           -> {"facts": {…}}                         every frame decoded
+    {"do": "frames", "times"} -> {"first", "copies", "shape", "bytes"} + RGB, …, {"end": true}
 
-and `{"error": "…"}` in place of any of them. Every request carries `deadline_s`, after which the process
-ends itself, should nobody be left to kill it.
+and `{"error": "…"}` in place of any of them. Stdin is a Unix socket: the descriptor of the video file comes
+with the length of each request. Every request carries `deadline_s`, after which the process ends itself,
+should nobody be left to kill it.
+
+Once it has begun to serve, it opens no file and no socket, starts no thread and no process, and imports
+nothing: whoever builds walls around it may deny all that.
 """
 
 from __future__ import annotations
 
+import array  # noqa: F401  socket.recv_fds imports it when it is called
+import contextlib
+import importlib
 import json
+import os
 import signal
+import socket
 import struct
 import sys
 from collections.abc import Iterator
@@ -25,6 +34,11 @@ from typing import Any, BinaryIO
 import av
 import numpy as np
 
+for _part in ("audio", "video", "subtitles", "data", "attachments"):  # PyAV imports them when it meets such a stream
+    for _module in ("stream", "codeccontext"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(f"av.{_part}.{_module}")
+
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif"
 """Containers that hold their own frames. Playlists (hls, concat, dash) are left out: they open other files."""
 MEMORY_BYTES = 6 << 30
@@ -33,6 +47,18 @@ MOST_PIXELS = 1 << 26
 """The largest frame, 8192x8192; a header can promise more than any memory holds."""
 HELD_S = 0.5
 """How long the frame before may stand in for frames that cannot be decoded."""
+
+
+def _one_thread() -> dict[str, int]:
+    """Newer PyAV scales a frame in as many threads as there are CPUs, unless told; older PyAV cannot be told."""
+    try:
+        av.VideoFrame(16, 16, "yuv420p").to_ndarray(format="rgb24", threads=1)
+    except TypeError:
+        return {}
+    return {"threads": 1}
+
+
+ONE_THREAD = _one_thread()
 
 
 class UnreadableError(Exception):
@@ -67,10 +93,11 @@ class Facts:
 class Reader:
     """One pass over a video file."""
 
-    def __init__(self, path: str) -> None:
-        options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    def __init__(self, file: BinaryIO) -> None:
+        # No protocol at all: FFmpeg is given the bytes, and opens nothing that they name.
+        options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
         try:
-            self.container = av.open(path, options=options, metadata_errors="ignore")
+            self.container = av.open(file, "r", options=options, metadata_errors="ignore")
         except av.FFmpegError as error:
             raise UnreadableError(f"not a video that can be opened ({error.strerror})") from None
         if not self.container.streams.video:
@@ -160,13 +187,13 @@ def turned(frame: Any) -> int:
     return int(round(frame.rotation / 90) * 90) % 360
 
 
-def read_facts(path: str, every_frame: bool) -> Facts:
+def read_facts(file: BinaryIO, every_frame: bool) -> Facts:
     """Facts of a video file.
 
     Raises:
         UnreadableError: not a video, or no frame of it can be decoded.
     """
-    with Reader(path) as reader:
+    with Reader(file) as reader:
         first, decoded = None, 0
         for _, frame in reader.frames():
             first = first or frame
@@ -194,13 +221,13 @@ def read_facts(path: str, every_frame: bool) -> Facts:
         )
 
 
-def sampled(path: str, times: list[float]) -> Iterator[tuple[int, int, Any]]:
+def sampled(file: BinaryIO, times: list[float]) -> Iterator[tuple[int, int, Any]]:
     """The frames shown at `times` (ascending): (index of the first moment, how many moments, RGB `[h, w, 3]`).
 
     Raises:
         UnreadableError: no frame is shown at one of the moments.
     """
-    with Reader(path) as reader:
+    with Reader(file) as reader:
         size: tuple[int, int] | None = None
         held: tuple[float, Any] | None = None
         number = 0
@@ -239,7 +266,7 @@ def _check_held(reader: Reader, held_s: float, moment_s: float, next_s: float) -
 def upright(frame: Any, size: tuple[int, int] | None) -> Any:
     """A frame as RGB in the size of the first one, turned upright: `[height, width, 3]`, uint8, contiguous."""
     width, height = size or (frame.width, frame.height)
-    pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
+    pixels = frame.to_ndarray(format="rgb24", width=width, height=height, **ONE_THREAD)
     return np.ascontiguousarray(np.rot90(pixels, turned(frame) // 90))
 
 
@@ -251,13 +278,27 @@ def send(out: BinaryIO, header: dict[str, Any], raw: Any = None) -> None:
     out.flush()
 
 
-def answer(request: dict[str, Any], out: BinaryIO) -> None:
+def receive(wire: socket.socket) -> tuple[dict[str, Any], BinaryIO] | None:
+    """The next request and its file, from the beginning; None where nobody will ask any more."""
+    head, files, _, _ = socket.recv_fds(wire, 4, 1)
+    if not head:
+        return None
+    left = struct.unpack(">I", head)[0]
+    text = bytearray()
+    while len(text) < left:
+        if not (piece := wire.recv(left - len(text))):
+            return None
+        text += piece
+    return json.loads(text), os.fdopen(files[0], "rb", buffering=0)
+
+
+def answer(request: dict[str, Any], file: BinaryIO, out: BinaryIO) -> None:
     """Answer one request."""
     try:
         if request["do"] in ("facts", "probe"):
-            send(out, {"facts": asdict(read_facts(request["path"], every_frame=request["do"] == "probe"))})
+            send(out, {"facts": asdict(read_facts(file, every_frame=request["do"] == "probe"))})
             return
-        for first, copies, pixels in sampled(request["path"], request["times"]):
+        for first, copies, pixels in sampled(file, request["times"]):
             send(out, {"first": first, "copies": copies, "shape": pixels.shape, "bytes": pixels.nbytes}, pixels)
         send(out, {"end": True})
     except UnreadableError as error:
@@ -276,12 +317,13 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     except (ImportError, ValueError, OSError):
         pass  # a system without the limit is protected by the parent's checks only
-    wire_in, wire_out = sys.stdin.buffer, sys.stdout.buffer
-    while head := wire_in.read(4):
-        request = json.loads(wire_in.read(struct.unpack(">I", head)[0]))
+    wire, out = socket.socket(fileno=sys.stdin.fileno()), sys.stdout.buffer
+    while received := receive(wire):
+        request, file = received
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, request["deadline_s"] + 5)
-        answer(request, wire_out)
+        with file:
+            answer(request, file, out)
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -20,6 +21,7 @@ import pytest
 from aotd.errors import QuestionError, UserError
 from aotd.load.clips import examine, files_below
 from aotd.records import Outcome
+from aotd.video import decode
 from aotd.video.decode import DecodedVideos, Decoder, probe
 from tests.video.clips import write_video
 from tests.video.test_decode import ask, shot, unreadable
@@ -316,17 +318,62 @@ def test_what_is_no_file_is_not_waited_for(name: str, root: Path, source: Decode
     assert "is a folder, a pipe or a device" in unreadable(source, ask(name))
 
 
-def test_a_pipe_put_in_place_of_a_file_is_given_up(root: Path) -> None:
-    """Whoever can write into the root can swap files behind the check; the deadline holds all the same."""
+SWAPS = {
+    "a link": lambda root, outside: (root / "in/a.mp4").symlink_to(outside / "a.mp4"),
+    "a link to itself": lambda root, outside: (root / "in/a.mp4").symlink_to(root / "in/a.mp4"),
+    "a link inside": lambda root, outside: (root / "in/a.mp4").symlink_to(root / "a.mp4"),
+    "a pipe": lambda root, outside: os.mkfifo(root / "in/a.mp4"),
+    "a folder": lambda root, outside: (root / "in/a.mp4").mkdir(),
+    "nothing": lambda root, outside: None,
+    "a folder that is a link": lambda root, outside: ((root / "in").rmdir(), (root / "in").symlink_to(outside)),
+}
+
+
+@pytest.mark.parametrize("swap", SWAPS)
+def test_what_is_put_in_place_of_a_checked_file_is_not_opened(swap: str, root: Path, source: DecodedVideos) -> None:
+    """Whoever can write into the root can swap files behind the check."""
+    outside = root.parent / "outside"
     write_video(root / "a.mp4")
-    source = DecodedVideos(str(root), 4, 2)
-    video = source.open(ask("a.mp4"))
-    (root / "a.mp4").unlink()
-    os.mkfifo(root / "a.mp4")
-    with pytest.raises(QuestionError, match="not decoded within 2 s") as caught:
+    for folder in (root / "in", outside):
+        folder.mkdir()
+        write_video(folder / "a.mp4")
+    video = source.open(ask("in/a.mp4"))
+    (root / "in/a.mp4").unlink()
+    SWAPS[swap](root, outside)
+    started = time.monotonic()
+    with pytest.raises(QuestionError) as caught:
         video.pixels()
     assert caught.value.outcome is Outcome.video_unreadable
-    source.close()
+    assert any(told in caught.value.reason for told in ("a link has been put", "is a folder", "no such file"))
+    assert time.monotonic() - started < 5, "nothing was waited for"
+
+
+def test_a_file_that_may_not_be_read_is_named(
+    root: Path, source: DecodedVideos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    write_video(root / "a.mp4")
+    monkeypatch.setattr(decode.os, "open", refuse)
+    assert "cannot be opened (Permission denied)" in unreadable(source, ask("a.mp4"))
+
+
+def test_no_descriptor_is_left_open(root: Path, source: DecodedVideos) -> None:
+    write_video(root / "a.mp4")
+    source.open(ask("a.mp4")).pixels()
+    free = os.dup(0)
+    os.close(free)
+    (root / "bad.mp4").write_text("no")
+    for _ in range(5):
+        source._facts.clear()
+        source._defects.clear()
+        source.open(ask("a.mp4"))
+        unreadable(source, ask("bad.mp4"))
+        unreadable(source, ask("absent.mp4"))
+    again = os.dup(0)
+    os.close(again)
+    assert again == free
 
 
 def test_one_bad_file_does_not_end_the_table_of_a_folder(root: Path) -> None:
