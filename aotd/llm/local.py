@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from aotd.checkpoints import COMPLAINTS
 from aotd.errors import UserError
 
 
@@ -24,11 +25,23 @@ def find(name: str) -> Path | None:
 
 
 def encode(tokenizer: Any, prompt: str) -> list[int]:
-    """The prompt as one user message in the model's own format; as it is where the model has none."""
+    """The prompt as one user message in the model's own format; as it is where the model has none.
+
+    The format is a template that came with the model. transformers renders it in Jinja's sandbox, where it
+    reaches nothing; how long it takes is not bounded.
+
+    Raises:
+        UserError: the template cannot be rendered.
+    """
+    from jinja2 import TemplateError
+
     if not tokenizer.chat_template:
         return list(tokenizer(prompt)["input_ids"])
     messages = [{"role": "user", "content": prompt}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except (*COMPLAINTS, TemplateError) as error:
+        raise UserError(f"llm.model: its chat template cannot be rendered ({first_line(error)})") from None
     # The template writes the special tokens itself.
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aotd.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size
 from aotd.errors import UserError
 from aotd.llm.base import Ask, Engine, LLMConfig, Reply
 from aotd.llm.local import encode, find, first_line
@@ -176,21 +177,29 @@ def _forks(options: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
 
 def _load(name: str, path: Path | None, dtype: torch.dtype) -> tuple[Any, Any]:
     """(tokenizer, model) of a folder, a GGUF file or, where `path` is None, a hub id."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     where = name if path is None else str(path)
     options: dict[str, Any] = {}
     if path is not None and path.is_file():
         where, options = str(path.parent), {"gguf_file": path.name}
+    check_checkpoint(where, "llm.model")
+    closed: dict[str, Any] = {"trust_remote_code": False, "local_files_only": path is not None}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
+        tokenizer = AutoTokenizer.from_pretrained(where, **closed, **options)
         if not options:
             options = {"use_safetensors": True}
-        network = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, trust_remote_code=False, **options)
+            if path is not None:
+                settings = AutoConfig.from_pretrained(where, **closed)
+                check_size(AutoModelForCausalLM.from_config, settings, path, f"llm.model={name}")
+        network = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, **closed, **options)
     except ImportError as error:
         raise UserError(f"llm.model: {name} needs `pip install 'aotd[gguf]'` ({first_line(error)})") from None
-    except (OSError, ValueError) as error:
+    except (*COMPLAINTS, SafetensorError, StrictDataclassError) as error:
         raise UserError(f"llm.model: {name} cannot be loaded ({first_line(error)})") from None
+    check_finite(network, f"llm.model={name}")
     return tokenizer, network
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
+from aotd.checkpoints import check_checkpoint
 from aotd.errors import UserError
 from aotd.llm.base import Ask, Engine, LLMConfig, Reply
 from aotd.llm.local import encode, find, first_line
@@ -40,6 +41,7 @@ class VLLMEngine(Engine):
             raise UserError(
                 f"llm.model: {config.model} is a file; llm=vllm wants a folder (llm=transformers reads GGUF)"
             )
+        check_checkpoint(path or config.model, "llm.model")
         self.model = path.name if path else config.model
         self._batch, self._seed = max(config.batch, 1), config.seed
         with warnings.catch_warnings():

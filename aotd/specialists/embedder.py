@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from aotd.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
 from aotd.errors import UserError
 from aotd.specialists.weights import weights_digest
 
@@ -43,17 +44,22 @@ class SentenceEmbedder:
     """A transformers encoder on the CPU; every text is embedded once and kept in memory."""
 
     def __init__(self, folder: Path) -> None:
-        from transformers import AutoModel, AutoTokenizer
+        from huggingface_hub.errors import StrictDataclassError
+        from safetensors import SafetensorError
+        from transformers import AutoConfig, AutoModel, AutoTokenizer
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()  # type: ignore[no-untyped-call]
+        where = f"specialists.embedder={folder}"
+        check_checkpoint(folder, "specialists.embedder")
         try:
             closed: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, **closed)
+            check_size(AutoModel.from_config, AutoConfig.from_pretrained(folder, **closed), folder, where)
             self._model: Any = AutoModel.from_pretrained(folder, use_safetensors=True, **closed).eval()
-        except (OSError, ValueError) as error:
-            first = next(iter(str(error).splitlines()), "")
-            raise UserError(f"specialists.embedder: {folder} holds no model that can be read ({first})") from None
+        except (*COMPLAINTS, SafetensorError, StrictDataclassError) as error:
+            raise UserError(f"{where} holds no model that can be read ({first_line(error)})") from None
+        check_finite(self._model, where)
         self.model = f"{_name(folder)} ({weights_digest(folder)})"
         self._known: dict[str, NDArray[np.float32]] = {}
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-_LONGEST_HEADER = 100 << 20
-_INDEX = "model.safetensors.index.json"
+from aotd.checkpoints import INDEX, read_object, weights_in
+from aotd.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -29,20 +26,29 @@ class Stored:
         Raises:
             ValueError: a file is no safetensors file.
         """
-        return sum(_numbers_in(file) for file in self.files)
+        try:
+            return sum(weights_in(file, str(self.folder)) for file in self.files)
+        except UserError as error:
+            raise ValueError(str(error)) from None
 
 
 def find_stored(model: str) -> Stored | None:
-    """The folder of a model: a local one, or that of a hub id in the local cache. None where there is neither."""
+    """The folder of a model: a local one, or that of a hub id in the local cache. None where there is neither.
+
+    Raises:
+        UserError: its index of weights is damaged.
+    """
     folder = Path(model).expanduser()
     if not folder.is_dir():
         cached = _cached(model)
         if cached is None:
             return None
         folder = cached
-    index = folder / _INDEX
-    named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.is_file() else set()
-    lacks = sorted(name for name in named if not (folder / name).is_file())
+    index = folder / INDEX
+    files = read_object(index, str(index)).get("weight_map") if index.is_file() else {}
+    if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
+        raise UserError(f"{index} does not say which file holds which weights: copy the checkpoint again")
+    lacks = sorted(name for name in set(files.values()) if not (folder / name).is_file())
     return Stored(folder, tuple(sorted(folder.glob("*.safetensors"))), tuple(lacks))
 
 
@@ -60,13 +66,3 @@ def _cached(hub_id: str) -> Path | None:
     except HFValidationError:
         return None
     return Path(found).parent if isinstance(found, str) else None
-
-
-def _numbers_in(file: Path) -> int:
-    with file.open("rb") as source:
-        head = source.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
-        if not 0 < length < _LONGEST_HEADER:
-            raise ValueError(f"{file} is no safetensors file")
-        header = json.loads(source.read(length))
-    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")

@@ -20,8 +20,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aotd.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
 from aotd.errors import UserError
 from aotd.meter import loading
+from aotd.specialists.stored import find_stored
 from aotd.store import file_digest
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def read_config(role: str, path: str, *families: str) -> Any:
         families: what its `model_type` may be.
 
     Raises:
-        UserError: no checkpoint is named, there is none there, or it is of another family.
+        UserError: no checkpoint is named, there is none there, it is of another family, or it names what is not in it.
     """
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, PreTrainedConfig
@@ -90,15 +92,17 @@ def read_config(role: str, path: str, *families: str) -> Any:
     setting = f"specialists.{role}.model"
     if not path:
         raise UserError(f"{setting} is not set: give the folder or hub id of a {' or '.join(families)} checkpoint")
+    check_checkpoint(path, setting)
+    closed: dict[str, Any] = {"local_files_only": Path(path).is_dir()}
     try:
-        found = PreTrainedConfig.get_config_dict(path)[0].get("model_type")
+        found = PreTrainedConfig.get_config_dict(path, **closed)[0].get("model_type")
         if found not in families:
             raise UserError(
                 f"{setting}={path} holds a {found or 'nameless'} model, and {' or '.join(families)} is wanted"
             )
-        return AutoConfig.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError, StrictDataclassError) as error:
-        why = "no such folder" if _is_folder(path) and not Path(path).is_dir() else _first_line(error)
+        return AutoConfig.from_pretrained(path, trust_remote_code=False, **closed)
+    except (*COMPLAINTS, StrictDataclassError) as error:
+        why = "no such folder" if _is_folder(path) and not Path(path).is_dir() else first_line(error)
         raise UserError(f"{setting}={path}: there is no checkpoint there ({why})") from None
 
 
@@ -115,6 +119,7 @@ def load_model(role: str, config: WeightsConfig, kind: Any, dtype: torch.dtype, 
         UserError: the weights are not there, not safetensors, or not all of them.
     """
     import torch
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
     from transformers.utils.logging import disable_progress_bar
 
@@ -122,14 +127,19 @@ def load_model(role: str, config: WeightsConfig, kind: Any, dtype: torch.dtype, 
     packed = config.precision in FEW_BITS
     more = _packing(role, config.precision, keep) if packed else {}
     setting = f"specialists.{role}.model={config.model}"
+    more["local_files_only"] = Path(config.model).is_dir()
+    check_checkpoint(config.model, f"specialists.{role}.model")
     try:
+        if stored := find_stored(config.model):
+            check_size(kind, kind.config_class.from_pretrained(stored.folder), stored.folder, setting)
         model, loaded = kind.from_pretrained(
             config.model, dtype=dtype, use_safetensors=True, output_loading_info=True, **more
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{setting} cannot be loaded: {_first_line(error)}") from None
+    except (*COMPLAINTS, SafetensorError, StrictDataclassError) as error:
+        raise UserError(f"{setting} cannot be loaded: {first_line(error)}") from None
     if missing := sorted(loaded["missing_keys"]):
         raise UserError(f"{setting} lacks {len(missing)} weights, among them {missing[0]}")
+    check_finite(model, setting)
     if not packed:
         model = model.to(device())
     assert isinstance(model, torch.nn.Module)
@@ -143,9 +153,9 @@ def load_part(role: str, path: str, kind: Any) -> Any:
         UserError: its files are not there.
     """
     try:
-        return kind.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError, ImportError) as error:
-        raise UserError(f"specialists.{role}.model={path}: {_first_line(error)}") from None
+        return kind.from_pretrained(path, trust_remote_code=False, local_files_only=Path(path).is_dir())
+    except COMPLAINTS as error:
+        raise UserError(f"specialists.{role}.model={path}: {first_line(error)}") from None
 
 
 def size_of(kind: Any, settings: Any, precision: Precision) -> int:
@@ -224,10 +234,6 @@ def check_bits(precision: Precision, setting: str) -> None:
 def _is_folder(path: str) -> bool:
     """Whether this is meant as a folder: a hub id is `owner/name`."""
     return path.startswith(("/", ".", "~")) or path.count("/") != 1
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 class Shelf:

@@ -15,18 +15,21 @@ from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.utils.hub import cached_file
 
+from aotd.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line, read_object
 from aotd.errors import UserError
+from aotd.specialists.stored import find_stored
 from aotd.students import StudentConfig
 from aotd.students.base import Opening, Row, Student, TreeModel, View
 from aotd.students.frames import frame_numbers
@@ -70,6 +73,10 @@ class PretrainedStudent(Student):
     """The token that ends a reply."""
     prepared: ClassVar[dict[str, Any]] = {}
     """How pictures are prepared where a checkpoint does not say, other than CLIP's."""
+    bounds: ClassVar[tuple[str, ...]] = ()
+    """What a checkpoint has to say of the size of pictures."""
+    largest: ClassVar[int] = 4096
+    """The largest number in a checkpoint's size of pictures: a side, in pixels."""
 
     def __init__(
         self, model: Any, tokenizer: Any, pictures: dict[str, Any], frames: int, seen: int, lora: int = 0
@@ -202,6 +209,9 @@ class PretrainedStudent(Student):
 NOTE = "aotd.json"
 """What a saved student's folder says beside its family's own files."""
 
+MOST_FRAMES = 4096
+"""More frames than any student sees."""
+
 PICTURES = ("preprocessor_config.json", "video_preprocessor_config.json")
 """Where checkpoints say how pictures are prepared; the later one holds for videos."""
 
@@ -225,6 +235,9 @@ def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentC
     )
     note = _json(path, NOTE)
     frames, seen = note.get("frames", config.frames), note.get("seen", seen)
+    for name, value in (("frames", frames), ("seen", seen)):
+        if not isinstance(value, int) or not 1 <= value <= MOST_FRAMES:
+            raise UserError(f"student.path={path}: {NOTE}: {name} must be a number from 1 to {MOST_FRAMES}")
     return family(model, tokenizer, pictures, frames, seen, config.lora)
 
 
@@ -235,12 +248,13 @@ def read_config(family: type[PretrainedStudent], path: str, setting: str) -> Any
         setting: the setting that holds `path`, for the error.
 
     Raises:
-        UserError: there is no checkpoint there, or it is of another family.
+        UserError: there is no checkpoint there, it is of another family, or it names what is not in it.
     """
+    check_checkpoint(path, setting)
     try:
-        settings, _ = PreTrainedConfig.get_config_dict(path)
+        settings, _ = PreTrainedConfig.get_config_dict(path, local_files_only=Path(path).is_dir())
     except (OSError, ValueError) as error:
-        why = "no such folder" if path.startswith(("/", ".", "~")) else _first_line(error)
+        why = "no such folder" if path.startswith(("/", ".", "~")) else first_line(error)
         raise UserError(f"{setting}={path}: there is no checkpoint there ({why})") from None
     found, wanted, name = settings.get("model_type"), family.model_type, f"{setting.rpartition('.')[0]}.name"
     # Some of the hub's checkpoints (LLaVA-NeXT-Video's) say the type of the model they were made from.
@@ -248,8 +262,8 @@ def read_config(family: type[PretrainedStudent], path: str, setting: str) -> Any
         raise UserError(f"{setting}={path} holds a {found or 'nameless'} model, and {name} wants {wanted}")
     try:
         return family.model_class.config_class.from_dict({**settings, "model_type": wanted})
-    except (ValueError, TypeError, StrictDataclassError) as error:
-        raise UserError(f"{setting}={path}: its config.json cannot be used ({_first_line(error)})") from None
+    except (*COMPLAINTS, StrictDataclassError) as error:
+        raise UserError(f"{setting}={path}: its config.json cannot be used ({first_line(error)})") from None
 
 
 def read_checkpoint(
@@ -262,28 +276,76 @@ def read_checkpoint(
         how: of `from_pretrained`: `dtype`, and so on. Who gives a `device_map` says where it goes.
 
     Raises:
-        UserError: there is no such checkpoint, or it is of another family.
+        UserError: there is no such checkpoint, it is of another family, or it is damaged.
     """
     config = read_config(family, path, setting)
+    closed: dict[str, Any] = {"local_files_only": Path(path).is_dir()}
+    if stored := find_stored(path):
+        check_size(family.model_class, config, stored.folder, f"{setting}={path}")
     try:
         model, loaded = family.model_class.from_pretrained(
-            path, config=config, use_safetensors=True, output_loading_info=True, **how
+            path, config=config, use_safetensors=True, output_loading_info=True, **closed, **how
         )
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{setting}={path} cannot be loaded: {_first_line(error)}") from None
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **closed)
+    except (*COMPLAINTS, SafetensorError) as error:
+        raise UserError(f"{setting}={path} cannot be loaded: {first_line(error)}") from None
     missing = sorted(loaded["missing_keys"])
     if missing:
         raise UserError(f"{setting}={path} lacks {len(missing)} weights, among them {missing[0]}")
     if torch.cuda.is_available() and "device_map" not in how:
         model = model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))))
-    return model, tokenizer, _pictures(path, setting)
+    check_finite(model, f"{setting}={path}")
+    pictures = _pictures(path, setting)
+    _check_pictures(family, pictures, f"{setting}={path}")
+    return model, tokenizer, pictures
+
+
+def _check_pictures(family: type[PretrainedStudent], pictures: dict[str, Any], where: str) -> None:
+    """Whether pictures can be prepared so: a size that was made up takes all memory, once for every frame."""
+    try:
+        prepared = _Prepared.model_validate(pictures)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"][:1])
+        raise UserError(f"{where}: how pictures are prepared cannot be used ({at}: {first['msg']})") from None
+    sizes = [size if isinstance(size, dict) else {"side": size} for size in (prepared.size, prepared.crop_size) if size]
+    largest = max((side or 0 for size in sizes for side in size.values()), default=0)
+    if largest > family.largest:
+        raise UserError(f"{where}: pictures of size {largest} are larger than {family.largest}")
+    if lacking := [name for name in family.bounds if not (isinstance(prepared.size, dict) and prepared.size.get(name))]:
+        raise UserError(f"{where}: the size of pictures lacks {lacking[0]}")
+
+
+_Side = Annotated[int, Field(ge=1)]
+_Size = _Side | dict[str, _Side | None] | None
+_OfChannels = Annotated[float, Field(ge=-1e3, le=1e3)] | Annotated[list[float], Field(min_length=3, max_length=3)]
+_Spread = Annotated[float, Field(ge=1e-3, le=1e3)]
+
+
+class _Prepared(BaseModel):
+    """What `_PREPARED` names, as it can be used."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    size: _Size = None
+    crop_size: _Size = None
+    do_resize: bool = True
+    do_center_crop: bool = True
+    do_rescale: bool = True
+    do_normalize: bool = True
+    do_convert_rgb: bool = True
+    default_to_square: bool = True
+    resample: Annotated[int, Field(ge=0, le=5)] = 0
+    rescale_factor: Annotated[float, Field(ge=0, le=1e3)] = 1.0
+    image_mean: _OfChannels = 0.0
+    image_std: _Spread | Annotated[list[_Spread], Field(min_length=3, max_length=3)] = 1.0
 
 
 def _pictures(path: str, setting: str) -> dict[str, Any]:
-    pictures: dict[str, Any] = _json(path, NOTE).get("pictures", {})
-    if pictures:
-        return pictures
+    noted = _json(path, NOTE).get("pictures")
+    if noted and isinstance(noted, dict):
+        return noted
+    pictures: dict[str, Any] = {}
     for name in PICTURES:
         pictures |= {key: value for key, value in _json(path, name).items() if key in _PREPARED and value is not None}
     if not pictures:
@@ -293,13 +355,7 @@ def _pictures(path: str, setting: str) -> dict[str, Any]:
 
 def _json(path: str, name: str) -> dict[str, Any]:
     file = cached_file(path, name, _raise_exceptions_for_missing_entries=False)
-    read = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
-    assert isinstance(read, dict)
-    return read
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return read_object(Path(file), f"{path}: {name}") if file else {}
 
 
 def spread_video(embeddings: Tensor, places: Tensor, video: Tensor) -> Tensor:

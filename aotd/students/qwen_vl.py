@@ -50,6 +50,8 @@ class QwenVL(PretrainedStudent):
     axes = 3
     prepared: ClassVar[dict[str, Any]] = {"do_center_crop": False}
     after = "<|im_end|>\n<|im_start|>assistant\n"
+    bounds = ("shortest_edge", "longest_edge")
+    largest = 1 << 26  # its bounds are pixels of the whole video
 
     def projectors(self) -> list[str]:
         deep = range(len(self.model.model.visual.deepstack_merger_list))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
+from aotd.checkpoints import check_checkpoint, read_object
 from aotd.errors import UserError
 from aotd.students import StudentConfig, StudentName
 from aotd.students.base import Student
@@ -59,12 +59,13 @@ def load_student(folder: Path, config: StudentConfig) -> Student:
         config: how a checkpoint is to be held (`attention`, `dtype`); what it is, its folder says.
 
     Raises:
-        UserError: there is none in the folder.
+        UserError: there is none in the folder, or one that is damaged or names things that are not in it.
     """
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} holds no student: run `aotd distill` first")
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    check_checkpoint(folder, "student")
+    kind = read_object(folder / "config.json", f"{folder}/config.json").get("model_type")
     if kind == ValleyConfig.model_type:
         return load_valley(folder)
     family = next((family for family in FAMILIES.values() if family.model_type == kind), None)

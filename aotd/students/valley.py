@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ from transformers import (
     set_seed,
 )
 
+from aotd.checkpoints import COMPLAINTS, check_finite, check_size, first_line
 from aotd.errors import UserError
 from aotd.students import StudentConfig
 from aotd.students.base import Opening, Student, TreeModel, View
@@ -332,16 +334,32 @@ def load_valley(folder: Path) -> ValleyStudent:
     """A student that was saved.
 
     Raises:
-        UserError: its files are damaged, or its weights are no safetensors.
+        UserError: its files are damaged or do not fit together, or its weights are no safetensors.
     """
     try:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-        model = Valley.from_pretrained(folder, use_safetensors=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        first = next(iter(str(error).splitlines()), "")
-        raise UserError(f"{folder} holds no student that can be read ({first})") from None
-    assert isinstance(tokenizer, PreTrainedTokenizerFast)
-    return ValleyStudent(model, tokenizer)
+        config = ValleyConfig.from_pretrained(folder)
+        _check_saved(config, folder)
+        check_size(Valley, config, folder, str(folder))
+        model, loaded = Valley.from_pretrained(
+            folder, config=config, use_safetensors=True, output_loading_info=True, local_files_only=True
+        )
+        student = ValleyStudent(model, tokenizer)
+    except (*COMPLAINTS, SafetensorError, StrictDataclassError) as error:
+        raise UserError(f"{folder} holds no student that can be read ({first_line(error)})") from None
+    if missing := sorted(loaded["missing_keys"]):
+        raise UserError(f"{folder} lacks {len(missing)} weights of its student, among them {missing[0]}")
+    check_finite(model, str(folder))
+    return student
+
+
+def _check_saved(config: ValleyConfig, folder: Path) -> None:
+    """What no weight depends on, and a view's size does."""
+    for name, value, most in (("image", config.image, 1024), ("frames", config.frames, 4096)):
+        if not isinstance(value, int) or not 1 <= value <= most:
+            raise UserError(f"{folder}: config.json: {name} must be a number from 1 to {most}")
+    if not config.number_tokens or not all(0 <= token < config.vocab_size for token in config.number_tokens):
+        raise UserError(f"{folder}: config.json: number_tokens must be tokens, one for each frame")
 
 
 def _check(config: StudentConfig) -> None:
