@@ -11,7 +11,6 @@ folder, JSON that is none, and sizes that no weights in the folder bear out.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import stat
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotd.errors import UserError
+from aotd.reading import read_object
 
 if TYPE_CHECKING:
     import torch
@@ -33,9 +33,6 @@ SETTINGS = (
 )
 """The files that say what a checkpoint is, each a JSON object; the first is never missing."""
 
-_LONGEST = 32 << 20
-"""Bytes of such a file; the index of a model of 10**12 weights is half as long."""
-_DEEPEST = 64
 _FILES = (
     *("weight_map", "transformers_weights", "configuration_files", "fast_tokenizer_files"),
     *("vocab_file", "merges_file", "spm_file", "tokenizer_file", "init_inputs"),
@@ -91,33 +88,6 @@ def check_checkpoint(path: str | Path, setting: str) -> None:
             _check_entry(key, value, f"{where}: {name}")
             if name == SETTINGS[0]:
                 _check_number(key, value, f"{where}: {name}")
-
-
-def read_object(file: Path, where: str) -> dict[str, Any]:
-    """The JSON object in a stranger's file.
-
-    Raises:
-        UserError: it is too long, nested too deeply, no JSON, or no object; or it cannot be read.
-    """
-    try:
-        if file.stat().st_size > _LONGEST:
-            raise UserError(f"{where} is longer than {_LONGEST >> 20} MiB: it holds something else")
-        read = json.loads(file.read_bytes())
-    except RecursionError:
-        raise UserError(f"{where} is nested too deeply") from None
-    except ValueError as error:
-        raise UserError(f"{where} is not JSON ({' '.join(str(error).split())[:100]})") from None
-    except OSError as error:
-        raise UserError(f"{where} cannot be read ({error.strerror})") from None
-    if not isinstance(read, dict):
-        raise UserError(f"{where} is not a JSON object")
-    layer: list[Any] = [read]
-    for _ in range(_DEEPEST):
-        layer = [one for held in layer for one in (held.values() if isinstance(held, dict) else held)]
-        layer = [one for one in layer if isinstance(one, dict | list)]
-        if not layer:
-            return read
-    raise UserError(f"{where} is nested too deeply")
 
 
 def _find(path: str | Path, folder: Path, name: str) -> Path | None:
@@ -236,7 +206,7 @@ def weights_in(file: Path, where: str) -> int:
         with safe_open(file, "pt") as stored:
             return sum(math.prod(stored.get_slice(name).get_shape()) for name in stored.keys())  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{where}: {file.name} is no safetensors file ({first_line(error)})") from None
+        raise UserError(f"{where} cannot be loaded: {file.name} is no safetensors file ({first_line(error)})") from None
 
 
 def check_finite(model: torch.nn.Module, where: str) -> None:

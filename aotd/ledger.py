@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import ConfigDict
 
 from aotd.errors import UserError
+from aotd.reading import is_file
 from aotd.records import Outcome, Question, Record, Trace, Verdict
 from aotd.store import Stage
 
@@ -153,7 +154,7 @@ def tries_words(tries: dict[int, int]) -> str:
 def _pass(run: Path, verb: str, here: Mapping[str, Question], places: dict[str, Place]) -> dict[str, Question]:
     """Give the questions that reached `verb` their place; return those that go on to the next verb."""
     folder = run / verb
-    if not (folder / "manifest.json").is_file():
+    if not is_file(folder / "manifest.json"):
         return {}
     seen: set[str] = set()
     onward: dict[str, Question] = {}

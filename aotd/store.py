@@ -28,6 +28,7 @@ from pydantic import BaseModel, ValidationError
 
 from aotd import __version__
 from aotd.errors import UserError
+from aotd.reading import is_file, lines, read_manifest
 from aotd.records import SCHEMA, Cost, Dropped, Record
 
 R = TypeVar("R", bound=Record)
@@ -37,12 +38,14 @@ def read_jsonl(path: Path, record: type[R]) -> list[R]:
     """The records of a file; a missing file has none, and a torn last line is not read.
 
     Raises:
-        UserError: a whole line is not such a record.
+        UserError: a whole line is not such a record, or the file is none.
     """
-    if not path.is_file():
+    if not is_file(path):
         return []
     found = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+    for number, line in lines(path):
+        if not line.endswith(b"\n"):
+            break
         try:
             found.append(record.model_validate_json(line))
         except ValidationError as error:
@@ -86,7 +89,7 @@ class Shard:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
+        if is_file(path):
             data = path.read_bytes()
             whole = data.rfind(b"\n") + 1
             if whole < len(data):
@@ -120,7 +123,7 @@ class Stage(Generic[R]):
         Raises:
             UserError: the verb has not run, or a line is damaged.
         """
-        if not self.manifest_path.is_file():
+        if not is_file(self.manifest_path):
             raise UserError(f"{self.folder} is not there: run `aotd {self.name.split('/')[0]}` first")
         return read_jsonl(self.folder / "records.jsonl", self.record)
 
@@ -134,15 +137,9 @@ class Stage(Generic[R]):
         Raises:
             UserError: the verb has not run, or the manifest is damaged.
         """
-        try:
-            found = json.loads(self.manifest_path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{self.folder} is not there: run `aotd {self.name.split('/')[0]}` first") from None
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise UserError(f"{self.manifest_path} is damaged: delete its folder and run the verb again")
-        return found
+        if not is_file(self.manifest_path):
+            raise UserError(f"{self.folder} is not there: run `aotd {self.name.split('/')[0]}` first")
+        return read_manifest(self.manifest_path)
 
     def costs(self) -> dict[str, Cost]:
         """Question id -> what it took at this verb; those that were not measured are not in it."""
@@ -150,10 +147,9 @@ class Stage(Generic[R]):
 
     def manifest_digest(self) -> str:
         """Hash of the manifest, which stands for everything the records were made from."""
-        try:
-            return hashlib.sha256(self.manifest_path.read_bytes()).hexdigest()[:16]
-        except FileNotFoundError:
-            raise UserError(f"{self.folder} is not there: run `aotd {self.name.split('/')[0]}` first") from None
+        if not is_file(self.manifest_path):
+            raise UserError(f"{self.folder} is not there: run `aotd {self.name.split('/')[0]}` first")
+        return hashlib.sha256(self.manifest_path.read_bytes()).hexdigest()[:16]
 
     def open(self, settings: Mapping[str, Any], **made_from: Mapping[str, str]) -> Writer[R]:
         """Open the folder for writing; a half-done one is taken up where it stopped.
@@ -167,7 +163,7 @@ class Stage(Generic[R]):
         """
         manifest = {"schema": SCHEMA, "version": __version__, "settings": dict(settings), **made_from}
         text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-        if self.manifest_path.is_file():
+        if is_file(self.manifest_path):
             changed = _differences(self.manifest(), json.loads(text))
             if changed:
                 raise UserError(
@@ -183,12 +179,12 @@ class Writer(Generic[R]):
     """Appends to a stage. Use as a context manager; `done` holds the questions that have a line."""
 
     def __init__(self, stage: Stage[R]) -> None:
+        self.done = {record.question_id for record in stage.records()}
+        self.done |= {record.question_id for record in stage.dropped()}
         self._records = Shard(stage.folder / "records.jsonl")
         self._dropped = Shard(stage.folder / "dropped.jsonl")
         self._costs_path = stage.folder / "costs.jsonl"
         self._costs: Shard | None = None
-        self.done = {record.question_id for record in stage.records()}
-        self.done |= {record.question_id for record in stage.dropped()}
 
     def write(self, record: R | Dropped, cost: Cost | None = None) -> None:
         """Append the question's one line, and before it what the question took, where that was measured."""

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from aotd.errors import UserError
 from aotd.ledger import Place, ledger
+from aotd.reading import is_file, lines
 from aotd.records import (
     ActionsFinding,
     BoxesFinding,
@@ -143,7 +144,7 @@ def _of_arms(run: Path, name: str, part: type[P]) -> list[P]:
     found = []
     for arm in arms(run):
         path = run / "evaluate" / arm / name
-        if path.is_file():
+        if is_file(path):
             try:
                 found.append(part.model_validate_json(path.read_bytes()))
             except ValidationError:
@@ -159,9 +160,7 @@ def comparisons(run: Path) -> list[Comparison]:
     """
     path = run / "evaluate" / "comparison.jsonl"
     try:
-        return (
-            [Comparison.model_validate_json(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
-        )
+        return [Comparison.model_validate_json(line) for _, line in lines(path)] if is_file(path) else []
     except ValidationError:
         raise UserError(f"{path} does not hold comparisons: run `aotd evaluate` again") from None
 

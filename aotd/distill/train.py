@@ -136,7 +136,7 @@ class _Report:
     def __init__(self, path: Path, tracker: Tracker, from_step: int) -> None:
         self._path, self._tracker, self._last = path, tracker, time.monotonic()
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
         path.write_text("".join(f"{line}\n" for line in lines[:from_step]), encoding="utf-8")
 
     def write(self, values: Mapping[str, float]) -> None:

@@ -104,7 +104,10 @@ def _check_reading(run: Path, arm: str, here: Reading) -> None:
     Raises:
         UserError: the arm's replies were read otherwise than these, so that the difference would be the reading's.
     """
-    made = Stage(run, f"evaluate/{arm}/answer", Prediction).manifest()["settings"]
+    stage = Stage(run, f"evaluate/{arm}/answer", Prediction)
+    made = stage.manifest().get("settings")
+    if not isinstance(made, dict):
+        raise UserError(f"evaluate.against: {stage.manifest_path} does not say with which settings it was made")
     there = made.get("reading", Reading.strict.value)
     if there != here.value:
         raise UserError(

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aotd.errors import UserError
+from aotd.reading import is_file, lines
 from aotd.records import Dropped, Mode, Outcome, Prediction, Question
 from aotd.store import Stage
 
@@ -35,10 +36,10 @@ def read_replies(path: Path, asked: Collection[str]) -> Replies:
     Raises:
         UserError: no such file, a line that is no reply, a question that is not asked here, or one that has two.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise UserError(f"evaluate.others: {path} is not there; give a file of JSON lines or a student's folder")
     found: dict[Mode, dict[str, str]] = {}
-    for number, text in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, text in lines(path):
         if not text.strip():
             continue
         where = f"evaluate.others: {path}:{number}"

@@ -6,13 +6,15 @@ questions, its manifest the runs of a mixture with the folders of their videos, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BaseModel, Field, ValidationError
 
 from aotd.errors import UserError
+from aotd.reading import is_file, read_manifest
 from aotd.records import Example, Question
 from aotd.store import Stage
 
@@ -37,7 +39,7 @@ class Trained:
     """False: the lines that name the questions are not there, of this training or of one before."""
 
 
-def trained_on(folder: Path, roots: Mapping[Path, str], elsewhere: str) -> Trained:
+def trained_on(folder: Path, roots: Mapping[Path, str], elsewhere: str, after: tuple[Path, ...] = ()) -> Trained:
     """What the student in an arm's folder was trained on.
 
     A student that began from another one, `…/distill/<arm>/student`, has that one's questions too.
@@ -45,10 +47,13 @@ def trained_on(folder: Path, roots: Mapping[Path, str], elsewhere: str) -> Train
     Args:
         roots: run, resolved -> folder of its videos, for runs that are no part of a mixture.
         elsewhere: the same for any other run; empty where it is not known.
+        after: the folders of the students that began from this one.
 
     Raises:
-        UserError: the manifest is damaged, or `distill` has not written it.
+        UserError: the manifest is damaged, or `distill` has not written it; or a student began from itself.
     """
+    if folder.resolve() in after:
+        raise UserError(f"{folder / 'manifest.json'} says that its student began from itself: it is made up")
     run, arm = folder.resolve().parents[1], folder.resolve().name
     made = _manifest(folder)
     settings = made["settings"]
@@ -67,7 +72,7 @@ def trained_on(folder: Path, roots: Mapping[Path, str], elsewhere: str) -> Train
     untraced = tuple(key for key in ids if key not in known)
     checkpoint = settings["student"].get("path") or None
     if checkpoint and Path(checkpoint).name == "student" and (Path(checkpoint).parent / "manifest.json").is_file():
-        before = trained_on(Path(checkpoint).parent, roots, elsewhere)
+        before = trained_on(Path(checkpoint).parent, roots, elsewhere, (*after, folder.resolve()))
         both = before.questions + found, before.untraced + untraced
         return Trained(*both, before.checkpoint, before.told and told)
     return Trained(found, untraced, checkpoint, told)
@@ -82,14 +87,36 @@ def _loaded(run: Path, root: str, digest: str | None) -> dict[str, Placed]:
     return {question.question_id: Placed(question, place) for question in stage.records()}
 
 
+class _Student(BaseModel):
+    path: Annotated[str, Field(pattern=r"\A[^\x00]*\z")] = ""
+
+
+class _OfMixture(BaseModel):
+    run: Annotated[str, Field(pattern=r"\A[^\x00]*\z")]
+    root: Annotated[str, Field(pattern=r"\A[^\x00]*\z")]
+
+
+class _Settings(BaseModel):
+    arm: dict[str, Any]
+    student: _Student
+    mixture: list[_OfMixture] | None = None
+
+
+class _Made(BaseModel):
+    """What is read of an arm's manifest."""
+
+    settings: _Settings
+    inputs: dict[str, Any]
+
+
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
+    if not is_file(path):
+        raise UserError(f"{path} is not there: it says what the student was trained on; bring it along")
+    made = read_manifest(path)
     try:
-        made = json.loads(path.read_bytes())
-        if made["settings"].keys() >= {"arm", "student"} and isinstance(made["inputs"], dict):
-            return dict(made)
-    except FileNotFoundError:
-        raise UserError(f"{path} is not there: it says what the student was trained on; bring it along") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+        _Made.model_validate(made)
+        return made
+    except ValidationError:
         pass
     raise UserError(f"{path} is not the manifest of an arm: distill it again, or bring the whole folder along")

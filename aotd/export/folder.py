@@ -66,9 +66,11 @@ def check_replaceable(target: Path) -> None:
 
 def _written(target: Path) -> list[str]:
     """The names that an earlier export wrote there; none where no export did."""
+    if not (target / MANIFEST).is_file():
+        return []
     try:
         files = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
     return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
 

@@ -20,13 +20,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from aotd.errors import UserError
 from aotd.llm.base import Ask, Engine, LLMConfig, Reply
 from aotd.prompts import one_line
+from aotd.reading import is_file, lines
 from aotd.store import Shard
 
 
 class Line(BaseModel):
     """One line of a record. A field at its default is not written."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     prompt: str
     """SHA-256 of the prompt, in hex."""
@@ -77,10 +78,10 @@ class Recorded(Engine):
         self._path = Path(config.record).expanduser()
         if engine is None and not self._path.is_file():
             raise UserError(f"llm.record: {self._path} is not there; record it with an engine and the same llm.record")
-        lines = _read(self._path)
-        self.model = engine.model if engine else _model(self._path, lines, config.model)
+        held = _read(self._path)
+        self.model = engine.model if engine else _model(self._path, held, config.model)
         self._engine, self._seed, self._wanted_by = engine, config.seed, wanted_by
-        self._known = {line.key: line for line in lines if line.model == self.model}
+        self._known = {line.key: line for line in held if line.model == self.model}
         self._prompts = {line.prompt for line in self._known.values()}
 
     def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
@@ -147,12 +148,14 @@ _NOTHING = Reply("", finished=False, prompt_tokens=0, reply_tokens=0)
 
 def _read(path: Path) -> list[Line]:
     """The lines of a record; a missing file has none, and a torn last line is not read."""
-    if not path.is_file():
+    if not is_file(path):
         return []
-    lines = []
-    for number, text in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+    found = []
+    for number, text in lines(path):
+        if not text.endswith(b"\n"):
+            break
         try:
-            lines.append(Line.model_validate_json(text))
+            found.append(Line.model_validate_json(text))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "line"
@@ -160,12 +163,12 @@ def _read(path: Path) -> list[Line]:
                 f"llm.record: {path}:{number} is no recorded reply ({where}: {first['msg']}); "
                 "mend or delete that line, or name another file"
             ) from None
-    return lines
+    return found
 
 
-def _model(path: Path, lines: Sequence[Line], wanted: str) -> str:
+def _model(path: Path, held: Sequence[Line], wanted: str) -> str:
     """The one model of a record, or the one that `llm.model` names."""
-    models = sorted({line.model for line in lines})
+    models = sorted({line.model for line in held})
     if wanted in models:
         return wanted
     if wanted or len(models) != 1:

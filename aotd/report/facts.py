@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aotd.errors import UserError
 from aotd.ledger import FLOW
+from aotd.reading import read_manifest
 from aotd.records import Outcome
 
 
@@ -60,12 +60,7 @@ def headline(made: list[Facts]) -> list[tuple[str, str]]:
 
 
 def _facts(run: Path, path: Path) -> Facts:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        manifest = None
-    if not isinstance(manifest, dict):
-        raise UserError(f"{path} is damaged: delete its folder and run the verb again")
+    manifest = read_manifest(path)
     groups = {name: tuple(_leaves(value)) for name, value in manifest.items() if isinstance(value, dict)}
     hashes = [
         (f"{name} {key}", value)

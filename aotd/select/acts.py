@@ -106,7 +106,11 @@ def read_names(path: str) -> dict[str, str]:
     if not Path(path).is_file():
         raise UserError(f"select.actions: {path} is not there: give a file with a code and its words on each line")
     found = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"select.actions: {path} cannot be read ({error})") from None
+    for number, line in enumerate(text.splitlines(), start=1):
         code, _, words = line.strip().partition(" ")
         if line.strip() and not words:
             raise UserError(f"{path}:{number}: wants a code and its words, e.g. `a097 Walking through a doorway`")

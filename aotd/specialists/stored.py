@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aotd.checkpoints import INDEX, read_object, weights_in
+from aotd.checkpoints import INDEX, weights_in
 from aotd.errors import UserError
+from aotd.reading import read_object
 
 
 @dataclass(frozen=True)

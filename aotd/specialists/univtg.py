@@ -12,7 +12,6 @@ SlowFast and CLIP together want SlowFast's as well, made beforehand (one row per
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, relu
 
+from aotd.checkpoints import COMPLAINTS, first_line
 from aotd.datasets.base import locate
 from aotd.errors import QuestionError, UserError
+from aotd.reading import read_object
 from aotd.records import Outcome, SpanFinding
 from aotd.specialists import GroundingConfig
 from aotd.specialists.imagetext import ImageText
@@ -348,8 +349,8 @@ def _check_widths(setting: str, config: GroundingConfig, options: Options, sizes
 
 def _options(path: Path, setting: str) -> Options:
     try:
-        options = Options.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (ValidationError, ValueError) as error:
+        options = Options.model_validate(read_object(path, str(path)))
+    except ValidationError as error:
         raise UserError(f"{path}: {' '.join(str(error).split())[:200]}") from None
     if options.pre_norm or options.span_loss_type != "l1" or "video" not in options.ctx_mode:
         raise UserError(f"{setting}: {_SETTINGS} names a variant of UniVTG that is not built here")
@@ -385,8 +386,10 @@ def read_features(folder: str, video_id: str) -> Tensor:
         raise QuestionError(Outcome.tool_failed, f"there are no SlowFast features of video {video_id} in {folder}")
     try:
         rows = _stored(path)
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile, SafetensorError) as error:
-        raise QuestionError(Outcome.tool_failed, f"{path.name}: no features can be read ({error})") from None
+    except (*COMPLAINTS, EOFError, BadZipFile, SafetensorError) as error:
+        raise QuestionError(
+            Outcome.tool_failed, f"{path.name}: no features can be read ({first_line(error)})"
+        ) from None
     if rows.ndim != 2 or rows.shape[1] != SLOWFAST or not len(rows):
         raise QuestionError(
             Outcome.tool_failed, f"{path.name}: wants [clips, {SLOWFAST}], and holds {list(rows.shape)}"

@@ -27,8 +27,9 @@ from transformers import AutoTokenizer, PreTrainedConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.utils.hub import cached_file
 
-from aotd.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line, read_object
+from aotd.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
 from aotd.errors import UserError
+from aotd.reading import read_object
 from aotd.specialists.stored import find_stored
 from aotd.students import StudentConfig
 from aotd.students.base import Opening, Row, Student, TreeModel, View

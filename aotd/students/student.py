@@ -7,8 +7,9 @@ from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
-from aotd.checkpoints import check_checkpoint, read_object
+from aotd.checkpoints import check_checkpoint
 from aotd.errors import UserError
+from aotd.reading import read_object
 from aotd.students import StudentConfig, StudentName
 from aotd.students.base import Student
 from aotd.students.llava_next_video import LlavaNextVideo
