@@ -1,29 +1,41 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
 from aotd.errors import QuestionError
 from aotd.records import Detection, Outcome
-from aotd.sandbox.process import Calls, Limits, Run, StoppedError, run_program
+from aotd.sandbox.layers import Layer, missing
+from aotd.sandbox.process import Calls, Limits, Run, Sandbox, StoppedError
 from aotd.video.clip import Clip
 from tests.conftest import BlankVideo, Scripted
 
 HEAD = "def execute_command(video_clip, query, possible_answers):\n"
 CLIP = Clip.whole(BlankVideo())
+HERE = frozenset(layer for layer in Layer if not missing(layer))
 
 
-def run(scripted: Scripted, body: str, limits: Limits | None = None, options: tuple[str, ...] = ("yes", "no")) -> Run:
+def run(
+    scripted: Scripted,
+    body: str,
+    limits: Limits | None = None,
+    options: tuple[str, ...] = ("yes", "no"),
+    layers: Collection[Layer] = HERE,
+) -> Run:
     """Run a body without the check: the process must hold by itself."""
     code = HEAD + "".join(f"    {line}\n" for line in body.splitlines())
-    return run_program(code, CLIP, "why?", options, scripted.bundle(), limits or Limits(), checked=False)
+    with Sandbox(limits or Limits(), layers, checked=False) as sandbox:
+        return sandbox.run(code, CLIP, "why?", options, scripted.bundle())
 
 
-def outcome(scripted: Scripted, body: str, limits: Limits | None = None) -> tuple[Outcome, str]:
+def outcome(
+    scripted: Scripted, body: str, limits: Limits | None = None, layers: Collection[Layer] = HERE
+) -> tuple[Outcome, str]:
     with pytest.raises(QuestionError) as caught:
-        run(scripted, body, limits)
+        run(scripted, body, limits, layers=layers)
     return caught.value.outcome, caught.value.reason
 
 
@@ -124,8 +136,8 @@ def test_yes_no_and_numbers_are_answers(scripted: Scripted) -> None:
 
 
 def test_what_the_check_refuses_does_not_start(scripted: Scripted) -> None:
-    with pytest.raises(StoppedError, match="Import") as caught:
-        run_program(HEAD + "    import os\n    return 'x'\n", CLIP, "why?", (), scripted.bundle(), Limits())
+    with Sandbox(Limits(), HERE) as sandbox, pytest.raises(StoppedError, match="Import") as caught:
+        sandbox.run(HEAD + "    import os\n    return 'x'\n", CLIP, "why?", (), scripted.bundle())
     assert caught.value.outcome is Outcome.program_invalid
 
 
@@ -177,14 +189,15 @@ def test_a_program_that_has_broken_out_cannot_hold_up_its_parent(
     scripted: Scripted, body: str, expected: Outcome
 ) -> None:
     started = time.monotonic()
-    got, reason = outcome(scripted, BREAK_OUT + body, Limits(seconds=0.5))
+    got, reason = outcome(scripted, BREAK_OUT + body, Limits(seconds=0.5), layers=())
     assert got is expected
     assert len(reason) < 600
     assert time.monotonic() - started < 2
 
 
 def test_what_a_program_has_forked_dies_with_it(scripted: Scripted) -> None:
-    answer = run(scripted, BREAK_OUT + "child = os['fork']()\nwhile not child:\n    pass\nreturn str(child)").answer
+    body = BREAK_OUT + "child = os['fork']()\nos['setsid']() if not child else None\nwhile not child:\n    pass\n"
+    answer = run(scripted, body + "return str(child)", layers=()).answer
     deadline = time.monotonic() + 2
     while Path(f"/proc/{answer}").exists() and "\nState:\tZ" not in Path(f"/proc/{answer}/status").read_text():
         assert time.monotonic() < deadline, "it is still running"
