@@ -59,7 +59,7 @@ GRACE = 0.5
 """Seconds over the limit that are not yet an overrun: starting the process, the tools, killing it."""
 OPTIONS = ("The door.", "The book.", "The bag.")
 QUESTION = "Which thing did the person open?"
-_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
+_SUBREAPER, _DUMPABLE = 36, 4  # of prctl(2)
 
 
 CHECK = "check"
@@ -67,12 +67,13 @@ CHECK = "check"
 NOBODY = 65534
 READ, CHANGED, MADE = "read the file", "changed the file", "made, moved or removed a file"
 CONNECTED, LEFT, STOPPED = "connected", "left a process", "killed or stopped its parent"
+NO_OUTCOME = "ended without an outcome"
 BEYOND: Mapping[str, tuple[str, ...]] = {
-    "rlimits": (CHANGED, MADE, STOPPED),
-    "landlock": (CHANGED,),
+    "rlimits": (CHANGED, MADE, STOPPED, NO_OUTCOME),
+    "landlock": (CHANGED, NO_OUTCOME),
 }
-"""What a wall that stands alone cannot keep a program from: limits know no names of files and no signals; Landlock none
-of a file's mode, owner and times."""
+"""What a wall that stands alone cannot keep a program from. Limits know no names of files and no signals, Landlock no
+modes, owners and times of files; neither keeps it from setting limits on a process of the same user."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ def _work(pipe: Connection, text: str, canary: str, port: int, name: str, secret
             os.setgroups([])
             os.setgid(NOBODY)
             os.setuid(NOBODY)
+            ctypes.CDLL(None).prctl(_DUMPABLE, 1, 0, 0, 0)  # as a user's own processes are
         started = time.monotonic()
         try:
             done = sandbox.run(code, clip, QUESTION, OPTIONS, specialists)
@@ -183,7 +185,7 @@ def _work(pipe: Connection, text: str, canary: str, port: int, name: str, secret
             escapes.append(STOPPED)
         except BaseException as error:  # noqa: BLE001  what is to be found out: a program that brings down its parent
             outcome, reason, events = "none", f"{type(error).__name__}: {error}", ()
-            escapes.append("ended without an outcome")
+            escapes.append(NO_OUTCOME)
         seconds = time.monotonic() - started
     try:
         if outcome in ("answered", "none"):

@@ -297,15 +297,23 @@ def children():
 
 
 def receive(control):
-    """A line of JSON and the descriptor that came with it; nothing when the parent has gone."""
+    """A line of JSON and the descriptor that came with it.
+
+    Raises:
+        OSError: the parent has gone.
+    """
     data, wires = b"", []
     while not data.endswith(b"\n"):
         piece, more, _, _ = socket.recv_fds(control, 65536, 1)
         if not piece:
-            os._exit(0)
+            raise ConnectionResetError
         data += piece
         wires += more
     return json.loads(data), (wires or [None])[0]
+
+
+def send(control, message):
+    control.sendall(json.dumps(message).encode() + b"\n")
 
 
 def serve():
@@ -321,17 +329,22 @@ def serve():
         prctl(libc, _DUMPABLE, 0)  # so that no program can look into this process or change it
     os.environ.clear()
     gc.freeze()
-    control.sendall(b"{}\n")
+    send(control, {})
     while True:
         order, wire = receive(control)
         pid = os.fork()
         if not pid:
             begin(wire, settings, order, libc)
         os.close(wire)
-        control.sendall(json.dumps({"pid": pid}).encode() + b"\n")
-        order, _ = receive(control)
-        control.sendall(json.dumps(end(pid, order["grace_s"], settings["alone"])).encode() + b"\n")
+        try:
+            send(control, {"pid": pid})
+            order, _ = receive(control)
+        except OSError:
+            end(pid, 0, settings["alone"])  # a program does not outlive aotd, however that was ended
+            raise
+        send(control, end(pid, order["grace_s"], settings["alone"]))
 
 
 if __name__ == "__main__":
-    serve()
+    with contextlib.suppress(OSError):
+        serve()
