@@ -38,7 +38,7 @@ from aotd.llm import Reply, load_engine
 from aotd.meter import Meter, total
 from aotd.prompts import digest
 from aotd.records import Dropped, Program, Question, Trace
-from aotd.sandbox.layers import Layer, raised
+from aotd.sandbox.layers import Layer, missing, raised
 from aotd.sandbox.process import Calls, Run, Sandbox, StoppedError
 from aotd.specialists import load_specialists
 from aotd.specialists.base import Specialists
@@ -50,9 +50,12 @@ def job(config: Config) -> None:
     """Write a Trace, or the outcome, of every program of the run.
 
     Raises:
-        UserError: `decompose` has not run, or a model is not there.
+        UserError: `decompose` has not run, a model is not there, or a layer of the sandbox that the run asks for.
     """
     run = Path(config.run)
+    layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
+    for layer in (layer for layer in Layer if layer not in layers):
+        Console(stderr=True).print(f"programs run without {layer.value}: {missing(layer)}", markup=False)
     questions, programs = Stage(run, "load", Question), Stage(run, "decompose", Program)
     stage = Stage(run, "execute", Trace)
     specialists = load_specialists(config.specialists, config.dataset.root)
@@ -69,7 +72,7 @@ def job(config: Config) -> None:
     with stage.open(settings, inputs=inputs, models=models, **_mended_with(config)) as out:
         todo = [attempt for attempt in attempts if attempt.question.question_id not in out.done]
         workers = min(_workers(config), len({attempt.question.video_id for attempt in todo}))
-        with _executor(config, specialists, workers) as execute:
+        with _executor(config, specialists, layers, workers) as execute:
             while todo:
                 failed: list[Result] = []
                 videos = [list(group) for _, group in groupby(todo, key=lambda attempt: attempt.question.video_id)]
@@ -162,9 +165,8 @@ Execute = Callable[[list[list[Attempt]]], Iterator[list[Result]]]
 
 
 @contextmanager
-def _executor(config: Config, specialists: Specialists, workers: int) -> Iterator[Execute]:
+def _executor(config: Config, specialists: Specialists, layers: frozenset[Layer], workers: int) -> Iterator[Execute]:
     """What runs programs; in this process when one worker is enough."""
-    layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
     if workers <= 1:
         with Sandbox(config.execute.limits, layers) as sandbox:
             yield lambda videos: ([_run(attempt, specialists, sandbox) for attempt in attempts] for attempts in videos)
