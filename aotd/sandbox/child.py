@@ -4,15 +4,14 @@ Runs as a script with the standard library alone and imports nothing of ours. It
 file. On file descriptor 0 lies a Unix socket to the parent. First comes one line with the layers to raise; then for
 each program
 
-    in   {"memory_bytes": …, "cpu_s": …}  and with it one end of a socket pair, for the program
-    out  {"pid": …}                       of the process that was forked
-    in   {"grace_s": …}                   the program has ended, or is to end now
-    out  {"status": …, "cpu_s": …}        how it ended; nothing that it started is left
+    in   {}                         and with it one end of a socket pair, for the program
+    in   {"grace_s": …}             the program has ended, or is to end now
+    out  {"status": …, "cpu_s": …}  how it ended; nothing that it started is left
 
 The forked process leaves this one's session, keeps that one socket, raises its layers and reads the program from it.
-There messages are lines of JSON, too. Out, once the layers are up: `{}`. In: one `start` with the program, then replies
-to calls. Out: `call`s of tools, then one `end` with the answer or the error. A clip is a handle and its frame numbers;
-nothing else about the video ever comes here.
+There messages are lines of JSON, too. Out, once the layers are up: its `pid`. In: one `start` with the program, then
+replies to calls. Out: `call`s of tools, then one `end` with the answer or the error. A clip is a handle and its frame
+numbers; nothing else about the video ever comes here.
 """
 
 import sys
@@ -176,7 +175,7 @@ def line_of(error):
 
 # ── layers ────────────────────────────────────────────────────────────────────────────────────────
 
-_SECCOMP, _SUBREAPER, _NO_NEW_PRIVILEGES, _DUMPABLE = 22, 36, 38, 4  # of prctl(2)
+_DIE_WITH_PARENT, _DUMPABLE, _SECCOMP, _SUBREAPER, _NO_NEW_PRIVILEGES = 1, 4, 22, 36, 38  # of prctl(2)
 _LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446  # the same numbers on every architecture
 
 
@@ -219,14 +218,15 @@ def seccomp(libc, instructions):
     prctl(libc, _SECCOMP, 2, ctypes.addressof(made))
 
 
-def raise_layers(settings, order, libc):
+def raise_layers(settings, libc):
     """Raise the layers that were asked for."""
     if libc is not None:
+        prctl(libc, _DIE_WITH_PARENT, signal.SIGKILL)
         prctl(libc, _NO_NEW_PRIVILEGES, 1)
     if settings["landlock"]:
         landlock(libc, settings["landlock"])
     if settings["rlimits"]:
-        limit(order["memory_bytes"], order["cpu_s"])
+        limit(settings["memory_bytes"], settings["cpu_s"])
     if settings["seccomp"]:  # the last one: it forbids raising any other
         seccomp(libc, bytes.fromhex(settings["seccomp"]))
 
@@ -234,7 +234,7 @@ def raise_layers(settings, order, libc):
 # ── the warm process ──────────────────────────────────────────────────────────────────────────────
 
 
-def begin(wire, settings, order, libc):
+def begin(wire, settings, libc):
     """The forked process: shut everything but the wire, raise the layers, run the program. Does not return."""
     status = 1
     try:
@@ -244,12 +244,12 @@ def begin(wire, settings, order, libc):
         os.closerange(3, 256)
         wire_in, wire_out = os.fdopen(0, "rb"), os.fdopen(1, "wb")
         try:
-            raise_layers(settings, order, libc)
+            raise_layers(settings, libc)
         except (OSError, ValueError) as error:  # nothing has been read of the program yet
             wire_out.write(json.dumps({"failed": str(error)}).encode() + b"\n")
             wire_out.flush()
         else:
-            wire_out.write(b"{}\n")
+            wire_out.write(json.dumps({"pid": os.getpid()}).encode() + b"\n")
             wire_out.flush()
             run(wire_in, wire_out)
             status = 0
@@ -296,20 +296,22 @@ def children():
         return []
 
 
-def receive(control):
-    """A line of JSON and the descriptor that came with it.
+def receive(control, pending):
+    """The next line of JSON and the descriptor that came with it; what has come behind it stays in `pending`.
 
     Raises:
         OSError: the parent has gone.
     """
-    data, wires = b"", []
-    while not data.endswith(b"\n"):
+    wires = []
+    while b"\n" not in pending:
         piece, more, _, _ = socket.recv_fds(control, 65536, 1)
         if not piece:
             raise ConnectionResetError
-        data += piece
+        pending += piece
         wires += more
-    return json.loads(data), (wires or [None])[0]
+    line, _, rest = pending.partition(b"\n")
+    pending[:] = rest
+    return json.loads(line), (wires or [None])[0]
 
 
 def send(control, message):
@@ -318,7 +320,8 @@ def send(control, message):
 
 def serve():
     control = socket.socket(fileno=os.dup(0))
-    settings, _ = receive(control)
+    pending = bytearray()
+    settings, _ = receive(control, pending)
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
     if os.geteuid() == 0:
         os.setgroups([])
@@ -331,14 +334,13 @@ def serve():
     gc.freeze()
     send(control, {})
     while True:
-        order, wire = receive(control)
+        _, wire = receive(control, pending)
         pid = os.fork()
         if not pid:
-            begin(wire, settings, order, libc)
+            begin(wire, settings, libc)
         os.close(wire)
         try:
-            send(control, {"pid": pid})
-            order, _ = receive(control)
+            order, _ = receive(control, pending)
         except OSError:
             end(pid, 0, settings["alone"])  # a program does not outlive aotd, however that was ended
             raise

@@ -1,8 +1,8 @@
 """The parent's hold on `child.py`: a warm process that forks a disposable one for each program.
 
-Starting Python takes 20 ms, forking it two. One server has one program at a time. It runs as nobody where aotd runs as
-root, and in bubblewrap's namespaces where `Layer.namespaces` is raised; the other layers are raised by each program's
-process for itself.
+Starting Python takes 20 ms, forking it two, and the process for the next program is forked before there is one. A server
+has one program at a time. It runs as nobody where aotd runs as root, and in bubblewrap's namespaces where
+`Layer.namespaces` is raised; the other layers are raised by each program's process for itself.
 """
 
 from __future__ import annotations
@@ -46,15 +46,16 @@ class Ended:
 
 
 class ForkServer:
-    """One warm process.
+    """One warm process, and the process that it has forked for the next program.
 
     Raises:
         UserError: it does not start.
     """
 
-    def __init__(self, layers: Collection[Layer]) -> None:
+    def __init__(self, layers: Collection[Layer], memory_bytes: int, cpu_s: int) -> None:
         self._alone = Layer.namespaces in layers
-        self._pid: int | None = None
+        self._program: int | None = None
+        """The program's process as it calls itself, once it has; another number in namespaces of its own."""
         self._control, theirs = socket.socketpair()
         words = bubblewrap(str(_SCRIPT)) if self._alone else []
         self._process = subprocess.Popen(
@@ -72,9 +73,14 @@ class ForkServer:
             "landlock": landlock_abi() if Layer.landlock in layers else 0,
             "rlimits": Layer.rlimits in layers,
             "seccomp": seccomp_filter().hex() if Layer.seccomp in layers else "",
+            "memory_bytes": memory_bytes,
+            "cpu_s": cpu_s,
         }
+        self._wire = self._control  # until a process has been forked
         try:
-            self._ask(settings, START_S)
+            self._tell(settings)
+            self._hear(self._control, START_S)
+            self._wire = self._fork()
         except LostServerError:
             self.close()
             raise UserError(
@@ -82,20 +88,28 @@ class ForkServer:
                 f"{', '.join(sorted(layer.value for layer in layers)) or 'none'})"
             ) from None
 
-    def fork(self, memory_bytes: int, cpu_s: int) -> socket.socket:
-        """Start a process for a program; the socket leads to it.
-
-        Raises:
-            LostServerError: the server does not answer.
-        """
+    def _fork(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                self._pid = int(self._ask({"memory_bytes": memory_bytes, "cpu_s": cpu_s}, FORK_S, theirs)["pid"])
+                self._tell({}, theirs)
             except LostServerError:
                 ours.close()
                 raise
         return ours
+
+    def program(self) -> socket.socket:
+        """The process that waits for a program: the socket that leads to it.
+
+        Raises:
+            LostServerError: it has died.
+            UserError: it could not raise its layers.
+        """
+        message = self._hear(self._wire, FORK_S)  # it comes before anything is read of a program
+        if "failed" in message:
+            raise UserError(f"a layer of the sandbox could not be raised: {message['failed']}")
+        self._program = int(message["pid"])
+        return self._wire
 
     def end(self, grace_s: float) -> Ended:
         """End the program's process and all that it has started.
@@ -107,34 +121,42 @@ class ForkServer:
             LostServerError: the server does not answer; both are killed.
         """
         try:
-            found = self._ask({"grace_s": grace_s}, grace_s + CLEAR_S)
+            self._tell({"grace_s": grace_s})
+            found = self._hear(self._control, grace_s + CLEAR_S)
+            self._program = None
+            self._wire = self._fork()
         except LostServerError:
             self.close()
             raise
-        self._pid = None
         return Ended(**found)
 
-    def _ask(self, message: dict[str, Any], seconds: float, wire: socket.socket | None = None) -> dict[str, Any]:
-        data = json.dumps(message).encode() + b"\n"
+    def _tell(self, message: dict[str, Any], wire: socket.socket | None = None) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [wire.fileno()]))] if wire else []
-        self._control.settimeout(seconds)
+        try:
+            self._control.sendmsg([json.dumps(message).encode() + b"\n"], rights)
+        except OSError:
+            raise LostServerError from None
+
+    @staticmethod
+    def _hear(wire: socket.socket, seconds: float) -> dict[str, Any]:
+        wire.settimeout(seconds)
         found = b""
         try:
-            self._control.sendmsg([data], rights)
             while not found.endswith(b"\n"):
-                piece = self._control.recv(4096)
+                piece = wire.recv(4096)
                 if not piece:
                     raise LostServerError
                 found += piece
-            return dict(json.loads(found))
         except OSError:
             raise LostServerError from None
+        return dict(json.loads(found))
 
     def close(self) -> None:
         """Kill the server and its program."""
         self._control.close()
-        if self._pid is not None and not self._alone:  # in namespaces of its own it dies with the server
-            _kill_group(self._pid)
+        self._wire.close()  # a process that still waits for its program ends at that
+        if self._program is not None and not self._alone:  # in namespaces of its own it dies with the server
+            _kill_group(self._program)
         _kill_group(self._process.pid)
         self._process.wait()
 

@@ -117,7 +117,6 @@ class Sandbox:
                     "possible_answers": list(options),
                 }
             )
-            child.wait_for_layers()
             while True:
                 message = child.receive()
                 if "call" not in message:
@@ -141,11 +140,12 @@ class Sandbox:
             except LostServerError:
                 server.close()
         try:
-            return _Child(ForkServer(self._layers), self._limits)
+            return _Child(self._serve(), self._limits)
         except LostServerError:
-            raise UserError(
-                "the sandbox's process has started and does not answer; is the machine out of memory?"
-            ) from None
+            raise UserError("a process of the sandbox does not start; is the machine out of memory?") from None
+
+    def _serve(self) -> ForkServer:
+        return ForkServer(self._layers, self._limits.memory_mb << 20, int(self._limits.seconds) + 1)
 
     def close(self) -> None:
         """End the warm processes."""
@@ -153,7 +153,7 @@ class Sandbox:
             self._idle.pop().close()
 
     def __enter__(self) -> Sandbox:
-        self._idle.append(ForkServer(self._layers))
+        self._idle.append(self._serve())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -233,7 +233,7 @@ class _Child:
         self._received = 0
         self._ended: Ended | None = None
         self._lost = False
-        self._wire = server.fork(limits.memory_mb << 20, int(limits.seconds) + 1)
+        self._wire = server.program()
         self._wire.setblocking(False)
 
     def send(self, message: dict[str, Any]) -> None:
@@ -248,12 +248,6 @@ class _Child:
                     raise self._too_long()
                 data = data[self._wire.send(data) :]
         self._left_s -= time.monotonic() - started
-
-    def wait_for_layers(self) -> None:
-        """Its first message comes before it has read the program: its layers are up, or one could not be raised."""
-        message = self.receive()
-        if "failed" in message:
-            raise UserError(f"a layer of the sandbox could not be raised: {message['failed']}")
 
     def receive(self) -> dict[str, Any]:
         """The next message; the program's clock runs while it is waited for."""
