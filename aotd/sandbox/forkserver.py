@@ -1,7 +1,7 @@
 """The parent's hold on `child.py`: a warm process that forks a disposable one for each program.
 
-Starting Python takes 20 ms, forking it two, and the process for the next program is forked before there is one. A server
-has one program at a time. It runs as nobody where aotd runs as root, and in bubblewrap's namespaces where
+Starting Python takes 20 ms, forking it two, and the process for the next program is forked before there is one. A
+server has one program at a time. It runs as nobody where aotd runs as root, and in bubblewrap's namespaces where
 `Layer.namespaces` is raised; the other layers are raised by each program's process for itself.
 """
 
