@@ -93,7 +93,7 @@ def bubblewrap(script: str) -> list[str]:
     """The words before Python's own that start it in namespaces of its own; of files it sees itself and the script."""
     paths = sysconfig.get_paths()
     libraries = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", sysconfig.get_config_var("LIBDIR"))
-    seen = [paths["stdlib"], paths["platstdlib"], *filter(None, libraries), *filter(None, [script])]
+    seen = [paths["stdlib"], paths["platstdlib"], *libraries, script]
     words = [
         shutil.which("bwrap") or "bwrap",
         "--die-with-parent",
@@ -105,7 +105,8 @@ def bubblewrap(script: str) -> list[str]:
     words += ["--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--cap-drop", "ALL"]
     words += ["--uid", "65534", "--gid", "65534", "--ro-bind", interpreter(), interpreter()]
     for path in dict.fromkeys(seen):
-        words += ["--ro-bind-try", path, path]
+        if path and os.access(path, os.R_OK):
+            words += ["--ro-bind", path, path]
     return [*words, "--remount-ro", "/", "--chdir", "/", "--"]
 
 
