@@ -93,13 +93,17 @@ def _agent(config: Config, question: Question, mode: Mode, root: str) -> str:
     from aotd.decompose.job import write_program
     from aotd.execute.job import trace_question
     from aotd.llm import load_engine
+    from aotd.sandbox.layers import raised
+    from aotd.sandbox.process import Sandbox
     from aotd.specialists import load_specialists
 
     if config.decompose.author is Author.annotated:
         # A question from a person ships no functional program.
         config = replace(config, decompose=replace(config.decompose, author=Author.fixed))
     program = write_program(question, config)
-    trace = trace_question(question, program, load_specialists(config.specialists, root), config.execute.limits)
+    layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
+    with Sandbox(config.execute.limits, layers) as sandbox:
+        trace = trace_question(question, program, load_specialists(config.specialists, root), sandbox)
     if isinstance(trace, Dropped):
         raise QuestionError(trace.outcome, trace.reason)
     if mode is Mode.answer:

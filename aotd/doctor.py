@@ -34,6 +34,9 @@ from aotd.datasets.base import DatasetName, locate, read
 from aotd.decompose import Author
 from aotd.errors import UserError
 from aotd.llm.base import EngineName
+from aotd.sandbox.layers import Layer, raised
+from aotd.sandbox.layers import missing as lacks
+from aotd.sandbox.process import Sandbox
 from aotd.specialists import GroundingConfig, SourceName, VideoLLMConfig
 from aotd.specialists.bits import held_in
 from aotd.specialists.captions import read_captions
@@ -121,6 +124,27 @@ def _room() -> tuple[int, str]:
     if torch.cuda.is_available():
         return torch.cuda.get_device_properties(0).total_memory, "the GPU"
     return _ram(), "this machine"
+
+
+# ── the sandbox ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _sandbox(config: Config) -> Found:
+    """The layers around a program's process; only those that are needed and not here are missing."""
+    found = Found()
+    here = [layer for layer in Layer if not lacks(layer)]
+    found.lines.append(f"a program runs behind the syntax check, in a process of its own{_and(here)}")
+    found.lines += [f"{layer.value} is not here: {lacks(layer)}" for layer in Layer if layer not in here]
+    try:
+        with Sandbox(config.execute.limits, raised(config.execute.layers, config.execute.run_without_kernel_layers)):
+            pass
+    except UserError as error:
+        found.missing.append(str(error))
+    return found
+
+
+def _and(here: list[Layer]) -> str:
+    return f", under {', '.join(layer.value for layer in here)}" if here else ""
 
 
 # ── specialists ───────────────────────────────────────────────────────────────────────────────────
@@ -398,6 +422,7 @@ def _lines(path: Path) -> int:
 
 PARTS: dict[str, Callable[[Config], Found]] = {
     "machine": _machine,
+    "sandbox": _sandbox,
     "specialists": _specialists,
     "language model": _llm,
     "dataset": _dataset,

@@ -1,21 +1,27 @@
 """What the sandbox makes of a folder of programs that try to get out of it, or to take more than their share.
 
     python benchmarks/hostile.py tests/sandbox/hostile
-    python benchmarks/hostile.py tests/sandbox/hostile --unchecked
+    python benchmarks/hostile.py tests/sandbox/hostile --alone
+    python benchmarks/hostile.py tests/sandbox/hostile --walls seccomp,landlock
 
-Runs every `.py` below the folder as `execute` would, on a small clip whose tools are `specialists.mock`. In a
-program's text each word CANARY is replaced by the path of a file, as a Python string, and each word PORT by the
-number of a local TCP port that listens; both are made afresh for each program. (The sandbox gives a program no
-environment, and the check knows no names but its own, so the text is the only way in.)
+Runs every `.py` below the folder as `execute` would, behind all walls that this machine has, on a small clip whose
+tools are `specialists.mock`. A program is told of a file in the variable CANARY, of the number of a local TCP port that
+listens in PORT, and of the process that runs it in PARENT. All are made afresh for each program and stand as plain
+values wherever the word is in its text: the sandbox gives a program no environment, and the check knows no names but
+its own. The process that runs the program has the same in its environment.
 
 An escape is: the file's secret in the answer, the reason or the trace; the file changed, or anything new beside
 it; a connection; a process that is left when the program has ended; the process that ran it killed or stopped; an
 end without a named outcome, or one that no file of a run could hold. An overrun is a program that took more than
-half a second over its limit, the check included. `--unchecked` leaves out the syntax check, to see what the other
-walls hold; give it nothing that would harm the machine.
+half a second over its limit, the check included. The program, the file and the process that runs the program belong to
+the same user, so that it is the walls that hold and not the owners of files.
 
-A row per program, a table by folder, and in the last line JSON: `programs`, `escapes`, `overruns`, and their names.
-The exit status is 1 where there are any. Needs Linux.
+`--alone` runs the folder once more behind each wall by itself: the syntax check, and each layer. Not every wall is
+there for everything (`BEYOND` says what a layer is not there for): such an escape is counted by itself. `--walls` takes
+the walls that are named and no others. Give these two nothing that would harm the machine.
+
+A row per program, a table by folder, one by walls, and in the last line JSON: `programs`, `escapes`, `overruns`, their
+names, and `beyond`. The exit status is 1 where there is an escape or an overrun. Needs Linux.
 """
 
 from __future__ import annotations
@@ -35,12 +41,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from aotd.records import Dropped, Trace
-from aotd.sandbox.process import Limits, StoppedError, run_program
+from aotd.sandbox.layers import Layer, missing
+from aotd.sandbox.process import Limits, Sandbox, StoppedError
 from aotd.specialists.base import Specialists
 from aotd.specialists.mock import Mock, MockVideo
 from aotd.video.clip import Clip
@@ -51,7 +59,21 @@ GRACE = 0.5
 """Seconds over the limit that are not yet an overrun: starting the process, the tools, killing it."""
 OPTIONS = ("The door.", "The book.", "The bag.")
 QUESTION = "Which thing did the person open?"
-_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
+_SUBREAPER, _DUMPABLE = 36, 4  # of prctl(2)
+
+
+CHECK = "check"
+"""The syntax check, as a wall beside the layers."""
+NOBODY = 65534
+READ, CHANGED, MADE = "read the file", "changed the file", "made, moved or removed a file"
+CONNECTED, LEFT, STOPPED = "connected", "left a process", "killed or stopped its parent"
+NO_OUTCOME = "ended without an outcome"
+BEYOND: Mapping[str, tuple[str, ...]] = {
+    "rlimits": (CHANGED, MADE, STOPPED, NO_OUTCOME),
+    "landlock": (CHANGED, NO_OUTCOME),
+}
+"""What a wall that stands alone cannot keep a program from. Limits know no names of files and no signals, Landlock no
+modes, owners and times of files; neither keeps it from setting limits on a process of the same user."""
 
 
 @dataclass(frozen=True)
@@ -66,35 +88,43 @@ class Row:
 
     @property
     def overrun(self) -> bool:
-        return self.seconds > SECONDS + GRACE
+        return self.seconds > SECONDS + GRACE and STOPPED not in self.escapes  # the clock itself was stopped
 
 
-def measure(path: Path, name: str, checked: bool) -> Row:
-    """Run one program in a process of its own, which it may try to kill."""
+def measure(path: Path, name: str, walls: frozenset[str]) -> Row:
+    """Run one program behind some walls, in a process of its own, which it may try to kill."""
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as listener:
         secret = secrets.token_hex(16)
         canary = Path(folder) / "canary.txt"
         canary.write_text(secret)
         canary.chmod(0o600)
+        if _nobody(walls):
+            os.chown(folder, NOBODY, NOBODY)
+            os.chown(canary, NOBODY, NOBODY)
         text = path.read_bytes().decode(errors="replace")
-        code = planted(text, str(canary), listener.getsockname()[1])
         listener.setblocking(False)
-        row = _in_worker(code, name, secret, checked)
+        row = _in_worker(text, str(canary), listener.getsockname()[1], name, secret, walls)
         escapes = list(row.escapes)
         if [*Path(folder).iterdir()] != [canary]:
-            escapes.append("made, moved or removed a file")
+            escapes.append(MADE)
         elif canary.read_text(errors="replace") != secret or canary.stat().st_mode & 0o777 != 0o600:
-            escapes.append("changed the file")
+            escapes.append(CHANGED)
         with contextlib.suppress(BlockingIOError):
             listener.accept()[0].close()
-            escapes.append("connected")
+            escapes.append(CONNECTED)
         return replace(row, escapes=tuple(escapes))
 
 
-def planted(text: str, canary: str, port: int) -> str:
-    """A program's text with the path and the port in it; quoted so that it can still be parsed, where that can be."""
-    with_port = re.sub(r"\bPORT\b", str(port), text)
-    texts = [re.sub(r"\bCANARY\b", lambda _, q=quote: f"{q}{canary}{q}", with_port) for quote in "'\""]
+def planted(text: str, canary: str, port: int, parent: int) -> str:
+    """A program's text with what it is told, the path quoted so that it can still be parsed, where that can be.
+
+    A word in quotes by itself (`os.environ["CANARY"]`) is left as it is.
+    """
+    for word, value in (("PORT", port), ("PARENT", parent)):
+        text = re.sub(rf"(?<!['\"])\b{word}\b(?!['\"])", str(value), text)
+    quoted = [f"{quote}{canary}{quote}" for quote in "'\""]
+    word = r"(?<!['\"])\bCANARY\b(?!['\"])"
+    texts = [re.sub(word, lambda _, path=path: path, text) for path in quoted]
     return next((text for text in texts if _parses(text)), texts[0])
 
 
@@ -106,10 +136,12 @@ def _parses(text: str) -> bool:
     return True
 
 
-def _in_worker(code: str, name: str, secret: str, checked: bool) -> Row:
+def _in_worker(text: str, canary: str, port: int, name: str, secret: str, walls: frozenset[str]) -> Row:
     ours, theirs = multiprocessing.Pipe()
     started = time.monotonic()
-    worker = multiprocessing.get_context("fork").Process(target=_work, args=(theirs, code, name, secret, checked))
+    worker = multiprocessing.get_context("fork").Process(
+        target=_work, args=(theirs, text, canary, port, name, secret, walls)
+    )
     worker.start()
     theirs.close()
     row = None
@@ -122,29 +154,39 @@ def _in_worker(code: str, name: str, secret: str, checked: bool) -> Row:
     ours.close()
     left = _reap()
     if row is None:
-        return Row(
-            name, "none", "the process that ran it was killed or stopped", seconds, ("killed or stopped its parent",)
-        )
-    return replace(row, escapes=(*row.escapes, "left a process")) if left else row
+        return Row(name, "none", "the process that ran it was killed or stopped", seconds, (STOPPED,))
+    return replace(row, escapes=(*row.escapes, LEFT)) if left else row
 
 
-def _work(pipe: Connection, code: str, name: str, secret: str, checked: bool) -> None:
+def _work(pipe: Connection, text: str, canary: str, port: int, name: str, secret: str, walls: frozenset[str]) -> None:
     _adopt()
+    os.environ.update(CANARY=canary, PORT=str(port), PARENT=str(os.getpid()))
+    code = planted(text, canary, port, os.getpid())
     clip = Clip.whole(MockVideo("hostile", 8, 0.0, 8.0))
     mock = Mock(8)
     specialists = Specialists(mock, mock, mock, mock, mock)
-    started = time.monotonic()
     escapes: list[str] = []
     record: Trace | Dropped
-    try:
-        done = run_program(code, clip, QUESTION, OPTIONS, specialists, Limits(seconds=SECONDS), checked=checked)
-        outcome, reason, events = "answered", done.answer, done.events
-    except StoppedError as error:
-        outcome, reason, events = error.outcome.value, error.reason, error.events
-    except BaseException as error:  # noqa: BLE001  what is to be found out: a program that brings down its parent
-        outcome, reason, events = "none", f"{type(error).__name__}: {error}", ()
-        escapes.append("ended without an outcome")
-    seconds = time.monotonic() - started
+    layers = [Layer(wall) for wall in walls - {CHECK}]
+    with Sandbox(Limits(seconds=SECONDS), layers, checked=CHECK in walls) as sandbox:
+        if _nobody(walls):
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            ctypes.CDLL(None).prctl(_DUMPABLE, 1, 0, 0, 0)  # as a user's own processes are
+        started = time.monotonic()
+        try:
+            done = sandbox.run(code, clip, QUESTION, OPTIONS, specialists)
+            outcome, reason, events = "answered", done.answer, done.events
+        except StoppedError as error:
+            outcome, reason, events = error.outcome.value, error.reason, error.events
+        except KeyboardInterrupt:
+            outcome, reason, events = "none", "interrupted by its program", ()
+            escapes.append(STOPPED)
+        except BaseException as error:  # noqa: BLE001  what is to be found out: a program that brings down its parent
+            outcome, reason, events = "none", f"{type(error).__name__}: {error}", ()
+            escapes.append(NO_OUTCOME)
+        seconds = time.monotonic() - started
     try:
         if outcome in ("answered", "none"):
             record = Trace(
@@ -157,10 +199,15 @@ def _work(pipe: Connection, code: str, name: str, secret: str, checked: bool) ->
         written = b""
         escapes.append(f"cannot be written: {error}")
     if secret.encode() in written + repr((reason, events)).encode(errors="replace"):
-        escapes.append("read the file")
+        escapes.append(READ)
     if _reap():
-        escapes.append("left a process")
+        escapes.append(LEFT)
     pipe.send(Row(name, outcome, reason, seconds, tuple(escapes)))
+
+
+def _nobody(walls: frozenset[str]) -> bool:
+    """Whether the program runs as nobody: as root, but not in namespaces, where it is root without a right."""
+    return os.geteuid() == 0 and Layer.namespaces.value not in walls
 
 
 def _adopt() -> None:
@@ -203,29 +250,86 @@ def by_group(rows: list[Row]) -> list[str]:
     return lines
 
 
+def by_walls(runs: Mapping[str, list[Row]]) -> list[str]:
+    """A Markdown table: how the programs ended behind each set of walls."""
+    lines = ["| walls | programs | refused | stopped | answered | escapes | beyond it | overruns |"]
+    lines.append("|---" + "|---:" * 7 + "|")
+    for name, rows in runs.items():
+        count = Counter(row.outcome for row in rows)
+        refused, answered = count["program_invalid"], count["answered"]
+        numbers = [len(rows), refused, len(rows) - refused - answered, answered]
+        numbers += [len(escaped(name, rows)), len(beyond(name, rows)), sum(row.overrun for row in rows)]
+        lines.append(f"| {name} | " + " | ".join(map(str, numbers)) + " |")
+    return lines
+
+
+def escaped(walls: str, rows: list[Row]) -> list[str]:
+    """The programs that got past walls which are there to hold them."""
+    return [row.name for row in rows if {*row.escapes} - {*BEYOND.get(walls, ())}]
+
+
+def beyond(walls: str, rows: list[Row]) -> list[str]:
+    """The programs that did only what such walls cannot keep them from."""
+    return [row.name for row in rows if row.escapes and row.name not in escaped(walls, rows)]
+
+
+def run_all(paths: list[Path], folder: Path, walls: frozenset[str]) -> list[Row]:
+    rows = []
+    for path in paths:
+        row = measure(path, path.relative_to(folder).with_suffix("").as_posix(), walls)
+        rows.append(row)
+        said = "; ".join([*row.escapes, *(["overrun"] if row.overrun else [])]) or ascii(row.reason)[:90]
+        print(f"{row.name:<40} {row.outcome:<16} {row.seconds:6.2f} s  {said}", flush=True)
+    return rows
+
+
 def main() -> None:
+    here = {CHECK: frozenset({CHECK}), **{layer.value: frozenset({layer.value}) for layer in Layer}}
+    for layer in Layer:
+        if why := missing(layer):
+            del here[layer.value]
+            print(f"not here: {layer.value}: {why}")
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--unchecked", action="store_true", help="leave out the syntax check")
+    parser.add_argument("--alone", action="store_true", help="also behind each wall by itself")
+    parser.add_argument("--walls", help=f"behind these alone: some of {','.join(here)}; '' is none")
     parser.add_argument("--rows", type=Path, help="write each program's row as a line of JSON to this file")
     arguments = parser.parse_args()
     paths = sorted(path for path in arguments.folder.rglob("*.py") if path.is_file())
     if not paths:
         parser.error(f"no program lies below {arguments.folder}")
+    sets = {"all": frozenset(here)}
+    if arguments.walls is not None:
+        named = frozenset(filter(None, arguments.walls.split(",")))
+        if unknown := sorted(named - {*here}):
+            parser.error(f"{unknown[0]} is no wall of this machine; here are {', '.join(here)}")
+        sets = {arguments.walls or "none": named}
+    if arguments.alone:
+        sets |= {"all layers, no check": frozenset(here) - {CHECK}, **here}
     _adopt()
-    rows = []
-    for path in paths:
-        row = measure(path, path.relative_to(arguments.folder).with_suffix("").as_posix(), not arguments.unchecked)
-        rows.append(row)
-        said = "; ".join([*row.escapes, *(["overrun"] if row.overrun else [])]) or ascii(row.reason)[:90]
-        print(f"{row.name:<40} {row.outcome:<16} {row.seconds:6.2f} s  {said}", flush=True)
-    print("\n" + "\n".join(by_group(rows)) + "\n")
+    runs = {}
+    for name, walls in sets.items():
+        print(f"\nwalls: {name}")
+        runs[name] = run_all(paths, arguments.folder, walls)
+    first = next(iter(runs))
+    print(f"\nBehind {first}:\n\n" + "\n".join(by_group(runs[first])) + "\n")
+    print("\n".join(by_walls(runs)) + "\n")
     if arguments.rows:
-        arguments.rows.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
-    escaped, overran = [row.name for row in rows if row.escapes], [row.name for row in rows if row.overrun]
-    result = {"programs": len(rows), "escapes": len(escaped), "overruns": len(overran)}
-    print(json.dumps({**result, "escaped": escaped, "overran": overran}))
-    sys.exit(1 if escaped or overran else 0)
+        lines = [json.dumps({"walls": name, **asdict(row)}) for name, rows in runs.items() for row in rows]
+        arguments.rows.write_text("".join(f"{line}\n" for line in lines))
+    out = {name: escaped(name, rows) for name, rows in runs.items()}
+    late = {name: [row.name for row in rows if row.overrun] for name, rows in runs.items()}
+    result = {
+        "programs": len(paths),
+        "runs": sum(map(len, runs.values())),
+        "escapes": sum(map(len, out.values())),
+        "overruns": sum(map(len, late.values())),
+        "escaped": {name: names for name, names in out.items() if names},
+        "overran": {name: names for name, names in late.items() if names},
+        "beyond": {name: len(beyond(name, rows)) for name, rows in runs.items()},
+    }
+    print(json.dumps(result))
+    sys.exit(1 if result["escapes"] or result["overruns"] else 0)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from aotd import doctor
 from aotd.cli import main
 from aotd.doctor import GIB
 from aotd.records import Question
+from aotd.sandbox.layers import Layer
 from aotd.specialists.stored import find_stored, looks_local
 from aotd.store import Stage
 from tests.sample_run import question
@@ -74,6 +75,23 @@ def test_a_config_that_needs_nothing_more_is_in_order(capsys: pytest.CaptureFixt
     assert "1 of 1 videos are in" in said
     assert "nothing is done yet" in said
     assert not (world / "run").exists(), "it writes nothing"
+
+
+def test_the_layers_of_the_sandbox_are_shown(
+    capsys: pytest.CaptureFixture[str], world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "lacks", lambda layer: "the pail is empty" if layer is Layer.landlock else "")
+    monkeypatch.setattr(
+        "aotd.sandbox.layers.missing", lambda layer: "the pail is empty" if layer is not Layer.rlimits else ""
+    )
+    status, said, missing = examine(capsys, world, "execute.layers=[landlock]")
+    assert status == 2
+    assert "a program runs behind the syntax check, in a process of its own, under rlimits, seccomp, namespaces" in said
+    assert "landlock is not here: the pail is empty" in said
+    assert missing == ["execute.layers asks for landlock, which is not here: the pail is empty"]
+    status, _, missing = examine(capsys, world)
+    assert missing[0].endswith("execute.run_without_kernel_layers=true runs them nevertheless")
+    assert examine(capsys, world, "execute.run_without_kernel_layers=true")[0] == 0
 
 
 def test_everything_that_is_missing_is_named_with_how_to_mend_it(

@@ -8,7 +8,8 @@ import pytest
 
 from aotd.example_programs import ExampleProgram, read_programs
 from aotd.records import Detection, SpanFinding
-from aotd.sandbox.process import Limits, run_program
+from aotd.sandbox.layers import Layer, missing
+from aotd.sandbox.process import Limits, Sandbox
 from aotd.video.clip import Clip
 from tests.conftest import BlankVideo, Scripted
 
@@ -42,7 +43,8 @@ def test_every_program_runs_to_an_answer(program: ExampleProgram, finds: bool) -
     world = Everything()
     world.finds = finds
     clip = Clip.whole(BlankVideo(frames=16))
-    done = run_program(program.code, clip, program.question, program.options, world.bundle(), Limits())
+    with Sandbox(Limits(), [layer for layer in Layer if not missing(layer)]) as sandbox:
+        done = sandbox.run(program.code, clip, program.question, program.options, world.bundle())
     assert done.answer == (program.options[0] if program.options else "a door")
     assert len(done.events) >= 2
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from aotd.sandbox.layers import Layer
 from aotd.sandbox.process import Limits
 
 
@@ -14,4 +15,10 @@ class ExecuteConfig:
     depend on it."""
     repairs: int = 0
     """How often a program that failed goes back to the code LLM, with the error and what its tools had found."""
+    layers: list[Layer] = field(default_factory=list)
+    """Layers without which no program is run: rlimits, seccomp, landlock, namespaces. Those that the machine has are
+    raised in any case."""
+    run_without_kernel_layers: bool = False
+    """Run programs also where the kernel has no seccomp, as outside Linux: behind the check of their syntax, in a
+    process of their own, and nothing more."""
     limits: Limits = field(default_factory=Limits)

@@ -38,7 +38,8 @@ from aotd.llm import Reply, load_engine
 from aotd.meter import Meter, total
 from aotd.prompts import digest
 from aotd.records import Dropped, Program, Question, Trace
-from aotd.sandbox.process import Calls, Limits, Run, StoppedError, run_program
+from aotd.sandbox.layers import Layer, missing, raised
+from aotd.sandbox.process import Calls, Run, Sandbox, StoppedError
 from aotd.specialists import load_specialists
 from aotd.specialists.base import Specialists
 from aotd.store import Stage, Writer
@@ -49,9 +50,12 @@ def job(config: Config) -> None:
     """Write a Trace, or the outcome, of every program of the run.
 
     Raises:
-        UserError: `decompose` has not run, or a model is not there.
+        UserError: `decompose` has not run, a model is not there, or a layer of the sandbox that the run asks for.
     """
     run = Path(config.run)
+    layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
+    for layer in (layer for layer in Layer if layer not in layers):
+        Console(stderr=True).print(f"programs run without {layer.value}: {missing(layer)}", markup=False)
     questions, programs = Stage(run, "load", Question), Stage(run, "decompose", Program)
     stage = Stage(run, "execute", Trace)
     specialists = load_specialists(config.specialists, config.dataset.root)
@@ -68,7 +72,7 @@ def job(config: Config) -> None:
     with stage.open(settings, inputs=inputs, models=models, **_mended_with(config)) as out:
         todo = [attempt for attempt in attempts if attempt.question.question_id not in out.done]
         workers = min(_workers(config), len({attempt.question.video_id for attempt in todo}))
-        with _executor(config, specialists, workers) as execute:
+        with _executor(config, specialists, layers, workers) as execute:
             while todo:
                 failed: list[Result] = []
                 videos = [list(group) for _, group in groupby(todo, key=lambda attempt: attempt.question.video_id)]
@@ -120,18 +124,18 @@ def _workers(config: Config) -> int:
     return config.execute.workers or (1 if config.specialists.weighty() else os.cpu_count() or 1)
 
 
-def trace_question(question: Question, program: Program, specialists: Specialists, limits: Limits) -> Trace | Dropped:
+def trace_question(question: Question, program: Program, specialists: Specialists, sandbox: Sandbox) -> Trace | Dropped:
     """Run one program on its question's video: the trace, or the outcome it ended in."""
-    return _run(first(question, program), specialists, limits).record
+    return _run(first(question, program), specialists, sandbox).record
 
 
-def _run(attempt: Attempt, specialists: Specialists, limits: Limits) -> Result:
+def _run(attempt: Attempt, specialists: Specialists, sandbox: Sandbox) -> Result:
     question, key = attempt.question, attempt.question.question_id
     with Meter() as meter:
         try:
             video = specialists.source.open(question)
-            done: Run | QuestionError = run_program(
-                attempt.code, Clip.whole(video), question.question, question.options, specialists, limits
+            done: Run | QuestionError = sandbox.run(
+                attempt.code, Clip.whole(video), question.question, question.options, specialists
             )
         except QuestionError as error:
             done = error
@@ -161,14 +165,14 @@ Execute = Callable[[list[list[Attempt]]], Iterator[list[Result]]]
 
 
 @contextmanager
-def _executor(config: Config, specialists: Specialists, workers: int) -> Iterator[Execute]:
+def _executor(config: Config, specialists: Specialists, layers: frozenset[Layer], workers: int) -> Iterator[Execute]:
     """What runs programs; in this process when one worker is enough."""
-    limits = config.execute.limits
     if workers <= 1:
-        yield lambda videos: ([_run(attempt, specialists, limits) for attempt in attempts] for attempts in videos)
+        with Sandbox(config.execute.limits, layers) as sandbox:
+            yield lambda videos: ([_run(attempt, specialists, sandbox) for attempt in attempts] for attempts in videos)
         return
     pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(config,)
+        workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(config, layers)
     )
     try:
         yield lambda videos: pool.map(_work, videos)
@@ -178,13 +182,13 @@ def _executor(config: Config, specialists: Specialists, workers: int) -> Iterato
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_worker: tuple[Specialists, Limits]
-"""A worker process's own specialists and limits."""
+_worker: tuple[Specialists, Sandbox]
+"""A worker process's own specialists and sandbox; the warm process in it goes when the worker goes."""
 
 
-def _start_worker(config: Config) -> None:
+def _start_worker(config: Config, layers: frozenset[Layer]) -> None:
     global _worker
-    _worker = load_specialists(config.specialists, config.dataset.root), config.execute.limits
+    _worker = load_specialists(config.specialists, config.dataset.root), Sandbox(config.execute.limits, layers)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -197,5 +201,5 @@ def _start_worker(config: Config) -> None:
 
 
 def _work(attempts: list[Attempt]) -> list[Result]:
-    specialists, limits = _worker
-    return [_run(attempt, specialists, limits) for attempt in attempts]
+    specialists, sandbox = _worker
+    return [_run(attempt, specialists, sandbox) for attempt in attempts]

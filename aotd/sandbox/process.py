@@ -1,24 +1,18 @@
-"""The parent's side of the wall: starts the program's process, answers its calls, writes the trace, kills it.
+"""The parent's side of the wall: runs a program in a process of its own, answers its calls, writes the trace.
 
-Walls so far: the syntax check, a fresh `python -I -S` per program with an empty environment, its own
-session, no file it can grow, limits on address space and processor time, and a clock outside it that
-stands still while a tool works. Kernel layers (seccomp, Landlock, namespaces) are not here yet; see
-`docs/sandbox.md`.
+Around that process stand the layers of `layers`; outside it a clock that stands still while a tool works. What each
+wall stops: `docs/sandbox.md`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import select
 import selectors
-import signal
-import subprocess
-import sys
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,17 +20,20 @@ from pydantic import ValidationError
 from aotd.errors import QuestionError, UserError
 from aotd.records import Detection, Event, Outcome
 from aotd.sandbox.check import InvalidProgramError, check
+from aotd.sandbox.forkserver import Ended, ForkServer, LostServerError
+from aotd.sandbox.layers import Layer
 from aotd.sandbox.tools import ToolError, Tools, call, signatures, specialist_calls, trace
 from aotd.specialists.base import Specialists
 from aotd.video.clip import Clip
-
-_CHILD = Path(__file__).with_name("child.py")
 
 DEEPEST = 32
 """How deeply lists and dicts in a tool's arguments may be nested; the parent walks them by recursion."""
 
 IN_ALL = 4
 """All that a program sends may be this many times as long as its longest message; the trace keeps what it asks."""
+
+EXIT_S = 0.2
+"""How long a process that has shut its wire may take to end."""
 
 
 @dataclass
@@ -80,59 +77,87 @@ class StoppedError(QuestionError):
         self.events, self.calls = events, calls
 
 
-def run_program(
-    code: str,
-    clip: Clip,
-    query: str,
-    options: tuple[str, ...],
-    specialists: Specialists,
-    limits: Limits,
-    *,
-    checked: bool = True,
-) -> Run:
-    """Check a program, and run it on a clip.
-
-    Its author has checked it before; but a run's folder may come from a stranger, so no program starts unchecked.
+class Sandbox:
+    """Where programs run. As a context manager it starts a warm process at once, and ends all of them at last.
 
     Args:
+        layers: what stands around a program's process besides the walls that are always there; see `layers.raised`.
         checked: False leaves out the syntax check, to measure what the other walls hold by themselves.
-
-    Raises:
-        StoppedError: the program or a tool ended in a named outcome.
     """
-    if checked:
+
+    def __init__(self, limits: Limits, layers: Collection[Layer], *, checked: bool = True) -> None:
+        self._limits, self._layers, self._checked = limits, frozenset(layers), checked
+        self._idle: list[ForkServer] = []
+
+    def run(self, code: str, clip: Clip, query: str, options: tuple[str, ...], specialists: Specialists) -> Run:
+        """Check a program, and run it on a clip.
+
+        Its author has checked it before; but a run's folder may come from a stranger, so no program starts unchecked.
+        Several threads may run programs at the same time.
+
+        Raises:
+            StoppedError: the program or a tool ended in a named outcome.
+        """
+        if self._checked:
+            try:
+                check(code)
+            except InvalidProgramError as error:
+                raise StoppedError(QuestionError(Outcome.program_invalid, str(error)), (), Calls()) from None
+        tools = Tools(specialists)
+        handles: list[Clip] = [clip]
+        child = self._start()
+        calls = 0
         try:
-            check(code)
-        except InvalidProgramError as error:
-            raise StoppedError(QuestionError(Outcome.program_invalid, str(error)), (), Calls()) from None
-    tools = Tools(specialists)
-    handles: list[Clip] = [clip]
-    child = _Child(limits)
-    calls = 0
-    try:
-        child.send(
-            {
-                "code": code,
-                "tools": list(signatures()),
-                "clip": _encode(clip, handles),
-                "query": query,
-                "possible_answers": list(options),
-                "memory_bytes": limits.memory_mb << 20,
-                "cpu_s": int(limits.seconds) + 1,
-            }
-        )
-        while True:
-            message = child.receive()
-            if "call" not in message:
-                return Run(_answer(message), trace(tools), Calls(calls, specialist_calls(tools)))
-            if calls == limits.calls:
-                raise QuestionError(Outcome.program_limit, f"more than {limits.calls} tool calls")
-            calls += 1
-            child.send(_reply(tools, message, handles))
-    except QuestionError as error:
-        raise StoppedError(error, trace(tools), Calls(calls, specialist_calls(tools))) from error
-    finally:
-        child.kill()
+            child.send(
+                {
+                    "code": code,
+                    "tools": list(signatures()),
+                    "clip": _encode(clip, handles),
+                    "query": query,
+                    "possible_answers": list(options),
+                }
+            )
+            while True:
+                message = child.receive()
+                if "call" not in message:
+                    return Run(_answer(message), trace(tools), Calls(calls, specialist_calls(tools)))
+                if calls == self._limits.calls:
+                    raise QuestionError(Outcome.program_limit, f"more than {self._limits.calls} tool calls")
+                calls += 1
+                child.send(_reply(tools, message, handles))
+        except QuestionError as error:
+            raise StoppedError(error, trace(tools), Calls(calls, specialist_calls(tools))) from error
+        finally:
+            if child.end():
+                self._idle.append(child.server)
+
+    def _start(self) -> _Child:
+        """A process for a program, from a server that waits for one, or from a new one."""
+        while self._idle:
+            server = self._idle.pop()
+            try:
+                return _Child(server, self._limits)
+            except LostServerError:
+                server.close()
+        try:
+            return _Child(self._serve(), self._limits)
+        except LostServerError:
+            raise UserError("a process of the sandbox does not start; is the machine out of memory?") from None
+
+    def _serve(self) -> ForkServer:
+        return ForkServer(self._layers, self._limits.memory_mb << 20, int(self._limits.seconds) + 1)
+
+    def close(self) -> None:
+        """End the warm processes."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def __enter__(self) -> Sandbox:
+        self._idle.append(self._serve())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
 
 def _answer(message: dict[str, Any]) -> str:
@@ -198,53 +223,44 @@ def _decode(value: Any, handles: list[Clip], depth: int = 0) -> Any:
 
 
 class _Child:
-    """One program's process and the two pipes to it."""
+    """One program's process and the socket to it."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, server: ForkServer, limits: Limits) -> None:
+        self.server = server
         self._limits = limits
         self._left_s = limits.seconds
         self._buffer = b""
         self._received = 0
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_CHILD)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={},
-            cwd="/",
-            start_new_session=True,
-        )
-        assert self._process.stdin
-        assert self._process.stdout
-        self._in, self._out = self._process.stdin, self._process.stdout
-        os.set_blocking(self._out.fileno(), False)
-        os.set_blocking(self._in.fileno(), False)
+        self._ended: Ended | None = None
+        self._lost = False
+        self._wire = server.program()
+        self._wire.setblocking(False)
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message; a program that does not read it spends its own time."""
         started = time.monotonic()
         data = memoryview(json.dumps(message).encode() + b"\n")
-        with selectors.DefaultSelector() as selector, contextlib.suppress(BrokenPipeError):  # receive says how it died
-            selector.register(self._in, selectors.EVENT_WRITE)
+        with selectors.DefaultSelector() as selector, contextlib.suppress(ConnectionError):  # receive says how it died
+            selector.register(self._wire, selectors.EVENT_WRITE)
             while data:
                 left = self._left_s - (time.monotonic() - started)
                 if left <= 0 or not selector.select(left):
                     raise self._too_long()
-                data = data[os.write(self._in.fileno(), data[: select.PIPE_BUF]) :]
+                data = data[self._wire.send(data) :]
         self._left_s -= time.monotonic() - started
 
     def receive(self) -> dict[str, Any]:
         """The next message; the program's clock runs while it is waited for."""
         started = time.monotonic()
         with selectors.DefaultSelector() as selector:
-            selector.register(self._out, selectors.EVENT_READ)
+            selector.register(self._wire, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 left = self._left_s - (time.monotonic() - started)
                 if left <= 0 or not selector.select(left):
                     raise self._too_long()
-                chunk = os.read(self._out.fileno(), 65536)
+                chunk = self._read()
                 if not chunk:
-                    raise self._died(left)
+                    raise self._died()
                 self._buffer += chunk
                 self._received += len(chunk)
                 if len(self._buffer) > self._limits.message_kb << 10:
@@ -271,23 +287,31 @@ class _Child:
     def _too_long(self) -> QuestionError:
         return QuestionError(Outcome.program_timeout, f"still running after {self._limits.seconds:g} s of its own time")
 
-    def _died(self, left_s: float) -> QuestionError:
+    def _read(self) -> bytes:
         try:
-            code = self._process.wait(left_s)
-        except subprocess.TimeoutExpired:  # it has only closed its end
-            return self._too_long()
-        if code in (-24, -9):  # SIGXCPU, then SIGKILL at the hard limit
+            return self._wire.recv(65536)
+        except ConnectionResetError:  # it has ended without reading all that was sent
+            return b""
+
+    def _died(self) -> QuestionError:
+        if not self.end(EXIT_S) or self._ended is None:
+            return QuestionError(Outcome.program_error, "its process was lost together with the one that started it")
+        if self._ended.status is None:
+            return QuestionError(Outcome.program_error, "closed its end of the wire")
+        if self._ended.status in (-24, -9) and self._ended.cpu_s > self._limits.seconds:  # SIGXCPU, then SIGKILL
             return QuestionError(
                 Outcome.program_timeout, f"used more than {self._limits.seconds:g} s of processor time"
             )
-        return QuestionError(Outcome.program_error, f"its process ended with status {code}")
+        if self._ended.status == -9:
+            return QuestionError(Outcome.program_memory, "was killed by the system, most likely for want of memory")
+        return QuestionError(Outcome.program_error, f"its process ended with status {self._ended.status}")
 
-    def kill(self) -> None:
-        """Kill the process and what it has forked; only what has left its session lives on."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says the second where all are dead
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
-        self._process.wait()
-        self._out.close()
-        with contextlib.suppress(BrokenPipeError):
-            self._in.close()
+    def end(self, grace_s: float = 0.0) -> bool:
+        """End the process, once; whether its server can serve another program."""
+        self._wire.close()
+        if self._ended is None and not self._lost:
+            try:
+                self._ended = self.server.end(grace_s)
+            except LostServerError:
+                self._lost = True
+        return not self._lost

@@ -21,7 +21,8 @@ from aotd.errors import QuestionError, UserError
 from aotd.meter import gpu_peak_mb
 from aotd.overlap import box_iou, moment_scores
 from aotd.records import Measured, Program, Question
-from aotd.sandbox.process import run_program
+from aotd.sandbox.layers import raised
+from aotd.sandbox.process import Sandbox
 from aotd.select import SubTask
 from aotd.select.items import Answer, Ground, Look, Recognise, Truth
 from aotd.select.oracle import Oracle
@@ -86,24 +87,24 @@ def _ask(item: Item) -> Measured:
 def run_programs(pairs: Sequence[tuple[Question, Program | None]], truth: Truth, config: Config) -> Iterator[Measured]:
     """An author's programs, over tools that are always right; a question without a program scores 0."""
     source = SOURCES[config.specialists.source](config.specialists, config.dataset.root)
-    for question, program in pairs:
-        started, failed, right = time.monotonic(), None, False
-        if program is None:
-            failed = "no program"
-        else:
-            try:
-                oracle = Oracle(question, truth[question.question_id], source)
-                clip = Clip.whole(source.open(question))
-                ran = run_program(
-                    program.code, clip, question.question, question.options, oracle.specialists(), config.execute.limits
-                )
-                right = question.answer is not None and same_answer(ran.answer, question.answer, question.options)
-            except QuestionError as error:
-                failed = f"{error.outcome.value}: {error.reason}"
-        seconds = round(time.monotonic() - started, 4)
-        yield Measured(
-            question_id=question.question_id, score=float(right), failed=failed, seconds=seconds, memory_mb=0
-        )
+    layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
+    with Sandbox(config.execute.limits, layers) as sandbox:
+        for question, program in pairs:
+            started, failed, right = time.monotonic(), None, False
+            if program is None:
+                failed = "no program"
+            else:
+                try:
+                    oracle = Oracle(question, truth[question.question_id], source)
+                    clip = Clip.whole(source.open(question))
+                    ran = sandbox.run(program.code, clip, question.question, question.options, oracle.specialists())
+                    right = question.answer is not None and same_answer(ran.answer, question.answer, question.options)
+                except QuestionError as error:
+                    failed = f"{error.outcome.value}: {error.reason}"
+            seconds = round(time.monotonic() - started, 4)
+            yield Measured(
+                question_id=question.question_id, score=float(right), failed=failed, seconds=seconds, memory_mb=0
+            )
 
 
 def peak_mb() -> float:

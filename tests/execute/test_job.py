@@ -129,3 +129,23 @@ class Mended:
     def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
         self.asked += prompts
         return [Reply(self._code, True, 1, 1) for _ in prompts]
+
+
+def test_a_run_that_asks_for_a_missing_layer_does_not_start(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aotd.sandbox.layers.missing", lambda layer: "the pail is empty")
+    for verb in ("execute", "run"):
+        with pytest.raises(UserError, match=r"execute\.layers asks for landlock, which is not here: the pail is empty"):
+            run_verb(verb, settings(world, tmp_path, "execute.layers=[landlock]"))
+    assert not (tmp_path / "execute").exists()
+
+
+def test_what_programs_run_without_is_said(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepared(world, tmp_path, count=1)
+    monkeypatch.setattr("aotd.sandbox.layers.missing", lambda layer: "the pail is empty")
+    monkeypatch.setattr("aotd.execute.job.missing", lambda layer: "the pail is empty")
+    run_verb("execute", settings(world, tmp_path, "execute.run_without_kernel_layers=true", "execute.workers=1"))
+    assert "programs run without seccomp: the pail is empty" in capsys.readouterr().err

@@ -24,6 +24,7 @@ ONE_OF_EACH = (
     "files/flood",
     "frames/traceback_of_tool",
     "imports/import_loader",
+    "kernel/open_32_bits",
     "pipe/argument_deep",
     "signals/kill_parent",
     "text/answer_surrogate",
@@ -44,7 +45,7 @@ def test_the_check_lets_through_what_it_is_known_to_let_through() -> None:
     passed = []
     for path in HOSTILE.rglob("*.py"):
         try:
-            check(path.read_bytes().decode(errors="replace").replace("CANARY", "'/canary'").replace("PORT", "1"))
+            check(path.read_bytes().decode(errors="replace").replace("CANARY", "'/c'").replace("PORT", "1"))
         except InvalidProgramError:
             continue
         passed.append(path.relative_to(HOSTILE).with_suffix("").as_posix())
@@ -65,11 +66,13 @@ def test_one_of_each_group_stays_inside(tmp_path: Path) -> None:
     ran = python(str(RUNNER), str(tmp_path))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     result = json.loads(ran.stdout.splitlines()[-1])
-    assert result == {"programs": 10, "escapes": 0, "overruns": 0, "escaped": [], "overran": []}
+    assert result == {
+        **{"programs": 11, "runs": 11, "escapes": 0, "overruns": 0, "escaped": {}, "overran": {}, "beyond": {"all": 0}}
+    }
 
 
 SEEN = """\
-import json, os, signal, socket, subprocess, sys, time
+import encodings.idna, json, os, signal, socket, subprocess, sys, time
 from pathlib import Path
 from benchmarks import hostile
 from aotd.sandbox.process import Calls, Run
@@ -88,18 +91,23 @@ WAYS = {
     "slow": lambda path, port: time.sleep(1.6),
 }
 
-def run_program(code, *_, **__):
-    name, path, port = json.loads(code)
-    return Run(str(WAYS[name](Path(path), port)), (), Calls())
+class Open:
+    def __init__(self, *_, **__): pass
+    def __enter__(self): return self
+    def __exit__(self, *_): pass
 
-hostile.run_program = run_program
+    def run(self, code, *_):
+        name, path, port = json.loads(code)
+        return Run(str(WAYS[name](Path(path), port)), (), Calls())
+
+hostile.Sandbox = Open
 hostile._adopt()
 rows = {}
 for name in WAYS:
     text = Path(sys.argv[1], name)
     text.write_text('["' + name + '", CANARY, PORT]')
     hostile._parses = lambda text: '"/' in text
-    row = hostile.measure(text, name, True)
+    row = hostile.measure(text, name, frozenset())
     rows[name] = [*row.escapes, *(["overrun"] if row.overrun else [])]
 print(json.dumps(rows))
 """

@@ -1,29 +1,45 @@
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
 import time
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from aotd.errors import QuestionError
 from aotd.records import Detection, Outcome
-from aotd.sandbox.process import Calls, Limits, Run, StoppedError, run_program
+from aotd.sandbox.layers import Layer, missing
+from aotd.sandbox.process import Calls, Limits, Run, Sandbox, StoppedError
 from aotd.video.clip import Clip
 from tests.conftest import BlankVideo, Scripted
 
 HEAD = "def execute_command(video_clip, query, possible_answers):\n"
 CLIP = Clip.whole(BlankVideo())
+HERE = frozenset(layer for layer in Layer if not missing(layer))
 
 
-def run(scripted: Scripted, body: str, limits: Limits | None = None, options: tuple[str, ...] = ("yes", "no")) -> Run:
+def run(
+    scripted: Scripted,
+    body: str,
+    limits: Limits | None = None,
+    options: tuple[str, ...] = ("yes", "no"),
+    layers: Collection[Layer] = HERE,
+) -> Run:
     """Run a body without the check: the process must hold by itself."""
     code = HEAD + "".join(f"    {line}\n" for line in body.splitlines())
-    return run_program(code, CLIP, "why?", options, scripted.bundle(), limits or Limits(), checked=False)
+    with Sandbox(limits or Limits(), layers, checked=False) as sandbox:
+        return sandbox.run(code, CLIP, "why?", options, scripted.bundle())
 
 
-def outcome(scripted: Scripted, body: str, limits: Limits | None = None) -> tuple[Outcome, str]:
+def outcome(
+    scripted: Scripted, body: str, limits: Limits | None = None, layers: Collection[Layer] = HERE
+) -> tuple[Outcome, str]:
     with pytest.raises(QuestionError) as caught:
-        run(scripted, body, limits)
+        run(scripted, body, limits, layers=layers)
     return caught.value.outcome, caught.value.reason
 
 
@@ -124,8 +140,8 @@ def test_yes_no_and_numbers_are_answers(scripted: Scripted) -> None:
 
 
 def test_what_the_check_refuses_does_not_start(scripted: Scripted) -> None:
-    with pytest.raises(StoppedError, match="Import") as caught:
-        run_program(HEAD + "    import os\n    return 'x'\n", CLIP, "why?", (), scripted.bundle(), Limits())
+    with Sandbox(Limits(), HERE) as sandbox, pytest.raises(StoppedError, match="Import") as caught:
+        sandbox.run(HEAD + "    import os\n    return 'x'\n", CLIP, "why?", (), scripted.bundle())
     assert caught.value.outcome is Outcome.program_invalid
 
 
@@ -177,14 +193,15 @@ def test_a_program_that_has_broken_out_cannot_hold_up_its_parent(
     scripted: Scripted, body: str, expected: Outcome
 ) -> None:
     started = time.monotonic()
-    got, reason = outcome(scripted, BREAK_OUT + body, Limits(seconds=0.5))
+    got, reason = outcome(scripted, BREAK_OUT + body, Limits(seconds=0.5), layers=())
     assert got is expected
     assert len(reason) < 600
     assert time.monotonic() - started < 2
 
 
 def test_what_a_program_has_forked_dies_with_it(scripted: Scripted) -> None:
-    answer = run(scripted, BREAK_OUT + "child = os['fork']()\nwhile not child:\n    pass\nreturn str(child)").answer
+    body = BREAK_OUT + "child = os['fork']()\nos['setsid']() if not child else None\nwhile not child:\n    pass\n"
+    answer = run(scripted, body + "return str(child)", layers=()).answer
     deadline = time.monotonic() + 2
     while Path(f"/proc/{answer}").exists() and "\nState:\tZ" not in Path(f"/proc/{answer}/status").read_text():
         assert time.monotonic() < deadline, "it is still running"
@@ -194,3 +211,63 @@ def test_what_a_program_has_forked_dies_with_it(scripted: Scripted) -> None:
 def test_many_long_calls_do_not_add_up_to_a_long_trace(scripted: Scripted) -> None:
     got, reason = outcome(scripted, "while True:\n    Video_query(video_clip, 'x' * 200000)")
     assert (got, reason) == (Outcome.program_limit, "sent more than 1024 kB in all")
+
+
+def test_a_set_is_given_to_a_tool_in_the_same_order_each_time(scripted: Scripted) -> None:
+    body = "names = {'cup', 'door', 'bag', 'book'}\nreturn ' '.join(names)"
+    assert len({run(scripted, body).answer for _ in range(4)}) == 1
+
+
+def test_a_sandbox_goes_on_behind_a_program_that_has_killed_or_stopped_its_server(scripted: Scripted) -> None:
+    end_server = BREAK_OUT + "os['kill'](os['getppid'](), {})\nos['_exit'](0)"
+    with Sandbox(Limits(), (), checked=False) as sandbox:
+        for signal in ("9", "19"):
+            body = "".join(f"    {line}\n" for line in end_server.format(signal).splitlines())
+            with pytest.raises(StoppedError, match="lost together"):
+                sandbox.run(HEAD + body, CLIP, "why?", (), scripted.bundle())
+            assert sandbox.run(HEAD + "    return 'x'\n", CLIP, "why?", (), scripted.bundle()).answer == "x"
+
+
+def test_what_kills_a_program_from_outside_is_not_called_a_timeout(scripted: Scripted) -> None:
+    got, reason = outcome(scripted, BREAK_OUT + "os['kill'](os['getpid'](), 9)", layers=())
+    assert (got, "for want of memory" in reason) == (Outcome.program_memory, True)
+
+
+def test_threads_share_a_sandbox(scripted: Scripted) -> None:
+    with Sandbox(Limits(), HERE) as sandbox, ThreadPoolExecutor(4) as threads:
+        codes = [HEAD + f"    return str({number} + len(video_clip))\n" for number in range(24)]
+        done = threads.map(lambda code: sandbox.run(code, CLIP, "why?", (), scripted.bundle()).answer, codes)
+        assert [*done] == [str(number + len(CLIP.numbers)) for number in range(24)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_program_does_not_outlive_a_parent_that_is_killed() -> None:
+    body = (
+        "import os, signal, sys, threading, time\n"
+        "from aotd.sandbox.process import Limits, Sandbox\n"
+        "from tests.sandbox.test_process import CLIP, HEAD, HERE\n"
+        "from tests.conftest import Scripted\n"
+        "class Telling(Scripted):\n"
+        "    def answer(self, clip, question):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "code = HEAD + '    Video_query(video_clip, query)\\n    while True:\\n        pass\\n    return query\\n'\n"
+        "with Sandbox(Limits(), HERE) as sandbox:\n"
+        "    print(sandbox._idle[0]._process.pid, flush=True)\n"
+        "    sandbox.run(code, CLIP, 'why?', (), Telling().bundle())\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == -9, ran.stderr
+    deadline = time.monotonic() + 5
+    while _alive(ran.stdout.strip()):
+        assert time.monotonic() < deadline, "it is still there"
+        time.sleep(0.02)
+
+
+def _alive(session: str) -> bool:
+    """Whether the server that led a session still runs, or a program of it, which leads its own."""
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent, group = path.joinpath("stat").read_text().rpartition(")")[2].split()[1:3]
+            if session in (parent, group) and b"sandbox/child.py" in path.joinpath("cmdline").read_bytes():
+                return True
+    return False
