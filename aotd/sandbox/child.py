@@ -219,9 +219,8 @@ def seccomp(libc, instructions):
 
 
 def raise_layers(settings, libc):
-    """Raise the layers that were asked for."""
+    """Raise the layers that were asked for. A video's decoder raises its own with this."""
     if libc is not None:
-        prctl(libc, _DIE_WITH_PARENT, signal.SIGKILL)
         prctl(libc, _NO_NEW_PRIVILEGES, 1)
     if settings["landlock"]:
         landlock(libc, settings["landlock"])
@@ -242,6 +241,8 @@ def begin(wire, settings, libc):
         os.dup2(wire, 0)
         os.dup2(wire, 1)
         os.closerange(3, 256)
+        if libc is not None:
+            prctl(libc, _DIE_WITH_PARENT, signal.SIGKILL)
         wire_in, wire_out = os.fdopen(0, "rb"), os.fdopen(1, "wb")
         try:
             raise_layers(settings, libc)

@@ -21,7 +21,7 @@ from typing import Any
 
 from aotd.errors import UserError
 from aotd.sandbox.layers import Layer, bubblewrap, interpreter, landlock_abi
-from aotd.sandbox.seccomp import seccomp_filter
+from aotd.sandbox.seccomp import PROGRAM, seccomp_filter
 
 _SCRIPT = Path(__file__).with_name("child.py").resolve()
 START_S = 20.0
@@ -72,7 +72,7 @@ class ForkServer:
             "alone": self._alone,
             "landlock": landlock_abi() if Layer.landlock in layers else 0,
             "rlimits": Layer.rlimits in layers,
-            "seccomp": seccomp_filter().hex() if Layer.seccomp in layers else "",
+            "seccomp": seccomp_filter(PROGRAM).hex() if Layer.seccomp in layers else "",
             "memory_bytes": memory_bytes,
             "cpu_s": cpu_s,
         }

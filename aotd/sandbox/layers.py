@@ -19,7 +19,7 @@ from enum import Enum
 from importlib.util import find_spec
 
 from aotd.errors import UserError
-from aotd.sandbox.seccomp import ALLOWED
+from aotd.sandbox.seccomp import NUMBERS
 
 _LANDLOCK_CREATE = 444
 _PR_GET_SECCOMP = 21
@@ -58,8 +58,8 @@ def missing(layer: Layer) -> str:
 
 
 def _no_seccomp() -> str:
-    if platform.machine() not in ALLOWED:
-        return f"aotd has no list of system calls for {platform.machine()}, only for {' and '.join(ALLOWED)}"
+    if platform.machine() not in NUMBERS:
+        return f"aotd has no list of system calls for {platform.machine()}, only for {' and '.join(NUMBERS)}"
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) < 0:
         return "the kernel was built without CONFIG_SECCOMP_FILTER"
     return ""

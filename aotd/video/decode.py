@@ -32,6 +32,8 @@ import numpy as np
 from aotd.datasets.base import locate
 from aotd.errors import QuestionError, UserError
 from aotd.records import Outcome, Question
+from aotd.sandbox.layers import Layer, landlock_abi, missing
+from aotd.sandbox.seccomp import DECODING, seccomp_filter
 from aotd.video.clip import Pixels, frame_times
 from aotd.video.heard import EndReply, Found, FoundReply, FramesReply, NonsenseError, Refusal, understand
 
@@ -173,7 +175,7 @@ class Decoder:
         self._wire, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, str(_WORKER)],
+                [sys.executable, str(_WORKER), json.dumps(_layers())],
                 stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -214,6 +216,15 @@ def _open(path: Path) -> int:
         return file
     os.close(file)
     raise _DamagedError(_NO_FILE)
+
+
+def _layers() -> dict[str, Any]:
+    """The sandbox's layers that the process is to raise around itself: those that deny files, and that are here."""
+    return {
+        "landlock": landlock_abi(),
+        "rlimits": False,  # it is handed descriptors, and has a limit on memory of its own
+        "seccomp": "" if missing(Layer.seccomp) else seccomp_filter(DECODING).hex(),
+    }
 
 
 _NO_FILE = "is a folder, a pipe or a device"

@@ -1,4 +1,4 @@
-"""The decoding process: takes one request at a time on stdin, answers on stdout, imports only PyAV and numpy.
+"""The decoding process: takes one request at a time on stdin, answers on stdout, imports PyAV, numpy and its own walls.
 
 Started by `aotd.video.decode`, which may kill it at any moment; nothing it says is trusted there. A
 message is a 4-byte big-endian length, that many bytes of JSON, and, where the JSON names `bytes`, that
@@ -13,13 +13,14 @@ with the length of each request. Every request carries `deadline_s`, after which
 should nobody be left to kill it.
 
 Once it has begun to serve, it opens no file and no socket, starts no thread and no process, and imports
-nothing: whoever builds walls around it may deny all that.
+nothing. So it raises the sandbox's layers around itself before it does: its one argument says which.
 """
 
 from __future__ import annotations
 
 import array  # noqa: F401  socket.recv_fds imports it when it is called
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -33,6 +34,8 @@ from typing import Any, BinaryIO
 
 import av
 import numpy as np
+
+from aotd.sandbox.child import raise_layers
 
 for _part in ("audio", "video", "subtitles", "data", "attachments"):  # PyAV imports them when it meets such a stream
     for _module in ("stream", "codeccontext"):
@@ -318,6 +321,8 @@ def main() -> None:
     except (ImportError, ValueError, OSError):
         pass  # a system without the limit is protected by the parent's checks only
     wire, out = socket.socket(fileno=sys.stdin.fileno()), sys.stdout.buffer
+    libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+    raise_layers(json.loads(sys.argv[1]), libc)  # type: ignore[no-untyped-call]  a script without types
     while received := receive(wire):
         request, file = received
         if hasattr(signal, "setitimer"):

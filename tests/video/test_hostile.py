@@ -6,8 +6,11 @@ pixels, and one that names a pipe nobody writes to does not wait for it.
 
 from __future__ import annotations
 
+import json
 import os
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -21,6 +24,7 @@ import pytest
 from aotd.errors import QuestionError, UserError
 from aotd.load.clips import examine, files_below
 from aotd.records import Outcome
+from aotd.sandbox.layers import Layer, missing
 from aotd.video import decode
 from aotd.video.decode import DecodedVideos, Decoder, probe
 from tests.video.clips import write_video
@@ -385,3 +389,35 @@ def test_one_bad_file_does_not_end_the_table_of_a_folder(root: Path) -> None:
     assert (facts["a.mp4"].frames, facts["a.mp4"].defect) == (20, None)
     assert "leads outside" in str(facts["b.mp4"].defect)
     assert "not a video" in str(facts["c.mp4"].defect)
+
+
+@pytest.mark.skipif(bool(missing(Layer.seccomp)), reason="no seccomp here")
+def test_the_decoding_process_stands_behind_walls(root: Path, decoder: Decoder) -> None:
+    write_video(root / "a.mp4")
+    assert decoder.facts(root.resolve() / "a.mp4").decoded
+    assert decoder._process is not None
+    assert "Seccomp:\t2" in Path(f"/proc/{decoder._process.pid}/status").read_text()
+
+
+@pytest.mark.parametrize("layer", [Layer.seccomp, Layer.landlock])
+def test_a_decoder_that_has_been_taken_over_reaches_nothing(tmp_path: Path, layer: Layer) -> None:
+    if why := missing(layer):
+        pytest.skip(why)
+    tries = (
+        "open('/etc/passwd')",
+        f"open({str(tmp_path / 'new')!r}, 'w')",
+        "socket.create_connection(('127.0.0.1', 9))",
+        "os.listdir('/')",
+        f"os.mkdir({str(tmp_path / 'folder')!r})",
+        *(("os.fork()", "os.kill(os.getppid(), 0)") if layer is Layer.seccomp else ()),
+    )
+    code = "import ctypes, json, os, socket, sys, encodings.idna\nfrom aotd.video.worker import raise_layers\n"
+    code += "raise_layers(json.loads(sys.argv[1]), ctypes.CDLL(None, use_errno=True))\nheld = 0\n"
+    for line in tries:
+        code += f"try:\n    {line}\nexcept PermissionError:\n    held += 1\n"
+    layers = {name: value if name == layer.value else 0 for name, value in decode._layers().items()}
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{code}print(held)", json.dumps(layers)], capture_output=True, text=True, check=False
+    )
+    assert ran.stdout.strip() == str(len(tries)), ran.stderr
+    assert not [*tmp_path.iterdir()]

@@ -248,13 +248,11 @@ def test_the_real_one_needs_no_more_than_the_file_it_is_given(
 
     walled = tmp_path / "walled.py"
     walled.write_text(
-        f"import resource, runpy, os\nmodule = runpy.run_path({worker.__file__!r}, run_name='walled')\n"
-        "serve = module['receive']\n"
-        "def receive(wire):\n"
+        f"import resource, runpy, os, sys\nmodule = runpy.run_path({worker.__file__!r}, run_name='walled')\n"
+        "def raise_layers(settings, libc):\n"
         "    free = os.dup(0)\n    os.close(free)\n"
         "    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, free + 1))\n"
-        "    return serve(wire)\n"
-        "module['main'].__globals__['receive'] = receive\nmodule['main']()\n"
+        "module['main'].__globals__['raise_layers'] = raise_layers\nmodule['main']()\n"
     )
     monkeypatch.setattr(decode, "_WORKER", walled)
     write_video(root / "b.avi")
