@@ -13,7 +13,8 @@ with the length of each request. Every request carries `deadline_s`, after which
 should nobody be left to kill it.
 
 Once it has begun to serve, it opens no file and no socket, starts no thread and no process, and imports
-nothing: whoever builds walls around it may deny all that.
+nothing: whoever builds walls around it may deny all that. (For an MPEG-TS the C library looks for a table of
+characters; where it may not, a name of a channel is lost that nobody reads.)
 """
 
 from __future__ import annotations
