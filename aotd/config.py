@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -36,6 +38,7 @@ from aotd.execute import ExecuteConfig
 from aotd.export import ExportConfig
 from aotd.llm import LLMConfig
 from aotd.load import LoadConfig
+from aotd.reading import is_file
 from aotd.report import ReportConfig
 from aotd.select import SelectConfig
 from aotd.specialists import SpecialistsConfig
@@ -110,14 +113,15 @@ def compose(overrides: Sequence[str], own: str = "") -> Config:
         own: a folder of further config files, laid out as `configs/` is; values only, and untrusted.
 
     Raises:
-        UserError: an unknown setting, a value of the wrong type, an unknown choice, or one that asks for the
-            environment; no such folder, or a file in it that is not plain YAML.
+        UserError: an unknown setting, a value of the wrong type, an unknown choice, a number beyond all others, or one
+            that asks for the environment; no such folder, or a file in it that is not plain YAML.
     """
     if any(word.lstrip("+~").startswith("hydra") for word in overrides):
         raise UserError("settings: there is no setting hydra: aotd reads its own settings (see `aotd VERB --help`)")
     if own:
         if not Path(own).is_dir():
             raise UserError(f"configs={own}: there is no such folder")
+        _check_files(Path(own))
         overrides = [f"hydra.searchpath=[{Path(own).resolve().as_uri()}]", *overrides]
     try:
         with _without_environment(), initialize_config_dir(str(shipped("configs")), version_base="1.3"):
@@ -125,13 +129,77 @@ def compose(overrides: Sequence[str], own: str = "") -> Config:
             config: Any = OmegaConf.to_object(tree)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(_one_line(error)) from None
-    except (UnicodeDecodeError, RecursionError) as error:
-        told = "is nested too deeply" if isinstance(error, RecursionError) else f"is not UTF-8 ({error})"
-        raise UserError(f"configs={own}: a file in it {told}") from None
+    except RecursionError:
+        where = f"a value or a file of configs={own}" if own else "a value"
+        raise UserError(f"settings: {where} is nested too deeply") from None
+    except (ValueError, OverflowError) as error:  # a number of more digits than Python reads
+        raise UserError(_one_line(error)) from None
     assert isinstance(config, Config)
     if stray := next(_strays(config, ""), ""):
         raise UserError(f"settings: there is no setting {stray} (see `aotd VERB --help`)")
+    if odd := next(_odd(config, ""), ""):
+        raise UserError(f"settings: {odd}")
     return config
+
+
+def _check_files(folder: Path) -> None:
+    """What a stranger's YAML can do before a value of it is looked at.
+
+    An alias stands for what it names as often as it is written: ten lines of them fill any memory.
+
+    Raises:
+        UserError: a file is none, is too long, is not UTF-8, or has aliases.
+    """
+    found = list(itertools.islice(folder.rglob("*"), _MOST_FILES + 1))
+    if len(found) > _MOST_FILES:
+        raise UserError(f"configs={folder} holds more than {_MOST_FILES} files: give a folder of config files alone")
+    for path in found:
+        if path.suffix != ".yaml":
+            continue
+        if not is_file(path) or path.stat().st_size > _LONGEST:
+            raise UserError(f"configs: {path} is longer than {_LONGEST >> 10} KiB, and no config file is")
+        try:
+            text = path.read_text(encoding="utf-8")
+            for event in yaml.parse(text, Loader=yaml.SafeLoader):
+                if isinstance(event, yaml.AliasEvent):
+                    raise UserError(
+                        f"configs: {path}:{event.start_mark.line + 1}: no aliases (*{event.anchor}): "
+                        "write the value out"
+                    )
+            top = yaml.compose(text, Loader=yaml.SafeLoader)
+            if "hydra" in path.relative_to(folder).parts or any(key.value == "hydra" for key, _ in _pairs(top)):
+                raise UserError(f"configs: {path}: there is no setting hydra: aotd reads its own settings")
+        except UnicodeDecodeError as error:
+            raise UserError(f"configs: {path} is not UTF-8 ({error})") from None
+        except RecursionError:
+            raise UserError(f"configs: {path} is nested too deeply") from None
+        except OSError as error:
+            raise UserError(f"configs: {path} cannot be read ({error.strerror})") from None
+        except YAMLError:
+            continue  # Hydra says so when it is asked for that file
+
+
+def _pairs(node: Any) -> list[Any]:
+    return list(node.value) if isinstance(node, yaml.MappingNode) else []
+
+
+_MOST_FILES = 10_000
+_LONGEST = 1 << 18
+"""Bytes of a config file."""
+
+
+def _odd(part: Any, at: str) -> Iterator[str]:
+    """Settings that no setting can be: infinite, NaN, or of more than eighteen digits; texts that no file can hold."""
+    if isinstance(part, int | float) and not abs(part) < 10**18:
+        yield f"{at} must be a number, and not larger than any"
+    elif isinstance(part, str) and ("\0" in part or part.encode(errors="ignore").decode() != part):
+        yield f"{at} holds a zero byte or half of a character"
+    elif isinstance(part, list | tuple):
+        for item in part:
+            yield from _odd(item, at)
+    elif isinstance(part, dict) or is_dataclass(part):
+        for name, value in (part if isinstance(part, dict) else vars(part)).items():
+            yield from _odd(value, f"{at}.{name}" if at else str(name))
 
 
 @contextmanager

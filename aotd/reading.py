@@ -24,11 +24,15 @@ def is_file(path: Path) -> bool:
     """Whether there is a file; a link to one is one.
 
     Raises:
-        UserError: there is something else.
+        UserError: there is something else, or it cannot be reached.
     """
-    if path.is_file():
-        return True
-    if path.exists() or path.is_symlink():
+    try:
+        if path.is_file():
+            return True
+        strange = path.exists() or path.is_symlink()
+    except OSError as error:
+        raise UserError(f"{str(path)[:300]} cannot be read ({error.strerror})") from None
+    if strange:
         raise UserError(f"{path} is no file, but a folder, a pipe, a device or a link to nothing: move it away")
     return False
 

@@ -163,6 +163,7 @@ class Stage(Generic[R]):
         """
         manifest = {"schema": SCHEMA, "version": __version__, "settings": dict(settings), **made_from}
         text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+        self._make_folder()
         if is_file(self.manifest_path):
             changed = _differences(self.manifest(), json.loads(text))
             if changed:
@@ -173,6 +174,23 @@ class Stage(Generic[R]):
         else:
             write_atomically(self.manifest_path, text)
         return Writer(self)
+
+    def _make_folder(self) -> None:
+        """
+        Raises:
+            UserError: it cannot be there.
+        """
+        try:
+            str(self.folder).encode()
+            whole = self.folder.resolve()
+            if whole.parent == Path(whole.anchor):
+                raise UserError(f"run={self.folder.parent} is the root of the file system: give the run a folder")
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except (ValueError, RuntimeError):  # a zero byte, half of a character, a link to itself
+            raise UserError(f"run={self.folder.parent} is no name of a folder") from None
+        except OSError as error:
+            shown = str(self.folder)[:300]
+            raise UserError(f"{shown} cannot be made ({error.strerror}): give this run another name (run=…)") from None
 
 
 class Writer(Generic[R]):

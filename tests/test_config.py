@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from omegaconf import OmegaConf
 from aotd.config import compose, shipped
 from aotd.datasets.base import READERS
 from aotd.errors import UserError
+from aotd.records import Program
+from aotd.store import Stage
 from aotd.students import StudentName
 
 EXPERIMENTS = sorted(path.stem for path in (shipped("configs") / "experiment").glob("*.yaml"))
@@ -134,3 +138,90 @@ def test_a_config_that_is_not_text(tmp_path: Path) -> None:
 def test_odd_words_are_refused(word: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
         compose([word])
+
+
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 20))
+LAUGHING_MAPS = "".join(
+    f"m{n}: &m{n} {{{', '.join(f'k{at}: *m{n - 1}' for at in range(10))}}}\n" if n else "m0: &m0 {a: 1}\n"
+    for n in range(20)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (LAUGHS + "verbs: *a19", "no aliases"),
+        (LAUGHING_MAPS + "llm:\n  <<: *m19", "no aliases"),
+        ("verbs: &a [*a]", "no aliases"),
+        ("run: !!python/object:os.system {}", "python/object"),
+        ("run: !!python/name:os.system", "python/name"),
+        ("run: !theirs x", "!theirs"),
+        ("seed: " + "9" * 5000, "settings: "),
+        ("seed: 0x" + "f" * 100_000, "seed must be a number"),
+        ("seed: " + ":".join(["59"] * 10_000), "seed must be a number"),
+        ("specialists:\n  decode_deadline_s: .nan", "decode_deadline_s must be a number"),
+        ("specialists:\n  decode_deadline_s: .inf", "decode_deadline_s must be a number"),
+        ('run: "a\\0b"', "run holds a zero byte"),
+        ('llm:\n  model: "\\ud800"', "llm.model holds a zero byte or half"),
+        ("#" + "x" * (1 << 20), "is longer than 256 KiB"),
+        ("run: x\nrun: y", "duplicate key"),
+        ("? [a, b]\n: x", "unhashable key"),
+        ("null: x", "settings: "),
+        ("defaults:\n  - ../../../../etc/passwd", "Could not"),
+        ("defaults:\n  - theirs", "nested too deeply"),
+        ("hydra:\n  run:\n    dir: /tmp/x", "no setting hydra"),
+        ("nosuch: 1", "nosuch"),
+    ],
+)  # fmt: skip
+def test_a_strangers_config_is_one_line_and_soon(text: str, says: str, tmp_path: Path) -> None:
+    own = own_file(tmp_path, text)
+    started = time.monotonic()
+    with pytest.raises(UserError, match=says) as caught:
+        compose(["experiment=theirs"], own)
+    assert str(caught.value).isprintable()
+    assert time.monotonic() - started < 5
+
+
+def test_what_is_no_file_among_configs_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "llm").mkdir()
+    os.mkfifo(tmp_path / "llm" / "theirs.yaml")
+    with pytest.raises(UserError, match="is no file"):
+        compose(["llm=theirs"], str(tmp_path))
+
+
+def test_a_folder_of_hydras_own_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "hydra" / "launcher").mkdir(parents=True)
+    (tmp_path / "hydra" / "launcher" / "basic.yaml").write_text("_target_: os.system")
+    with pytest.raises(UserError, match="no setting hydra"):
+        compose([], str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "word", ["seed=" + "9" * 5000, "seed=1e999", "llm.model=" + "[" * 3000, "nosuch=1", "llm=nosuch"]
+)
+def test_odd_values_are_one_line(word: str) -> None:
+    with pytest.raises(UserError, match="settings: ") as caught:
+        compose([word])
+    assert str(caught.value).isprintable()
+
+
+NO_PLACES = ["{at}/file", "{at}/file/below", "{at}/nothing", "{at}/loop", "/dev/null", "/", "a\0b", "\ud800", "x" * 300]
+
+
+@pytest.mark.parametrize("run", NO_PLACES)
+def test_a_run_where_no_folder_can_be_is_one_line(run: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "nothing").symlink_to(tmp_path / "absent")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    stage = Stage(Path(run.format(at=tmp_path)), "decompose", Program)
+    with pytest.raises(UserError, match=r"run=") as caught:
+        stage.open({})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_run_beside_is_the_users_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with Stage(Path("../a\nb"), "decompose", Program).open({}):
+        pass
+    assert (tmp_path / "a\nb" / "decompose" / "manifest.json").is_file()

@@ -341,9 +341,10 @@ def load_valley(folder: Path) -> ValleyStudent:
         config = ValleyConfig.from_pretrained(folder)
         _check_saved(config, folder)
         check_size(Valley, config, folder, str(folder))
-        model, loaded = Valley.from_pretrained(
+        read: Any = Valley.from_pretrained(
             folder, config=config, use_safetensors=True, output_loading_info=True, local_files_only=True
         )
+        model, loaded = read
         student = ValleyStudent(model, tokenizer)
     except (*COMPLAINTS, SafetensorError, StrictDataclassError) as error:
         raise UserError(f"{folder} holds no student that can be read ({first_line(error)})") from None

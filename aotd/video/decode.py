@@ -47,6 +47,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HEADER_BYTES = 1 << 20
 _SAMPLE_BYTES = 4 << 30
 """The most that the sampled frames of one video may take."""
+_MOST_FRAMES = 100_000
 _KEPT = 4
 _KEPT_BYTES = 1 << 30
 """How many decoded videos, and how much of them, stay in memory for the next question."""
@@ -321,6 +322,10 @@ class DecodedVideos:
     def __init__(self, root: str, frames: int, deadline_s: float) -> None:
         if not Path(root).is_dir():
             raise UserError(f"{root} is not a folder: set dataset.root to the folder of the videos")
+        if not 1 <= frames <= _MOST_FRAMES:
+            raise UserError(f"specialists.frames={frames} must be from 1 to {_MOST_FRAMES}")
+        if not deadline_s > 0:
+            raise UserError(f"specialists.decode_deadline_s={deadline_s:g} must be more than 0")
         self.model = f"pyav {version('av')}"
         self._root = root
         self._frames = frames

@@ -13,7 +13,9 @@ with the length of each request. Every request carries `deadline_s`, after which
 should nobody be left to kill it.
 
 Once it has begun to serve, it opens no file and no socket, starts no thread and no process, and imports
-nothing. So it raises the sandbox's layers around itself before it does: its one argument says which.
+nothing. So it raises the sandbox's layers around itself before it does: its one argument says which. (For an
+MPEG-TS the C library looks for a table of characters; where it may not, a name of a channel is lost that nobody
+reads.)
 """
 
 from __future__ import annotations
@@ -322,7 +324,7 @@ def main() -> None:
         pass  # a system without the limit is protected by the parent's checks only
     wire, out = socket.socket(fileno=sys.stdin.fileno()), sys.stdout.buffer
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-    raise_layers(json.loads(sys.argv[1]), libc)  # type: ignore[no-untyped-call]  a script without types
+    raise_layers(json.loads(sys.argv[1]), libc)  # type: ignore[no-untyped-call]
     while received := receive(wire):
         request, file = received
         if hasattr(signal, "setitimer"):

@@ -257,10 +257,14 @@ def test_the_real_one_needs_no_more_than_the_file_it_is_given(
     monkeypatch.setattr(decode, "_WORKER", walled)
     write_video(root / "b.avi")
     write_all_kinds(root / "c.mkv")
+    write_video(root / "d.ts", codec="mpeg2video", fps=25)
     (root / "text.mp4").write_text("no")
     source = DecodedVideos(str(root), 4, 20)
     for name in ("a.mp4", "b.avi", "c.mkv"):
         assert shot(source.open(ask(name)).pixels()) == [2, 7, 12, 17]
+    assert source.open(ask("d.ts")).pixels().shape == (4, 48, 64, 3), (
+        "the C library's tables of characters are not needed"
+    )
     assert "not a video that can be opened" in unreadable(source, ask("text.mp4"))
     process = source._decoder._process
     assert process is not None
