@@ -26,7 +26,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, relu
 
-from aotd.checkpoints import COMPLAINTS, first_line
+from aotd.checkpoints import COMPLAINTS, check_finite, first_line
 from aotd.datasets.base import locate
 from aotd.errors import QuestionError, UserError
 from aotd.reading import read_object
@@ -292,12 +292,13 @@ class UniVTGGrounder:
         return rows[[min(int(time / length), len(rows) - 1) for time in times]]
 
     def _load(self) -> UniVTG:
-        model = UniVTG(self._sizes, self._options.nheads, self._options.use_txt_pos)
         try:
+            model = UniVTG(self._sizes, self._options.nheads, self._options.use_txt_pos)
             model.load_state_dict(_weights(self._config.model))
-        except RuntimeError as error:
+        except COMPLAINTS as error:
             why = " ".join(str(error).split())[:200]
             raise UserError(f"specialists.grounding.model={self._config.model} is not UniVTG's: {why}") from None
+        check_finite(model, f"specialists.grounding.model={self._config.model}")
         return model.to(device()).eval().requires_grad_(False)
 
     def _size(self) -> int:

@@ -259,6 +259,11 @@ def test_a_checkpoint_that_wants_slowfast_is_refused_without(tmp_path: Path, cli
         ("names", r"is not UniVTG's: it has no weight 'input_txt_proj\.0\.net\.1\.weight'"),
         ("missing", r"is not UniVTG's: .*Missing key.*class_embed"),
         ("torn", r"model\.safetensors cannot be read"),
+        ("NaN", r"the weights .* hold NaN or infinity"),
+        ("no heads", r"is not UniVTG's"),
+        ("odd heads", r"is not UniVTG's"),
+        ("deep", r"opt\.json is nested too deeply"),
+        ("list", r"opt\.json is not a JSON object"),
         ("width", r"trained on features of width 20 for clips and 16 for words; specialists\.grounding\.clip="),
     ],
 )
@@ -279,6 +284,17 @@ def test_errors_are_one_line(tmp_path: Path, clip_model: Path, break_it: str, wh
     elif break_it == "missing":
         kept = {name: weight for name, weight in univtg_weights(18, 16).items() if not name.startswith("class_embed")}
         save_file(kept, weights)
+    elif break_it == "NaN":
+        save_file(
+            {name: torch.full_like(weight, torch.nan) for name, weight in univtg_weights(18, 16).items()}, weights
+        )
+    elif break_it.endswith("heads"):
+        heads = 0 if break_it == "no heads" else 7
+        options.write_text(json.dumps({**json.loads(options.read_text()), "nheads": heads}), encoding="utf-8")
+    elif break_it == "deep":
+        options.write_text('{"a":' * 50_000, encoding="utf-8")
+    elif break_it == "list":
+        options.write_text("[]", encoding="utf-8")
     elif break_it == "torn":
         weights.write_bytes(weights.read_bytes()[:40])
     with pytest.raises(UserError, match=why) as caught:
