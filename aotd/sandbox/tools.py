@@ -8,9 +8,11 @@ method writes its own event into the trace, so a program cannot leave one out or
 
 from __future__ import annotations
 
+import functools
 import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from aotd.errors import QuestionError
@@ -293,14 +295,15 @@ def _spoken(value: object) -> str:
     return "nothing" if value is None else str(value)
 
 
-def signatures() -> dict[str, inspect.Signature]:
+@functools.cache
+def signatures() -> Mapping[str, inspect.Signature]:
     """Tool -> its signature as a program sees it."""
     found = {}
     for name, method in vars(Tools).items():
         if not name.startswith("_"):
             signature = inspect.signature(method)
             found[name] = signature.replace(parameters=list(signature.parameters.values())[1:])
-    return found
+    return MappingProxyType(found)
 
 
 def api_text(without: Sequence[str] = ()) -> str:
