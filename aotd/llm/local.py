@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from aotd.errors import UserError
+from aotd.prompts import without_tokens
 
 
 def find(name: str) -> Path | None:
@@ -24,7 +25,11 @@ def find(name: str) -> Path | None:
 
 
 def encode(tokenizer: Any, prompt: str) -> list[int]:
-    """The prompt as one user message in the model's own format; as it is where the model has none."""
+    """The prompt as one user message in the model's own format; as it is where the model has none.
+
+    What the prompt holds is text: a token of the model's own that somebody has typed into it is not read as that token.
+    """
+    prompt = without_tokens(prompt, tokenizer.get_added_vocab())
     if not tokenizer.chat_template:
         return list(tokenizer(prompt)["input_ids"])
     messages = [{"role": "user", "content": prompt}]
