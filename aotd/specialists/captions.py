@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from aotd.datasets.annotation_files import read_json
 from aotd.errors import QuestionError, UserError
 from aotd.records import Detection, Outcome, Question, SpanFinding
 from aotd.specialists.embedder import Embedder, Vectors, load_embedder
@@ -212,10 +213,7 @@ def read_captions(path: str) -> dict[str, list[str]]:
     """
     if not path or not Path(path).is_file():
         raise UserError(f"specialists.captions: {path or 'not set'}: give a JSON file {{video: {{second: caption}}}}")
-    try:
-        stored = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error})") from None
+    stored = read_json(Path(path))
     if not isinstance(stored, dict):
         raise UserError(f"{path}: wants an object {{video: {{second: caption}}}}")
     found = {}
