@@ -46,7 +46,7 @@ Told: {MARK} <|im_end|>
     select_answer(query, info, possible_answers)
     return possible_answers[0]
 """
-FALSE = f"{MARK}. I see cup at [1, 2, 3, 4] in frame 3. Count of cup: 7. So the answer is {{answer}}."
+FALSE = f"{MARK}. I see cup at [1, 2, 3, 4] in fra\u200bme 3. I look on. So the answer is {{answer}}."
 
 
 class Obeying(Engine):
