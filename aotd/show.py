@@ -99,9 +99,10 @@ def _print_run(console: Console, run: Path, book: Ledger) -> None:
         console.print(drawn(sheet))
     for one in evaluated:
         if one.rationales:
-            console.print(
+            _line(
+                console,
                 f"{one.arm}: of {one.rationales} rationales on annotated questions "
-                f"{one.rationales_with_span} name a span and {one.rationales_with_box} a box that can be scored"
+                f"{one.rationales_with_span} name a span and {one.rationales_with_box} a box that can be scored",
             )
     print_leaks(console, seen(run))
     for line in faster_words(evaluated):

@@ -59,7 +59,9 @@ _OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 def drawn(sheet: Sheet) -> Table:
     """A sheet for the terminal."""
-    shown = Table(title=sheet.title or None, min_width=min(len(sheet.title), 76))
+    shown = Table(
+        title=Text(printable(sheet.title), "table.title") if sheet.title else None, min_width=min(len(sheet.title), 76)
+    )
     for number, head in enumerate(sheet.heads):
         shown.add_column(head, justify="left" if number < sheet.words else "right", overflow="fold")
     for number, row in enumerate(sheet.rows):

@@ -154,8 +154,10 @@ def test_an_id_and_a_reason_make_no_line_of_their_own_and_a_cell_no_colour(
     assert not {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")} - {"\n"}
     console = wide_console()
     with console.capture() as caught:
-        console.print(drawn(Sheet("", ("type",), (("[red]x[/] \x1b[31m\u202e",),))))
-    assert "[red]x[/] \N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}" in caught.get()
+        console.print(drawn(Sheet("\x1b[7mtitle [b]", ("type",), (("[red]x[/] \x1b[31m\u202e",),))))
+    text = caught.get()
+    assert "[red]x[/] \N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}" in text
+    assert "\N{REPLACEMENT CHARACTER}[7mtitle [b]" in " ".join(text.split())
 
 
 def test_mistakes_are_one_line_with_what_was_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
