@@ -18,6 +18,7 @@ from aotd.records import (
     BoxesFinding,
     CountFinding,
     Detection,
+    Dropped,
     Event,
     Finding,
     FlagFinding,
@@ -93,6 +94,14 @@ def test_the_record_says_every_finding_on_a_line_of_its_own() -> None:
         "8. which of the two starts earlier: first",
         "9. in short: a man opens a door",
     ]
+
+
+def test_an_endless_text_is_cut_in_a_prompt_and_ends_the_thought() -> None:
+    endless = trace(("Video_query", "why? " * 9999, TextFinding(text="because " * 9999)))
+    assert len(numbered(endless.events, boxes=2)) < 4100
+    dropped = job.write_thought(question("a"), CODE, endless, ConvertConfig(), None)
+    assert isinstance(dropped, Dropped)
+    assert (dropped.outcome, "nobody learns" in dropped.reason) == (Outcome.thought_cut, True)
 
 
 def test_what_was_not_found_is_said() -> None:
