@@ -41,7 +41,7 @@ from aotd.errors import QuestionError
 from aotd.example_programs import read_programs
 from aotd.llm.replay import Line
 from aotd.records import Detection, Event, Program, Question, Trace
-from aotd.sandbox.check import extract
+from aotd.sandbox.check import extract, written
 from aotd.sandbox.process import Limits, StoppedError, run_program
 from aotd.sandbox.tools import Tools, signatures, trace
 from aotd.specialists.base import Specialists
@@ -72,6 +72,8 @@ class Job:
     source: str
     code: str
     question: Question
+    written: str = ""
+    """What its author wrote, where `code` is only a part of that; the plain run runs it whole."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _work(pipe: Connection, job: Job, mock: Mock) -> None:
     tools = Tools(_bundle(mock))
     scope: dict[str, Any] = {name: _showing(getattr(tools, name)) for name in signatures()}
     try:
-        exec(compile(job.code, "<program>", "exec"), scope)
+        exec(compile(job.written or job.code, "<program>", "exec"), scope)
         clip = _shown(Clip.whole(mock.open(job.question)))
         answer = _text(scope["execute_command"](clip, job.question.question, list(job.question.options)))
         end = End(answer, trace(tools)) if answer else End(None, outcome="no_answer")
@@ -235,7 +237,7 @@ def of_record(path: Path) -> Iterator[Job]:
     """The programs in recorded replies; one that was cut off holds none."""
     for line in read_lines(path):
         if line.finished:
-            yield Job(str(path), extract(line.text), STAND_IN)
+            yield Job(str(path), extract(line.text), STAND_IN, written(line.text))
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -245,7 +247,8 @@ def read_lines(path: Path) -> list[Line]:
 def different(jobs: Sequence[Job]) -> list[Job]:
     """The jobs without those that would run the same again."""
     asked = {
-        (job.source, job.code, job.question.question, job.question.options, job.question.video_id): job for job in jobs
+        (job.source, job.written or job.code, job.question.question, job.question.options, job.question.video_id): job
+        for job in jobs
     }
     return list(asked.values())
 

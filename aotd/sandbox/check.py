@@ -43,7 +43,27 @@ class InvalidProgramError(Exception):
 
 
 def extract(reply: str) -> str:
-    """The program in a model's reply: the first fenced block that defines the entry, else the text from its `def`."""
+    """The program in a model's reply: its functions.
+
+    What else stands at the top is left out: models begin with imports that they do not use, and end with an example
+    of use. A function that does need it is refused for a name that it does not know.
+    """
+    code = written(reply)
+    try:
+        body = _parsed(code).body
+    except InvalidProgramError:
+        return code
+    functions = [statement for statement in body if isinstance(statement, ast.FunctionDef)]
+    if len(functions) in (0, len(body)):
+        return code
+    lines = re.split(r"\r\n|\r|\n", code)  # as Python counts them
+    starts = [min([function.lineno, *(mark.lineno for mark in function.decorator_list)]) for function in functions]
+    ends = [function.end_lineno for function in functions]
+    return "\n\n\n".join("\n".join(lines[start - 1 : end]) for start, end in zip(starts, ends, strict=True)) + "\n"
+
+
+def written(reply: str) -> str:
+    """What a model wrote: the first fenced block that defines the entry, else the text from its `def`."""
     for block in re.findall(r"```(?:python|py)?[ \t]*\n(.*?)```", reply, flags=re.DOTALL):
         if f"def {ENTRY}" in block:
             return str(block).strip("\n") + "\n"
@@ -59,21 +79,13 @@ def check(code: str, without: Sequence[str] = ()) -> None:
         without: tools that it may not use.
 
     A program is one or more function definitions, one of them
-    `execute_command(video_clip, query, possible_answers)`, and uses the tools, some plain builtins and
-    the methods of plain values; no imports, no classes, no names with a leading underscore.
+    `execute_command(video_clip, query, possible_answers)`, whatever it calls the three, and uses the tools, some
+    plain builtins and the methods of plain values; no imports, no classes, no names with a leading underscore.
 
     Raises:
         InvalidProgramError: with the line and the reason.
     """
-    if len(code) > LONGEST:
-        raise InvalidProgramError(f"longer than {LONGEST} characters")
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
-        raise InvalidProgramError(
-            f"{line}not Python ({error.args[0] if error.args else type(error).__name__})"
-        ) from None
+    tree = _parsed(code)
     _check_shape(tree)
     tools = {*signatures()}
     everywhere = _Scope((tools - {*without}) | {*BUILTINS, *_bound_in(tree.body)}, None)
@@ -82,6 +94,18 @@ def check(code: str, without: Sequence[str] = ()) -> None:
         if problem:
             line = f"line {node.lineno}: " if hasattr(node, "lineno") else ""
             raise InvalidProgramError(line + problem)
+
+
+def _parsed(code: str) -> ast.Module:
+    if len(code) > LONGEST:
+        raise InvalidProgramError(f"longer than {LONGEST} characters")
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
+        raise InvalidProgramError(
+            f"{line}not Python ({error.args[0] if error.args else type(error).__name__})"
+        ) from None
 
 
 def _check_shape(tree: ast.Module) -> None:
@@ -93,7 +117,8 @@ def _check_shape(tree: ast.Module) -> None:
         raise InvalidProgramError(f"must define {ENTRY} exactly once, defines it {len(entries)} times")
     entry = entries[0].args
     taken = (*entry.posonlyargs, *entry.args)
-    if tuple(arg.arg for arg in taken) != PARAMETERS or entry.vararg or entry.kwarg or entry.kwonlyargs:
+    # They are handed over by position, so that they may have other names.
+    if len(taken) != len(PARAMETERS) or entry.vararg or entry.kwarg or entry.kwonlyargs:
         raise InvalidProgramError(f"{ENTRY} must take ({', '.join(PARAMETERS)})")
     if not any(isinstance(node, ast.Return) and node.value for node in ast.walk(entries[0])):
         raise InvalidProgramError(f"{ENTRY} returns nothing")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from aotd.sandbox.check import InvalidProgramError, check, extract
+from aotd.sandbox.check import InvalidProgramError, check, extract, written
 
 HEAD = "def execute_command(video_clip, query, possible_answers):\n"
 
@@ -113,6 +113,24 @@ def test_what_is_nested_as_deeply_as_the_length_allows_is_checked_in_a_moment(ne
 def test_a_parameter_does_not_bring_back_a_tool_that_was_left_out() -> None:
     with pytest.raises(InvalidProgramError, match="Find"):
         check("def f(Find):\n    return 1\n\n\n" + program("return Find(video_clip, 'cup')"), without=["Find"])
+
+
+def test_what_stands_beside_the_functions_is_left_out_of_a_reply() -> None:
+    helper = "def helper(x):\n    return x\n"
+    code = helper + "\n\n" + program("return helper('x')")
+    around = f'"""A program."""\nimport json\n\n\n{code}\n\nif __name__ == "__main__":\n    print(1)\n'
+    assert extract(f"Sure:\n```python\n{around}```\n") == code
+    check(extract(f"```python\n{around}```"))
+    assert extract(f"```python\n# note\n{code}```") == "# note\n" + code
+    with pytest.raises(InvalidProgramError, match="line 2: math is not a tool"):
+        check(extract("```python\nimport math\n" + program("return str(math)") + "```"))
+    with pytest.raises(InvalidProgramError, match="decorators"):
+        check(extract("```python\nimport math\n@math\n" + program("return 'x'") + "```"))
+    assert written(f"```python\n{around}```") == around
+
+
+def test_the_parameters_may_have_other_names() -> None:
+    check("def execute_command(clip, question, options=None):\n    return select_answer(question, {}, options)\n")
 
 
 def test_a_program_is_found_in_a_chatty_reply() -> None:

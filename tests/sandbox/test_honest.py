@@ -60,4 +60,5 @@ def test_programs_are_read_from_replies_the_refused_too(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps({**line, "text": text, "finished": whole}) + "\n" for text, whole in replies))
     jobs = list(of_record(path))
     assert [job.code for job in jobs] == [HEAD + "    import os\n", "no\n"]
+    assert plain(Job("a test", "no", STAND_IN, HEAD + "    return 'x'\n"), Mock(8)).answer == "x"
     assert different([*jobs, *jobs]) == jobs
