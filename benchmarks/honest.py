@@ -122,7 +122,9 @@ class Seen(Clip):
 
 
 class Box(Detection):
-    """A box with the fields that a program is promised."""
+    """A box with the fields that a program is promised; unlike a record, it is nothing to go through."""
+
+    __iter__ = None  # type: ignore[assignment]
 
     @property
     def x1(self) -> float:

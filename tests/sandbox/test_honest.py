@@ -42,6 +42,7 @@ def test_the_plain_run_has_all_of_python_and_the_promised_fields() -> None:
         ("return 1 / 0", "ZeroDivisionError"),
         ("return nothing_of_that_name", "NameError"),
         ("return Find(3, 'cup')", "ToolError"),
+        ("return str('label' in Query_Objs(video_clip, 'book')[0])", "TypeError"),
         ("return None", "no_answer"),
         ("import os\nos._exit(3)", "its process died"),
         ("while True:\n    pass", "ran out of time"),
