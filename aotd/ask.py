@@ -19,6 +19,7 @@ from aotd.config import AskConfig, Config
 from aotd.errors import QuestionError, UserError
 from aotd.records import Dropped, Mode, Question
 from aotd.specialists import SOURCES, SourceName
+from aotd.tables import printable
 
 AGENT = "agent"
 
@@ -36,7 +37,7 @@ def job(config: Config) -> None:
         raise UserError("ask needs specialists.source=video: a video file is decoded, stored captions name none")
     root = str(Path(config.ask.video).resolve().parent)
     reply = _agent(config, question, mode, root) if config.ask.by == AGENT else _student(config, question, mode, root)
-    Console().print(reply or "(an empty reply)", markup=False, highlight=False, soft_wrap=True)
+    Console().print(printable(reply) or "(an empty reply)", markup=False, highlight=False, soft_wrap=True)
 
 
 def _question(ask: AskConfig) -> Question:

@@ -74,7 +74,7 @@ def nearest(question: Question, programs: Sequence[ExampleProgram], count: int) 
 
 def mend_prompt(task: str, program: str, error: str) -> str:
     """The prompt `task` again, with the program that came of it and what was wrong with it."""
-    return render("repair_program", task=task, program=program.strip("\n"), error=error)
+    return render("repair_program", task=task, program=program.strip("\n").replace("```", "'''"), error=error)
 
 
 def read_program(reply: Reply, settings: DecomposeConfig) -> tuple[str, str | None]:

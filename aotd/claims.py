@@ -16,6 +16,7 @@ also what a badly trained student writes: nothing here raises, and what is not u
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from aotd.records import Box
@@ -120,10 +121,22 @@ class Claims:
 
 
 def read_claims(text: str) -> Claims:
-    """Every span, box, frame and count that a chain of thought states. Never raises."""
+    """Every span, box, frame and count that a chain of thought states. Never raises.
+
+    What cannot be seen hides none: marks of no width are passed over, and digits of other scripts are digits.
+    """
+    text = _seen(text)
     spans, rest = _spans(text)
     mentions = [int(number) for found in _MENTION.finditer(rest) for number in re.findall(r"[0-9]{1,9}", found[1])]
     return Claims(tuple(spans), tuple(_seconds(rest)), tuple(_boxes(text)), tuple(mentions), tuple(_counts(text)))
+
+
+def _seen(text: str) -> str:
+    """A text as its reader sees it, as far as digits and words go."""
+    if text.isascii():
+        return text
+    digits = (str(unicodedata.digit(c)) if c.isdecimal() else c for c in text)
+    return "".join(c for c in digits if unicodedata.category(c) not in ("Cf", "Mn") or c.isspace())
 
 
 def final_answer(text: str) -> str | None:

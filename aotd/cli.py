@@ -23,7 +23,7 @@ from rich.console import Console
 
 from aotd import tracking
 from aotd.config import Config, compose, describe
-from aotd.errors import QuestionError, UserError
+from aotd.errors import QuestionError, UserError, one_line
 from aotd.ledger import ledger
 
 JOBS = {
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _plain(error: Exception) -> str:
     """An error as one line for a terminal: names and ids in it may hold line ends and escapes, and be long."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(error))
+    text = one_line(str(error))
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]} … {text[-_SHOWN // 2 :]}"
 
 

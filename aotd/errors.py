@@ -13,9 +13,18 @@ class UserError(Exception):
 
 
 class QuestionError(Exception):
-    """Ends one question in `outcome`; `reason` is one line for the ledger."""
+    """Ends one question in `outcome`; `reason` is one line for the ledger, whatever a program or a file put into it."""
 
     def __init__(self, outcome: Outcome, reason: str) -> None:
-        super().__init__(reason)
         self.outcome = outcome
-        self.reason = reason
+        self.reason = one_line(reason)
+        super().__init__(self.reason)
+
+
+def one_line(text: str) -> str:
+    """Text on one line, with line ends, what a terminal would obey, and what cannot be seen, spelt out.
+
+    >>> one_line("no \\x1b[31mcup\\nhere")
+    'no \\\\x1b[31mcup\\\\nhere'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -20,6 +20,9 @@ from aotd.records import (
     TextFinding,
 )
 
+LONGEST = 2_000
+"""Characters of one text in a line; a summary of a clip has some hundreds."""
+
 
 def numbered(events: Sequence[Event], boxes: int) -> str:
     """What tools found, one numbered line per step; `boxes` of one finding at most, spread over its frames.
@@ -31,7 +34,7 @@ def numbered(events: Sequence[Event], boxes: int) -> str:
 
 
 def _asked(event: Event) -> str:
-    query = one_line(event.query)
+    query = _words(event.query)
     if event.tool == "trim":
         return "then looked only"
     if event.tool == "Filter_frames_with_act":
@@ -58,13 +61,19 @@ def _found(event: Event, boxes: int) -> str:
     if isinstance(finding, BoxesFinding):
         return "; ".join(_place(found) for found in _spread(finding.boxes, boxes)) or "nothing"
     if isinstance(finding, ActionsFinding):
-        return ", ".join(one_line(action) for action in finding.actions) or "none"
+        return ", ".join(_words(action) for action in finding.actions) or "none"
     if isinstance(finding, CountFinding):
         return str(finding.count)
     if isinstance(finding, FlagFinding):
         return "yes" if finding.flag else "no"
     assert isinstance(finding, TextFinding)
-    return one_line(finding.text)
+    return _words(finding.text)
+
+
+def _words(text: str) -> str:
+    """Text that a program or a specialist chose, as far as a prompt has room for it."""
+    line = one_line(text)
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 
 def _place(found: Detection) -> str:

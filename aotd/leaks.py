@@ -10,13 +10,13 @@ from rich.text import Text
 
 from aotd.estimate import percent
 from aotd.records import Seen
-from aotd.tables import Sheet, drawn
+from aotd.tables import Sheet, drawn, printable
 
 
 def print_leaks(console: Console, found: Sequence[Seen]) -> None:
     """Print a line for students of one training, and a sheet where there are leaks."""
     for line, leaks in leak_lines(found):
-        console.print(Text(line, style="bold red" if leaks else ""), soft_wrap=True)
+        console.print(Text(printable(line), style="bold red" if leaks else ""), soft_wrap=True)
     for sheet in leak_sheets(found):
         console.print(drawn(sheet))
 

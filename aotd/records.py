@@ -50,7 +50,7 @@ class Outcome(str, Enum):
     video_unreadable = "video_unreadable"
     """The video is missing, damaged, or not a video."""
     thought_cut = "thought_cut"
-    """The writer's reply was empty or cut off by its token limit."""
+    """The writer's reply was empty, or cut off by its token limit, or longer than a chain of thought can be."""
     wrong_answer = "wrong_answer"
     """The program's answer is not the true one."""
     unfaithful = "unfaithful"

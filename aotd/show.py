@@ -12,7 +12,6 @@ from __future__ import annotations
 import difflib
 import string
 import textwrap
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from aotd.leaks import print_leaks
 from aotd.ledger import Ledger, Passage, kept_by_tries, ledger, tries_words
 from aotd.records import Dropped, Mode, Outcome, Trace, Verdict
 from aotd.story import Said, Story, comparisons, finding_words, frame_words, scores, seen, stories
-from aotd.tables import comparison_sheets, drawn, print_scores, wide_console
+from aotd.tables import comparison_sheets, drawn, print_scores, printable, wide_console
 
 USAGE = "usage: aotd show RUN [QUESTION_ID]"
 _BOXES = 4
@@ -61,14 +60,6 @@ def show(arguments: list[str]) -> int:
         raise UserError(f"{run} has no question {key!r}{_close(key, book.places)}")
     _print_story(console, stories(run, [key], dict(book.places))[0])
     return 0
-
-
-def printable(text: str) -> str:
-    """Untrusted text without what a terminal would obey: escapes, other control characters, direction marks."""
-    return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "\N{REPLACEMENT CHARACTER}"
-        for c in text
-    )
 
 
 def _close(word: str, known: Iterable[str]) -> str:
@@ -108,9 +99,10 @@ def _print_run(console: Console, run: Path, book: Ledger) -> None:
         console.print(drawn(sheet))
     for one in evaluated:
         if one.rationales:
-            console.print(
+            _line(
+                console,
                 f"{one.arm}: of {one.rationales} rationales on annotated questions "
-                f"{one.rationales_with_span} name a span and {one.rationales_with_box} a box that can be scored"
+                f"{one.rationales_with_span} name a span and {one.rationales_with_box} a box that can be scored",
             )
     print_leaks(console, seen(run))
     for line in faster_words(evaluated):
@@ -122,8 +114,13 @@ def _reasons(passage: Passage) -> Text:
     lines = []
     for outcome, places in passage.ended.items():
         lines.append(f"{outcome.value} {len(places)}")
-        lines += [f"  {printable(place.question_id)}: {printable(place.reason)}" for place in places[:_EXAMPLES]]
+        lines += [f"  {_short(place.question_id)}: {_short(place.reason)}" for place in places[:_EXAMPLES]]
     return Text("\n".join(lines))
+
+
+def _short(text: str) -> str:
+    """Text on one line of a table."""
+    return " ".join(printable(text).split())
 
 
 # ── a question ────────────────────────────────────────────────────────────────────────────────────

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from aotd.cost import cost_table
 from aotd.estimate import percent
@@ -45,13 +47,25 @@ def print_scores(console: Console, scores: Sequence[Scores]) -> None:
         console.print(costs)
 
 
+def printable(text: str) -> str:
+    """Untrusted text without what a terminal would obey: escapes, other control characters, direction marks."""
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in _OBEYED else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
+
+
+_OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
 def drawn(sheet: Sheet) -> Table:
     """A sheet for the terminal."""
-    shown = Table(title=sheet.title or None, min_width=min(len(sheet.title), 76))
+    shown = Table(
+        title=Text(printable(sheet.title), "table.title") if sheet.title else None, min_width=min(len(sheet.title), 76)
+    )
     for number, head in enumerate(sheet.heads):
         shown.add_column(head, justify="left" if number < sheet.words else "right", overflow="fold")
     for number, row in enumerate(sheet.rows):
-        shown.add_row(*row, end_section=number in sheet.ends)
+        shown.add_row(*(Text(printable(cell)) for cell in row), end_section=number in sheet.ends)
     return shown
 
 

@@ -23,6 +23,26 @@ def test_spans_are_half_open(text: str, spans: list[tuple[int, int]]) -> None:
     assert list(read_claims(text).spans) == [TextSpan(*span) for span in spans]
 
 
+HIDDEN = "I see cup at [1, 2, 3, 4] in frame 5. It happens from frame 2 to frame 11. Count of cup: 3."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            HIDDEN.replace("ra", f"r{sign}a").replace("ou", f"o{sign}u")
+            for sign in "\u200b\u200d\u2060\ufeff\u00ad\u034f\ufe0f"
+        ),
+        HIDDEN.translate({ord("0") + n: chr(0xFF10 + n) for n in range(10)}),
+        HIDDEN.translate({ord("0") + n: chr(0x0660 + n) for n in range(10)}),
+        HIDDEN.replace("frame", "\u202eframe\u202c"),
+    ],
+)
+def test_what_cannot_be_seen_hides_no_claim(text: str) -> None:
+    assert text != HIDDEN
+    assert read_claims(text) == read_claims(HIDDEN)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [

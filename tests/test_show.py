@@ -1,6 +1,7 @@
 """A run and a question on the terminal."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,9 @@ import pytest
 from aotd.cli import main
 from aotd.config import Config
 from aotd.evaluate.seen import write_seen
-from aotd.records import Example, Prediction, Program, Question, Trace
-from aotd.show import printable
+from aotd.records import Dropped, Example, Outcome, Prediction, Program, Question, Trace
 from aotd.store import Stage
+from aotd.tables import Sheet, drawn, printable, wide_console
 from tests.sample_run import evaluated, program, question, sample_run, trace, write
 
 
@@ -137,6 +138,26 @@ def test_what_a_terminal_would_obey_is_never_sent_to_it(tmp_path: Path, capsys: 
     assert "\x07" not in text
     assert "[bold red]?[/]" in text
     assert printable("a\tb\nc\u202e") == "a\tb\nc\N{REPLACEMENT CHARACTER}"
+
+
+def test_an_id_and_a_reason_make_no_line_of_their_own_and_a_cell_no_colour(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = "a\u2028b\nkept 99\x1b[31m[bold]"
+    run = tmp_path / "demo"
+    write(run, "load", Question, [question(key), question("c")])
+    reason = "ValueError: \x1b]0;x\x07\r\nkept 99 = 99"
+    write(run, "decompose", Program, [Dropped(question_id=key, outcome=Outcome.program_invalid, reason=reason)])
+    text = shown(capsys, run)
+    assert not [line for line in text.splitlines() if line.strip().startswith("kept 99")]
+    assert "[bold]: ValueError: " in " ".join(text.split())
+    assert not {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")} - {"\n"}
+    console = wide_console()
+    with console.capture() as caught:
+        console.print(drawn(Sheet("\x1b[7mtitle [b]", ("type",), (("[red]x[/] \x1b[31m\u202e",),))))
+    text = caught.get()
+    assert "[red]x[/] \N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}" in text
+    assert "\N{REPLACEMENT CHARACTER}[7mtitle [b]" in " ".join(text.split())
 
 
 def test_mistakes_are_one_line_with_what_was_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,8 +19,11 @@ from aotd.errors import QuestionError
 from aotd.llm import Engine, Reply, load_engine
 from aotd.meter import Meter
 from aotd.prompts import digest
-from aotd.records import Dropped, Program, Question, Thought, Trace
+from aotd.records import Dropped, Outcome, Program, Question, Thought, Trace
 from aotd.store import Stage
+
+LONGEST = 20_000
+"""Characters of a chain of thought; one of fifty steps has some thousands. A program can put any text into a trace."""
 
 
 def job(config: Config) -> None:
@@ -75,6 +78,10 @@ def write_thoughts(
     for (question, _, trace), (text, replies) in zip(tasks, texts, strict=True):
         key = question.question_id
         record: Thought | Dropped
+        if isinstance(text, str) and len(text) > LONGEST:
+            text = QuestionError(
+                Outcome.thought_cut, f"{len(text)} characters long, and nobody learns from more than {LONGEST}"
+            )
         if isinstance(text, QuestionError):
             record = Dropped(question_id=key, outcome=text.outcome, reason=text.reason)
         else:

@@ -45,7 +45,7 @@ def write_all(
         render(
             "write_thought",
             question=one_line(question.question),
-            program=code.strip(),
+            program=_LABEL.sub("    ", code.strip()),
             record=numbered(trace.events, boxes),
             answer=_bare(trace.answer),
         )
@@ -54,6 +54,10 @@ def write_all(
     replies = engine.complete(prompts, max_tokens=max_tokens)
     paid = once(prompts, replies)
     return [(_thought(reply, max_tokens), own) for reply, own in zip(replies, paid, strict=True)]
+
+
+_LABEL = re.compile(r"^(?=\s*(?:Program|Question|Record|Answer|Told)\s*:)", re.MULTILINE)
+"""A line of a program, inside a text of its, that would look like one of the prompt's own parts."""
 
 
 def _thought(reply: Reply, max_tokens: int) -> str | QuestionError:

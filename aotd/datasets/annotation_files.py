@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from aotd.datasets.base import DatasetConfig, Loaded, locate
 from aotd.errors import UserError
 from aotd.records import Evidence, Question
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Entry(BaseModel):
@@ -69,13 +72,17 @@ def given_files(config: DatasetConfig, names: Sequence[str], wanted: str) -> lis
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """What a JSON file holds; half a character, which JSON can hold and no file of a run, is a question mark.
 
     Raises:
         UserError: it is not JSON in UTF-8.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        found = json.loads(text)
+        return (
+            json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace")) if _HALF.search(text) else found
+        )
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({str(error).splitlines()[0]}); fetch it anew") from None
 

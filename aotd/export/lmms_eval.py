@@ -17,6 +17,7 @@ from typing import Any
 from aotd.answers import parse, read_answer, same_answer
 from aotd.datasets.base import locate
 from aotd.errors import UserError
+from aotd.export.conversations import plain
 from aotd.records import Mode, Question
 from aotd.store import write_atomically
 from aotd.students.prompts import prompt, suffix
@@ -79,7 +80,9 @@ def _row(question: Question, video: Path) -> dict[str, Any]:
         "video": str(video),
         "start_s": question.start_s,
         "end_s": question.end_s,
-        "asked": asked.rstrip("\n"),  # a student is given the line break that ends it (`aotd.students.lmms_eval`)
+        "asked": plain(asked).rstrip(
+            "\n"
+        ),  # a student is given the line break that ends it (`aotd.students.lmms_eval`)
         "options": list(question.options),
         "answer": question.answer,
     }

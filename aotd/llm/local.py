@@ -7,6 +7,7 @@ from typing import Any
 
 from aotd.checkpoints import COMPLAINTS
 from aotd.errors import UserError
+from aotd.prompts import without_tokens
 
 
 def find(name: str) -> Path | None:
@@ -27,6 +28,7 @@ def find(name: str) -> Path | None:
 def encode(tokenizer: Any, prompt: str) -> list[int]:
     """The prompt as one user message in the model's own format; as it is where the model has none.
 
+    What the prompt holds is text: a token of the model's own that somebody has typed into it is not read as that token.
     The format is a template that came with the model. transformers renders it in Jinja's sandbox, where it
     reaches nothing; how long it takes is not bounded.
 
@@ -35,6 +37,7 @@ def encode(tokenizer: Any, prompt: str) -> list[int]:
     """
     from jinja2 import TemplateError
 
+    prompt = without_tokens(prompt, tokenizer.get_added_vocab())
     if not tokenizer.chat_template:
         return list(tokenizer(prompt)["input_ids"])
     messages = [{"role": "user", "content": prompt}]

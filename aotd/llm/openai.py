@@ -8,6 +8,7 @@ for something else, and a server that answers with one of two made-up strings ho
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cached_property
@@ -29,6 +30,10 @@ DIALECTS: dict[str, Words] = {
 """How servers are told to let the model say nothing but one of some strings."""
 
 _MADE_UP = ("qzxv", "wkjd")
+_TOO_LONG = re.compile(
+    r"context|\b(?:prompt|inputs?|request)\b.{0,80}?(?:too (?:long|large)|exceed|longer|tokens)", re.IGNORECASE
+)
+"""What servers say of a prompt that is too long."""
 
 
 class OpenAIEngine(Engine):
@@ -106,10 +111,10 @@ class OpenAIEngine(Engine):
         return body
 
     def _read(self, response: httpx.Response, *, constrained: bool) -> Reply:
-        if (
+        if response.status_code == 413 or (
             response.status_code not in (401, 403, 404)
             and response.status_code >= 400
-            and "context" in said(response).lower()
+            and _TOO_LONG.search(said(response))
         ):
             # One prompt too long for the model is that question's failure, not the run's.
             return Reply("", finished=False, prompt_tokens=0, reply_tokens=0)

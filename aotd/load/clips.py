@@ -13,6 +13,7 @@ from rich.progress import track
 from aotd.datasets.base import locate
 from aotd.errors import UserError
 from aotd.store import write_atomically
+from aotd.tables import printable
 from aotd.video.decode import Decoder, VideoFacts, probe, unusable
 
 
@@ -69,6 +70,6 @@ def show_facts(facts: dict[str, VideoFacts], console: Console) -> None:
             cell.rjust(width) if 1 <= at <= 4 else cell.ljust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        console.print("  ".join(cells).rstrip(), markup=False, highlight=False, soft_wrap=True)
+        console.print(printable("  ".join(cells).rstrip()), markup=False, highlight=False, soft_wrap=True)
     broken = sum(found.defect is not None for found in facts.values())
     console.print(f"{len(facts)} files, {broken} with a defect", highlight=False)

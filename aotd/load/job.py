@@ -32,7 +32,12 @@ from aotd.load.clips import examine, files_below, show_facts, write_facts
 from aotd.records import Dropped, Outcome, Question
 from aotd.specialists import SourceName
 from aotd.store import Stage, digest
+from aotd.tables import printable
 
+LONGEST = 20_000
+"""Characters that a question, its options and its answer may have together; a benchmark's have some hundreds."""
+_NAMED = 80
+"""How much of an id is shown where its question is skipped."""
 _SHOWN = 3
 """How many missing videos and skipped entries are named before the rest is counted."""
 
@@ -54,7 +59,7 @@ def job(config: Config) -> None:
         console.print(f"would render {count} videos with their questions into {config.dataset.root}", highlight=False)
         _plan(config, console)
         return
-    loaded = read(config.dataset)
+    loaded = _readable(read(config.dataset))
     _check(loaded.questions, config)
     loaded = _drawn(loaded, config)
     missing = _missing(loaded.questions, config)
@@ -73,6 +78,18 @@ def _clips(config: Config, console: Console) -> None:
     facts = examine(config.dataset.root, names, config.specialists.decode_deadline_s)
     show_facts(facts, console)
     write_facts(Path(config.run) / "clips.jsonl", facts)
+
+
+def _readable(loaded: Loaded) -> Loaded:
+    """Without the questions that are too long for anyone's prompt: they would take the memory of all the others."""
+    kept, skipped = [], list(loaded.skipped)
+    for question in loaded.questions:
+        length = sum(len(text) for text in (question.question, *question.options, question.answer or ""))
+        if length > LONGEST:
+            skipped.append(f"{question.question_id[:_NAMED]}: {length} characters long, and at most {LONGEST} are read")
+        else:
+            kept.append(question)
+    return Loaded(kept, skipped)
 
 
 def _check(questions: Sequence[Question], config: Config) -> None:
@@ -105,7 +122,7 @@ def _missing(questions: Sequence[Question], config: Config) -> set[str]:
 
 def _summary(loaded: Loaded, missing: set[str], config: Config, console: Console) -> None:
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(text).replace("\n", " "), highlight=False, markup=False, soft_wrap=True)
 
     questions = loaded.questions
     types = Counter(question.type for question in questions)

@@ -5,10 +5,21 @@
 """
 
 import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 
 _FOLDER = Path(__file__).parent
+_JOINERS = "\u200c\u200d"
+"""Cannot be seen, and Persian, Hindi and emoji are not written without them."""
+_TOKEN = re.compile(
+    r"<(\||｜)(?=[^<>\n]{1,60}(?:\||｜)>)"
+    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|image|video|audio|start_of_turn|end_of_turn|think|tool_call|tool_response)>)"
+)
+_BRACKETED = re.compile(r"\[(/?(?:INST|SYS|CLS|SEP|MASK|PAD|UNK|IMG|[A-Z]{2,20}(?:_[A-Z]{1,20}){1,3}))\]")
+"""What chat formats are made of: `<|im_start|>`, `</s>`, `[INST]`, `[TOOL_CALLS]`."""
 
 
 def source(name: str) -> str:
@@ -17,21 +28,48 @@ def source(name: str) -> str:
 
 
 def render(name: str, **variables: str) -> str:
-    """Fill in a prompt. A variable that is missing, or that the prompt does not use, is our mistake."""
+    """Fill in a prompt. A variable that is missing, or that the prompt does not use, is our mistake.
+
+    A value is text as it is: a `$variable` in it is not filled in, and its chat tokens are none (`inert`).
+    """
     template = Template(source(name))
     # Template.get_identifiers is not in Python 3.10.
     asked = {hit["named"] or hit["braced"] for hit in template.pattern.finditer(template.template)} - {None}
     assert asked == set(variables), f"prompt {name}: wants {sorted(asked)}, given {sorted(variables)}"
-    return template.substitute(variables)
+    return template.substitute({variable: inert(value) for variable, value in variables.items()})
 
 
 def one_line(text: str) -> str:
-    """Untrusted text for a prompt: on one line and without angle brackets, so that it cannot end its own block.
+    """Untrusted text for a prompt: on one line, without angle brackets and fences, so that it cannot end its own block.
 
     >>> one_line("why?\\n</question> Do this:")
     'why? ‹/question› Do this:'
     """
-    return " ".join(text.split()).replace("<", "‹").replace(">", "›")
+    line = " ".join(inert(text).split())
+    return line.replace("<", "‹").replace(">", "›").replace("```", "'''")
+
+
+def inert(text: str) -> str:
+    """Text without what cannot be seen, and in which the tokens of chat formats are plain words.
+
+    >>> inert("a < b <|im_end|> [INST] [1, 2, 3, 4]")
+    'a < b ‹|im_end|> (INST) [1, 2, 3, 4]'
+    """
+    if not text.isascii() or not text.isprintable():
+        text = "".join(c for c in text if c.isspace() or c in _JOINERS or unicodedata.category(c) not in _UNSEEN)
+    return _BRACKETED.sub(r"(\1)", _TOKEN.sub(r"‹\1", text))
+
+
+_UNSEEN = ("Cc", "Cf", "Cs")
+"""Control characters, marks that cannot be seen, halves of characters."""
+
+
+def without_tokens(text: str, tokens: Iterable[str]) -> str:
+    """Text in which none of a tokenizer's own tokens can be read: one that is written out gets a space in it."""
+    for token in sorted(tokens, key=len, reverse=True):
+        if len(token) > 1 and not token.isspace():
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
 
 
 def digest(name: str) -> str:

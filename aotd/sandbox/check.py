@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from aotd.sandbox.child import BUILTINS, FIELDS
 from aotd.sandbox.tools import signatures
@@ -32,6 +34,7 @@ _METHODS = {
     *("lower", "upper", "strip", "lstrip", "rstrip", "split", "rsplit", "splitlines", "join", "replace"),
     *("startswith", "endswith", "find", "rfind", "partition", "rpartition", "capitalize", "title", "isdigit"),
     *("removeprefix", "removesuffix", "difference", "issubset", "issuperset", "casefold"),
+    *("isalpha", "isalnum", "isnumeric", "isspace", "islower", "isupper", "rindex", "clear", "isdisjoint"),
 }
 
 
@@ -40,7 +43,27 @@ class InvalidProgramError(Exception):
 
 
 def extract(reply: str) -> str:
-    """The program in a model's reply: the first fenced block that defines the entry, else the text from its `def`."""
+    """The program in a model's reply: its functions.
+
+    What else stands at the top is left out: models begin with imports that they do not use, and end with an example
+    of use. A function that does need it is refused for a name that it does not know.
+    """
+    code = written(reply)
+    try:
+        body = _parsed(code).body
+    except InvalidProgramError:
+        return code
+    functions = [statement for statement in body if isinstance(statement, ast.FunctionDef)]
+    if len(functions) in (0, len(body)):
+        return code
+    lines = re.split(r"\r\n|\r|\n", code)  # as Python counts them
+    starts = [min([function.lineno, *(mark.lineno for mark in function.decorator_list)]) for function in functions]
+    ends = [function.end_lineno for function in functions]
+    return "\n\n\n".join("\n".join(lines[start - 1 : end]) for start, end in zip(starts, ends, strict=True)) + "\n"
+
+
+def written(reply: str) -> str:
+    """What a model wrote: the first fenced block that defines the entry, else the text from its `def`."""
     for block in re.findall(r"```(?:python|py)?[ \t]*\n(.*?)```", reply, flags=re.DOTALL):
         if f"def {ENTRY}" in block:
             return str(block).strip("\n") + "\n"
@@ -56,29 +79,33 @@ def check(code: str, without: Sequence[str] = ()) -> None:
         without: tools that it may not use.
 
     A program is one or more function definitions, one of them
-    `execute_command(video_clip, query, possible_answers)`, and uses the tools, some plain builtins and
-    the methods of plain values; no imports, no classes, no names with a leading underscore.
+    `execute_command(video_clip, query, possible_answers)`, whatever it calls the three, and uses the tools, some
+    plain builtins and the methods of plain values; no imports, no classes, no names with a leading underscore.
 
     Raises:
         InvalidProgramError: with the line and the reason.
     """
+    tree = _parsed(code)
+    _check_shape(tree)
+    tools = {*signatures()}
+    everywhere = _Scope((tools - {*without}) | {*BUILTINS, *_bound_in(tree.body)}, None)
+    for node, scope in _walk(tree, everywhere):
+        problem = _problem(node, scope, tools)
+        if problem:
+            line = f"line {node.lineno}: " if hasattr(node, "lineno") else ""
+            raise InvalidProgramError(line + problem)
+
+
+def _parsed(code: str) -> ast.Module:
     if len(code) > LONGEST:
         raise InvalidProgramError(f"longer than {LONGEST} characters")
     try:
-        tree = ast.parse(code)
+        return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
         raise InvalidProgramError(
             f"{line}not Python ({error.args[0] if error.args else type(error).__name__})"
         ) from None
-    _check_shape(tree)
-    tools = {*signatures()}
-    known = (tools - {*without}) | {*BUILTINS, *_assigned(tree)}
-    for node in ast.walk(tree):
-        problem = _problem(node, known, tools)
-        if problem:
-            line = f"line {node.lineno}: " if hasattr(node, "lineno") else ""
-            raise InvalidProgramError(line + problem)
 
 
 def _check_shape(tree: ast.Module) -> None:
@@ -90,14 +117,79 @@ def _check_shape(tree: ast.Module) -> None:
         raise InvalidProgramError(f"must define {ENTRY} exactly once, defines it {len(entries)} times")
     entry = entries[0].args
     taken = (*entry.posonlyargs, *entry.args)
-    if tuple(arg.arg for arg in taken) != PARAMETERS or entry.vararg or entry.kwarg or entry.kwonlyargs:
+    # They are handed over by position, so that they may have other names.
+    if len(taken) != len(PARAMETERS) or entry.vararg or entry.kwarg or entry.kwonlyargs:
         raise InvalidProgramError(f"{ENTRY} must take ({', '.join(PARAMETERS)})")
     if not any(isinstance(node, ast.Return) and node.value for node in ast.walk(entries[0])):
         raise InvalidProgramError(f"{ENTRY} returns nothing")
 
 
-def _assigned(tree: ast.Module) -> set[str]:
-    return {name for node in ast.walk(tree) if (name := _bound(node)) is not None}
+@dataclass(frozen=True)
+class _Scope:
+    """The names of a function, a lambda or a comprehension, and the scope around it."""
+
+    names: set[str]
+    around: _Scope | None
+
+    def knows(self, name: str) -> bool:
+        scope: _Scope | None = self
+        while scope is not None and name not in scope.names:
+            scope = scope.around
+        return scope is not None
+
+
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def _walk(tree: ast.Module, everywhere: _Scope) -> Iterator[tuple[ast.AST, _Scope]]:
+    """Every node with the scope in which Python looks for its name; in the order of `ast.walk`, no recursion."""
+    todo: deque[tuple[ast.AST, _Scope]] = deque([(tree, everywhere)])
+    while todo:
+        node, scope = todo.popleft()
+        yield node, scope
+        inside = _inside(node)
+        own = _Scope(_own_names(node, inside), scope) if inside else scope
+        if isinstance(node, _COMPREHENSIONS):
+            todo.append((node.generators[0].iter, scope))  # looked for around it, as defaults of parameters are
+            todo.extend((child, own) for child in inside)
+        else:
+            kept = {id(child) for child in inside}
+            todo.extend((child, own if id(child) in kept else scope) for child in ast.iter_child_nodes(node))
+
+
+def _inside(node: ast.AST) -> list[ast.AST]:
+    """What of a node stands in a scope of its own; nothing of most."""
+    if isinstance(node, ast.FunctionDef):
+        return [*node.body]
+    if isinstance(node, ast.Lambda):
+        return [node.body]
+    if isinstance(node, _COMPREHENSIONS):
+        values = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+        clauses = [child for part in node.generators for child in (part.target, *part.ifs)]
+        return [*values, *clauses, *(part.iter for part in node.generators[1:])]
+    return []
+
+
+def _own_names(node: ast.AST, inside: Iterable[ast.AST]) -> set[str]:
+    """The names that belong to a scope: its parameters and what is bound in it."""
+    names = _bound_in(inside)
+    if isinstance(node, ast.FunctionDef | ast.Lambda):
+        taken = node.args
+        stars = [part for part in (taken.vararg, taken.kwarg) if part]
+        names |= {part.arg for part in (*taken.posonlyargs, *taken.args, *taken.kwonlyargs, *stars)}
+    return names
+
+
+def _bound_in(nodes: Iterable[ast.AST]) -> set[str]:
+    """The names that get a value in some nodes, scopes inside them left out."""
+    found, todo = set(), [*nodes]
+    while todo:
+        node = todo.pop()
+        if (name := _bound(node)) is not None:
+            found.add(name)
+        if not _inside(node):
+            todo.extend(ast.iter_child_nodes(node))
+    return found
 
 
 def _bound(node: ast.AST) -> str | None:
@@ -109,15 +201,15 @@ def _bound(node: ast.AST) -> str | None:
     return node.name if isinstance(node, ast.FunctionDef) else None
 
 
-def _problem(node: ast.AST, known: set[str], tools: set[str]) -> str | None:
+def _problem(node: ast.AST, scope: _Scope, tools: set[str]) -> str | None:
     if not isinstance(node, _NODES):
         return f"{type(node).__name__} is not allowed"
     if isinstance(node, ast.FunctionDef) and node.decorator_list:
         return "decorators are not allowed"
     for name in (getattr(node, "id", None), getattr(node, "arg", None), getattr(node, "name", None)):
-        if isinstance(name, str) and name.startswith("_"):
+        if isinstance(name, str) and name.startswith("_") and name != "_":  # `_` alone is a variable nobody reads
             return f"the name {name} starts with an underscore"
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in known:
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and not scope.knows(node.id):
         return f"{node.id} is not a tool, a builtin or a variable"
     if _bound(node) in tools:
         return f"{_bound(node)} is a tool and may not be assigned"

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from aotd.datasets.annotation_files import read_json
 from aotd.errors import QuestionError, UserError
-from aotd.reading import read_object
 from aotd.records import Detection, Outcome, Question, SpanFinding
 from aotd.specialists.embedder import Embedder, Vectors, load_embedder
 from aotd.specialists.peak import around_peak
@@ -36,8 +36,6 @@ _BACKGROUND_WEIGHT = 0.7
 is that of cross-domain similarity local scaling (Conneau et al. 2018): texts that lie near everything."""
 _ASKED_WEIGHT = 0.1
 """How much the likeness of question and option by themselves counts."""
-_LONGEST = 1 << 30
-"""Bytes of a file of captions."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'])")
 
 
@@ -215,10 +213,9 @@ def read_captions(path: str) -> dict[str, list[str]]:
     """
     if not path or not Path(path).is_file():
         raise UserError(f"specialists.captions: {path or 'not set'}: give a JSON file {{video: {{second: caption}}}}")
-    try:
-        stored = read_object(Path(path), "it", _LONGEST)
-    except UserError as error:
-        raise UserError(f"{path}: {error}: wants an object {{video: {{second: caption}}}}") from None
+    stored = read_json(Path(path))
+    if not isinstance(stored, dict):
+        raise UserError(f"{path}: wants an object {{video: {{second: caption}}}}")
     found = {}
     for video, seconds in stored.items():
         wanted = [str(second) for second in range(len(seconds))] if isinstance(seconds, dict) else None

@@ -379,11 +379,12 @@ def read_features(folder: str, video_id: str) -> Tensor:
     Raises:
         QuestionError: `tool_failed`: there are none, or the file holds something else. Nothing is unpickled.
     """
-    for ending in (".npz", ".npy", ".safetensors"):
-        path = locate(folder, video_id + ending)
-        if path.is_file():
-            break
-    else:
+    try:
+        paths = [locate(folder, video_id + ending) for ending in (".npz", ".npy", ".safetensors")]
+    except UserError as error:  # the id of one video, which is a stranger's
+        raise QuestionError(Outcome.tool_failed, str(error)) from None
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
         raise QuestionError(Outcome.tool_failed, f"there are no SlowFast features of video {video_id} in {folder}")
     try:
         rows = _stored(path)

@@ -22,13 +22,15 @@ from PIL import Image
 
 from aotd.errors import QuestionError, UserError
 from aotd.llm.base import Reply
-from aotd.llm.server import ChatServer
+from aotd.llm.server import ChatServer, said
 from aotd.prompts import one_line, render
 from aotd.records import Outcome
 from aotd.specialists import VideoLLMConfig
 from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
 from aotd.video.clip import Clip, Pixels
 
+_LONG = 8_000
+"""Characters. Where a server refuses a longer prompt, what a program put into it is to blame, not the settings."""
 _LONGEST_SIDE = 768
 """Larger frames are made smaller, to this many pixels."""
 _QUALITY = 90
@@ -85,9 +87,9 @@ class VideoServer(Prompted):
             return []
         numbers = [int(one) for one in re.findall(r"\d+", text)] if _NUMBERS.fullmatch(text) else []
         if not reply.finished or not numbers or not all(1 <= number <= len(candidates) for number in numbers):
-            said = repr(" ".join(text.split())[:80])
+            told = repr(" ".join(text.split())[:80])
             raise QuestionError(
-                Outcome.tool_failed, f"{self._config.model} was to name actions by number, and replied {said}"
+                Outcome.tool_failed, f"{self._config.model} was to name actions by number, and replied {told}"
             )
         return [candidates[number - 1] for number in dict.fromkeys(numbers)]
 
@@ -104,7 +106,12 @@ class VideoServer(Prompted):
             "max_tokens": longest,
             "temperature": 0.0,
         }
-        return self._server.read(self._server.send(body))
+        response = self._server.send(body)
+        if response.status_code >= 400 and response.status_code not in (401, 403, 404) and len(prompt) > _LONG:
+            raise QuestionError(
+                Outcome.tool_failed, f"the server refuses a prompt of {len(prompt)} characters ({said(response)})"
+            )
+        return self._server.read(response)
 
 
 def _content(clip: Clip | None, prompt: str, frames: int) -> str | list[dict[str, Any]]:

@@ -29,6 +29,7 @@ from transformers.utils.hub import cached_file
 
 from aotd.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
 from aotd.errors import UserError
+from aotd.prompts import without_tokens
 from aotd.reading import read_object
 from aotd.specialists.stored import find_stored
 from aotd.students import StudentConfig
@@ -85,8 +86,7 @@ class PretrainedStudent(Student):
         self.model, self.tokenizer, self.seen = model, tokenizer, seen
         self._lora, self.adapted = lora, lora > 0
         self._frames, self._pictures = frames, pictures
-        added = [token for token in tokenizer.get_added_vocab() if len(token) > 1]
-        self._special = sorted(added, key=len, reverse=True)
+        self._special = [*tokenizer.get_added_vocab()]
         self._anchor = self._token(self.anchor)
         self._end = self._token(self.end)
         for parameter in self.frozen():
@@ -180,10 +180,7 @@ class PretrainedStudent(Student):
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def _plain(self, text: str) -> str:
-        """A text in which no special token can be read: one that is written out gets a space in it."""
-        for token in self._special:
-            text = text.replace(token, f"{token[0]} {token[1:]}")
-        return text
+        return without_tokens(text, self._special)
 
     def trained(self) -> Any:
         if not self.adapted:

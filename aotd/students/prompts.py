@@ -19,14 +19,18 @@ SUFFIXES = ("suffix_answer_choice", "suffix_answer_open", "suffix_rationale")
 
 
 def prompt(question: Question) -> str:
-    """The question and its options, without a suffix."""
-    lines = [f"Question: {question.question}"]
+    """The question and its options, each on a line of its own, without a suffix."""
+    lines = [f"Question: {_line(question.question)}"]
     if question.options:
         lines.append("Options:")
-        lines += [
-            f"({letter}) {option}" for letter, option in zip(string.ascii_uppercase, question.options, strict=False)
-        ]
+        lettered = zip(string.ascii_uppercase, question.options, strict=False)
+        lines += [f"({letter}) {_line(option)}" for letter, option in lettered]
     return "\n".join(lines)
+
+
+def _line(text: str) -> str:
+    """A stranger's text without line ends of any kind: it adds no option and no suffix of its own."""
+    return " ".join(text.splitlines())
 
 
 def suffix(choice: bool, mode: Mode) -> str:

@@ -42,7 +42,7 @@ def check_faithful(question: Question, thought: Thought, trace: Trace, answer: C
         if not held.has_box(box.label, box.frame, box.box):
             problems.append(f"no box {list(box.box)} of {box.label or 'anything'} in frame {box.frame}")
     brackets = [inside for inside in re.findall(r"\[[^\[\]]*\]", thought.text) if re.search(r"\d", inside)]
-    if len(brackets) != len(claims.boxes):
+    if len(brackets) != len(claims.boxes) or _OTHER_BOX.search(thought.text):
         problems.append("it gives numbers in brackets that are no box in a frame")
     for span in claims.spans:
         if (span.start, span.end) not in held.spans:
@@ -63,6 +63,10 @@ def check_faithful(question: Question, thought: Thought, trace: Trace, answer: C
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         return Check(passed=False, reason=problems[0] + more)
     return Check(passed=True, reason="all that it states stands in the trace")
+
+
+_OTHER_BOX = re.compile(r"[({<（［【〔｛〈⟨‹]\s*(?:-?\d[\d.]*\s*[,;，、]\s*){3}-?\d")
+"""Four numbers in any other brackets: a box to its reader, and none that is held against the trace."""
 
 
 class _Held:

@@ -46,6 +46,15 @@ def changed(**fields: Any) -> dict[str, Any]:
     return {**copy.deepcopy(ENTRY), **fields}
 
 
+def test_half_a_character_is_a_question_mark(tmp_path: Path) -> None:
+    entries = [changed(question="Which \ud83d was \udc00opened?"), changed(question_id="Interaction_T1_2")]
+    first, second = read(config(tmp_path, entries)).questions
+    assert first.question == "Which ? was ?opened?"
+    assert second == read(config(tmp_path, [changed(question_id="Interaction_T1_2")])).questions[0]
+    whole = changed(question="Who \U0001f600?")
+    assert read(config(tmp_path, [whole])).questions[0].question == "Who \U0001f600?"
+
+
 def test_an_entry_becomes_a_question(tmp_path: Path) -> None:
     (question,) = read(config(tmp_path, [ENTRY])).questions
     assert question.question_id == "Interaction_T1_1"

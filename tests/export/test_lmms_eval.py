@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from aotd.errors import UserError
+from aotd.export.conversations import plain
 from aotd.export.lmms_eval import scored, shown
 from aotd.records import Mode, Question
 from aotd.students.base import ANSWER_TOKENS
@@ -50,7 +51,9 @@ def test_each_split_is_a_task_with_a_row_for_each_question_that_has_an_answer(lo
 def test_what_is_asked_is_what_evaluate_asks_but_for_the_last_line_break(loaded: Path, videos: Path) -> None:
     rows = {row["question_id"]: row for row in lines(exported(loaded, videos, FORMAT) / "train.jsonl")}
     assert rows["a"]["asked"] + "\n" == prompt(question("a")) + suffix(True, Mode.answer)
-    assert HOSTILE in rows["c"]["asked"]
+    asked = plain(f"Question: {HOSTILE}" + suffix(False, Mode.answer)).rstrip("\n")
+    assert rows["c"]["asked"] == asked
+    assert "<" not in rows["c"]["asked"]
     assert rows["c"]["asked"].endswith(suffix(False, Mode.answer).strip())
 
 

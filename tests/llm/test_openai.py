@@ -170,15 +170,30 @@ def test_what_a_person_must_mend_is_not_tried_again(answer: Answer, says: str, m
     assert "sesame" not in str(caught.value)
 
 
-def test_a_prompt_too_long_for_the_model_is_that_prompts_failure() -> None:
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (400, "This model's maximum context length is 5 tokens"),
+        (413, "Payload Too Large"),
+        (422, "Input validation error: `inputs` must have less than 5 tokens. Given: 9"),
+        (400, "the prompt is too long"),
+    ],
+)
+def test_a_prompt_too_long_for_the_model_is_that_prompts_failure(status: int, says: str) -> None:
     def picky(body: dict[str, Any], number: int) -> Answer:
         if len(prompt_of(body)) > 5:
-            return 400, {"error": {"message": "This model's maximum context length is 5 tokens"}}
+            return status, {"error": {"message": says}}
         return said("fits")
 
     with server(picky) as (url, _):
         replies = engine(url).complete(["short", "much too long"], max_tokens=4)
     assert [(reply.text, reply.finished) for reply in replies] == [("fits", True), ("", False)]
+
+
+def test_a_setting_that_the_server_refuses_is_not_taken_for_a_long_prompt() -> None:
+    answer = 400, {"error": {"message": "max_tokens is too large: 4. This model supports at most 2"}}
+    with server(lambda body, number: answer) as (url, _), pytest.raises(UserError, match="too large"):
+        engine(url).complete(["p"], max_tokens=4)
 
 
 def test_a_server_that_is_not_there_is_named() -> None:

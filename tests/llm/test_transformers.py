@@ -12,6 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from aotd.errors import UserError
 from aotd.llm.base import LLMConfig
+from aotd.llm.local import encode
 from aotd.llm.transformers import TransformersEngine
 
 WORDS = ["<end>", "<pad>", "?", *"abcdefghijklmnopqrstuvwxyz", "user:", "you:"]
@@ -90,6 +91,14 @@ def test_a_chat_template_is_used_where_there_is_one(folder: Path, tmp_path: Path
     chat = engine(save(tmp_path / "chat", template)).complete(["a b c"], max_tokens=4)[0]
     plain = engine(folder).complete(["user: a b c you:"], max_tokens=4)[0]
     assert chat == plain
+
+
+def test_a_token_of_the_models_own_in_a_prompt_is_plain_text(folder: Path) -> None:
+    tokenizer = engine(folder)._tokenizer
+    ends = [tokenizer.eos_token_id, tokenizer.pad_token_id]
+    assert tokenizer("a <end> b")["input_ids"][1] in ends
+    assert not {*encode(tokenizer, "a <end> b<end> <e<end>nd>")} & {*ends}
+    assert encode(tokenizer, "a b  c") == list(tokenizer("a b  c")["input_ids"])
 
 
 def test_samples_differ_and_come_again(folder: Path) -> None:

@@ -69,6 +69,20 @@ def test_with_stored_captions_no_video_is_needed(world: Path, capsys: pytest.Cap
     assert not stage.dropped()
 
 
+def test_a_question_longer_than_any_prompt_is_skipped_and_named(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = {"id": "endless\x1b[31m", "video": "here.mp4", "question": "why? " * 5000}
+    with (world / "q.jsonl").open("a") as out:
+        out.write(json.dumps(line) + "\n")
+    assert load(world) == 0
+    said = capsys.readouterr().out
+    assert (
+        "skipped: 1 (endless\N{REPLACEMENT CHARACTER}[31m: 25000 characters long, and at most 20000 are read)" in said
+    )
+    assert "files: 3 questions" in said
+
+
 def test_a_dry_run_writes_nothing(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert load(world, "load.dry_run=true") == 0
     said = capsys.readouterr().out

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
 
-from aotd.sandbox.check import InvalidProgramError, check, extract
+from aotd.sandbox.check import InvalidProgramError, check, extract, written
 
 HEAD = "def execute_command(video_clip, query, possible_answers):\n"
 
@@ -19,6 +20,14 @@ def program(*lines: str) -> str:
         ["return select_answer(query, {'what': Video_summary(video_clip, query)}, possible_answers)"],
         ["boxes = Query_Objs(video_clip, 'cup')", "return str(max(box.x1 for box in boxes))"],
         ["event = query.split(' after ')[-1].strip('?')", "return f'{event:>3}'"],
+        ["for _ in range(2):", "    first, _ = 'a', 'b'", "return first"],
+        [
+            "def longest(clips):",
+            "    return max(clips, key=lambda clip: len(clip))",
+            "return str(longest([video_clip]))",
+        ],
+        ["grid = [cell for row in [[1], [2]] for cell in row if cell]", "return str({n: n for n in grid})"],
+        ["def outer(seen):", "    def inner():", "        return seen", "    return inner()", "return outer('x')"],
         ["n = 0", "while n < 3:", "    n += 1", "return str(sorted([3, 1], key=lambda x: -x)[0] + n)"],
     ],
 )
@@ -59,6 +68,26 @@ def test_what_programs_may_not_say_is_named(code: str, says: str) -> None:
         check(code)
 
 
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("def other(eval):\n    return 1\n\n\n" + program("return eval(query)"), 6),
+        ("def other():\n    eval = 1\n    return eval\n\n\n" + program("return eval(query)"), 7),
+        (program("f = lambda eval: 1", "return eval(query)"), 3),
+        (program("f = lambda x=(lambda eval: 1): eval", "return 'x'"), 2),
+        (program("x = [1 for eval in [1]]", "return eval(query)"), 3),
+        (program("return str([eval for eval in eval(query)])"), 2),
+        (program("return str({eval: 1 for x in [eval for eval in [1]]})"), 2),
+        ("def other(eval=eval):\n    return eval\n\n\n" + program("return 'x'"), 1),
+        ("def other(eval: eval):\n    return 1\n\n\n" + program("return 'x'"), 1),
+        ("def other(x) -> eval:\n    eval = x\n    return 1\n\n\n" + program("return 'x'"), 1),
+    ],
+)
+def test_a_name_is_known_only_where_python_would_find_it(code: str, line: int) -> None:
+    with pytest.raises(InvalidProgramError, match=f"line {line}: eval is not a tool"):
+        check(code)
+
+
 def test_the_time_of_the_check_grows_with_the_program_and_no_faster() -> None:
     def seconds(statements: int) -> float:
         tried = []
@@ -71,9 +100,37 @@ def test_the_time_of_the_check_grows_with_the_program_and_no_faster() -> None:
     assert seconds(4900) < 20 * seconds(700)  # seven times as long; with the square it would be 49 times
 
 
+@pytest.mark.parametrize("nested", ["lambda a=", "[x for x in ", "lambda a:", "[x for y in z for x in ", "1+"])
+def test_what_is_nested_as_deeply_as_the_length_allows_is_checked_in_a_moment(nested: str) -> None:
+    started = time.process_time()
+    for depth in (50, 90, 4000):
+        closed = "]" * depth if nested.startswith("[") else ""
+        with contextlib.suppress(InvalidProgramError):
+            check(HEAD + f"    z = [1]\n    return {nested * depth}z{closed}\n")
+    assert time.process_time() - started < 2
+
+
 def test_a_parameter_does_not_bring_back_a_tool_that_was_left_out() -> None:
     with pytest.raises(InvalidProgramError, match="Find"):
         check("def f(Find):\n    return 1\n\n\n" + program("return Find(video_clip, 'cup')"), without=["Find"])
+
+
+def test_what_stands_beside_the_functions_is_left_out_of_a_reply() -> None:
+    helper = "def helper(x):\n    return x\n"
+    code = helper + "\n\n" + program("return helper('x')")
+    around = f'"""A program."""\nimport json\n\n\n{code}\n\nif __name__ == "__main__":\n    print(1)\n'
+    assert extract(f"Sure:\n```python\n{around}```\n") == code
+    check(extract(f"```python\n{around}```"))
+    assert extract(f"```python\n# note\n{code}```") == "# note\n" + code
+    with pytest.raises(InvalidProgramError, match="line 2: math is not a tool"):
+        check(extract("```python\nimport math\n" + program("return str(math)") + "```"))
+    with pytest.raises(InvalidProgramError, match="decorators"):
+        check(extract("```python\nimport math\n@math\n" + program("return 'x'") + "```"))
+    assert written(f"```python\n{around}```") == around
+
+
+def test_the_parameters_may_have_other_names() -> None:
+    check("def execute_command(clip, question, options=None):\n    return select_answer(question, {}, options)\n")
 
 
 def test_a_program_is_found_in_a_chatty_reply() -> None:

@@ -133,6 +133,8 @@ def test_captions_are_read_in_the_order_of_their_seconds(tmp_path: Path) -> None
         json.dumps({"v": {str(second): f"second {second}" for second in (10, 2, *range(2), *range(3, 10))}})
     )
     assert read_captions(str(path)) == {"v": [f"second {second}" for second in range(11)]}
+    path.write_text('{"v": {"0": "half \\ud800 of it\\u2028"}}')
+    assert read_captions(str(path)) == {"v": ["half ? of it"]}
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,19 @@ def test_what_is_wrong_with_the_server_is_one_line(answer: Any, says: str) -> No
     assert "\n" not in str(caught.value)
 
 
+def test_a_question_too_long_for_the_server_ends_itself_and_not_the_run() -> None:
+    def picky(body: dict[str, Any], number: int) -> Any:
+        text = body["messages"][0]["content"][-1]["text"]
+        return said("a door") if len(text) < 9000 else (400, {"error": "this is\x1b[31m too much"})
+
+    with server(picky) as (url, _):
+        seer = VideoServer(VideoLLMConfig(model="m", url=url, retries=0, frames=1), "specialists.action")
+        with pytest.raises(QuestionError, match=r"refuses a prompt of 100\d\d\d characters \(this is\\x1b") as caught:
+            seer.answer(whole(), "x" * 100_000)
+        assert caught.value.outcome is Outcome.tool_failed
+        assert seer.answer(whole(), "what?") == "a door"
+
+
 def test_no_server_no_address_and_no_model_are_one_line() -> None:
     seer = VideoServer(VideoLLMConfig(model="m", url="http://127.0.0.1:9/v1", retries=0), "specialists.action")
     with pytest.raises(UserError, match=r"^specialists\.action\.url: http://127\.0\.0\.1:9/v1 cannot be reached"):
