@@ -3,7 +3,7 @@
 `parse` reads what a reply to a multiple-choice question chooses. There is one order, and the first that says
 something decides:
 
-1. a reply without anything in it is `empty`;
+1. a reply without anything in it is `empty`, one of more than 20,000 characters `too_long`;
 2. the whole reply, with signs and markup around it taken off: an option word for word, a letter, an option up to case,
    articles, punctuation and number words, or a letter with the words of that option (which may be cut off);
 3. what is marked as final: a box, an answer tag, a field `"answer"`, "final answer: …";
@@ -74,10 +74,14 @@ class Rule(str, Enum):
     """Unparsed: the letter of one option with the words of another."""
     out_of_range = "out_of_range"
     """Unparsed: a letter or a number that no option has."""
+    too_long = "too_long"
+    """Unparsed: longer than `LONGEST`."""
     none = "none"
     """Unparsed: no option is named."""
 
 
+LONGEST = 20_000
+"""Characters; reading takes longer with the square of the length, and no answer to one question is as long."""
 STRICT = frozenset({Rule.option_text, Rule.letter, Rule.letter_and_text})
 """The rules of the strict reading."""
 
@@ -164,6 +168,8 @@ def parse(text: str, options: Sequence[str]) -> Parsed:
     """
     if not text.strip():
         return Parsed(None, Rule.empty)
+    if len(text) > LONGEST:
+        return Parsed(None, Rule.too_long)
     given = Options(options, [texts(option) for option in options])
     if options.count(text) == 1:
         return Parsed(text, Rule.option_text)
