@@ -18,6 +18,7 @@ import httpx
 from aotd.errors import UserError
 from aotd.llm.base import Ask, Engine, LLMConfig, Reply
 from aotd.llm.server import ChatServer, said
+from aotd.stop import stopping
 
 Words = Callable[[Sequence[str]], dict[str, Any]]
 
@@ -72,7 +73,7 @@ class OpenAIEngine(Engine):
                 else:
                     yield sent[done], reply
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=not stopping(), cancel_futures=True)
         if failure:
             raise failure
 

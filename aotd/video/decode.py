@@ -13,15 +13,17 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import struct
 import subprocess
 import sys
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -39,6 +41,8 @@ _SAMPLE_BYTES = 4 << 30
 _KEPT = 4
 _KEPT_BYTES = 1 << 30
 """How many decoded videos, and how much of them, stay in memory for the next question."""
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,15 @@ class _DamagedError(Exception):
     """The file cannot be decoded; the message says why."""
 
 
+class _KilledError(_DamagedError):
+    """Somebody has killed the decoding process: the file may be sound."""
+
+
 class Decoder:
-    """The parent's end of one decoding process; started at the first request, again after it had to be killed."""
+    """The parent's end of one decoding process; started at the first request, again after it had to be killed.
+
+    A request whose process is killed by somebody else (for want of memory) is sent once more.
+    """
 
     def __init__(self, deadline_s: float) -> None:
         self._deadline_s = deadline_s
@@ -80,6 +91,9 @@ class Decoder:
         Raises:
             _DamagedError: not a video, or decoding hung or crashed.
         """
+        return self._twice(lambda: self._facts(path, every_frame))
+
+    def _facts(self, path: Path, every_frame: bool) -> dict[str, Any]:
         with self._request({"do": "probe" if every_frame else "facts", "path": str(path)}) as reply:
             header = reply.header()
             if not isinstance(header.get("facts"), dict):
@@ -92,6 +106,9 @@ class Decoder:
         Raises:
             _DamagedError: a frame is missing, or decoding hung or crashed.
         """
+        return self._twice(lambda: self._frames(path, times, width, height))
+
+    def _frames(self, path: Path, times: list[float], width: int, height: int) -> Pixels:
         size = height * width * 3
         if not 0 < size * len(times) <= _SAMPLE_BYTES:
             raise _DamagedError(f"{len(times)} frames of {width}x{height} take more than {_SAMPLE_BYTES >> 30} GiB")
@@ -111,6 +128,12 @@ class Decoder:
             reply.header()
         pixels.setflags(write=False)
         return pixels
+
+    def _twice(self, ask: Callable[[], _Answer]) -> _Answer:
+        try:
+            return ask()
+        except _KilledError:
+            return ask()
 
     def close(self) -> None:
         """End the process."""
@@ -197,7 +220,9 @@ class _Reply:
                     raise _DamagedError(f"not decoded within {self._limit_s:g} s")
                 count = os.readv(self._pipe, [target[: 1 << 20]])
                 if not count:
-                    raise _DamagedError(f"the decoder crashed on it (status {self._process.wait()})")
+                    status = self._process.wait()
+                    kind = _KilledError if status == -signal.SIGKILL else _DamagedError
+                    raise kind(f"the decoder crashed on it (status {status})")
                 target = target[count:]
 
 

@@ -16,6 +16,7 @@ from aotd.config import Config
 from aotd.distill.checkpoint import newest
 from aotd.distill.job import job
 from aotd.distill.train import _Trainer
+from aotd.stop import Stopped
 from tests.corners import corner_config, write_run
 
 STEPS = 8
@@ -108,9 +109,9 @@ def test_told_to_leave_it_saves_and_goes(
 
     with monkeypatch.context() as patch:
         patch.setattr(_Trainer, "compute_loss", told)
-        with pytest.raises(SystemExit) as left:
+        with pytest.raises(Stopped) as left:
             job(config_of(run))
-    assert left.value.code == 128 + number
+    assert left.value.number == number
     folder = run / "distill/aotd/checkpoints"
     assert newest(folder) == folder / "checkpoint-3"
     assert signal.getsignal(number) is signal.SIG_DFL
