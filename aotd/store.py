@@ -20,6 +20,7 @@ a kill between the two leaves a cost of work that is done again. So the last cos
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -43,6 +44,9 @@ R = TypeVar("R", bound=Record)
 
 SYNC_S = 1.0
 """Seconds between the syncs of a file that is appended to; a sync takes some milliseconds."""
+
+LOCK_S = 10.0
+"""Seconds to wait for a process that is about to leave a file."""
 
 _STARTED_S = time.time()
 
@@ -184,24 +188,43 @@ class Shard:
     """One JSONL file being appended to. Opening it cuts off a torn tail.
 
     Raises:
-        UserError: the disk does not take it.
+        UserError: the disk does not take it, or another process is appending to it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         with disk_errors(path):
             make_folder(path.parent)
-            if path.exists():
-                data = path.read_bytes()
-                whole = data.rfind(b"\n") + 1
-                if whole < len(data):
-                    os.truncate(path, whole)
-            else:
+            if not path.exists():
                 path.touch()
                 sync(path.parent)
-            self._out: FileIO = path.open("ab", buffering=0)
+            self._out = self._opened()
+            data = path.read_bytes()
+            whole = data.rfind(b"\n") + 1
+            if whole < len(data):
+                os.truncate(path, whole)
         self._synced_s, self._dirty = time.monotonic(), False
         _open_shards.add(self)
+
+    def _opened(self) -> FileIO:
+        """The file, locked: one process at a time appends. A lock ends with its process, however that ends."""
+        out: FileIO = self._path.open("ab", buffering=0)
+        until = time.monotonic() + LOCK_S
+        while True:
+            try:
+                fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() < until:
+                    time.sleep(0.1)
+                    continue
+                out.close()
+                raise UserError(
+                    f"{self._path} is being written by another process: let that end, or give this run another name"
+                ) from None
+            except OSError as error:
+                if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):  # some network file systems
+                    raise
+            return out
 
     def append(self, record: BaseModel) -> None:
         """Write one line; once in a while have the disk hold all lines.
@@ -239,7 +262,7 @@ class Shard:
         if ordered != lines:
             self._out.close()
             write_atomically(self._path, "".join(ordered))
-            self._out = self._path.open("ab", buffering=0)
+            self._out = self._opened()
 
     def close(self) -> None:
         try:

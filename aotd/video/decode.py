@@ -30,6 +30,7 @@ import numpy as np
 from aotd.datasets.base import locate
 from aotd.errors import QuestionError, UserError
 from aotd.records import Outcome, Question
+from aotd.stop import SIGNALS
 from aotd.video.clip import Pixels, frame_times
 
 _WORKER = Path(__file__).with_name("worker.py")
@@ -78,7 +79,7 @@ class _KilledError(_DamagedError):
 class Decoder:
     """The parent's end of one decoding process; started at the first request, again after it had to be killed.
 
-    A request whose process is killed by somebody else (for want of memory) is sent once more.
+    A request whose process is killed by somebody else (for want of memory, or with the whole job) is sent once more.
     """
 
     def __init__(self, deadline_s: float) -> None:
@@ -161,6 +162,7 @@ class Decoder:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env={name: os.environ[name] for name in _INHERITED if name in os.environ},
+                start_new_session=True,  # a terminal's Ctrl-C is not for it
             )
             assert self._process.stdout is not None
             os.set_blocking(self._process.stdout.fileno(), False)
@@ -221,7 +223,7 @@ class _Reply:
                 count = os.readv(self._pipe, [target[: 1 << 20]])
                 if not count:
                     status = self._process.wait()
-                    kind = _KilledError if status == -signal.SIGKILL else _DamagedError
+                    kind = _KilledError if -status in (signal.SIGKILL, *SIGNALS) else _DamagedError
                     raise kind(f"the decoder crashed on it (status {status})")
                 target = target[count:]
 
