@@ -84,7 +84,7 @@ def _reported(words: list[str]) -> int:
     try:
         return _dispatch(words)
     except Stopped as told:
-        leave(told)
+        return leave(told)
     except UserError as error:
         print(f"aotd: {_plain(error)}", file=sys.stderr)  # noqa: T201
         return 2

@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 from aotd.store import sync_shards
 
@@ -40,6 +39,7 @@ class Stopped(BaseException):
 
 
 _told: int | None = None
+_listening = False
 _patient = False
 """Whether the main thread leaves in its own time: a training saves a checkpoint first."""
 
@@ -80,17 +80,17 @@ def check() -> None:
 @contextmanager
 def listening() -> Iterator[None]:
     """Signals raise `Stopped` in here. Only a main thread hears them; elsewhere they stay what they are."""
-    global _told
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is tell:
+    global _told, _listening
+    if threading.current_thread() is not threading.main_thread() or _listening:
         yield
         return
-    before = {number: signal.signal(number, tell) for number in SIGNALS}
+    before, _listening = {number: signal.signal(number, tell) for number in SIGNALS}, True
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _told = None
+        _told, _listening = None, False
 
 
 @contextmanager
@@ -112,8 +112,15 @@ def gone_in_time() -> Iterator[None]:
         theirs.close()
 
 
-def leave(told: Stopped) -> NoReturn:
-    """End this process and its workers now, whatever its threads do: one that waits for a server would take minutes."""
+def leave(told: Stopped) -> int:
+    """Say that it was stopped; the exit status. Where a thread would hold the interpreter, the process ends here."""
+    _wind_up(told)
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.current_thread()):
+        os._exit(128 + told.number)
+    return 128 + told.number
+
+
+def _wind_up(told: Stopped) -> None:
     try:
         sync_shards()
     finally:
@@ -121,7 +128,6 @@ def leave(told: Stopped) -> NoReturn:
             child.kill()
         print(f"aotd: {told}", file=sys.stderr, flush=True)  # noqa: T201
         sys.stdout.flush()
-        os._exit(128 + told.number)
 
 
 def _see_to_it(signals: socket.socket) -> None:
@@ -130,5 +136,8 @@ def _see_to_it(signals: socket.socket) -> None:
         while came := signals.recv(1):
             if came[0] in SIGNALS:
                 time.sleep(GRACE_S)
-                if not _patient:
-                    leave(Stopped(came[0]))
+                if _listening and not _patient:
+                    try:
+                        _wind_up(Stopped(came[0]))
+                    finally:
+                        os._exit(128 + came[0])

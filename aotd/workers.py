@@ -9,10 +9,21 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
+from multiprocessing.context import SpawnContext
 from typing import Any
 
 from aotd.stop import SIGNALS
+
+
+def spawning() -> SpawnContext:
+    """How processes are started: anew, since the parent may have threads (a progress bar, torch)."""
+    # Python's process that looks after semaphores ignores the other signals that are sent to a whole job.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+    return multiprocessing.get_context("spawn")
 
 
 @contextmanager
@@ -22,8 +33,7 @@ def worker_pool(count: int, start: Callable[..., object] | None = None, *given: 
     Args:
         start: called with `given` in each process before its first task.
     """
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=(start, given))
+    pool = ProcessPoolExecutor(count, spawning(), initializer=_begin, initargs=(start, given))
     try:
         yield pool
     except BaseException:

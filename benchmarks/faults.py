@@ -108,9 +108,11 @@ def watch() -> None:
 
     asked = [""]
 
-    def of_arm(config: Any, name: str, mode: Any) -> str:
+    settings_of = evaluate.settings_of
+
+    def of_arm(config: Any, name: str, mode: Any) -> dict[str, object]:
         asked[0] = f"{name} {mode.value}"
-        return asked[0]
+        return settings_of(config, name, mode)
 
     places: list[tuple[Any, str, Callable[..., str]]] = [
         (build, "render", lambda scene, seed, path, difficulty: path.name.split(".")[1]),
@@ -120,7 +122,6 @@ def watch() -> None:
         (verify, "check_faithful", lambda question, *_: question.question_id),
         (frames, "_write", lambda path, *_: path.name),
         (train._Report, "write", lambda self, values: f"{self._path.parent.name} step {values['step']}"),
-        (evaluate, "settings_of", of_arm),
         (replies, "_look", lambda views, question: f"{asked[0]} {question.question_id}"),
         (report, "_card", lambda story, *_: story.question.question_id),
     ]
@@ -128,6 +129,7 @@ def watch() -> None:
         setattr(owner, name, _noting(getattr(owner, name), key))
     execute._start_worker = execute_worker
     measure._ask = select_ask
+    evaluate.settings_of = of_arm
 
 
 # ── one start of a verb ───────────────────────────────────────────────────────────────────────────

@@ -26,7 +26,7 @@ from aotd.distill.arm import train_arm
 from aotd.distill.processes import is_first, part, processes
 from aotd.errors import UserError
 from aotd.stop import Stopped, check, listening, patience, stopping
-from aotd.workers import worker_pool
+from aotd.workers import spawning, worker_pool
 
 
 def train_arms(config: Config, arms: Sequence[str]) -> None:
@@ -57,7 +57,7 @@ def train_arms(config: Config, arms: Sequence[str]) -> None:
 
 
 def _side_by_side(config: Config, arms: Sequence[str], workers: int, show: Callable[[str, int, int], None]) -> None:
-    steps: SimpleQueue[tuple[str, int, int]] = multiprocessing.get_context("spawn").SimpleQueue()
+    steps: SimpleQueue[tuple[str, int, int]] = spawning().SimpleQueue()
     passed_on = False
     try:
         with worker_pool(workers, _start_worker, config, steps) as pool, patience():
@@ -69,13 +69,15 @@ def _side_by_side(config: Config, arms: Sequence[str], workers: int, show: Calla
                     break
                 if stopping() and not passed_on:
                     passed_on = True
-                    pool.shutdown(wait=False, cancel_futures=True)
+                    for waiting in running:
+                        waiting.cancel()
                     for child in multiprocessing.active_children():
                         os.kill(child.pid or 0, signal.SIGTERM)
                 sleep(0.2)
             for done in running:
                 if (error := _failure(done)) is not None:
                     raise error
+            check()
     except BrokenProcessPool:
         check()
         raise UserError("a worker of distill died; run the verb again to go on, distill.workers=1 to see why") from None

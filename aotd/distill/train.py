@@ -92,6 +92,7 @@ def train(
         seed=seed,
         data_seed=seed,
     )
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     # Whatever is drawn must not depend on what was trained before.
     set_seed(seed)
     trainer = _Trainer(model=student.trained(), args=arguments, train_dataset=batches, data_collator=_the_one)
@@ -113,7 +114,6 @@ def train(
         trainer.train(resume_from_checkpoint=str(start) if start else None)
     student.model.train(False)
     finished = bool(trainer.state.global_step >= plan.steps)
-    disable_progress_bar()  # type: ignore[no-untyped-call]
     if finished:
         with tensor_errors(into):
             if not student.adapted:

@@ -175,7 +175,6 @@ def _render_all(chunks: list[list[Plan]], videos: Path, config: PlayroomConfig) 
         for job in jobs:
             yield _render(job)
         return
-    # Spawned, not forked: the parent may have threads (a progress bar, torch).
     with worker_pool(WORKERS) as pool:
         yield from pool.map(_render, jobs)
 
