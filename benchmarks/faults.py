@@ -76,11 +76,11 @@ def _noting(whole: Callable[..., Any], key: Callable[..., str]) -> Callable[...,
     return noted
 
 
-def execute_worker(config: Any) -> None:
+def execute_worker(*given: Any) -> None:
     """In place of `aotd.execute.job._start_worker`: a worker notes what it begins."""
     from aotd.execute import job
 
-    job._start_worker(config)
+    job._start_worker(*given)
     job._run = _noting(job._run, lambda attempt, *_: attempt.question.question_id)  # type: ignore[assignment]
 
 

@@ -23,7 +23,7 @@ SOON_S = 5.0
 
 
 def stop(command: list[str], number: signal.Signals, ready: Callable[[], bool], group: bool = False) -> str:
-    """Start a command, wait until it is ready, and signal it, or its whole group; the one line that it then says."""
+    """Start a command, wait until it is ready, and signal it, or its whole group; the last line that it says."""
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
     ) as process:
@@ -41,9 +41,9 @@ def stop(command: list[str], number: signal.Signals, ready: Callable[[], bool], 
             _, alive = psutil.wait_procs(family, timeout=max(0.1, told + SOON_S - time.monotonic()))
             assert not alive
             assert time.monotonic() - told < SOON_S
-            after = [line for line in errors.splitlines() if "aotd: stopped" in line or "━" not in line]
-            assert len(after) == 1, errors
-            return str(after[0].strip())
+            assert "Traceback" not in errors
+            assert "Warning" not in errors
+            return str(errors.splitlines()[-1].strip())
         finally:
             process.kill()
 
