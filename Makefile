@@ -23,7 +23,7 @@ test-slow: $(STAMP)
 test-hostile: $(STAMP)
 	$(BIN)/python benchmarks/hostile.py tests/sandbox/hostile $(ARGS)
 
-# Every verb of a small run killed over and over; ARGS="--kills 50 --seed 1". Linux; ten to thirty minutes.
+# Every verb of a small run killed over and over; ARGS="--kills 50 --seed 1". Linux; about ten minutes.
 test-faults: $(STAMP)
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
