@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 VLLM := .venv-vllm
 LMMS := .venv-lmms
 
-.PHONY: demo test test-slow test-hostile test-browser test-vllm test-lmms lint types clean
+.PHONY: demo test test-slow test-hostile test-faults test-browser test-vllm test-lmms lint types clean
 
 demo: $(STAMP)
 	$(BIN)/aotd run experiment=demo
@@ -22,6 +22,10 @@ test-slow: $(STAMP)
 # Programs that try to get out of the sandbox, behind all walls together and behind each alone.
 test-hostile: $(STAMP)
 	$(BIN)/python benchmarks/hostile.py tests/sandbox/hostile --alone $(ARGS)
+
+# Every verb of a small run killed over and over; ARGS="--kills 50 --seed 1". Linux; about ten minutes.
+test-faults: $(STAMP)
+	$(BIN)/python -m benchmarks.faults $(ARGS)
 
 test-browser: $(STAMP)
 	$(BIN)/python -m pytest -m browser $(ARGS)

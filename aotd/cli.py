@@ -25,6 +25,8 @@ from aotd import tracking
 from aotd.config import Config, compose, describe
 from aotd.errors import QuestionError, UserError, one_line
 from aotd.ledger import ledger
+from aotd.stop import Stopped, gone_in_time, leave
+from aotd.store import disk_errors
 
 JOBS = {
     "load": "aotd.load.job",
@@ -61,7 +63,8 @@ def run_verb(verb: str, config: Config) -> None:
     if verb not in OUTSIDE:
         tracking.check(config.tracking)
     started = time.monotonic()
-    importlib.import_module(JOBS[verb]).job(config)
+    with disk_errors(Path(config.run)):
+        importlib.import_module(JOBS[verb]).job(config)
     if config.tracking.tracker is not tracking.TrackerName.none and verb not in OUTSIDE:
         tracker = tracking.open_tracker(config.tracking, config.run, verb)
         ends = {f"ledger/{name}": count for name, count in ledger(Path(config.run)).counts().items()}
@@ -72,17 +75,22 @@ def run_verb(verb: str, config: Config) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `aotd`. Returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    with gone_in_time():
+        return _reported(words)
+
+
+def _reported(words: list[str]) -> int:
+    """Do what the words say; what ends it before its time is one line on standard error."""
     try:
         return _dispatch(words)
+    except Stopped as told:
+        return leave(told)
     except UserError as error:
         print(f"aotd: {_plain(error)}", file=sys.stderr)  # noqa: T201
         return 2
     except QuestionError as error:
         print(f"aotd: {error.outcome.value}: {_plain(error)}", file=sys.stderr)  # noqa: T201
         return 2
-    except KeyboardInterrupt:
-        print("aotd: stopped; the same command goes on where it left off", file=sys.stderr)  # noqa: T201
-        return 130
     except BrokenPipeError:
         # The reader (`| head`) has gone. Closing stderr keeps the interpreter from complaining at exit.
         sys.stderr.close()

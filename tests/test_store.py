@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from aotd.errors import UserError
 from aotd.records import Cost, Dropped, Outcome, Program
 from aotd.store import Shard, Stage, read_jsonl, write_atomically
+from benchmarks.crash import Disk
 
 
 def program(number: int) -> Program:
@@ -140,3 +142,52 @@ def test_what_is_no_number_is_no_cost(seconds: str, tmp_path: Path) -> None:
     (tmp_path / "costs.jsonl").write_text(f'{{"question_id": "q", "seconds": {seconds}}}\n')
     with pytest.raises(UserError, match=r"costs\.jsonl:1: not a Cost .*finite"):
         read_jsonl(tmp_path / "costs.jsonl", Cost)
+
+
+def test_one_process_at_a_time_appends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aotd.store.LOCK_S", 0.3)
+    stage = Stage(tmp_path, "decompose", Program)
+    with stage.open({}) as out:
+        out.write(program(1))
+        with pytest.raises(UserError, match=r"records\.jsonl is being written by another process: let that end"):
+            stage.open({})
+    with stage.open({}) as out:
+        assert out.done == {program(1).question_id}
+
+
+def test_what_is_closed_is_on_the_disk_and_so_are_its_name_and_its_folders(tmp_path: Path) -> None:
+    with Disk(str(tmp_path)) as disk:
+        with Stage(tmp_path, "evaluate/arm/answer", Program).open({}) as out:
+            out.write(program(1), cost(1, 1.0))
+            out.write(Dropped(question_id="x", outcome=Outcome.no_answer, reason="so"))
+        write_atomically(tmp_path / "deep" / "scores.json", "{}")
+        assert disk.pending == []
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert {str(path): path.stat().st_size for path in files} == disk.synced
+        assert len(files) == 5
+
+
+def test_lines_are_on_the_disk_within_a_second_while_there_are_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("aotd.store.time.monotonic", lambda: now[0])
+    path = tmp_path / "lines.jsonl"
+    with Disk(str(tmp_path)) as disk:
+        shard = Shard(path)
+        safe = []
+        for _ in range(8):
+            now[0] += 0.4
+            shard.append(program(1))
+            safe.append(disk.synced[str(path)] // (path.stat().st_size // (len(safe) + 1)))
+        shard.close()
+    assert safe == [0, 0, 3, 3, 3, 6, 6, 6]
+
+
+def test_what_a_killed_process_left_of_a_file_is_removed(tmp_path: Path) -> None:
+    left, live = tmp_path / ".other.json.123.partial", tmp_path / ".other.json.124.partial"
+    for path in (left, live):
+        path.write_text("half")
+    os.utime(left, (0, 0))
+    write_atomically(tmp_path / "file.json", "{}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [live.name, "file.json"]

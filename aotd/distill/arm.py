@@ -12,18 +12,18 @@ import torch
 from aotd.config import Config
 from aotd.distill import trainings
 from aotd.distill.batch import lay_out
-from aotd.distill.checkpoint import Told
 from aotd.distill.material import Material, gather
 from aotd.distill.plan import Sizes, make_plan
 from aotd.distill.processes import is_first, processes
 from aotd.distill.train import Batches, train
 from aotd.errors import UserError
 from aotd.records import Example, Mode, Question
-from aotd.store import Stage
+from aotd.store import Stage, disk_errors, sync, sync_tree
 from aotd.students.base import ANSWER_TOKENS, Asked, Student
 from aotd.students.frames import ViewCache
 from aotd.students.prompts import prompt
 from aotd.students.student import new_student
+from aotd.tensors import tensor_errors
 from aotd.tracking import Sample, TrackerName, TrackingConfig, open_tracker
 
 SAMPLES = 8
@@ -33,7 +33,7 @@ Show = Callable[[int, int], None]
 """Called with the step an arm is at, and how many there are."""
 
 
-def train_arm(config: Config, arm: str, show: Show, told: Told) -> None:
+def train_arm(config: Config, arm: str, show: Show) -> None:
     """Train one arm from its newest checkpoint or from its seed; at the end its student is written."""
     run = Path(config.run)
     folder = run / "distill" / arm
@@ -50,8 +50,9 @@ def train_arm(config: Config, arm: str, show: Show, told: Told) -> None:
     if not kind.train:
         torch.set_num_threads(before)
         if is_first():
-            student.save(partial_student)
-            partial_student.rename(folder / "student")
+            with tensor_errors(partial_student):
+                student.save(partial_student)
+            _put_in_place(partial_student)
         return
     caches = material.views(config, student)
     examples = Stage(run, f"distill/{arm}", Example).records()
@@ -76,14 +77,22 @@ def train_arm(config: Config, arm: str, show: Show, told: Told) -> None:
     )
     batches = Batches(student, laid, lambda number: views[number].view(asked[number]), plan)
     tracker = open_tracker(config.tracking if is_first() else TrackingConfig(), config.run, f"distill/{arm}")
-    finished = train(student, batches, plan, settings, config.seed, folder, partial_student, tracker, show, told)
+    finished = train(student, batches, plan, settings, config.seed, folder, partial_student, tracker, show)
     if finished and processes() == 1 and config.tracking.tracker is not TrackerName.none:
         tracker.samples(_samples(student, asked, views, config.evaluate.max_rationale_tokens))
     tracker.finish()
     torch.set_num_threads(before)
     if finished and is_first():
-        partial_student.rename(folder / "student")
+        _put_in_place(partial_student)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def _put_in_place(partial_student: Path) -> None:
+    """Name a student's folder `student` once all of it is on the disk: from then on the arm is finished."""
+    sync_tree(partial_student)
+    with disk_errors(partial_student):
+        partial_student.rename(partial_student.with_name("student"))
+        sync(partial_student.parent)
 
 
 def _samples(student: Student, asked: Sequence[Question], views: Sequence[ViewCache], longest: int) -> list[Sample]:

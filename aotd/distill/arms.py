@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
+import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing.connection import wait as wait_for
 from multiprocessing.queues import SimpleQueue
 from time import sleep
 
@@ -24,9 +23,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from aotd.config import Config
 from aotd.distill.arm import train_arm
-from aotd.distill.checkpoint import Told, listening
 from aotd.distill.processes import is_first, part, processes
 from aotd.errors import UserError
+from aotd.stop import Stopped, check, listening, patience, stopping
+from aotd.workers import spawning, worker_pool
 
 
 def train_arms(config: Config, arms: Sequence[str]) -> None:
@@ -34,12 +34,12 @@ def train_arms(config: Config, arms: Sequence[str]) -> None:
 
     Raises:
         UserError: a batch cannot hold some question, or a worker process died.
-        SystemExit: it was told to leave (SIGTERM or SIGUSR1); a checkpoint holds what was done.
+        Stopped: a signal has come; a checkpoint holds what was done.
     """
     columns = (TextColumn("distill {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     alone = torch.cuda.is_available() or processes() > 1
     at_once = 1 if alone else min(config.distill.workers or 2 * (os.cpu_count() or 1), len(arms))
-    with Progress(*columns, console=Console(stderr=True), disable=not is_first()) as bars, listening() as told:
+    with Progress(*columns, console=Console(stderr=True), disable=not is_first()) as bars, listening():
         tasks = {arm: bars.add_task(arm, total=None) for arm in arms}
 
         def show(arm: str, step: int, steps: int) -> None:
@@ -47,43 +47,48 @@ def train_arms(config: Config, arms: Sequence[str]) -> None:
 
         if at_once == 1:
             for arm in arms:
-                if not told.to_leave:
-                    train_arm(config, arm, partial(show, arm), told)
+                train_arm(config, arm, partial(show, arm))
+                if stopping():
+                    break
         else:
-            _side_by_side(config, arms, at_once, show, told)
-    part()
-    if told.signal is not None:
-        Console(stderr=True).print("distill was told to leave; the same command goes on from here")
-        raise SystemExit(128 + told.signal)
+            _side_by_side(config, arms, at_once, show)
+        part()
+        check()
 
 
-def _side_by_side(
-    config: Config, arms: Sequence[str], workers: int, show: Callable[[str, int, int], None], told: Told
-) -> None:
-    context = multiprocessing.get_context("spawn")
-    steps: SimpleQueue[tuple[str, int, int]] = context.SimpleQueue()
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(config, steps))
+def _side_by_side(config: Config, arms: Sequence[str], workers: int, show: Callable[[str, int, int], None]) -> None:
+    steps: SimpleQueue[tuple[str, int, int]] = spawning().SimpleQueue()
     passed_on = False
     try:
-        running = [pool.submit(_work, arm) for arm in arms]
-        while not all(done.done() for done in running):
-            while not steps.empty():
-                show(*steps.get())
-            if any(done.done() and not done.cancelled() and done.exception() for done in running):
-                break
-            if told.signal is not None and not passed_on:
-                passed_on = True
-                pool.shutdown(wait=False, cancel_futures=True)
-                for child in multiprocessing.active_children():
-                    os.kill(child.pid or 0, told.signal)
-            sleep(0.2)
-        for done in running:
-            if not done.cancelled():
-                done.result()
+        with worker_pool(workers, _start_worker, config, steps) as pool, patience():
+            running = [pool.submit(_work, arm) for arm in arms]
+            while not all(done.done() for done in running):
+                while not steps.empty():
+                    show(*steps.get())
+                if any(_failure(done) for done in running):
+                    break
+                if stopping() and not passed_on:
+                    passed_on = True
+                    for waiting in running:
+                        waiting.cancel()
+                    for child in multiprocessing.active_children():
+                        os.kill(child.pid or 0, signal.SIGTERM)
+                sleep(0.2)
+            for done in running:
+                if (error := _failure(done)) is not None:
+                    raise error
+            check()
     except BrokenProcessPool:
+        check()
         raise UserError("a worker of distill died; run the verb again to go on, distill.workers=1 to see why") from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _failure(running: Future[None]) -> BaseException | None:
+    """What an arm has failed of until now; to be told to stop is no failure."""
+    if not running.done() or running.cancelled():
+        return None
+    error = running.exception()
+    return None if isinstance(error, Stopped) else error
 
 
 _worker: tuple[Config, SimpleQueue[tuple[str, int, int]]]
@@ -93,18 +98,9 @@ _worker: tuple[Config, SimpleQueue[tuple[str, int, int]]]
 def _start_worker(config: Config, steps: SimpleQueue[tuple[str, int, int]]) -> None:
     global _worker
     _worker = config, steps
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def leave_with_parent() -> None:
-        wait_for([parent.sentinel])
-        os._exit(1)
-
-    # A parent that is killed outright cannot stop its workers; they notice and go by themselves.
-    threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
 def _work(arm: str) -> None:
     config, steps = _worker
-    with listening() as told:
-        train_arm(config, arm, lambda step, of: steps.put((arm, step, of)), told)
+    with listening():
+        train_arm(config, arm, lambda step, of: steps.put((arm, step, of)))

@@ -11,6 +11,7 @@ seed; a finished one is left alone.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ def job(config: Config) -> None:
     todo = [name for name in wanted if not _finished(run, name)]
     with first_alone(run / "distill") as first:
         if first:
+            for name in set(wanted) - set(todo):  # of one that was killed just when it had finished
+                shutil.rmtree(run / "distill" / name / "checkpoints", ignore_errors=True)
             _write_examples(config, material, todo)
     if todo:
         from aotd.distill.arms import train_arms

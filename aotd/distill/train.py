@@ -16,11 +16,14 @@ from transformers.utils.logging import disable_progress_bar
 
 from aotd.distill import DistillConfig
 from aotd.distill.batch import Laid, batch_of
-from aotd.distill.checkpoint import KeepNewest, Told, newest, step_of, sweep
+from aotd.distill.checkpoint import KeepNewest, newest, step_of, sweep
 from aotd.distill.loss import distillation_loss
 from aotd.distill.plan import Plan
 from aotd.distill.processes import deepspeed_file, processes
+from aotd.stop import patience, stopping, tell
+from aotd.store import disk_errors, write_atomically
 from aotd.students.base import Student, View
+from aotd.tensors import tensor_errors
 from aotd.tracking import Tracker
 
 
@@ -52,7 +55,6 @@ def train(
     into: Path,
     tracker: Tracker,
     show: Callable[[int, int], None],
-    told: Told,
 ) -> bool:
     """Train a student in place, going on from the newest whole checkpoint. The same arguments give the same weights.
 
@@ -60,10 +62,9 @@ def train(
         folder: gets losses.jsonl, one line per step, and checkpoints/.
         into: gets the student once it is trained.
         show: called at each step with its number and how many there are.
-        told: says when to save and leave.
 
     Returns:
-        Whether it came to the end.
+        Whether it came to the end. It does not where a signal came: then a checkpoint of the last step is written.
     """
     checkpoints = folder / "checkpoints"
     arguments = TrainingArguments(
@@ -91,6 +92,7 @@ def train(
         seed=seed,
         data_seed=seed,
     )
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     # Whatever is drawn must not depend on what was trained before.
     set_seed(seed)
     trainer = _Trainer(model=student.trained(), args=arguments, train_dataset=batches, data_collator=_the_one)
@@ -98,30 +100,31 @@ def train(
     trainer.model_accepts_loss_kwargs = False  # then `Trainer` divides by the number of batches, and we multiply
     trainer.weight = config.rationale_weight
     main = trainer.is_world_process_zero()
-    trainer.add_callback(KeepNewest(checkpoints, trainer.accelerator.wait_for_everyone))
+    trainer.add_callback(KeepNewest(checkpoints, trainer.accelerator.wait_for_everyone, folder / "losses.jsonl"))
     if main:
         sweep(checkpoints)
     trainer.accelerator.wait_for_everyone()
     start = newest(checkpoints)
     report = _Report(folder / "losses.jsonl", tracker, step_of(start) if start else 0) if main else None
-    trainer.add_callback(_Steps(trainer, report, show, told))
+    trainer.add_callback(_Steps(trainer, report, show))
     if config.recompute:
         student.recompute()
     student.model.train()
-    trainer.train(resume_from_checkpoint=str(start) if start else None)
+    with patience(), tensor_errors(checkpoints):
+        trainer.train(resume_from_checkpoint=str(start) if start else None)
     student.model.train(False)
     finished = bool(trainer.state.global_step >= plan.steps)
-    disable_progress_bar()  # type: ignore[no-untyped-call]
     if finished:
-        if not student.adapted:
-            # All processes take part: under ZeRO-3 each holds a part of the weights.
-            trainer.save_model(str(into))
-        elif main:
-            student.merge()
-            student.model.save_pretrained(into)
-        if main:
-            (into / "training_args.bin").unlink(missing_ok=True)  # a pickle of settings that stand in the manifest
-            student.save_beside(into)
+        with tensor_errors(into):
+            if not student.adapted:
+                # All processes take part: under ZeRO-3 each holds a part of the weights.
+                trainer.save_model(str(into))
+            elif main:
+                student.merge()
+                student.model.save_pretrained(into)
+            if main:
+                (into / "training_args.bin").unlink(missing_ok=True)  # a pickle of settings that stand in the manifest
+                student.save_beside(into)
         trainer.accelerator.wait_for_everyone()
     return finished
 
@@ -135,12 +138,11 @@ class _Report:
 
     def __init__(self, path: Path, tracker: Tracker, from_step: int) -> None:
         self._path, self._tracker, self._last = path, tracker, time.monotonic()
-        path.parent.mkdir(parents=True, exist_ok=True)
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-        path.write_text("".join(f"{line}\n" for line in lines[:from_step]), encoding="utf-8")
+        write_atomically(path, "".join(f"{line}\n" for line in lines[:from_step]))
 
     def write(self, values: Mapping[str, float]) -> None:
-        with self._path.open("a", encoding="utf-8") as out:
+        with disk_errors(self._path), self._path.open("a", encoding="utf-8") as out:
             out.write(json.dumps(values) + "\n")
         now = time.monotonic()
         self._tracker.log({**values, "tokens_per_second": values["tokens"] / max(now - self._last, 1e-9)})
@@ -187,16 +189,16 @@ class _Trainer(Trainer):  # type: ignore[misc,unused-ignore]
 class _Steps(TrainerCallback):  # type: ignore[misc,unused-ignore]
     """Reports each step, and after it leaves where some process was told to: all of them after the same step."""
 
-    def __init__(self, trainer: _Trainer, report: _Report | None, show: Callable[[int, int], None], told: Told) -> None:
-        self._trainer, self._report, self._show, self._told = trainer, report, show, told
+    def __init__(self, trainer: _Trainer, report: _Report | None, show: Callable[[int, int], None]) -> None:
+        self._trainer, self._report, self._show = trainer, report, show
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        terms, leave = self._trainer.take_terms(self._told.to_leave)
+        terms, leave = self._trainer.take_terms(stopping())
         if self._report:
             rate = float(kwargs["lr_scheduler"].get_last_lr()[0])
             self._report.write({"step": state.global_step, **terms, "learning_rate": rate})
         self._show(state.global_step, state.max_steps)
-        if leave and not self._told.to_leave:
-            self._told.hear(signal.SIGTERM)  # another process was told, and all leave
+        if leave and not stopping():
+            tell(signal.SIGTERM)  # another process was told, and all leave
         if leave and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = True

@@ -13,16 +13,14 @@ Videos are shared out to `execute.workers` processes; what is written does not d
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from itertools import groupby
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +42,7 @@ from aotd.specialists import load_specialists
 from aotd.specialists.base import Specialists
 from aotd.store import Stage, Writer
 from aotd.video.clip import Clip
+from aotd.workers import worker_pool
 
 
 def job(config: Config) -> None:
@@ -69,6 +68,7 @@ def job(config: Config) -> None:
     inputs = {"load": questions.manifest_digest(), "decompose": programs.manifest_digest()}
     mender = _mender(config)
     models = specialists.models() | ({"mender": mender.engine.model} if mender else {})
+    place = {attempt.question.question_id: number for number, attempt in enumerate(attempts)}
     with stage.open(settings, inputs=inputs, models=models, **_mended_with(config)) as out:
         todo = [attempt for attempt in attempts if attempt.question.question_id not in out.done]
         workers = min(_workers(config), len({attempt.question.video_id for attempt in todo}))
@@ -76,14 +76,17 @@ def job(config: Config) -> None:
             while todo:
                 failed: list[Result] = []
                 videos = [list(group) for _, group in groupby(todo, key=lambda attempt: attempt.question.video_id)]
-                for results in track(execute(videos), "execute", total=len(videos), console=Console(stderr=True)):
-                    _write(results, mender, out, failed)
+                for result in track(execute(videos), "execute", total=len(todo), console=Console(stderr=True)):
+                    _write([result], mender, out, failed)
+                # Results come as they are ready; what is asked of a model does not depend on which came first.
+                failed.sort(key=lambda result: place[result.attempt.question.question_id])
                 todo = []
                 while failed:
                     more, unusable = following(failed, mender)
                     todo += more
                     failed = []
                     _write(unusable, mender, out, failed)
+        out.sort(place)
 
 
 def _write(results: Sequence[Result], mender: Mender | None, out: Writer[Trace], failed: list[Result]) -> None:
@@ -160,8 +163,8 @@ def _run(attempt: Attempt, specialists: Specialists, sandbox: Sandbox) -> Result
     return Result(attempt, record, done.events, costs)
 
 
-Execute = Callable[[list[list[Attempt]]], Iterator[list[Result]]]
-"""The attempts of each video -> their results, video by video, in order."""
+Execute = Callable[[list[list[Attempt]]], Iterator[Result]]
+"""The attempts of each video -> their results, as they come."""
 
 
 @contextmanager
@@ -169,17 +172,35 @@ def _executor(config: Config, specialists: Specialists, layers: frozenset[Layer]
     """What runs programs; in this process when one worker is enough."""
     if workers <= 1:
         with Sandbox(config.execute.limits, layers) as sandbox:
-            yield lambda videos: ([_run(attempt, specialists, sandbox) for attempt in attempts] for attempts in videos)
+            yield lambda videos: (_run(attempt, specialists, sandbox) for attempts in videos for attempt in attempts)
         return
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(config, layers)
-    )
-    try:
-        yield lambda videos: pool.map(_work, videos)
-    except BrokenProcessPool:
-        raise UserError("a worker of execute died; run the verb again to go on, execute.workers=1 to see why") from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    yield partial(_side_by_side, config, layers, workers)
+
+
+def _side_by_side(
+    config: Config, layers: frozenset[Layer], workers: int, videos: list[list[Attempt]]
+) -> Iterator[Result]:
+    """The videos shared out to processes. Where one dies, others are started and go on from there.
+
+    Raises:
+        UserError: one died again before anything had come of what was left.
+    """
+    died_with = len(videos) + 1
+    while videos:
+        try:
+            with worker_pool(workers, _start_worker, config, layers) as pool:
+                running = {pool.submit(_work, attempts): attempts for attempts in videos}
+                for done in as_completed(running):
+                    results = done.result()
+                    videos.remove(running[done])
+                    yield from results
+        except BrokenProcessPool:
+            if len(videos) == died_with:
+                raise UserError(
+                    "a worker of execute died twice, and nothing came of it (out of memory?): run the verb again to "
+                    "go on, execute.workers=1 to see why"
+                ) from None
+            died_with = len(videos)
 
 
 _worker: tuple[Specialists, Sandbox]
@@ -189,15 +210,6 @@ _worker: tuple[Specialists, Sandbox]
 def _start_worker(config: Config, layers: frozenset[Layer]) -> None:
     global _worker
     _worker = load_specialists(config.specialists, config.dataset.root), Sandbox(config.execute.limits, layers)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def leave_with_parent() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    # A parent that is killed outright cannot stop its workers; they notice and go by themselves.
-    threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
 def _work(attempts: list[Attempt]) -> list[Result]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aotd.errors import UserError
-from aotd.store import write_atomically
+from aotd.store import sync, sync_tree, write_atomically
 
 MANIFEST = "export.json"
 """Says what the folder was made from, and which names in it are ours."""
@@ -39,9 +39,11 @@ def new_folder(target: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
         files = sorted(path.name for path in partial.iterdir())
         text = json.dumps({**manifest, "files": [*files, MANIFEST]}, indent=1, ensure_ascii=False)
         write_atomically(partial / MANIFEST, text + "\n")
+        sync_tree(partial)
         if target.exists():
             target.rename(old)
         partial.rename(target)
+        sync(target.parent)
     finally:
         _tidy(target, partial, old)
 

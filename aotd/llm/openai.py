@@ -19,6 +19,7 @@ import httpx
 from aotd.errors import UserError
 from aotd.llm.base import Ask, Engine, LLMConfig, Reply
 from aotd.llm.server import ChatServer, said
+from aotd.stop import stopping
 
 Words = Callable[[Sequence[str]], dict[str, Any]]
 
@@ -77,7 +78,7 @@ class OpenAIEngine(Engine):
                 else:
                     yield sent[done], reply
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=not stopping(), cancel_futures=True)
         if failure:
             raise failure
 

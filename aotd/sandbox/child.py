@@ -344,6 +344,8 @@ def serve():
     if libc is not None:
         prctl(libc, _SUBREAPER, 1)
         prctl(libc, _DUMPABLE, 0)  # so that no program can look into this process or change it
+    for number in ("SIGHUP", "SIGINT", "SIGTERM", "SIGUSR1"):  # to the whole of a job; aotd answers them and ends this
+        signal.signal(getattr(signal, number), signal.SIG_IGN)
     os.environ.clear()
     run(io.BytesIO(_FIRST), io.BytesIO())  # what the interpreter does once is done before the forks
     gc.freeze()

@@ -103,6 +103,17 @@ class Sandbox:
                 check(code)
             except InvalidProgramError as error:
                 raise StoppedError(QuestionError(Outcome.program_invalid, str(error)), (), Calls()) from None
+        try:
+            return self._run(code, clip, query, options, specialists)
+        except LostServerError:  # somebody has killed it, for want of memory or with the whole job
+            pass
+        try:
+            return self._run(code, clip, query, options, specialists)
+        except LostServerError:
+            lost = QuestionError(Outcome.program_error, "its process was lost twice, with the one that started it")
+            raise StoppedError(lost, (), Calls()) from None
+
+    def _run(self, code: str, clip: Clip, query: str, options: tuple[str, ...], specialists: Specialists) -> Run:
         tools = Tools(specialists)
         handles: list[Clip] = [clip]
         child = self._start()
@@ -294,8 +305,9 @@ class _Child:
             return b""
 
     def _died(self) -> QuestionError:
-        if not self.end(EXIT_S) or self._ended is None:
-            return QuestionError(Outcome.program_error, "its process was lost together with the one that started it")
+        if not self.end(EXIT_S):
+            raise LostServerError
+        assert self._ended is not None
         if self._ended.status is None:
             return QuestionError(Outcome.program_error, "closed its end of the wire")
         if self._ended.status in (-24, -9) and self._ended.cpu_s > self._limits.seconds:  # SIGXCPU, then SIGKILL

@@ -7,12 +7,10 @@ are always right comes to the true answer. What is not found, and a candidate th
 
 from __future__ import annotations
 
-import multiprocessing
 import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from aotd.answers import same_answer
@@ -29,6 +27,7 @@ from aotd.select.oracle import Oracle
 from aotd.specialists import SOURCES, SpecialistsConfig, load_specialist
 from aotd.specialists.base import Answerer, Detector, Grounder, Recogniser, Source
 from aotd.video.clip import Clip, Video, frame_times, span_seconds
+from aotd.workers import worker_pool
 
 Item = Look | Ground | Recognise | Answer
 
@@ -42,15 +41,14 @@ def measure(subtask: SubTask, config: SpecialistsConfig, root: str, items: Seque
     Raises:
         UserError: its model is not there, or its process died.
     """
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, initializer=_start, initargs=(subtask, config, root)) as pool:
-        try:
+    try:
+        with worker_pool(1, _start, subtask, config, root) as pool:
             yield from pool.map(_ask, items)
-        except BrokenProcessPool:
-            raise UserError(
-                f"select: the process of a candidate for {subtask.value} died (out of memory?): "
-                "run the verb again to go on, or take it out of the list"
-            ) from None
+    except BrokenProcessPool:
+        raise UserError(
+            f"select: the process of a candidate for {subtask.value} died (out of memory?): "
+            "run the verb again to go on, or take it out of the list"
+        ) from None
 
 
 _asked: tuple[object, Source] | UserError

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from aotd.config import Config
 from aotd.records import Question
 from aotd.specialists import SOURCES
+from aotd.store import whole_file
 
 if TYPE_CHECKING:
     from aotd.specialists.base import Source
@@ -101,7 +101,7 @@ def _write(path: Path, view: View, seconds: float) -> None:
     """Write tensors, and what they took, so that nobody ever sees half of them."""
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    save_file(dict(view), partial, metadata={"seconds": f"{seconds:.6f}"})
-    partial.replace(path)
+    from aotd.tensors import tensor_errors
+
+    with whole_file(path) as partial, tensor_errors(path):
+        save_file(dict(view), partial, metadata={"seconds": f"{seconds:.6f}"})

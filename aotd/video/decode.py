@@ -15,6 +15,7 @@ import errno
 import json
 import os
 import selectors
+import signal
 import socket
 import stat
 import struct
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +36,7 @@ from aotd.errors import QuestionError, UserError
 from aotd.records import Outcome, Question
 from aotd.sandbox.layers import Layer, landlock_abi, missing
 from aotd.sandbox.seccomp import DECODING, seccomp_filter
+from aotd.stop import SIGNALS
 from aotd.video.clip import Pixels, frame_times
 from aotd.video.heard import EndReply, Found, FoundReply, FramesReply, NonsenseError, Refusal, understand
 
@@ -51,6 +54,8 @@ _MOST_FRAMES = 100_000
 _KEPT = 4
 _KEPT_BYTES = 1 << 30
 """How many decoded videos, and how much of them, stay in memory for the next question."""
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,15 @@ class _DamagedError(Exception):
 K = TypeVar("K", FoundReply, FramesReply, EndReply)
 
 
+class _KilledError(_DamagedError):
+    """Somebody has killed the decoding process: the file may be sound."""
+
+
 class Decoder:
-    """The parent's end of one decoding process; started at the first request, again after it had to be killed."""
+    """The parent's end of one decoding process; started at the first request, again after it had to be killed.
+
+    A request whose process is killed by somebody else (for want of memory, or with the whole job) is sent once more.
+    """
 
     def __init__(self, deadline_s: float) -> None:
         self._deadline_s = deadline_s
@@ -99,6 +111,9 @@ class Decoder:
         Raises:
             _DamagedError: not a video, or decoding hung or crashed.
         """
+        return self._twice(lambda: self._facts(path, every_frame))
+
+    def _facts(self, path: Path, every_frame: bool) -> Found:
         with self._request(path, {"do": "probe" if every_frame else "facts"}) as reply:
             found: Found = reply.next(FoundReply).facts
             return found
@@ -109,6 +124,9 @@ class Decoder:
         Raises:
             _DamagedError: a frame is missing, or decoding hung or crashed.
         """
+        return self._twice(lambda: self._frames(path, times, width, height))
+
+    def _frames(self, path: Path, times: list[float], width: int, height: int) -> Pixels:
         size = height * width * 3
         if not 0 < size * len(times) <= _SAMPLE_BYTES:
             raise _DamagedError(f"{len(times)} frames of {width}x{height} take more than {_SAMPLE_BYTES >> 30} GiB")
@@ -126,6 +144,12 @@ class Decoder:
             reply.next(EndReply)
         pixels.setflags(write=False)
         return pixels
+
+    def _twice(self, ask: Callable[[], _Answer]) -> _Answer:
+        try:
+            return ask()
+        except _KilledError:
+            return ask()
 
     def close(self) -> None:
         """End the process."""
@@ -181,6 +205,7 @@ class Decoder:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env={name: os.environ[name] for name in _INHERITED if name in os.environ} | _THREADS,
+                start_new_session=True,  # a terminal's Ctrl-C is not for it
             )
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
@@ -280,15 +305,17 @@ class _Reply:
                     raise _DamagedError(f"not decoded within {self._limit_s:g} s")
                 count = os.readv(self._pipe, [target[: 1 << 20]])
                 if not count:
-                    raise _DamagedError(f"the decoder crashed on it ({self._end()})")
+                    raise self._crashed()
                 target = target[count:]
 
-    def _end(self) -> str:
+    def _crashed(self) -> _DamagedError:
         """How it ended; one that only fell silent is ended by whoever asked."""
         try:
-            return f"status {self._process.wait(1)}"
+            status = self._process.wait(1)
         except subprocess.TimeoutExpired:
-            return "it closed its output"
+            return _DamagedError("the decoder crashed on it (it closed its output)")
+        kind = _KilledError if -status in (signal.SIGKILL, *SIGNALS) else _DamagedError
+        return kind(f"the decoder crashed on it (status {status})")
 
 
 _Key = tuple[str, float, float]

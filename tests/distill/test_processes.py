@@ -111,7 +111,7 @@ def test_a_signal_to_one_process_has_all_leave_after_the_same_step(tmp_path: Pat
     assert len(workers) == 2
     workers[1].send_signal(signal.SIGUSR1)
     process.wait(timeout=120)
-    assert "told to leave" in (told / "log.txt").read_text()
+    assert "aotd: stopped by SIG" in (told / "log.txt").read_text()
     assert not (told / "distill/aotd/student").exists()
     finish(told, "")
     one, other = (load_file(run / "distill/aotd/student/model.safetensors") for run in (straight, told))

@@ -13,9 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from aotd.config import Config
+from aotd.distill.arm import _put_in_place
 from aotd.distill.checkpoint import newest
 from aotd.distill.job import job
 from aotd.distill.train import _Trainer
+from aotd.stop import Stopped
 from tests.corners import corner_config, write_run
 
 STEPS = 8
@@ -108,11 +110,27 @@ def test_told_to_leave_it_saves_and_goes(
 
     with monkeypatch.context() as patch:
         patch.setattr(_Trainer, "compute_loss", told)
-        with pytest.raises(SystemExit) as left:
+        with pytest.raises(Stopped) as left:
             job(config_of(run))
-    assert left.value.code == 128 + number
+    assert left.value.number == number
     folder = run / "distill/aotd/checkpoints"
     assert newest(folder) == folder / "checkpoint-3"
     assert signal.getsignal(number) is signal.SIG_DFL
     job(config_of(run))
     assert_same(run, uninterrupted)
+
+
+def test_killed_when_it_had_just_finished_it_leaves_no_checkpoint(
+    run: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("aotd.distill.arm._put_in_place", lambda partial: _put_in_place(partial) or die())
+        with pytest.raises(Killed):
+            job(config_of(run))
+    assert (run / "distill/aotd/checkpoints").exists()
+    job(config_of(run))
+    assert_same(run, uninterrupted)
+
+
+def die() -> None:
+    raise Killed

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -221,9 +223,9 @@ def test_a_set_is_given_to_a_tool_in_the_same_order_each_time(scripted: Scripted
 def test_a_sandbox_goes_on_behind_a_program_that_has_killed_or_stopped_its_server(scripted: Scripted) -> None:
     end_server = BREAK_OUT + "os['kill'](os['getppid'](), {})\nos['_exit'](0)"
     with Sandbox(Limits(), (), checked=False) as sandbox:
-        for signal in ("9", "19"):
-            body = "".join(f"    {line}\n" for line in end_server.format(signal).splitlines())
-            with pytest.raises(StoppedError, match="lost together"):
+        for number in ("9", "19"):
+            body = "".join(f"    {line}\n" for line in end_server.format(number).splitlines())
+            with pytest.raises(StoppedError, match="lost twice"):
                 sandbox.run(HEAD + body, CLIP, "why?", (), scripted.bundle())
             assert sandbox.run(HEAD + "    return 'x'\n", CLIP, "why?", (), scripted.bundle()).answer == "x"
 
@@ -271,3 +273,35 @@ def _alive(session: str) -> bool:
             if session in (parent, group) and b"sandbox/child.py" in path.joinpath("cmdline").read_bytes():
                 return True
     return False
+
+
+def test_a_program_whose_server_was_killed_by_somebody_else_runs_once_more(scripted: Scripted) -> None:
+    with Sandbox(Limits(), HERE) as sandbox:
+        server = sandbox._idle[0]._process.pid
+
+        class Killing(Scripted):
+            def answer(self, clip: Clip, question: str) -> str:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(server, signal.SIGKILL)
+                return "yes"
+
+        code = HEAD + "    return Video_query(video_clip, query)\n"
+        done = sandbox.run(code, CLIP, "why?", (), Killing().bundle())
+    assert (done.answer, len(done.events), done.calls) == ("yes", 1, Calls(1, 1))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_to_the_whole_job_does_not_end_programs(scripted: Scripted, number: signal.Signals) -> None:
+    with Sandbox(Limits(), HERE - {Layer.namespaces}) as sandbox:
+        server = sandbox._idle[0]
+
+        class Signalling(Scripted):
+            def answer(self, clip: Clip, question: str) -> str:
+                os.kill(server._process.pid, number)
+                assert server._program is not None
+                os.kill(server._program, number)
+                return "yes"
+
+        code = HEAD + "    return Video_query(video_clip, query)\n"
+        assert sandbox.run(code, CLIP, "why?", (), Signalling().bundle()).answer == "yes"
+        assert sandbox._idle == [server]

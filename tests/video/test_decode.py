@@ -230,3 +230,27 @@ def test_a_bad_video_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "executable", "/nowhere")
     assert unreadable(source, ask("text.mp4"))
     source.close()
+
+
+@pytest.mark.parametrize(("times", "status"), [(1, 9), (1, 15), (2, 9)])
+def test_a_process_that_somebody_kills_is_no_damage_unless_it_dies_again(
+    times: int, status: int, tmp_path: Path, source: DecodedVideos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "v.mp4")
+    script = f"""
+import os, runpy, sys
+from pathlib import Path
+deaths = Path({str(tmp_path / "deaths")!r})
+deaths.touch()
+if len(deaths.read_text()) < {times}:
+    sys.stdin.buffer.read(4)
+    deaths.write_text(deaths.read_text() + "x")
+    os.kill(os.getpid(), {status})
+runpy.run_path({str(decode._WORKER)!r}, run_name="__main__")
+"""
+    (tmp_path / "worker.py").write_text(script)
+    monkeypatch.setattr(decode, "_WORKER", tmp_path / "worker.py")
+    if times == 1:
+        assert len(source.open(ask("v.mp4")).pixels()) == 4
+    else:
+        assert unreadable(source, ask("v.mp4")) == "v.mp4: the decoder crashed on it (status -9)"

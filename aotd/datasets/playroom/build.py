@@ -11,10 +11,8 @@ without `world.json` is not finished.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
@@ -34,7 +32,8 @@ from aotd.datasets.playroom.scene import Scene
 from aotd.datasets.playroom.staging import play
 from aotd.datasets.playroom.storyboard import FAMILY, Plan, family
 from aotd.errors import UserError
-from aotd.store import digest, write_atomically
+from aotd.store import digest, make_folder, whole_file, write_atomically
+from aotd.workers import worker_pool
 
 WORLD = 1
 """Raised when the same settings give another world than before."""
@@ -145,7 +144,7 @@ def _check_same(manifest: Path, settings: dict[str, Any]) -> None:
 
 def _build(root: Path, config: PlayroomConfig, settings: dict[str, Any]) -> None:
     videos = root / "videos"
-    videos.mkdir(parents=True, exist_ok=True)
+    make_folder(videos)
     _claim(root, settings)
     everything = [plan for split in SPLITS for plan in plans(config, split)]
     missing = [plan for plan in everything if not (videos / f"{plan.scene}.mp4").is_file()]
@@ -153,8 +152,6 @@ def _build(root: Path, config: PlayroomConfig, settings: dict[str, Any]) -> None
     done = _render_all(chunks, videos, config)
     for _ in track(done, "rendering playroom", total=len(chunks), console=Console(stderr=True), disable=not chunks):
         pass
-    for left_over in videos.glob(".*.partial"):
-        left_over.unlink()
     for split in SPLITS:
         text = json.dumps(entries(config, split), separators=(",", ":"))
         write_atomically(annotation_path(root, split), text + "\n")
@@ -178,8 +175,7 @@ def _render_all(chunks: list[list[Plan]], videos: Path, config: PlayroomConfig) 
         for job in jobs:
             yield _render(job)
         return
-    # Spawned, not forked: the parent may have threads (a progress bar, torch).
-    with ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with worker_pool(WORKERS) as pool:
         yield from pool.map(_render, jobs)
 
 
@@ -188,9 +184,8 @@ def _render(job: tuple[list[Plan], str, str, Difficulty]) -> int:
     chunk, videos, seed, difficulty = job
     for plan in chunk:
         path = locate(videos, f"{plan.scene}.mp4")
-        partial = path.with_name(f".{plan.scene}.{os.getpid()}.partial")
-        render(play(plan, seed), seed, partial, difficulty)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            render(play(plan, seed), seed, partial, difficulty)
     return len(chunk)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from aotd.datasets.base import DatasetConfig
 from aotd.datasets.playroom import Difficulty, PlayroomConfig
 from aotd.datasets.playroom.build import read
 from aotd.errors import UserError
+from aotd.store import _sweep
 
 SMALL = PlayroomConfig(train_videos=4, val_videos=0, test_videos=4, difficulty=Difficulty.easy)
 
@@ -51,7 +53,10 @@ def test_a_build_that_was_stopped_ends_as_if_it_had_not_been(built: Path, tmp_pa
     assert whole == hashes(built)
     (tmp_path / "world.json").unlink()
     (tmp_path / "videos" / "test-0002.mp4").unlink()
-    (tmp_path / "videos" / ".test-0002.123.partial").write_bytes(b"half a video")
+    left = tmp_path / "videos" / ".test-0002.mp4.123.partial"
+    left.write_bytes(b"half a video")
+    os.utime(left, (0, 0))
+    _sweep.cache_clear()  # as in a process of its own
     read(config(tmp_path))
     assert hashes(tmp_path) == whole
 
