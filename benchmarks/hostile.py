@@ -30,6 +30,7 @@ import argparse
 import ast
 import contextlib
 import ctypes
+import encodings.unicode_escape  # noqa: F401  nobody may not be able to read Python's library
 import json
 import multiprocessing
 import os
