@@ -22,6 +22,7 @@ import ctypes
 import importlib
 import json
 import os
+import pkgutil
 import re
 import shutil
 import signal
@@ -92,44 +93,46 @@ def select_ask(item: Any) -> Any:
     return measure._ask(item)
 
 
-def watch() -> None:
-    """Have each verb note the items that it begins."""
-    from aotd.convert import template
-    from aotd.datasets.playroom import build
-    from aotd.decompose import annotated
-    from aotd.distill import train
-    from aotd.evaluate import job as evaluate
-    from aotd.evaluate import replies
-    from aotd.execute import job as execute
-    from aotd.report import job as report
-    from aotd.select import measure
-    from aotd.students import frames
-    from aotd.verify import job as verify
+_asked = ""
+"""The arm and the mode that `evaluate` is at."""
 
-    asked = [""]
 
-    settings_of = evaluate.settings_of
+def evaluate_settings(config: Any, arm: str, mode: Any) -> Any:
+    """In place of `aotd.evaluate.job.settings_of`, which is asked once for each arm and mode."""
+    from aotd.evaluate import arms
 
-    def of_arm(config: Any, name: str, mode: Any) -> dict[str, object]:
-        asked[0] = f"{name} {mode.value}"
-        return settings_of(config, name, mode)
+    global _asked
+    _asked = f"{arm} {mode.value}"
+    return arms.settings_of(config, arm, mode)
 
-    places: list[tuple[Any, str, Callable[..., str]]] = [
-        (build, "render", lambda scene, seed, path, difficulty: path.name.split(".")[1]),
-        (annotated, "write", lambda question: question.question_id),
-        (execute, "_run", lambda attempt, *_: attempt.question.question_id),
-        (template, "write", lambda trace, boxes: trace.question_id),
-        (verify, "check_faithful", lambda question, *_: question.question_id),
-        (frames, "_write", lambda path, *_: path.name),
-        (train._Report, "write", lambda self, values: f"{self._path.parent.name} step {values['step']}"),
-        (replies, "_look", lambda views, question: f"{asked[0]} {question.question_id}"),
-        (report, "_card", lambda story, *_: story.question.question_id),
-    ]
-    for owner, name, key in places:
+
+NOTED: dict[str, tuple[str, str, Callable[..., str]]] = {
+    "load": ("aotd.datasets.playroom.build", "render", lambda scene, seed, path, look: path.name.split(".")[1]),
+    "decompose": ("aotd.decompose.annotated", "write", lambda question: question.question_id),
+    "execute": ("aotd.execute.job", "_run", lambda attempt, *_: attempt.question.question_id),
+    "convert": ("aotd.convert.template", "write", lambda trace, boxes: trace.question_id),
+    "verify": ("aotd.verify.job", "check_faithful", lambda question, *_: question.question_id),
+    "distill": ("aotd.distill.train._Report", "write", lambda self, it: f"{self._path.parent.name} {it['step']}"),
+    "evaluate": ("aotd.evaluate.replies", "_look", lambda views, question: f"{_asked} {question.question_id}"),
+    "report": ("aotd.report.job", "_card", lambda story, *_: story.question.question_id),
+}
+"""Verb -> where, and by what function, it begins to work on an item, and the name of that item."""
+INSTEAD: dict[str, tuple[str, str, Callable[..., Any]]] = {
+    "select": ("aotd.select.measure", "_ask", select_ask),
+    "execute": ("aotd.execute.job", "_start_worker", execute_worker),
+    "evaluate": ("aotd.evaluate.job", "settings_of", evaluate_settings),
+}
+
+
+def watch(verb: str) -> None:
+    """Have a verb note the items that it begins."""
+    if verb in NOTED:
+        place, name, key = NOTED[verb]
+        owner = pkgutil.resolve_name(place)
         setattr(owner, name, _noting(getattr(owner, name), key))
-    execute._start_worker = execute_worker
-    measure._ask = select_ask
-    evaluate.settings_of = of_arm
+    if verb in INSTEAD:
+        place, name, other = INSTEAD[verb]
+        setattr(pkgutil.resolve_name(place), name, other)
 
 
 # ── one start of a verb ───────────────────────────────────────────────────────────────────────────
@@ -172,7 +175,7 @@ class Bench:
             from aotd import store
             from aotd.cli import main
 
-            watch()
+            watch(words[0])
             store._STARTED_S = time.time()  # that is when a process of its own would have begun
             with disk:
                 code = main(words)
@@ -390,8 +393,10 @@ def bench(folder: Path, kills: int, chance: Random, verbs: list[str]) -> dict[st
     # The killed run lies at the same path: some files name it.
     one.data.rename(folder / "whole")
     one.data.mkdir()
-    for module in (*JOBS.values(), "aotd.distill.arms", "aotd.students.student"):
-        importlib.import_module(module)
+    for verb in verbs:
+        importlib.import_module(JOBS[verb])
+    if "distill" in verbs:
+        importlib.import_module("aotd.distill.arms")
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans become ours, and can be counted
     tallies = {}
