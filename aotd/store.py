@@ -260,11 +260,11 @@ class Shard:
         Raises:
             UserError: the disk does not take it.
         """
-        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = self._path.read_bytes().split(b"\n")[:-1]  # a text has more kinds of line ends
         ordered = sorted(lines, key=lambda line: place[json.loads(line)["question_id"]])
         if ordered != lines:
             self._out.close()
-            write_atomically(self._path, "".join(ordered))
+            write_atomically(self._path, "".join(f"{line.decode()}\n" for line in ordered))
             self._out = self._opened()
 
     def close(self) -> None:
