@@ -38,7 +38,7 @@ from aotd.execute import ExecuteConfig
 from aotd.export import ExportConfig
 from aotd.llm import LLMConfig
 from aotd.load import LoadConfig
-from aotd.reading import is_file
+from aotd.reading import DEEPEST, is_file
 from aotd.report import ReportConfig
 from aotd.select import SelectConfig
 from aotd.specialists import SpecialistsConfig
@@ -160,7 +160,11 @@ def _check_files(folder: Path) -> None:
             raise UserError(f"configs: {path} is longer than {_LONGEST >> 10} KiB, and no config file is")
         try:
             text = path.read_text(encoding="utf-8")
+            depth = 0
             for event in yaml.parse(text, Loader=yaml.SafeLoader):
+                depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+                if depth > DEEPEST:
+                    raise UserError(f"configs: {path} is nested too deeply")
                 if isinstance(event, yaml.AliasEvent):
                     raise UserError(
                         f"configs: {path}:{event.start_mark.line + 1}: no aliases (*{event.anchor}): "
@@ -171,8 +175,6 @@ def _check_files(folder: Path) -> None:
                 raise UserError(f"configs: {path}: there is no setting hydra: aotd reads its own settings")
         except UnicodeDecodeError as error:
             raise UserError(f"configs: {path} is not UTF-8 ({error})") from None
-        except RecursionError:
-            raise UserError(f"configs: {path} is nested too deeply") from None
         except OSError as error:
             raise UserError(f"configs: {path} cannot be read ({error.strerror})") from None
         except YAMLError:
