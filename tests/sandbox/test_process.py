@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -305,3 +306,18 @@ def test_a_signal_to_the_whole_job_does_not_end_programs(scripted: Scripted, num
         code = HEAD + "    return Video_query(video_clip, query)\n"
         assert sandbox.run(code, CLIP, "why?", (), Signalling().bundle()).answer == "yes"
         assert sandbox._idle == [server]
+
+
+def test_a_container_that_knows_one_user_alone() -> None:
+    body = (
+        "from aotd.sandbox.process import Limits, Sandbox\n"
+        "from tests.sandbox.test_process import CLIP, HEAD, HERE\n"
+        "from tests.conftest import Scripted\n"
+        "with Sandbox(Limits(), HERE) as sandbox:\n"
+        "    print(sandbox.run(HEAD + '    return query\\n', CLIP, 'why?', (), Scripted().bundle()).answer)\n"
+    )
+    alone = ["unshare", "--user", "--map-root-user"]
+    if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespaces here")
+    ran = subprocess.run([*alone, sys.executable, "-c", body], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.stdout == "why?\n", ran.stderr
