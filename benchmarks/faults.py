@@ -18,6 +18,7 @@ still there 5 s after a kill; `equal`, whether all bytes are.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import importlib
 import json
@@ -239,13 +240,15 @@ def orphans() -> int:
     until = time.monotonic() + LINGER_S
     while left := [one for one in psutil.Process().children(recursive=True) if one.is_running()]:
         for one in left:
-            if one.status() == psutil.STATUS_ZOMBIE:
-                one.wait()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended in between
+                if one.status() == psutil.STATUS_ZOMBIE:
+                    one.wait()
         if time.monotonic() > until:
             for one in left:
-                print("still there:", one.pid, one.cmdline(), file=sys.stderr)
-                one.kill()
-                one.wait()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    print("still there:", one.pid, one.cmdline(), file=sys.stderr)
+                    one.kill()
+                    one.wait()
             return len(left)
         time.sleep(0.01)
     return 0
