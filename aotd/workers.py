@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -19,10 +20,14 @@ from aotd.stop import SIGNALS
 
 def spawning() -> SpawnContext:
     """How processes are started: anew, since the parent may have threads (a progress bar, torch)."""
-    # Python's process that looks after semaphores ignores the other signals that are sent to a whole job.
+    # Python's process that looks after semaphores ignores the other signals that are sent to a whole job. It removes
+    # what a run that was told to stop has left of them, and need not warn of that.
+    quiet = "ignore:resource_tracker:UserWarning"
+    sys.warnoptions.append(quiet)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+    sys.warnoptions.remove(quiet)
     return multiprocessing.get_context("spawn")
 
 
