@@ -225,7 +225,10 @@ class Bench:
                     self.check(status)
                     return None
                 time.sleep(0.002)
-            (os.killpg if group else os.kill)(pid, signal.SIGKILL)
+            if group:
+                with contextlib.suppress(ProcessLookupError):  # it has no group of its own yet
+                    os.killpg(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         if status != signal.SIGKILL:
             self.check(status)
