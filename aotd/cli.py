@@ -23,7 +23,7 @@ from rich.console import Console
 
 from aotd import tracking
 from aotd.config import Config, compose, describe
-from aotd.errors import QuestionError, UserError, one_line
+from aotd.errors import QuestionError, UserError, spelt_out
 from aotd.ledger import ledger
 from aotd.stop import Stopped, gone_in_time, leave
 from aotd.store import disk_errors
@@ -99,7 +99,7 @@ def _reported(words: list[str]) -> int:
 
 def _plain(error: Exception) -> str:
     """An error as one line for a terminal: names and ids in it may hold line ends and escapes, and be long."""
-    text = one_line(str(error))
+    text = spelt_out(str(error))
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]} … {text[-_SHOWN // 2 :]}"
 
 

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from aotd.errors import one_line
+from aotd.errors import spelt_out
 from aotd.records import Faster, Mode, Scores
 
 HEADS = ("arm", "mode", "n", "seconds", "LLM calls", "tokens in", "tokens out", "specialist calls", "reused", "GPU MiB")
@@ -47,7 +47,7 @@ def cost_table(scores: Sequence[Scores]) -> Table | None:
         title = head.replace(" ", "\n")
         shown.add_column(title, justify="left" if left else "right", no_wrap=not folds, overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(one_line(cell)) for cell in row))
+        shown.add_row(*(Text(spelt_out(cell)) for cell in row))
     return shown
 
 

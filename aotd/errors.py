@@ -17,14 +17,14 @@ class QuestionError(Exception):
 
     def __init__(self, outcome: Outcome, reason: str) -> None:
         self.outcome = outcome
-        self.reason = one_line(reason)
+        self.reason = spelt_out(reason)
         super().__init__(self.reason)
 
 
-def one_line(text: str) -> str:
+def spelt_out(text: str) -> str:
     """Text on one line, with line ends, what a terminal would obey, and what cannot be seen, spelt out.
 
-    >>> one_line("no \\x1b[31mcup\\nhere")
+    >>> spelt_out("no \\x1b[31mcup\\nhere")
     'no \\\\x1b[31mcup\\\\nhere'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -302,8 +302,7 @@ class Stage(Generic[R]):
         Raises:
             UserError: the verb has not run, or a line is damaged.
         """
-        if not is_file(self.manifest_path):
-            raise UserError(f"{self.folder} is not there: run `aotd {self.name.split('/')[0]}` first")
+        self._check_made()
         return read_jsonl(self.folder / "records.jsonl", self.record)
 
     def dropped(self) -> list[Dropped]:
@@ -316,8 +315,7 @@ class Stage(Generic[R]):
         Raises:
             UserError: the verb has not run, or the manifest is damaged.
         """
-        if not is_file(self.manifest_path):
-            raise UserError(f"{self.folder} is not there: run `aotd {self.name.split('/')[0]}` first")
+        self._check_made()
         return read_manifest(self.manifest_path)
 
     def costs(self) -> dict[str, Cost]:
@@ -326,8 +324,7 @@ class Stage(Generic[R]):
 
     def manifest_digest(self) -> str:
         """Hash of the manifest, which stands for everything the records were made from."""
-        if not is_file(self.manifest_path):
-            raise UserError(f"{self.folder} is not there: run `aotd {self.name.split('/')[0]}` first")
+        self._check_made()
         return hashlib.sha256(self.manifest_path.read_bytes()).hexdigest()[:16]
 
     def open(self, settings: Mapping[str, Any], **made_from: Mapping[str, str]) -> Writer[R]:
@@ -353,6 +350,14 @@ class Stage(Generic[R]):
         else:
             write_atomically(self.manifest_path, text)
         return Writer(self)
+
+    def _check_made(self) -> None:
+        """
+        Raises:
+            UserError: the verb has not run.
+        """
+        if not is_file(self.manifest_path):
+            raise UserError(f"{self.folder} is not there: run `aotd {self.name.split('/')[0]}` first")
 
     def _make_folder(self) -> None:
         """

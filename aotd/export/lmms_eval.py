@@ -80,9 +80,8 @@ def _row(question: Question, video: Path) -> dict[str, Any]:
         "video": str(video),
         "start_s": question.start_s,
         "end_s": question.end_s,
-        "asked": plain(asked).rstrip(
-            "\n"
-        ),  # a student is given the line break that ends it (`aotd.students.lmms_eval`)
+        # A student is given the line break that ends it (`aotd.students.lmms_eval`).
+        "asked": plain(asked).rstrip("\n"),
         "options": list(question.options),
         "answer": question.answer,
     }

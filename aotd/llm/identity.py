@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from aotd.checkpoints import first_line
 from aotd.errors import UserError
 from aotd.llm.base import EngineName, LLMConfig
-from aotd.llm.local import find, first_line
+from aotd.llm.local import find
 from aotd.store import file_digest
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from aotd.checkpoints import COMPLAINTS
+from aotd.checkpoints import COMPLAINTS, first_line
 from aotd.errors import UserError
 from aotd.prompts import without_tokens
 
@@ -47,8 +47,3 @@ def encode(tokenizer: Any, prompt: str) -> list[int]:
         raise UserError(f"llm.model: its chat template cannot be rendered ({first_line(error)})") from None
     # The template writes the special tokens itself.
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def first_line(error: Exception) -> str:
-    """What a library says, on one line and cut short."""
-    return " ".join(str(error).split())[:200]

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aotd.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size
+from aotd.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
 from aotd.errors import UserError
 from aotd.llm.base import Ask, Engine, LLMConfig, Reply
-from aotd.llm.local import encode, find, first_line
+from aotd.llm.local import encode, find
 
 if TYPE_CHECKING:
     import torch
