@@ -189,7 +189,10 @@ def _side_by_side(
     while videos:
         try:
             with worker_pool(workers, _start_worker, config, layers) as pool:
-                running = {pool.submit(_work, attempts): attempts for attempts in videos}
+                try:
+                    running = {pool.submit(_work, attempts): attempts for attempts in videos}
+                except (ValueError, OSError) as error:  # one died while the next was being started: its pipes are shut
+                    raise BrokenProcessPool from error
                 for done in as_completed(running):
                     results = done.result()
                     videos.remove(running[done])
