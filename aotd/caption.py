@@ -119,7 +119,7 @@ def _described(clip: Clip, captioner: Answerer, every: int) -> list[str]:
     stretches = [clip.span(first, first + every) for first in range(0, len(clip.numbers), every)]
     texts: Sequence[str]
     if isinstance(captioner, Prompted):
-        texts = captioner.summaries(stretches, "")
+        texts = captioner.summarise_all([(stretch, "") for stretch in stretches])
     else:
         texts = [captioner.summarise(stretch, "") for stretch in stretches]
     return [" ".join(text.split()) for text, stretch in zip(texts, stretches, strict=True) for _ in stretch.numbers]

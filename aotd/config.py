@@ -28,6 +28,7 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from omegaconf.resolvers import oc
 from yaml import YAMLError
 
+from aotd.cache import CacheConfig
 from aotd.convert import ConvertConfig
 from aotd.datasets.base import DatasetConfig
 from aotd.decompose import DecomposeConfig
@@ -93,6 +94,7 @@ class Config:
     report: ReportConfig = field(default_factory=ReportConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     ask: AskConfig = field(default_factory=AskConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     caption: CaptionConfig = field(default_factory=CaptionConfig)
 

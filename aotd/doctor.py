@@ -38,12 +38,11 @@ from aotd.sandbox.layers import Layer, raised
 from aotd.sandbox.layers import missing as lacks
 from aotd.sandbox.process import Sandbox
 from aotd.specialists import GroundingConfig, SourceName, VideoLLMConfig
-from aotd.specialists.bits import held_in
 from aotd.specialists.captions import read_captions
 from aotd.specialists.embedder import PACKAGE
 from aotd.specialists.stored import Stored, find_stored, looks_local
 from aotd.specialists.video_llm import checkpoint_bytes
-from aotd.specialists.weights import Precision, WeightsConfig, check_bits, dtype_of
+from aotd.specialists.weights import Precision, WeightsConfig, check_bits, dtype_of, held_in
 from aotd.store import verbs_of
 from aotd.students import StudentName
 from aotd.students.student import FAMILIES

@@ -39,6 +39,11 @@ def loading() -> Iterator[None]:
         _loading_s += time.perf_counter() - started
 
 
+def clock() -> float:
+    """Seconds from some moment on, those left out in which weights were loaded."""
+    return time.perf_counter() - _loading_s
+
+
 class Meter:
     """Measures what is done inside it; not one inside another."""
 
@@ -48,11 +53,11 @@ class Meter:
 
     def __enter__(self) -> Meter:
         _forget_gpu_peak()
-        self._started = time.perf_counter() - _loading_s
+        self._started = clock()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.seconds = time.perf_counter() - _loading_s - self._started
+        self.seconds = clock() - self._started
         self.memory_mb = gpu_peak_mb()
 
     def cost(

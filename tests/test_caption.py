@@ -40,10 +40,10 @@ class Brightness(Prompted):
         shades = [[round(int(clip.pixels(n)[-1, -1, 0]), -1) for n in clip.numbers] for clip in clips]
         return [Reply(f"{shade}\n", True, 0, 0) for shade in shades]
 
-    def rank(self, clip, obj, candidates):  # type: ignore[no-untyped-def]
+    def ranks(self, asked):  # type: ignore[no-untyped-def]
         raise NotImplementedError
 
-    def pick(self, prompt, count):  # type: ignore[no-untyped-def]
+    def picks(self, asked):  # type: ignore[no-untyped-def]
         raise NotImplementedError
 
 

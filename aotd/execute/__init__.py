@@ -13,6 +13,9 @@ class ExecuteConfig:
     workers: int = 0
     """Processes that share out the videos; 0 is one per core, or one where specialists have weights. The records do not
     depend on it."""
+    programs: int = 0
+    """Programs that run at once in a process, so that their calls go through a model together; 0 is 16 where
+    specialists have weights, else 1. The records do not depend on it."""
     repairs: int = 0
     """How often a program that failed goes back to the code LLM, with the error and what its tools had found."""
     layers: list[Layer] = field(default_factory=list)

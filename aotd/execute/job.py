@@ -14,8 +14,8 @@ Videos are shared out to `execute.workers` processes; what is written does not d
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -28,10 +28,12 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd.authoring import PROMPTS, examples_for, prompt, read_program
+from aotd.cache import load_cache
 from aotd.config import Config
 from aotd.errors import QuestionError, UserError
 from aotd.example_programs import programs_digest, read_programs
 from aotd.execute.attempts import Attempt, Mender, Result, first, following, settled
+from aotd.execute.schedule import Schedule
 from aotd.llm import Reply, load_engine
 from aotd.meter import Meter, total
 from aotd.prompts import digest
@@ -40,9 +42,15 @@ from aotd.sandbox.layers import Layer, missing, raised
 from aotd.sandbox.process import Calls, Run, Sandbox, StoppedError
 from aotd.specialists import load_specialists
 from aotd.specialists.base import Specialists
+from aotd.specialists.findings import Answer, Asking, Call, Findings
 from aotd.store import Stage, Writer
 from aotd.video.clip import Clip
 from aotd.workers import worker_pool
+
+PROGRAMS = 16
+"""Programs at once in a process whose specialists have weights."""
+AHEAD = 2
+"""Videos that are handed out to each worker: the one it works on, and the next."""
 
 
 def job(config: Config) -> None:
@@ -75,8 +83,7 @@ def job(config: Config) -> None:
         with _executor(config, specialists, layers, workers) as execute:
             while todo:
                 failed: list[Result] = []
-                videos = [list(group) for _, group in groupby(todo, key=lambda attempt: attempt.question.video_id)]
-                for result in track(execute(videos), "execute", total=len(todo), console=Console(stderr=True)):
+                for result in track(execute(todo), "execute", total=len(todo), console=Console(stderr=True)):
                     _write([result], mender, out, failed)
                 # Results come as they are ready; what is asked of a model does not depend on which came first.
                 failed.sort(key=lambda result: place[result.attempt.question.question_id])
@@ -129,21 +136,25 @@ def _workers(config: Config) -> int:
 
 def trace_question(question: Question, program: Program, specialists: Specialists, sandbox: Sandbox) -> Trace | Dropped:
     """Run one program on its question's video: the trace, or the outcome it ended in."""
-    return _run(first(question, program), specialists, sandbox).record
+    findings = Findings(specialists)
+    return _run(first(question, program), findings.answer, findings, sandbox).record
 
 
-def _run(attempt: Attempt, specialists: Specialists, sandbox: Sandbox) -> Result:
+def _run(attempt: Attempt, answer: Callable[[Call], Answer], findings: Findings, sandbox: Sandbox) -> Result:
     question, key = attempt.question, attempt.question.question_id
+    asking = Asking(findings, answer)
     with Meter() as meter:
         try:
-            video = specialists.source.open(question)
+            video = findings.specialists.source.open(question)
             done: Run | QuestionError = sandbox.run(
-                attempt.code, Clip.whole(video), question.question, question.options, specialists
+                attempt.code, Clip.whole(video), question.question, question.options, asking.specialists()
             )
         except QuestionError as error:
             done = error
+    meter.seconds = max(meter.seconds - asking.waited_s, 0.0) + asking.took_s
     calls = done.calls if isinstance(done, Run | StoppedError) else Calls()
     cost = meter.cost(key, tool_calls=calls.tools, specialist_calls=calls.specialists)
+    cost = cost.model_copy(update={"batch": asking.shared, "reused": asking.reused})
     costs = (*attempt.costs, cost)
     if isinstance(done, QuestionError):
         dropped = Dropped(question_id=key, outcome=done.outcome, reason=done.reason)
@@ -163,58 +174,94 @@ def _run(attempt: Attempt, specialists: Specialists, sandbox: Sandbox) -> Result
     return Result(attempt, record, done.events, costs)
 
 
-Execute = Callable[[list[list[Attempt]]], Iterator[Result]]
-"""The attempts of each video -> their results, as they come."""
+Execute = Callable[[Iterable[Attempt]], Iterator[Result]]
+"""Attempts -> their results, as they come."""
 
 
 @contextmanager
 def _executor(config: Config, specialists: Specialists, layers: frozenset[Layer], workers: int) -> Iterator[Execute]:
-    """What runs programs; in this process when one worker is enough."""
-    if workers <= 1:
-        with Sandbox(config.execute.limits, layers) as sandbox:
-            yield lambda videos: (_run(attempt, specialists, sandbox) for attempts in videos for attempt in attempts)
+    """What runs programs: this process, or several where more than one worker is asked for."""
+    if workers > 1:
+        yield partial(_side_by_side, config, layers, workers)
         return
-    yield partial(_side_by_side, config, layers, workers)
+    with _Worker(config, specialists, layers) as worker:
+        yield worker.run
+
+
+class _Worker:
+    """Specialists and a sandbox, and what runs programs with them in one process."""
+
+    def __init__(self, config: Config, specialists: Specialists, layers: frozenset[Layer]) -> None:
+        self._findings = Findings(specialists, load_cache(config.cache, config.run), config.specialists.unpinned())
+        self._sandbox = Sandbox(config.execute.limits, layers)
+        self._programs = config.execute.programs or (PROGRAMS if config.specialists.weighty() else 1)
+
+    def run(self, attempts: Iterable[Attempt]) -> Iterator[Result]:
+        """What comes of attempts, as it comes."""
+        run = partial(_run, findings=self._findings, sandbox=self._sandbox)
+        if self._programs > 1:
+            return Schedule(run, self._findings, self._programs).results(attempts)
+        return (run(attempt, self._findings.answer) for attempt in attempts)
+
+    def __enter__(self) -> _Worker:
+        self._sandbox.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._sandbox.close()
 
 
 def _side_by_side(
-    config: Config, layers: frozenset[Layer], workers: int, videos: list[list[Attempt]]
+    config: Config, layers: frozenset[Layer], workers: int, attempts: Iterable[Attempt]
 ) -> Iterator[Result]:
     """The videos shared out to processes. Where one dies, others are started and go on from there.
 
     Raises:
         UserError: one died again before anything had come of what was left.
     """
-    died_with = len(videos) + 1
-    while videos:
+    coming = (list(group) for _, group in groupby(attempts, key=lambda attempt: attempt.question.video_id))
+    left: list[list[Attempt]] = []
+    """Videos that were handed out to a process that died."""
+    died = False
+    while True:
+        running: dict[Future[list[Result]], list[Attempt]] = {}
         try:
             with worker_pool(workers, _start_worker, config, layers) as pool:
-                try:
-                    running = {pool.submit(_work, attempts): attempts for attempts in videos}
-                except (ValueError, OSError) as error:  # one died while the next was being started: its pipes are shut
-                    raise BrokenProcessPool from error
-                for done in as_completed(running):
-                    results = done.result()
-                    videos.remove(running[done])
-                    yield from results
+                while True:
+                    while len(running) < AHEAD * workers and (video := left.pop() if left else next(coming, None)):
+                        try:
+                            running[pool.submit(_work, video)] = video
+                        except (
+                            ValueError,
+                            OSError,
+                        ) as error:  # one died while the next was started: its pipes are shut
+                            left.append(video)
+                            raise BrokenProcessPool from error
+                    if not running:
+                        return
+                    for done in wait(running, return_when=FIRST_COMPLETED).done:
+                        results = done.result()
+                        del running[done]
+                        died = False
+                        yield from results
         except BrokenProcessPool:
-            if len(videos) == died_with:
+            if died:
                 raise UserError(
                     "a worker of execute died twice, and nothing came of it (out of memory?): run the verb again to "
                     "go on, execute.workers=1 to see why"
                 ) from None
-            died_with = len(videos)
+            died = True
+            left += running.values()
 
 
-_worker: tuple[Specialists, Sandbox]
+_worker: _Worker
 """A worker process's own specialists and sandbox; the warm process in it goes when the worker goes."""
 
 
 def _start_worker(config: Config, layers: frozenset[Layer]) -> None:
     global _worker
-    _worker = load_specialists(config.specialists, config.dataset.root), Sandbox(config.execute.limits, layers)
+    _worker = _Worker(config, load_specialists(config.specialists, config.dataset.root), layers)
 
 
 def _work(attempts: list[Attempt]) -> list[Result]:
-    specialists, sandbox = _worker
-    return [_run(attempt, specialists, sandbox) for attempt in attempts]
+    return list(_worker.run(attempts))

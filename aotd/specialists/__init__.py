@@ -153,6 +153,10 @@ class SpecialistsConfig:
         parts = (self.detection, self.grounding, self.action, self.answering)
         return any(part.model and part.name.value != "server" for part in parts)
 
+    def unpinned(self) -> list[str]:
+        """Sub-tasks whose model is known by a bare name only."""
+        return [name for name in BUILDERS if getattr(self, name).name.value == "server"]
+
 
 def _playroom_detector(config: SpecialistsConfig, root: str, shelf: Shelf) -> Detector:
     from aotd.specialists.playroom.detection import PlayroomDetector

@@ -17,11 +17,6 @@ _INT4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Of one weight: half a byte, a byte of scale for 64 of them, and a float32 for 256 of these scales."""
 
 
-def held_in(precision: Precision) -> str:
-    """What most weights are held in on this machine: `bfloat16`, `int8` and so on; never `auto`."""
-    return precision.value if precision in FEW_BITS else str(dtype_of(precision)).removeprefix("torch.")
-
-
 def bits_settings(precision: Precision, model: nn.Module, language_model: nn.Module) -> Any:
     """How transformers is told; None where the precision is a plain one.
 

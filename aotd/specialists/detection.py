@@ -17,7 +17,17 @@ from aotd.overlap import apart
 from aotd.records import Box, Detection
 from aotd.specialists import DetectionConfig
 from aotd.specialists.kept import Features, Kept, frame_key
-from aotd.specialists.weights import Shelf, device, dtype_of, load_model, load_part, model_name, read_config, size_of
+from aotd.specialists.weights import (
+    Shelf,
+    device,
+    dtype_of,
+    held_in,
+    load_model,
+    load_part,
+    model_name,
+    read_config,
+    size_of,
+)
 from aotd.specialists.wording import alternatives
 from aotd.video.clip import Clip, Pixels
 
@@ -44,7 +54,10 @@ class FrameDetector(ABC):
         """
         self._config, self._shelf = config, shelf
         self._settings = read_config("detection", config.model, self.family)
-        self.model = f"{self.family} {model_name(config.model, self._settings)}, {config.precision.value}"
+        self.model = (
+            f"{self.family} {model_name(config.model, self._settings)}, {held_in(config.precision)}, "
+            f"threshold {config.threshold:g}, overlap {config.overlap:g}"
+        )
         self._size = size_of(self._kinds()[0], self._settings, config.precision)
         self._seen, self._read = Kept(), Kept()
         self._processor: Any = load_part("detection", config.model, self._kinds()[1])
@@ -79,6 +92,10 @@ class FrameDetector(ABC):
                 for number, size, result in zip(numbers, sizes, results, strict=True):
                     found += self._detections(clip, number, size, query, result)
         return found
+
+    def room(self) -> int:
+        """How many videos' features can be kept."""
+        return self._seen.room()
 
     def _detections(
         self, clip: Clip, number: int, size: tuple[int, int], query: str, result: dict[str, Any]

@@ -15,6 +15,7 @@ from aotd.specialists.weights import (
     Shelf,
     WeightsConfig,
     dtype_of,
+    held_in,
     load_model,
     load_part,
     model_name,
@@ -55,7 +56,7 @@ class ImageText:
         self._processor: Any = load_part(role, config.model, processor)
         self._tokenizer: Any = load_part(role, config.model, AutoTokenizer)
         self._seen, self._read, self._states = Kept(), Kept(), Kept()
-        self.model = f"{self._family} {model_name(config.model, settings)}, {config.precision.value}"
+        self.model = f"{self._family} {model_name(config.model, settings)}, {held_in(config.precision)}"
 
     def frames(self, clip: Clip) -> Tensor:
         """A vector for each frame of a clip, as the clip shows it: `[frames, width]`, float32, of any length.
@@ -79,6 +80,10 @@ class ImageText:
         """CLIP's last states of the tokens of a text, its start and end among them: `[tokens, width]`, float32."""
         ((states,),) = self._states.each([text], lambda _: [(self._tokens_of(text),)])
         return states
+
+    def room(self) -> int:
+        """How many videos' vectors can be kept."""
+        return self._seen.room()
 
     @torch.inference_mode()
     def _look(self, clip: Clip, numbers: list[int]) -> list[Features]:

@@ -6,6 +6,7 @@ what is asked. What was idle longest goes first when the budget is full.
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ class Kept:
     def __init__(self, budget: int = BUDGET) -> None:
         self._budget = budget
         self._taken = 0
+        self._most = 0
+        """Bytes of the features that were asked for at once."""
         self._found: OrderedDict[Hashable, Features] = OrderedDict()
 
     def each(self, keys: Sequence[Hashable], make: Callable[[list[int]], Iterable[Features]]) -> list[Features]:
@@ -48,7 +51,12 @@ class Kept:
                 self._taken += _bytes(features)
         while self._taken > self._budget:
             self._taken -= _bytes(self._found.popitem(last=False)[1])
+        self._most = max(self._most, sum(map(_bytes, result)))
         return result
+
+    def room(self) -> int:
+        """How often the most that was asked for at once, which is a whole clip's, can be kept beside each other."""
+        return self._budget // self._most if self._most else sys.maxsize
 
 
 def frame_key(clip: Clip, number: int) -> Hashable:

@@ -46,48 +46,62 @@ class Prompted(ABC):
     """Recogniser and answerer over a model that takes frames and a prompt."""
 
     model: str
+    batch: int
+    """How many prompts it takes at once."""
 
     @abstractmethod
     def say(self, asked: Sequence[Asked], longest: int) -> list[Reply]:
         """Greedy replies, each of at most `longest` tokens, in order. No clip is without frames."""
 
     @abstractmethod
-    def rank(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
-        """Some or all of the candidates, the most likely action in the clip first."""
+    def ranks(self, asked: Sequence[tuple[Clip, str | None, Sequence[str]]]) -> list[list[str]]:
+        """For each clip, thing and candidates: some or all of these, the most likely action in the clip first."""
 
     @abstractmethod
-    def pick(self, prompt: str, count: int) -> int | None:
-        """Which of the first `count` letters is the reply to a prompt without frames; None where it is unreadable."""
+    def picks(self, asked: Sequence[tuple[str, int]]) -> list[int | None]:
+        """For each prompt, without frames: which of the first so many letters is the reply; None for none of them."""
 
     def actions(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
-        """The candidates in the order of `rank`; without candidates, up to three actions that the model names.
+        """The candidates in the order of `ranks`; without candidates, up to three actions that the model names.
 
         A line that the token limit cut off is not read.
         """
-        if not clip.numbers:
-            return []
-        if candidates:
-            return self.rank(clip, obj, candidates)
-        prompt = render("clip_actions_with", thing=one_line(obj)) if obj else render("clip_actions")
-        return _actions_in(self.say([(clip, prompt)], _ACTIONS_TOKENS)[0])
+        return self.actions_all([(clip, obj, candidates)])[0]
+
+    def actions_all(self, asked: Sequence[tuple[Clip, str | None, Sequence[str]]]) -> list[list[str]]:
+        """As `actions`, of several at once."""
+        found: dict[int, list[str]] = {at: [] for at, (clip, _, _) in enumerate(asked) if not clip.numbers}
+        ranked = [at for at in range(len(asked)) if at not in found and asked[at][2]]
+        named = [at for at in range(len(asked)) if at not in found and not asked[at][2]]
+        if ranked:
+            found |= zip(ranked, self.ranks([asked[at] for at in ranked]), strict=True)
+        if named:
+            replies = self.say([(asked[at][0], _action_prompt(asked[at][1])) for at in named], _ACTIONS_TOKENS)
+            found |= zip(named, map(_actions_in, replies), strict=True)
+        return [found[at] for at in range(len(asked))]
 
     def answer(self, clip: Clip, question: str) -> str:
         """A short phrase; "nothing is seen" of an empty clip."""
-        if not clip.numbers:
-            return UNSEEN
-        prompt = render("clip_answer", question=one_line(question))
-        return _whole(self.say([(clip, prompt)], _PHRASE_TOKENS)[0])
+        return self.answer_all([(clip, question)])[0]
+
+    def answer_all(self, asked: Sequence[tuple[Clip, str]]) -> list[str]:
+        """As `answer`, of several at once."""
+        return self._told(
+            [(clip, render("clip_answer", question=one_line(question))) for clip, question in asked], _PHRASE_TOKENS
+        )
 
     def summarise(self, clip: Clip, query: str) -> str:
         """One or two sentences; "nothing is seen" of an empty clip."""
-        return self.summaries([clip], query)[0]
+        return self.summarise_all([(clip, query)])[0]
 
-    def summaries(self, clips: Sequence[Clip], query: str) -> list[str]:
-        """As `summarise`, of several clips at once."""
-        prompt = render("clip_summary", question=one_line(query)) if query.strip() else render("clip_caption")
-        asked = [(clip, prompt) for clip in clips if clip.numbers]
-        said = iter(self.say(asked, _SENTENCES_TOKENS) if asked else [])
-        return [_whole(next(said)) if clip.numbers else UNSEEN for clip in clips]
+    def summarise_all(self, asked: Sequence[tuple[Clip, str]]) -> list[str]:
+        """As `summarise`, of several at once."""
+        return self._told([(clip, _summary_prompt(query)) for clip, query in asked], _SENTENCES_TOKENS)
+
+    def _told(self, asked: Sequence[tuple[Clip, str]], longest: int) -> list[str]:
+        seen = [(clip, prompt) for clip, prompt in asked if clip.numbers]
+        said = iter(self.say(seen, longest) if seen else [])
+        return [_whole(next(said)) if clip.numbers else UNSEEN for clip, _ in asked]
 
     def choose(self, question: str, info: Mapping[str, str], options: Sequence[str]) -> str | None:
         """The option whose letter the model prefers, told question, options and `info`; no video is shown.
@@ -98,19 +112,49 @@ class Prompted(ABC):
         Raises:
             QuestionError: `tool_failed`: more options than letters.
         """
-        told = [f"{one_line(name)}: {one_line(text)}" for name, text in info.items() if not _says_nothing(text)]
-        if not told:
-            return None
-        asked = {"question": one_line(question), "notes": "\n".join(told)}
-        if not options:
-            reply = self.say([(None, render("choose_open", **asked))], _PHRASE_TOKENS)[0]
-            return _one_line(reply.text) or None if reply.finished else None
-        if len(options) > len(string.ascii_uppercase):
-            raise QuestionError(Outcome.tool_failed, f"select_answer: {len(options)} options are more than letters")
-        lettered = zip(string.ascii_uppercase, options, strict=False)
-        listed = "\n".join(f"({letter}) {one_line(option)}" for letter, option in lettered)
-        picked = self.pick(render("choose_option", **asked, options=listed), len(options))
-        return None if picked is None else options[picked]
+        return self.choose_all([(question, info, options)])[0]
+
+    def choose_all(self, asked: Sequence[tuple[str, Mapping[str, str], Sequence[str]]]) -> list[str | None]:
+        """As `choose`, of several at once."""
+        prompts = [_choice_prompt(*one) for one in asked]
+        chosen: dict[int, str | None] = {}
+        lettered = [at for at, prompt in enumerate(prompts) if prompt and asked[at][2]]
+        free = [at for at, prompt in enumerate(prompts) if prompt and not asked[at][2]]
+        if lettered:
+            picked = self.picks([(prompts[at], len(asked[at][2])) for at in lettered])
+            chosen |= {at: None if one is None else asked[at][2][one] for at, one in zip(lettered, picked, strict=True)}
+        if free:
+            replies = self.say([(None, prompts[at]) for at in free], _PHRASE_TOKENS)
+            said = [_one_line(reply.text) or None if reply.finished else None for reply in replies]
+            chosen |= zip(free, said, strict=True)
+        return [chosen.get(at) for at in range(len(asked))]
+
+
+def _action_prompt(obj: str | None) -> str:
+    return render("clip_actions_with", thing=one_line(obj)) if obj else render("clip_actions")
+
+
+def _summary_prompt(query: str) -> str:
+    return render("clip_summary", question=one_line(query)) if query.strip() else render("clip_caption")
+
+
+def _choice_prompt(question: str, info: Mapping[str, str], options: Sequence[str]) -> str:
+    """What is asked for a choice; empty where no value of `info` says anything.
+
+    Raises:
+        QuestionError: `tool_failed`: more options than letters.
+    """
+    told = [f"{one_line(name)}: {one_line(text)}" for name, text in info.items() if not _says_nothing(text)]
+    if not told:
+        return ""
+    asked = {"question": one_line(question), "notes": "\n".join(told)}
+    if not options:
+        return render("choose_open", **asked)
+    if len(options) > len(string.ascii_uppercase):
+        raise QuestionError(Outcome.tool_failed, f"select_answer: {len(options)} options are more than letters")
+    lettered = zip(string.ascii_uppercase, options, strict=False)
+    listed = "\n".join(f"({letter}) {one_line(option)}" for letter, option in lettered)
+    return render("choose_option", **asked, options=listed)
 
 
 def prompts_digest() -> str:

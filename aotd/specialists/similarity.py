@@ -37,3 +37,7 @@ class SimilarityGrounder:
             end=clip.numbers[last] + 1,
             score=round(float(np.clip(curve[first : last + 1].max(), 0, 1)), 3),
         )
+
+    def room(self) -> int:
+        """How many videos' vectors can be kept."""
+        return self._towers.room()

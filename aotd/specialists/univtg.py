@@ -35,6 +35,7 @@ from aotd.specialists import GroundingConfig
 from aotd.specialists.imagetext import ImageText
 from aotd.specialists.weights import Shelf, WeightsConfig, device, folder_name, no_packing
 from aotd.specialists.wording import sentence
+from aotd.store import digest
 from aotd.video.clip import Clip, Video
 
 SLOWFAST = 2304
@@ -227,9 +228,11 @@ class UniVTGGrounder:
         self._config, self._shelf, self._options, self._sizes = config, shelf, options, sizes
         self._towers = ImageText("grounding", towers, shelf)
         self._slowfast: tuple[str, Tensor] | None = None
-        self.model = f"univtg {name}, {self._towers.model}"
+        self.model = f"univtg {name}, {digest(options.model_dump())}, {self._towers.model}"
         if config.features:
-            self.model += f", slowfast {Path(config.features).resolve().name}"
+            # Names and sizes: to read the files of a large dataset would take longer than most runs.
+            files = sorted((path.name, path.stat().st_size) for path in Path(config.features).iterdir())
+            self.model += f", slowfast {Path(config.features).resolve().name} ({digest(files)})"
 
     def ground(self, clip: Clip, query: str) -> SpanFinding | None:
         """The likeliest window, inside the clip; None of an empty clip or query.
@@ -256,6 +259,10 @@ class UniVTGGrounder:
         return SpanFinding(
             start=clip.numbers[first], end=clip.numbers[last - 1] + 1, score=round(float(foreground[best]), 3)
         )
+
+    def room(self) -> int:
+        """How many videos' vectors can be kept."""
+        return self._towers.room()
 
     def _features(self, clip: Clip) -> Tensor:
         """Features of the clips that the frames are cut into, `[clips, width]`."""

@@ -29,11 +29,11 @@ from aotd.errors import UserError
 from aotd.llm.base import Reply
 from aotd.prompts import one_line, render
 from aotd.specialists import VideoLLMConfig
-from aotd.specialists.bits import bits_settings, held_in, weights_bytes
+from aotd.specialists.bits import bits_settings, weights_bytes
 from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
-from aotd.specialists.weights import Precision, Shelf, check_bits, device, dtype_of, folder_name
+from aotd.specialists.weights import Precision, Shelf, check_bits, device, dtype_of, folder_name, held_in
 from aotd.students import StudentName
-from aotd.students.base import Row, View
+from aotd.students.base import Row, View, close
 from aotd.students.pretrained import PretrainedStudent, read_checkpoint, read_config
 from aotd.students.student import FAMILIES
 from aotd.video.clip import Clip
@@ -60,6 +60,7 @@ class VideoLLM(Prompted):
         if config.frames < 1:
             raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
         check_bits(config.precision, f"{setting}.precision")
+        self.batch = max(config.batch, 1)
         read_config(self._family, config.model, self._path)
         precision = held_in(config.precision)
         self._key = f"{name} {config.model} {precision}"
@@ -79,19 +80,23 @@ class VideoLLM(Prompted):
         for at, (clip, _) in enumerate(asked):
             groups.setdefault(len(clip.numbers) if clip else 0, []).append(at)
         replies: dict[int, Reply] = {}
-        size = max(self._config.batch, 1)
+        size = self.batch
         for group in groups.values():
             for part in (group[first : first + size] for first in range(0, len(group), size)):
                 rows = [loaded.row(*asked[at], self._config.frames) for at in part]
                 replies.update(zip(part, loaded.student.say(rows, longest), strict=True))
         return [replies[at] for at in range(len(asked))]
 
-    def rank(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
-        """All candidates, by the mean log-probability of a reply's tokens, its end included.
+    def ranks(self, asked: Sequence[tuple[Clip, str | None, Sequence[str]]]) -> list[list[str]]:
+        """All candidates of each, by the mean log-probability of a reply's tokens, its end included.
 
         The mean is what training makes larger (`aotd.distill.loss`), and does not prefer short names as the
-        sum would. Candidates are not listed in the prompt, so that their order says nothing.
+        sum would. Candidates are not listed in the prompt, so that their order says nothing. Those of one clip are
+        a batch already.
         """
+        return [self._rank(*one) for one in asked]
+
+    def _rank(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
         prompt = render("clip_action_with", thing=one_line(obj)) if obj else render("clip_action")
         loaded = self._loaded()
         scores = loaded.student.log_probs(loaded.row(clip, prompt, self._config.frames), candidates)
@@ -99,12 +104,22 @@ class VideoLLM(Prompted):
         order = sorted(range(len(candidates)), key=lambda at: (-round(scores[at], 4), at))
         return [candidates[at] for at in order]
 
-    def pick(self, prompt: str, count: int) -> int | None:
+    def picks(self, asked: Sequence[tuple[str, int]]) -> list[int | None]:
         """The letter with the largest next-token logit; never None."""
         student = self._loaded().student
-        letters = [student.said(letter)[0] for letter in string.ascii_uppercase[:count]]
-        assert len(set(letters)) == count, "each letter begins with a token of its own"
-        return int(student.next_logits(student.alone(prompt))[letters].argmax())
+        rows = [student.alone(prompt) for prompt, _ in asked]
+        most = max(count for _, count in asked)
+        letters = [student.said(letter)[0] for letter in string.ascii_uppercase[:most]]
+        assert len(set(letters)) == most, "each letter begins with a token of its own"
+        size, picked = self.batch, []
+        for first in range(0, len(rows), size):
+            logits = student.next_logits(rows[first : first + size])[:, letters]
+            for at, own in enumerate(logits, start=first):
+                own = own[: asked[at][1]]
+                if len(logits) > 1 and close(own[None]).any():
+                    own = student.next_logits([rows[at]])[0, letters[: asked[at][1]]]
+                picked.append(int(own.argmax()))
+        return [*picked]
 
     def _loaded(self) -> _Loaded:
         return self._shelf.take(self._key, self.size, self._load)

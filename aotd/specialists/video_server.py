@@ -54,7 +54,7 @@ class VideoServer(Prompted):
             raise UserError(f"{setting}.model: name the model at {config.url} (its /models lists them)")
         if config.frames < 1:
             raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
-        self._config = config
+        self._config, self.batch = config, max(config.batch, 1)
         names = ("url", "model", "key_variable", "timeout_s", "retries", "batch")
         settings = {name: getattr(config, name) for name in names}
         refused = f", and does it take {config.frames} pictures in a prompt?"
@@ -67,21 +67,26 @@ class VideoServer(Prompted):
         Raises:
             UserError: the server cannot be reached, or refuses.
         """
-        pool = ThreadPoolExecutor(max_workers=min(max(self._config.batch, 1), len(asked)))
+        pool = ThreadPoolExecutor(max_workers=min(self.batch, len(asked)))
         try:
             return list(pool.map(lambda one: self._ask(one[0], one[1], longest), asked))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def rank(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
+    def ranks(self, asked: Sequence[tuple[Clip, str | None, Sequence[str]]]) -> list[list[str]]:
         """The candidates that the model says are done, in its order; none where it says none.
 
         Raises:
-            QuestionError: `tool_failed`: its reply is no list of their numbers.
+            QuestionError: `tool_failed`: a reply is no list of their numbers.
         """
-        listed = "\n".join(f"{number}. {one_line(name)}" for number, name in enumerate(candidates, start=1))
-        prompt = render("clip_rank", thing=one_line(obj or "anything"), actions=listed)
-        reply = self.say([(clip, prompt)], _NUMBERS_TOKENS)[0]
+        prompts = []
+        for clip, obj, candidates in asked:
+            listed = "\n".join(f"{number}. {one_line(name)}" for number, name in enumerate(candidates, start=1))
+            prompts.append((clip, render("clip_rank", thing=one_line(obj or "anything"), actions=listed)))
+        replies = self.say(prompts, _NUMBERS_TOKENS)
+        return [self._ranked(reply, candidates) for reply, (_, _, candidates) in zip(replies, asked, strict=True)]
+
+    def _ranked(self, reply: Reply, candidates: Sequence[str]) -> list[str]:
         text = reply.text.strip()
         if reply.finished and text.rstrip(".").casefold() == "none":
             return []
@@ -93,12 +98,10 @@ class VideoServer(Prompted):
             )
         return [candidates[number - 1] for number in dict.fromkeys(numbers)]
 
-    def pick(self, prompt: str, count: int) -> int | None:
-        """The letter in its reply, which must be nothing else ("B", "(B)", "B."); otherwise None."""
-        reply = self.say([(None, prompt)], _LETTER_TOKENS)[0]
-        letter = _LETTER.fullmatch(reply.text.strip())
-        number = string.ascii_uppercase.index(letter[1]) if letter and reply.finished else count
-        return number if number < count else None
+    def picks(self, asked: Sequence[tuple[str, int]]) -> list[int | None]:
+        """The letter in each reply, which must be nothing else ("B", "(B)", "B."); otherwise None."""
+        replies = self.say([(None, prompt) for prompt, _ in asked], _LETTER_TOKENS)
+        return [_letter(reply, count) for reply, (_, count) in zip(replies, asked, strict=True)]
 
     def _ask(self, clip: Clip | None, prompt: str, longest: int) -> Reply:
         body = {
@@ -112,6 +115,12 @@ class VideoServer(Prompted):
                 Outcome.tool_failed, f"the server refuses a prompt of {len(prompt)} characters ({said(response)})"
             )
         return self._server.read(response)
+
+
+def _letter(reply: Reply, count: int) -> int | None:
+    letter = _LETTER.fullmatch(reply.text.strip())
+    number = string.ascii_uppercase.index(letter[1]) if letter and reply.finished else count
+    return number if number < count else None
 
 
 def _content(clip: Clip | None, prompt: str, frames: int) -> str | list[dict[str, Any]]:

@@ -76,6 +76,11 @@ def dtype_of(precision: Precision) -> torch.dtype:
     return found
 
 
+def held_in(precision: Precision) -> str:
+    """What most weights are held in on this machine: `bfloat16`, `int8` and so on; never `auto`."""
+    return precision.value if precision in FEW_BITS else str(dtype_of(precision)).removeprefix("torch.")
+
+
 def read_config(role: str, path: str, *families: str) -> Any:
     """A checkpoint's own configuration (transformers' `PreTrainedConfig`), of one of these families.
 

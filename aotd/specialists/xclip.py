@@ -20,8 +20,9 @@ from aotd.datasets.star import VERBS
 from aotd.errors import UserError
 from aotd.specialists import ActionConfig
 from aotd.specialists.kept import Features, Kept, frame_key
-from aotd.specialists.weights import Shelf, dtype_of, load_model, load_part, model_name, read_config, size_of
+from aotd.specialists.weights import Shelf, dtype_of, held_in, load_model, load_part, model_name, read_config, size_of
 from aotd.specialists.wording import alternatives, sentence
+from aotd.store import digest
 from aotd.video.clip import Clip
 
 _MOST = 5
@@ -46,7 +47,9 @@ class XCLIPRecogniser:
         self._tokenizer: Any = load_part("action", config.model, AutoTokenizer)
         self._names = _read_names(config.names) if config.names else None
         self._seen, self._read = Kept(), Kept()
-        self.model = f"xclip {model_name(config.model, settings)}, {config.precision.value}"
+        self.model = f"xclip {model_name(config.model, settings)}, {held_in(config.precision)}"
+        if self._names is not None:
+            self.model += f", names {digest(self._names)}"
 
     def actions(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
         """The candidates, most likely first; see `base.Recogniser`.
@@ -72,6 +75,10 @@ class XCLIPRecogniser:
         # Rounded, so that the last bits never decide.
         ranked = sorted(texts, key=lambda name: -round(scores[name], 4))
         return ranked if candidates else ranked[:_MOST]
+
+    def room(self) -> int:
+        """How many clips' features can be kept."""
+        return self._seen.room()
 
     def _known(self, things: list[str]) -> list[str]:
         if self._names is not None:

@@ -58,6 +58,10 @@ class Row:
     """Tokens behind the opening, at least one."""
 
 
+_ROUNDING = 256
+"""Steps of float32 by which a logit may differ between two batches; some ten are seen."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Rows as a model takes them, padded on the right to the longest."""
@@ -156,7 +160,11 @@ class TreeModel(ABC):
 
     @torch.inference_mode()
     def write(self, rows: Sequence[Row], end_token: int, pad: int, longest: int) -> list[list[int]]:
-        """Greedy continuations of rows of one text each, at most `longest` tokens; the end token is not in them."""
+        """Greedy continuations of rows of one text each, at most `longest` tokens; the end token is not in them.
+
+        Sums are rounded otherwise in another batch. A row in which that might have decided between two tokens
+        (`close`) is written again by itself, so that what is written does not depend on the other rows.
+        """
         language_model = self.language_model_of()
         width = max(len(row.opening.tokens) + len(row.texts[0]) for row in rows)
         axes = len(rows[0].opening.positions)
@@ -178,6 +186,7 @@ class TreeModel(ABC):
         cache = DynamicCache(config=language_model.config)
         written: list[Tensor] = []
         done = torch.zeros(len(rows), dtype=torch.bool, device=device)
+        lucky = torch.zeros_like(done)
         for _ in range(longest):
             out = language_model(
                 **given,
@@ -186,8 +195,9 @@ class TreeModel(ABC):
                 past_key_values=cache,
                 use_cache=True,
             )
-            token = self.get_output_embeddings()(out.last_hidden_state[:, -1]).argmax(-1)
-            token = token.masked_fill(done, end_token)
+            logits = self.get_output_embeddings()(out.last_hidden_state[:, -1])
+            lucky |= close(logits) & ~done
+            token = logits.argmax(-1).masked_fill(done, end_token)
             done |= token == end_token
             if done.all():
                 break
@@ -196,7 +206,22 @@ class TreeModel(ABC):
             seen = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1)
             positions = positions[:, :, -1:] + 1
         rows_written = torch.stack(written, dim=1).tolist() if written else [[] for _ in rows]
-        return [row[: row.index(end_token)] if end_token in row else row for row in rows_written]
+        texts = [row[: row.index(end_token)] if end_token in row else row for row in rows_written]
+        if len(rows) > 1:
+            for number in lucky.nonzero()[:, 0].tolist():
+                texts[number] = self.write([rows[number]], end_token, pad, longest)[0]
+        return texts
+
+
+def close(logits: Tensor) -> Tensor:
+    """Rows `[rows]` of `[rows, choices]` whose two largest logits lie so close that rounding may decide between them.
+
+    In float32. In 16 bits nearly every row would be: there what a batch decides is taken as it is.
+    """
+    if logits.dtype != torch.float32:
+        return torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
+    first, second = logits.topk(2).values.unbind(-1)
+    return first - second <= _ROUNDING * torch.finfo(torch.float32).eps * logits.abs().amax(-1)
 
 
 def _squeezed(positions: Tensor) -> Tensor:
@@ -326,10 +351,10 @@ class Student(ABC):
         each = torch.cat([part.float().log_softmax(-1).gather(1, label[:, None])[:, 0] for part, label in parts])
         return [float(one.mean()) for one in torch.split(each, [len(tokens) for tokens in said])]
 
-    def next_logits(self, row: Row) -> Tensor:
-        """What a row of one text is followed by: `[vocabulary]`, float32."""
-        batch = collate([row], self.pad_token)
-        return self._logits(batch, [batch.paths[0][0][-1]])[0].float()
+    def next_logits(self, rows: Sequence[Row]) -> Tensor:
+        """What rows of one text each are followed by: `[rows, vocabulary]`."""
+        batch = collate(rows, self.pad_token)
+        return self._logits(batch, [paths[0][-1] for paths in batch.paths])
 
     @torch.inference_mode()
     def _logits(self, batch: Batch, at: Sequence[int]) -> Tensor:

@@ -23,18 +23,19 @@ class Told(Prompted):
     replies: list[tuple[str, bool]] = field(default_factory=list)
     letter: int | None = 0
     model: str = "told"
+    batch: int = 8
     asked: list[Asked] = field(default_factory=list)
 
     def say(self, asked: Sequence[Asked], longest: int) -> list[Reply]:
         self.asked += asked
         return [Reply(*self.replies.pop(0), prompt_tokens=0, reply_tokens=0) for _ in asked]
 
-    def rank(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
-        return list(candidates)[::-1]
+    def ranks(self, asked: Sequence[tuple[Clip, str | None, Sequence[str]]]) -> list[list[str]]:
+        return [list(candidates)[::-1] for _, _, candidates in asked]
 
-    def pick(self, prompt: str, count: int) -> int | None:
-        self.asked.append((None, prompt))
-        return self.letter
+    def picks(self, asked: Sequence[tuple[str, int]]) -> list[int | None]:
+        self.asked += [(None, prompt) for prompt, _ in asked]
+        return [self.letter for _ in asked]
 
 
 class Numbered(BlankVideo):
@@ -103,7 +104,7 @@ def test_a_reply_that_was_cut_ends_with_its_last_whole_sentence() -> None:
 
 def test_summaries_of_several_clips_keep_their_order() -> None:
     told = Told([("one", True), ("two", True)])
-    assert told.summaries([whole(), whole().span(0, 0), whole()], "") == ["one", UNSEEN, "two"]
+    assert told.summarise_all([(whole(), ""), (whole().span(0, 0), ""), (whole(), "")]) == ["one", UNSEEN, "two"]
 
 
 def test_text_of_strangers_cannot_end_its_block() -> None:

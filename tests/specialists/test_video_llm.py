@@ -18,10 +18,9 @@ from aotd.prompts import render
 from aotd.records import ActionsFinding, Program, Question, TextFinding, Trace
 from aotd.specialists import VideoLLMConfig, load_specialists
 from aotd.specialists import video_llm as module
-from aotd.specialists.bits import held_in
 from aotd.specialists.prompted import shown
 from aotd.specialists.video_llm import VideoLLM, checkpoint_bytes, checkpoint_name, empty_model
-from aotd.specialists.weights import Precision, Shelf
+from aotd.specialists.weights import Precision, Shelf, held_in
 from aotd.store import Stage
 from aotd.students import StudentName
 from aotd.students.student import FAMILIES
@@ -126,8 +125,12 @@ def test_prompts_in_one_batch_do_not_touch_each_other(
     monkeypatch.setattr("aotd.specialists.prompted._SENTENCES_TOKENS", 16)
     together, alone = llm(name, checkpoints[name], batch=8), llm(name, checkpoints[name], batch=1)
     several = [*clips(), Clip.whole(Noise(video_id="2")), Clip.whole(Noise(video_id="2")).span(0, 3)]
-    found = together.summaries(several, "who?")
-    assert found == alone.summaries(several, "who?") == [alone.summarise(clip, "who?") for clip in several]
+    found = together.summarise_all([(clip, "who?") for clip in several])
+    assert (
+        found
+        == alone.summarise_all([(clip, "who?") for clip in several])
+        == [alone.summarise(clip, "who?") for clip in several]
+    )
 
 
 def test_a_clip_is_looked_at_once_and_the_last_ones_are_kept(

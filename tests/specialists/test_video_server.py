@@ -100,7 +100,7 @@ def test_several_clips_are_asked_about_at_once_and_kept_in_order() -> None:
     with server(answer) as (url, _):
         seer = VideoServer(VideoLLMConfig(model="seer", url=url, frames=8), "specialists.answering")
         clips = [whole().span(0, count) for count in (5, 1, 8, 2)]
-        assert seer.summaries(clips, "") == ["5", "1", "8", "2"]
+        assert seer.summarise_all([(clip, "") for clip in clips]) == ["5", "1", "8", "2"]
 
 
 def test_a_busy_server_is_asked_again() -> None:

@@ -295,7 +295,7 @@ def test_without_a_video_it_says_what_the_family_says_to_the_text(name: str, che
         tokens = [*row.opening.tokens, *row.texts[0]]
         with torch.no_grad():
             logits = own(input_ids=torch.tensor([tokens])).logits[0, -1]
-        assert torch.allclose(student.next_logits(row).double(), logits, atol=1e-4)
+        assert torch.allclose(student.next_logits([row])[0].double(), logits, atol=1e-4)
         end = {"eos_token_id": student.end_token, "pad_token_id": student.pad_token}
         written = own.generate(input_ids=torch.tensor([tokens]), max_new_tokens=6, do_sample=False, **end)[0]
         assert student.text(written[len(tokens) :].tolist()).strip() == reply.text

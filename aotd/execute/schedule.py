@@ -1,0 +1,188 @@
+"""Programs side by side: their calls are gathered, and the specialists are asked for all of them together.
+
+A program asks for one thing at a time and waits for it, so that a model that serves one program sees one prompt at
+a time. Here each program runs in a thread of its own. A call that nobody knows the finding of is put down, once for
+all who want to know it, and who wants to know it waits. One more thread asks the models: calls that cannot go
+together as they come, those that can when they fill a batch, or when every program waits.
+
+What a program is told does not depend on the others, since a finding depends on its call alone. A video's frames are
+decoded by the thread that first asks about them, while the models are busy with other things.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from aotd.errors import QuestionError
+from aotd.execute.attempts import Attempt, Result
+from aotd.meter import clock
+from aotd.specialists.findings import Answer, Call, Findings, Found
+from aotd.stop import stopping
+
+
+class _Over(BaseException):
+    """The run has ended; a program that still waits is given up."""
+
+
+@dataclass(eq=False)
+class _Wanted:
+    """A call that somebody waits for."""
+
+    call: Call
+    waiting: int = 0
+    """How many programs."""
+    alone: bool = False
+    """Whether it is to be asked by itself, since it failed together with others."""
+    told: threading.Event = field(default_factory=threading.Event)
+    found: Found | None = None
+    error: BaseException | None = None
+    seconds: float = 0.0
+    """What each of those who waited bears of the time it took."""
+    shared: int = 1
+
+
+class Schedule:
+    """Runs attempts side by side."""
+
+    def __init__(
+        self,
+        run: Callable[[Attempt, Callable[[Call], Answer]], Result],
+        findings: Findings,
+        programs: int,
+    ) -> None:
+        """Args:
+        run: runs one attempt; its calls are answered by what it is given.
+        programs: how many run at once, at most; no more videos are in work than there is room for.
+        """
+        self._run, self._findings, self._programs = run, findings, programs
+        self._changed = threading.Condition()
+        self._news = False
+        self._over = False
+        self._wanted: dict[str, _Wanted] = {}
+        """Key -> a call that has no answer yet."""
+        self._queue: list[_Wanted] = []
+        """Those of them that no model has been asked for, in the order in which they came."""
+        self._waiting = 0
+        """Programs that wait."""
+
+    def results(self, attempts: Iterable[Attempt]) -> Iterator[Result]:
+        """What comes of attempts, as it comes. No more are taken than can be run.
+
+        Raises:
+            UserError: a specialist cannot go on at all.
+        """
+        coming = iter(attempts)
+        following = next(coming, None)
+        running: dict[Future[Result], str] = {}
+        asked: list[_Wanted] = []
+        asking: Future[list[Found]] | None = None
+        started = 0.0
+        programs, models = ThreadPoolExecutor(self._programs, "program"), ThreadPoolExecutor(1, "models")
+        try:
+            while following is not None or running:
+                while following is not None and self._has_room(following, running):
+                    future = programs.submit(self._run, following, self._ask)
+                    running[future] = following.question.video_id
+                    future.add_done_callback(self._tell)
+                    following = next(coming, None)
+                if asking is None and (asked := self._next(len(running))):
+                    started = clock()
+                    asking = models.submit(self._findings.find, [one.call for one in asked])
+                    asking.add_done_callback(self._tell)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._news)
+                    self._news = False
+                if asking is not None and asking.done():
+                    self._settle(asked, asking, clock() - started)
+                    asking = None
+                for future in [future for future in running if future.done()]:
+                    del running[future]
+                    yield future.result()
+        finally:
+            self._give_up()
+            for pool in (programs, models):
+                pool.shutdown(wait=not stopping(), cancel_futures=True)
+
+    def _has_room(self, attempt: Attempt, running: dict[Future[Result], str]) -> bool:
+        video, videos = attempt.question.video_id, set(running.values())
+        return len(running) < self._programs and (video in videos or len(videos) < self._findings.room())
+
+    def _tell(self, _: object = None) -> None:
+        with self._changed:
+            self._news = True
+            self._changed.notify_all()
+
+    def _ask(self, call: Call) -> Answer:
+        """Answer a call of a program; in its thread."""
+        started = clock()
+        if (known := self._findings.known(call)) is not None:
+            return Answer(known, True, clock() - started)
+        if call.clip is not None and call.clip.numbers:
+            with suppress(QuestionError):  # a specialist that looks at the frames will say so
+                frames = call.clip.video.pixels()  # noqa: F841  held until the call is answered
+        own_s = clock() - started
+        with self._changed:
+            if self._over:
+                raise _Over
+            wanted = self._wanted.get(call.key)
+            if wanted is None:
+                if (known := self._findings.known(call)) is not None:  # since we last looked
+                    return Answer(known, True, own_s)
+                wanted = self._wanted[call.key] = _Wanted(call)
+                self._queue.append(wanted)
+            first = not wanted.waiting
+            wanted.waiting += 1
+            self._waiting += 1
+            self._tell()
+        wanted.told.wait()
+        if wanted.error is not None:
+            raise wanted.error
+        assert wanted.found is not None
+        return Answer(wanted.found, not first, own_s + wanted.seconds, wanted.shared)
+
+    def _next(self, running: int) -> list[_Wanted]:
+        """The calls that go through a model next; none where it is better to wait for more."""
+        with self._changed:
+            groups: dict[tuple[str, str], list[_Wanted]] = {}
+            for one in self._queue:
+                if one.alone:
+                    self._queue.remove(one)
+                    return [one]
+                groups.setdefault((one.call.subtask, one.call.method), []).append(one)
+            sized = [(group, self._findings.at_once(group[0].call)) for group in groups.values()]
+            full = next(((group, size) for group, size in sized if len(group) >= size), None)
+            if full is None and (not sized or self._waiting < running):
+                return []
+            group, size = full or max(sized, key=lambda one: len(one[0]))
+            for one in group[:size]:
+                self._queue.remove(one)
+            return group[:size]
+
+    def _settle(self, asked: list[_Wanted], asking: Future[list[Found]], seconds: float) -> None:
+        """Tell those who wait what was found. What has failed together is asked again alone, so that no call's
+        failure is another's."""
+        error = asking.exception()
+        with self._changed:
+            if error is not None and len(asked) > 1:
+                for one in asked:
+                    one.alone = True
+                self._queue = [*asked, *self._queue]
+                return
+            shared = sum(one.waiting for one in asked)
+            for at, one in enumerate(asked):
+                one.found, one.error = (None, error) if error is not None else (asking.result()[at], None)
+                one.seconds, one.shared = seconds / shared, shared
+                del self._wanted[one.call.key]
+                self._waiting -= one.waiting
+                one.told.set()
+
+    def _give_up(self) -> None:
+        with self._changed:
+            self._over = True
+            for one in self._wanted.values():
+                one.error = _Over()
+                one.told.set()

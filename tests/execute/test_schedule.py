@@ -1,0 +1,207 @@
+"""Programs side by side come to what each comes to alone, and ask the models for less."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aotd.cli import main
+from aotd.errors import QuestionError, UserError
+from aotd.execute import job
+from aotd.execute.attempts import Attempt, Result, first
+from aotd.execute.schedule import Schedule
+from aotd.meter import carried
+from aotd.records import Dropped, Outcome, Program, Question
+from aotd.specialists.base import Specialists
+from aotd.specialists.findings import Answer, Asking, Call, Findings
+from aotd.specialists.mock import Mock, MockVideo
+from aotd.video.clip import Clip, Pixels
+from tests.execute.test_job import SIZES, prepared, world
+
+__all__ = ["world"]
+
+
+class Model(Mock):
+    """Answers with what it was asked; notes how many prompts it saw together, and in which thread."""
+
+    def __init__(self, batch: int) -> None:
+        super().__init__(4)
+        self.batch = batch
+        self.together: list[list[str]] = []
+        self.threads: set[int] = set()
+        self.at_once = threading.Semaphore(1)
+
+    def answer(self, clip: Clip, question: str) -> str:
+        return self.answer_all([(clip, question)])[0]
+
+    def answer_all(self, asked: Sequence[tuple[Clip, str]]) -> list[str]:
+        assert self.at_once.acquire(blocking=False), "one thread asks the models"
+        self.threads.add(threading.get_ident())
+        self.together.append([question for _, question in asked])
+        self.at_once.release()
+        if any("unreachable" in question for _, question in asked):
+            raise UserError("the server cannot be reached")
+        if any("bad" in question for _, question in asked):
+            raise QuestionError(Outcome.tool_failed, "a bad question")
+        return [f"{clip.video.video_id}: {question}" for clip, question in asked]
+
+
+def attempts(count: int, videos: int = 1) -> list[Attempt]:
+    found = []
+    for number in range(count):
+        video = f"v{number * videos // count}"
+        question = Question(
+            question_id=f"q{number}", dataset="d", split="val", video_id=video, video=None, question="?", type="t",
+            options=(), answer="a",
+        )  # fmt: skip
+        found.append(first(question, Program(question_id=question.question_id, code="", author="t", attempts=1)))
+    return found
+
+
+def scheduled(
+    model: Model, program: Callable[[Attempt, Asking, Clip], Any], programs: int, given: list[Attempt]
+) -> dict[str, str]:
+    """Question -> what its program came to."""
+    findings = Findings(Specialists(model, model, model, model, model))
+
+    def run(attempt: Attempt, answer: Callable[[Call], Answer]) -> Result:
+        asking, key = Asking(findings, answer), attempt.question.question_id
+        try:
+            said = str(program(attempt, asking, Clip.whole(model.open(attempt.question))))
+        except QuestionError as error:
+            said = f"failed: {error.reason}"
+        record = Dropped(question_id=key, outcome=Outcome.no_answer, reason=said)
+        return Result(attempt, record, (), (carried(key),))
+
+    results = Schedule(run, findings, programs).results(iter(given))
+    return {result.attempt.question.question_id: result.record.reason for result in results}
+
+
+@pytest.mark.parametrize("programs", [2, 5, 16])
+def test_batches_are_filled_and_equal_calls_asked_once(programs: int) -> None:
+    model = Model(batch=4)
+
+    def program(attempt: Attempt, asking: Asking, clip: Clip) -> list[str]:
+        number = int(attempt.question.question_id[1:])
+        return [asking.answer(clip, "what is it?"), asking.answer(clip, f"and {number}?")]
+
+    found = scheduled(model, program, programs, attempts(12))
+    assert found == {f"q{n}": str(["v0: what is it?", f"v0: and {n}?"]) for n in range(12)}
+    asked = [question for batch in model.together for question in batch]
+    assert len(asked) == len(set(asked)) == 13
+    assert max(map(len, model.together)) == min(4, programs)
+    assert len(model.threads) == 1
+    assert threading.get_ident() not in model.threads
+
+
+def test_no_call_fails_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    def program(attempt: Attempt, asking: Asking, clip: Clip) -> str:
+        return asking.answer(clip, "bad" if attempt.question.question_id == "q3" else attempt.question.question_id)
+
+    model = Model(batch=8)
+    found = scheduled(model, program, 8, attempts(8))
+    assert found == {f"q{n}": f"v0: q{n}" for n in range(8)} | {"q3": "failed: a bad question"}
+    assert len(model.together[0]) > 1
+
+
+def test_what_ends_the_run_ends_it_for_all_who_wait() -> None:
+    def program(attempt: Attempt, asking: Asking, clip: Clip) -> str:
+        return asking.answer(clip, "unreachable" if attempt.question.question_id == "q3" else "x")
+
+    before = threading.active_count()
+    with pytest.raises(UserError, match="cannot be reached"):
+        scheduled(Model(batch=1), program, 8, attempts(8))
+    assert threading.active_count() == before
+
+
+def test_programs_that_wait_are_given_up_when_nobody_wants_the_rest() -> None:
+    model = Model(batch=1)
+    findings = Findings(Specialists(model, model, model, model, model))
+
+    def run(attempt: Attempt, answer: Callable[[Call], Answer]) -> Result:
+        asking, key = Asking(findings, answer), attempt.question.question_id
+        said = asking.answer(Clip.whole(model.open(attempt.question)), key)
+        return Result(attempt, Dropped(question_id=key, outcome=Outcome.no_answer, reason=said), ())
+
+    before = threading.active_count()
+    coming = Schedule(run, findings, 4).results(iter(attempts(40)))
+    next(coming)
+    coming.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_no_more_videos_are_in_work_than_there_is_room_for() -> None:
+    class Roomy(Model):
+        open_now: list[str]
+
+        def room(self) -> int:
+            return 2
+
+    model = Roomy(batch=1)
+    lock, here, most = threading.Lock(), [], []  # type: ignore[var-annotated]
+
+    def program(attempt: Attempt, asking: Asking, clip: Clip) -> str:
+        with lock:
+            here.append(clip.video.video_id)
+            most.append(len(set(here)))
+        said = asking.answer(clip, attempt.question.question_id)
+        with lock:
+            here.remove(clip.video.video_id)
+        return said
+
+    assert len(scheduled(model, program, 8, attempts(24, videos=8))) == 24
+    assert max(most) == 2
+
+
+def test_frames_are_decoded_beside_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = set()
+
+    def pixels(self: MockVideo) -> Pixels:
+        threads.add(threading.get_ident())
+        raise QuestionError(Outcome.video_unreadable, "cannot be read")
+
+    monkeypatch.setattr(MockVideo, "pixels", pixels)
+    model = Model(batch=2)
+    found = scheduled(model, lambda _, asking, clip: asking.answer(clip, "x"), 2, attempts(2, videos=2))
+    assert set(found.values()) == {"v0: x", "v1: x"}, "who does not look at frames does not mind"
+    assert len(threads) == 2
+    assert not threads & model.threads
+
+
+def test_a_run_is_the_same_at_any_number_of_programs(world: Path, tmp_path: Path) -> None:
+    for name, more in {
+        "one": ["execute.programs=1", "execute.workers=1"],
+        "five": ["execute.programs=5", "execute.workers=1"],
+        "both": ["execute.programs=3", "execute.workers=2"],
+    }.items():
+        prepared(world, tmp_path / name / "run")
+        words = [f"run={tmp_path / name / 'run'}", f"dataset.root={world}/videos", *SIZES, *more]
+        assert main(["execute", *words]) == 0
+    for name in ("records.jsonl", "dropped.jsonl", "manifest.json"):
+        written = {(tmp_path / run / "run" / "execute" / name).read_bytes() for run in ("one", "five", "both")}
+        assert len(written) == 1
+
+
+def test_a_second_run_asks_no_specialist(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [f"dataset.root={world}/videos", *SIZES, "execute.workers=1"]
+    for run in ("first", "second", "other"):
+        prepared(world, tmp_path / run)
+    assert main(["execute", f"run={tmp_path / 'first'}", *words]) == 0
+    found: list[str] = []
+    find = Findings.find
+
+    def counted(self: Findings, calls: Sequence[Call]) -> Any:
+        found.extend(call.subtask for call in calls)
+        return find(self, calls)
+
+    monkeypatch.setattr(job.Findings, "find", counted)
+    assert main(["execute", f"run={tmp_path / 'second'}", *words]) == 0
+    assert not found
+    assert main(["execute", f"run={tmp_path / 'other'}", *words, "specialists/action=mock"]) == 0
+    assert "action" in found
+    first, second = (tmp_path / run / "execute" / "records.jsonl" for run in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
