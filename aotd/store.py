@@ -19,37 +19,23 @@ a kill between the two leaves a cost of work that is done again. So the last cos
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
-import os
-import time
-import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
-from functools import cache
-from io import FileIO
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from aotd import __version__
+from aotd.disk import Shard, disk_errors, make_folder, write_atomically
 from aotd.errors import UserError
 from aotd.reading import is_file, lines, read_manifest
 from aotd.records import SCHEMA, Cost, Dropped, Record
 
 R = TypeVar("R", bound=Record)
-
-SYNC_S = 1.0
-"""Seconds between the syncs of a file that is appended to; a sync takes some milliseconds."""
-
-LOCK_S = 10.0
-"""Seconds to wait for a process that is about to leave a file."""
-
-_STARTED_S = time.time()
 
 
 def read_jsonl(path: Path, record: type[R]) -> list[R]:
@@ -74,214 +60,6 @@ def read_jsonl(path: Path, record: type[R]) -> list[R]:
                 "delete the folder and run the verb again"
             ) from None
     return found
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file so that nobody ever sees half of it.
-
-    Raises:
-        UserError: the disk does not take it.
-    """
-    with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Another path beside `path`, to be written; it takes the place of `path` when all of it is on the disk.
-
-    Raises:
-        UserError: the disk does not take it.
-    """
-    with disk_errors(path):
-        make_folder(path.parent)
-        _sweep(path.parent)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            yield partial
-            sync(partial)
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        sync(path.parent)
-
-
-@cache
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes have left of files in a folder: what is older than this process."""
-    for partial in folder.glob(".*.partial"):
-        with suppress(FileNotFoundError):
-            if partial.stat().st_mtime < _STARTED_S:
-                partial.unlink()
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that the disk knows their names."""
-    if not folder.is_dir():
-        make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync(folder.parent)
-
-
-def sync(path: Path) -> None:
-    """Have the disk hold what a file or a folder holds (for a folder: the names in it)."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    except OSError as error:
-        if error.errno != errno.EINVAL or not path.is_dir():  # some network file systems sync no folders
-            raise
-    finally:
-        os.close(number)
-
-
-def sync_tree(folder: Path) -> None:
-    """`sync` a folder, all below it, and its name.
-
-    Raises:
-        UserError: the disk does not take it.
-    """
-    with disk_errors(folder):
-        for path in (*folder.rglob("*"), folder, folder.parent):
-            sync(path)
-
-
-_MENDS = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
-    **dict.fromkeys((errno.EIO, errno.EROFS), "look after the disk"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "see to its permissions"),
-}
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Say in one line what hinders the writing of `path`, where no name is told.
-
-    Raises:
-        UserError: the disk is full, broken, or may not be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _MENDS:
-            raise
-        raise UserError(
-            f"{error.filename or path}: {error.strerror}: {_MENDS[error.errno]} and run the same command again, "
-            "it goes on where it left off"
-        ) from None
-
-
-def digest(value: Any) -> str:
-    """Short hash of anything JSON can hold."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def file_digest(*paths: Path) -> str:
-    """SHA-256, in hex, of the bytes of files one after the other; they are read in pieces."""
-    found = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as source:
-            while piece := source.read(1 << 20):
-                found.update(piece)
-    return found.hexdigest()
-
-
-class Shard:
-    """One JSONL file being appended to. Opening it cuts off a torn tail.
-
-    Raises:
-        UserError: the disk does not take it, or another process is appending to it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with disk_errors(path):
-            make_folder(path.parent)
-            if not is_file(path):
-                path.touch()
-                sync(path.parent)
-            self._out = self._opened()
-            data = path.read_bytes()
-            whole = data.rfind(b"\n") + 1
-            if whole < len(data):
-                os.truncate(path, whole)
-        self._synced_s, self._dirty = time.monotonic(), False
-        _open_shards.add(self)
-
-    def _opened(self) -> FileIO:
-        """The file, locked: one process at a time appends. A lock ends with its process, however that ends."""
-        out: FileIO = self._path.open("ab", buffering=0)
-        until = time.monotonic() + LOCK_S
-        while True:
-            try:
-                fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() < until:
-                    time.sleep(0.1)
-                    continue
-                out.close()
-                raise UserError(
-                    f"{self._path} is being written by another process: let that end, or give this run another name"
-                ) from None
-            except OSError as error:
-                if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):  # some network file systems
-                    raise
-            return out
-
-    def append(self, record: BaseModel) -> None:
-        """Write one line; once in a while have the disk hold all lines.
-
-        Raises:
-            UserError: the disk does not take it.
-        """
-        line = memoryview(record.model_dump_json(exclude_defaults=True).encode() + b"\n")
-        self._dirty = True
-        with disk_errors(self._path):
-            while line:
-                line = line[self._out.write(line) :]
-        if time.monotonic() - self._synced_s >= SYNC_S:
-            self.sync()
-
-    def sync(self) -> None:
-        """Have the disk hold every line.
-
-        Raises:
-            UserError: it does not.
-        """
-        if self._dirty:
-            with disk_errors(self._path):
-                os.fsync(self._out.fileno())
-            self._synced_s, self._dirty = time.monotonic(), False
-
-    def sort(self, place: Mapping[str, int]) -> None:
-        """Write the file again with its lines in the order that `place` gives their questions, where they are not.
-
-        Raises:
-            UserError: the disk does not take it.
-        """
-        lines = self._path.read_bytes().split(b"\n")[:-1]  # a text has more kinds of line ends
-        ordered = sorted(lines, key=lambda line: place[json.loads(line)["question_id"]])
-        if ordered != lines:
-            self._out.close()
-            write_atomically(self._path, "".join(f"{line.decode()}\n" for line in ordered))
-            self._out = self._opened()
-
-    def close(self) -> None:
-        try:
-            self.sync()
-        finally:
-            _open_shards.discard(self)
-            self._out.close()
-
-
-_open_shards: weakref.WeakSet[Shard] = weakref.WeakSet()
-
-
-def sync_shards() -> None:
-    """`Shard.sync` for every file that this process is appending to."""
-    for shard in list(_open_shards):
-        shard.sync()
 
 
 class Stage(Generic[R]):

@@ -18,6 +18,7 @@ from rich.progress import track
 from aotd.authoring import PROMPTS
 from aotd.config import Config
 from aotd.decompose import Author, annotated, fixed, llm
+from aotd.disk import digest as value_digest
 from aotd.errors import QuestionError
 from aotd.example_programs import programs_digest, read_programs
 from aotd.llm import Reply, load_engine
@@ -26,7 +27,6 @@ from aotd.prompts import digest
 from aotd.records import Dropped, Program, Question
 from aotd.sandbox.tools import api_text
 from aotd.store import Stage
-from aotd.store import digest as value_digest
 
 DECIDES = ("examples", "shown", "without", "retries", "max_tokens", "candidates", "temperature")
 """Settings of the author `llm` that decide what it writes."""
