@@ -14,7 +14,7 @@ import json
 import os
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from io import FileIO
@@ -28,6 +28,9 @@ from aotd.reading import is_file
 
 SYNC_S = 1.0
 """Seconds between the syncs of a file that is appended to; a sync takes some milliseconds."""
+
+_PIECE = 1 << 20
+"""Bytes that are read of a file at once."""
 
 LOCK_S = 10.0
 """Seconds to wait for a process that is about to leave a file."""
@@ -141,7 +144,7 @@ def file_digest(*paths: Path) -> str:
     found = hashlib.sha256()
     for path in paths:
         with path.open("rb") as source:
-            while piece := source.read(1 << 20):
+            while piece := source.read(_PIECE):
                 found.update(piece)
     return found.hexdigest()
 
@@ -161,46 +164,49 @@ class Shard:
                 path.touch()
                 sync(path.parent)
             self._out = self._opened()
-            data = path.read_bytes()
-            whole = data.rfind(b"\n") + 1
-            if whole < len(data):
-                os.truncate(path, whole)
+            self._end = _whole(path)
+            if self._end < path.stat().st_size:
+                os.truncate(path, self._end)
         self._synced_s, self._dirty = time.monotonic(), False
         _open_shards.add(self)
 
     def _opened(self) -> FileIO:
         """The file, locked: one process at a time appends. A lock ends with its process, however that ends."""
-        out: FileIO = self._path.open("ab", buffering=0)
         until = time.monotonic() + LOCK_S
         while True:
+            out: FileIO = self._path.open("ab", buffering=0)
             try:
                 fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(out.fileno()), self._path.stat()):
+                    return out
+                out.close()  # who had it has put another file in its place
             except BlockingIOError:
-                if time.monotonic() < until:
-                    time.sleep(0.1)
-                    continue
                 out.close()
-                raise UserError(
-                    f"{self._path} is being written by another process: let that end, or give this run another name"
-                ) from None
+                if time.monotonic() >= until:
+                    raise UserError(
+                        f"{self._path} is being written by another process: let that end, or give this run another name"
+                    ) from None
+                time.sleep(0.1)
             except OSError as error:
                 if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):  # some network file systems
                     raise
-            return out
+                return out
 
-    def append(self, record: BaseModel) -> None:
-        """Write one line; once in a while have the disk hold all lines.
+    def append(self, record: BaseModel) -> int:
+        """Write one line; once in a while have the disk hold all lines. Returns at which byte the line begins.
 
         Raises:
             UserError: the disk does not take it.
         """
         line = memoryview(record.model_dump_json(exclude_defaults=True).encode() + b"\n")
-        self._dirty = True
+        begin, self._dirty = self._end, True
+        self._end += len(line)
         with disk_errors(self._path):
             while line:
                 line = line[self._out.write(line) :]
         if time.monotonic() - self._synced_s >= SYNC_S:
             self.sync()
+        return begin
 
     def sync(self) -> None:
         """Have the disk hold every line.
@@ -213,17 +219,19 @@ class Shard:
                 os.fsync(self._out.fileno())
             self._synced_s, self._dirty = time.monotonic(), False
 
-    def sort(self, place: Mapping[str, int]) -> None:
-        """Write the file again with its lines in the order that `place` gives their questions, where they are not.
+    def reorder(self, kept: int, begins: Iterable[int]) -> None:
+        """Write the file again: the first `kept` bytes as they are, then the lines that begin at `begins`, in turn.
 
         Raises:
             UserError: the disk does not take it.
         """
-        lines = self._path.read_bytes().split(b"\n")[:-1]  # a text has more kinds of line ends
-        ordered = sorted(lines, key=lambda line: place[json.loads(line)["question_id"]])
-        if ordered != lines:
-            self._out.close()
-            write_atomically(self._path, "".join(f"{line.decode()}\n" for line in ordered))
+        with whole_file(self._path) as partial, self._path.open("rb") as source, partial.open("wb") as out:
+            while kept:
+                kept -= out.write(source.read(min(kept, _PIECE)))
+            for begin in begins:
+                source.seek(begin)
+                out.write(source.readline())
+        with self._out:  # locked until the new file is
             self._out = self._opened()
 
     def close(self) -> None:
@@ -232,6 +240,20 @@ class Shard:
         finally:
             _open_shards.discard(self)
             self._out.close()
+
+
+def _whole(path: Path) -> int:
+    """How many bytes the whole lines of a file have. Only its end is read: the torn line and a piece before it."""
+    with path.open("rb") as source:
+        at = source.seek(0, os.SEEK_END)
+        while at:
+            begin = max(at - _PIECE, 0)
+            source.seek(begin)
+            last = source.read(at - begin).rfind(b"\n")
+            if last >= 0:
+                return begin + last + 1
+            at = begin
+    return 0
 
 
 _open_shards: weakref.WeakSet[Shard] = weakref.WeakSet()
