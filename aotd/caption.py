@@ -27,6 +27,7 @@ from rich.progress import track
 
 from aotd.config import Config
 from aotd.datasets.base import DatasetName, read
+from aotd.disk import write_atomically
 from aotd.errors import QuestionError, UserError
 from aotd.load.clips import files_below
 from aotd.records import Dropped, Question, Record
@@ -34,7 +35,7 @@ from aotd.specialists import ANSWERERS, SOURCES, SourceName
 from aotd.specialists.base import Answerer, Source
 from aotd.specialists.prompted import Prompted
 from aotd.specialists.weights import Shelf
-from aotd.store import Stage, write_atomically
+from aotd.store import Stage
 from aotd.video.clip import Clip
 from aotd.video.decode import DecodedVideo
 

@@ -23,10 +23,10 @@ from rich.console import Console
 
 from aotd import tracking
 from aotd.config import Config, compose, describe
+from aotd.disk import disk_errors
 from aotd.errors import QuestionError, UserError, spelt_out
 from aotd.ledger import ledger
 from aotd.stop import Stopped, gone_in_time, leave
-from aotd.store import disk_errors
 
 JOBS = {
     "load": "aotd.load.job",

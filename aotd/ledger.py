@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from sys import intern
 
 from pydantic import ConfigDict
 
@@ -29,7 +30,7 @@ class _Line(Record):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where one question is."""
 
@@ -116,16 +117,16 @@ def ledger(run: Path) -> Ledger:
     """
     loading = Stage(run, "load", Question)
     places: dict[str, Place] = {}
-    here: dict[str, Question] = {}
-    for question in loading.records():
-        _once(question.question_id, here, run / "load")
-        here[question.question_id] = question
-        places[question.question_id] = _pending(question, FLOW[1])
-    for drop in loading.dropped():
+    for question in loading.stream():
+        key = question.question_id
+        _once(key, places, run / "load")
+        # Thousands of questions have the same few words; each is held once.
+        places[key] = Place(key, intern(question.split), intern(question.type), FLOW[1], None, "")
+    for drop in loading.stream_dropped():
         _once(drop.question_id, places, run / "load")
-        places[drop.question_id] = Place(drop.question_id, "", "", "load", drop.outcome, drop.reason)
+        places[drop.question_id] = Place(drop.question_id, "", "", "load", drop.outcome, intern(drop.reason))
     for verb in FLOW[1:]:
-        here = _pass(run, verb, here, places)
+        _pass(run, verb, places)
     assert all(place.outcome is not Outcome.kept or place.verb == FLOW[-1] for place in places.values())
     return Ledger(places)
 
@@ -136,7 +137,7 @@ def kept_by_tries(run: Path, book: Ledger) -> dict[int, int]:
     More than one program means that candidates were rejected by the true answer, or that a program was mended.
     """
     kept = {key for key, place in book.places.items() if place.outcome is Outcome.kept}
-    found = Counter(trace.tries for trace in Stage(run, "execute", Trace).records() if trace.question_id in kept)
+    found = Counter(trace.tries for trace in Stage(run, "execute", Trace).stream() if trace.question_id in kept)
     return dict(sorted(found.items()))
 
 
@@ -151,26 +152,23 @@ def tries_words(tries: dict[int, int]) -> str:
     )
 
 
-def _pass(run: Path, verb: str, here: Mapping[str, Question], places: dict[str, Place]) -> dict[str, Question]:
-    """Give the questions that reached `verb` their place; return those that go on to the next verb."""
+def _pass(run: Path, verb: str, places: dict[str, Place]) -> None:
+    """Give the questions that reached `verb` their place."""
     folder = run / verb
     if not is_file(folder / "manifest.json"):
-        return {}
-    seen: set[str] = set()
-    onward: dict[str, Question] = {}
-    last = verb == FLOW[-1]
-    for record in (Stage(run, verb, Verdict) if last else Stage(run, verb, _Line)).records():
-        question = _arrived(record.question_id, here, seen, places, folder)
-        if isinstance(record, Verdict):
-            reason = verdict_reason(record)
-            places[record.question_id] = _ended(question, verb, record.outcome, reason)
-        else:
-            onward[record.question_id] = question
-            places[record.question_id] = _pending(question, FLOW[FLOW.index(verb) + 1])
-    for drop in Stage(run, verb, _Line).dropped():
-        question = _arrived(drop.question_id, here, seen, places, folder)
-        places[drop.question_id] = _ended(question, verb, drop.outcome, drop.reason)
-    return onward
+        return
+    if verb == FLOW[-1]:
+        for verdict in Stage(run, verb, Verdict).stream():
+            place = _arrived(verdict.question_id, places, verb, folder)
+            places[place.question_id] = replace(place, outcome=verdict.outcome, reason=intern(verdict_reason(verdict)))
+    else:
+        following = FLOW[FLOW.index(verb) + 1]
+        for line in Stage(run, verb, _Line).stream():
+            place = _arrived(line.question_id, places, verb, folder)
+            places[place.question_id] = replace(place, verb=following)
+    for drop in Stage(run, verb, _Line).stream_dropped():
+        place = _arrived(drop.question_id, places, verb, folder)
+        places[place.question_id] = replace(place, outcome=drop.outcome, reason=intern(drop.reason))
 
 
 def verdict_reason(verdict: Verdict) -> str:
@@ -179,29 +177,26 @@ def verdict_reason(verdict: Verdict) -> str:
     return failed[0] if failed and verdict.outcome is not Outcome.kept else ""
 
 
-def _arrived(
-    key: str, here: Mapping[str, Question], seen: set[str], places: Mapping[str, Place], folder: Path
-) -> Question:
-    _once(key, seen, folder)
-    seen.add(key)
-    if key not in places:
+def _arrived(key: str, places: Mapping[str, Place], verb: str, folder: Path) -> Place:
+    """The place of a question that has a line at `verb`: until then it was pending there."""
+    place = places.get(key)
+    if place is None:
         raise UserError(f"{folder}: question {key!r} was never loaded: delete that folder and run the verb again")
-    if key not in here:
+    at = FLOW.index(verb)
+    if (place.outcome is None and FLOW.index(place.verb) > at) or (place.outcome and place.verb == verb):
+        raise _twice(key, folder)
+    if place.outcome or place.verb != verb:
         raise UserError(
-            f"{folder}: question {key!r} is {places[key].name} at {places[key].verb} and has a line here too: "
+            f"{folder}: question {key!r} is {place.name} at {place.verb} and has a line here too: "
             "delete that folder and run the verb again"
         )
-    return here[key]
+    return place
 
 
-def _once(key: str, seen: Mapping[str, object] | set[str], folder: Path) -> None:
-    if key in seen:
-        raise UserError(f"{folder}: question {key!r} has two lines: delete that folder and run the verb again")
+def _once(key: str, places: Mapping[str, Place], folder: Path) -> None:
+    if key in places:
+        raise _twice(key, folder)
 
 
-def _pending(question: Question, verb: str) -> Place:
-    return Place(question.question_id, question.split, question.type, verb, None, "")
-
-
-def _ended(question: Question, verb: str, outcome: Outcome, reason: str) -> Place:
-    return Place(question.question_id, question.split, question.type, verb, outcome, reason)
+def _twice(key: str, folder: Path) -> UserError:
+    return UserError(f"{folder}: question {key!r} has two lines: delete that folder and run the verb again")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,9 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     Raises:
         UserError: the file cannot be read, or a line is longer than any.
     """
-    number = 0
     try:
-        with path.open("rb") as source:
-            while line := source.readline(LONGEST_LINE + 1):
-                number += 1
+        with path.open("rb", buffering=1 << 20) as source:
+            for number, line in enumerate(iter(partial(source.readline, LONGEST_LINE + 1), b""), start=1):
                 if len(line) > LONGEST_LINE:
                     raise UserError(f"{path}:{number} is longer than {LONGEST_LINE >> 20} MiB, and no line of ours is")
                 yield number, line

@@ -9,6 +9,9 @@ Lines are appended and flushed one by one. A process killed in mid-line leaves a
 cut off when the folder is opened again; questions that already have a line are skipped. So a run that
 was killed at any instant and started again ends as if it had not been.
 
+Every file is in the order of `load`: who reads several reads them side by side, and holds none. Of the questions that
+have a line, who writes holds the ids.
+
 A kill loses nothing that was written; when the power goes, what is not on the disk is lost too. Lines go there at
 most `SYNC_S` later while more are appended, and when a stage is closed, before the next verb reads it; whole files
 before they have their name.
@@ -19,37 +22,32 @@ a kill between the two leaves a cost of work that is done again. So the last cos
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
-import os
-import time
-import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
-from functools import cache
-from io import FileIO
+import re
+from array import array
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
+from pydantic_core import to_json
 
 from aotd import __version__
+from aotd.disk import Shard, disk_errors, make_folder, write_atomically
 from aotd.errors import UserError
 from aotd.reading import is_file, lines, read_manifest
 from aotd.records import SCHEMA, Cost, Dropped, Record
 
 R = TypeVar("R", bound=Record)
+Q = TypeVar("Q", bound=Record)
 
-SYNC_S = 1.0
-"""Seconds between the syncs of a file that is appended to; a sync takes some milliseconds."""
-
-LOCK_S = 10.0
-"""Seconds to wait for a process that is about to leave a file."""
-
-_STARTED_S = time.time()
+_HEAD = b'{"question_id":"'
+"""How a line of ours begins: whose it is can be told without reading the line. One by another hand is read."""
+_ID = re.compile(rb'{"question_id":("[^"\\]*(?:\\.[^"\\]*)*")')
 
 
 def read_jsonl(path: Path, record: type[R]) -> list[R]:
@@ -58,230 +56,61 @@ def read_jsonl(path: Path, record: type[R]) -> list[R]:
     Raises:
         UserError: a whole line is not such a record, or the file is none.
     """
-    if not is_file(path):
-        return []
     found = []
-    for number, line in lines(path):
-        if not line.endswith(b"\n"):
-            break
-        try:
-            found.append(record.model_validate_json(line))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "line"
-            raise UserError(
-                f"{path}:{number}: not a {record.__name__} of schema {SCHEMA} ({where}: {first['msg']}); "
-                "delete the folder and run the verb again"
-            ) from None
+    for number, line in _lines(path):
+        found.append(_read(path, number, line, record))
     return found
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file so that nobody ever sees half of it.
-
-    Raises:
-        UserError: the disk does not take it.
-    """
-    with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+def _lines(path: Path) -> Generator[tuple[int, bytes]]:
+    """The whole lines of a file, counted from 1; a missing file has none."""
+    if is_file(path):
+        for number, line in lines(path):
+            if line.endswith(b"\n"):
+                yield number, line
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Another path beside `path`, to be written; it takes the place of `path` when all of it is on the disk.
-
-    Raises:
-        UserError: the disk does not take it.
-    """
-    with disk_errors(path):
-        make_folder(path.parent)
-        _sweep(path.parent)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            yield partial
-            sync(partial)
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        sync(path.parent)
-
-
-@cache
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes have left of files in a folder: what is older than this process."""
-    for partial in folder.glob(".*.partial"):
-        with suppress(FileNotFoundError):
-            if partial.stat().st_mtime < _STARTED_S:
-                partial.unlink()
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that the disk knows their names."""
-    if not folder.is_dir():
-        make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync(folder.parent)
-
-
-def sync(path: Path) -> None:
-    """Have the disk hold what a file or a folder holds (for a folder: the names in it)."""
-    number = os.open(path, os.O_RDONLY)
+def _read(path: Path, number: int | str, line: bytes, record: type[R]) -> R:
     try:
-        os.fsync(number)
-    except OSError as error:
-        if error.errno != errno.EINVAL or not path.is_dir():  # some network file systems sync no folders
-            raise
-    finally:
-        os.close(number)
-
-
-def sync_tree(folder: Path) -> None:
-    """`sync` a folder, all below it, and its name.
-
-    Raises:
-        UserError: the disk does not take it.
-    """
-    with disk_errors(folder):
-        for path in (*folder.rglob("*"), folder, folder.parent):
-            sync(path)
-
-
-_MENDS = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
-    **dict.fromkeys((errno.EIO, errno.EROFS), "look after the disk"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "see to its permissions"),
-}
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Say in one line what hinders the writing of `path`, where no name is told.
-
-    Raises:
-        UserError: the disk is full, broken, or may not be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _MENDS:
-            raise
+        return record.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "line"
         raise UserError(
-            f"{error.filename or path}: {error.strerror}: {_MENDS[error.errno]} and run the same command again, "
-            "it goes on where it left off"
+            f"{path}:{number}: not a {record.__name__} of schema {SCHEMA} ({where}: {first['msg']}); "
+            "delete the folder and run the verb again"
         ) from None
 
 
-def digest(value: Any) -> str:
-    """Short hash of anything JSON can hold."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+def _read_at(path: Path, begin: int, record: type[R]) -> R:
+    with path.open("rb") as source:
+        source.seek(begin)
+        return _read(path, f"byte {begin}", source.readline(), record)
 
 
-def file_digest(*paths: Path) -> str:
-    """SHA-256, in hex, of the bytes of files one after the other; they are read in pieces."""
-    found = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as source:
-            while piece := source.read(1 << 20):
-                found.update(piece)
-    return found.hexdigest()
-
-
-class Shard:
-    """One JSONL file being appended to. Opening it cuts off a torn tail.
+def _keyed(path: Path, record: type[R]) -> Generator[tuple[int, bytes, str]]:
+    """As `_lines`, with the question id of each. Nothing else is read, so that a line may yet turn out to be damaged.
 
     Raises:
-        UserError: the disk does not take it, or another process is appending to it.
+        UserError: a line has no question id, or the file is none.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with disk_errors(path):
-            make_folder(path.parent)
-            if not is_file(path):
-                path.touch()
-                sync(path.parent)
-            self._out = self._opened()
-            data = path.read_bytes()
-            whole = data.rfind(b"\n") + 1
-            if whole < len(data):
-                os.truncate(path, whole)
-        self._synced_s, self._dirty = time.monotonic(), False
-        _open_shards.add(self)
-
-    def _opened(self) -> FileIO:
-        """The file, locked: one process at a time appends. A lock ends with its process, however that ends."""
-        out: FileIO = self._path.open("ab", buffering=0)
-        until = time.monotonic() + LOCK_S
-        while True:
-            try:
-                fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() < until:
-                    time.sleep(0.1)
-                    continue
-                out.close()
-                raise UserError(
-                    f"{self._path} is being written by another process: let that end, or give this run another name"
-                ) from None
-            except OSError as error:
-                if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):  # some network file systems
-                    raise
-            return out
-
-    def append(self, record: BaseModel) -> None:
-        """Write one line; once in a while have the disk hold all lines.
-
-        Raises:
-            UserError: the disk does not take it.
-        """
-        line = memoryview(record.model_dump_json(exclude_defaults=True).encode() + b"\n")
-        self._dirty = True
-        with disk_errors(self._path):
-            while line:
-                line = line[self._out.write(line) :]
-        if time.monotonic() - self._synced_s >= SYNC_S:
-            self.sync()
-
-    def sync(self) -> None:
-        """Have the disk hold every line.
-
-        Raises:
-            UserError: it does not.
-        """
-        if self._dirty:
-            with disk_errors(self._path):
-                os.fsync(self._out.fileno())
-            self._synced_s, self._dirty = time.monotonic(), False
-
-    def sort(self, place: Mapping[str, int]) -> None:
-        """Write the file again with its lines in the order that `place` gives their questions, where they are not.
-
-        Raises:
-            UserError: the disk does not take it.
-        """
-        lines = self._path.read_bytes().split(b"\n")[:-1]  # a text has more kinds of line ends
-        ordered = sorted(lines, key=lambda line: place[json.loads(line)["question_id"]])
-        if ordered != lines:
-            self._out.close()
-            write_atomically(self._path, "".join(f"{line.decode()}\n" for line in ordered))
-            self._out = self._opened()
-
-    def close(self) -> None:
-        try:
-            self.sync()
-        finally:
-            _open_shards.discard(self)
-            self._out.close()
+    for number, line in _lines(path):
+        end = line.find(b'"', len(_HEAD))
+        key = line[len(_HEAD) : end]
+        if end > 0 and line.startswith(_HEAD) and b"\\" not in key and key.isascii():
+            yield number, line, key.decode()
+        else:
+            yield number, line, _id(line) or _read(path, number, line, record).question_id
 
 
-_open_shards: weakref.WeakSet[Shard] = weakref.WeakSet()
-
-
-def sync_shards() -> None:
-    """`Shard.sync` for every file that this process is appending to."""
-    for shard in list(_open_shards):
-        shard.sync()
+def _id(line: bytes) -> str | None:
+    """The question id with which a line begins, None where it does not."""
+    found = _ID.match(line)
+    try:
+        key = json.loads(found[1]) if found else None
+        return str(key) if key and key.encode() else None
+    except ValueError:
+        return None
 
 
 class Stage(Generic[R]):
@@ -296,18 +125,99 @@ class Stage(Generic[R]):
     def manifest_path(self) -> Path:
         return self.folder / "manifest.json"
 
-    def records(self) -> list[R]:
-        """The records written so far, in the order of their questions.
+    @property
+    def command(self) -> str:
+        return f"aotd {self.name.split('/')[0]}"
+
+    @property
+    def records_path(self) -> Path:
+        return self.folder / "records.jsonl"
+
+    @property
+    def dropped_path(self) -> Path:
+        return self.folder / "dropped.jsonl"
+
+    def stream(self, without: Container[str] = ()) -> Iterator[R]:
+        """The records written so far, in the order of their questions, one by one; none is held.
+
+        Args:
+            without: questions whose lines are passed over unread.
 
         Raises:
             UserError: the verb has not run, or a line is damaged.
         """
         self._check_made()
-        return read_jsonl(self.folder / "records.jsonl", self.record)
+        for number, line, key in _keyed(self.records_path, self.record):
+            if key not in without:
+                yield _read(self.records_path, number, line, self.record)
+
+    def records(self) -> list[R]:
+        """All of `stream`, for what needs them at once."""
+        return list(self.stream())
+
+    def ids(self) -> Iterator[str]:
+        """The question ids of `stream`; the lines are not read beyond them.
+
+        Raises:
+            UserError: the verb has not run, or a line has none.
+        """
+        self._check_made()
+        for _, _, key in _keyed(self.records_path, self.record):
+            yield key
+
+    def count(self) -> int:
+        """How many records were written so far.
+
+        Raises:
+            UserError: the verb has not run.
+        """
+        self._check_made()
+        if not is_file(self.records_path):
+            return 0
+        with self.records_path.open("rb") as source:
+            return sum(piece.count(b"\n") for piece in iter(lambda: source.read(1 << 20), b""))
+
+    @contextmanager
+    def beside(self, lead: Stage[Any]) -> Iterator[Callable[[str], R]]:
+        """What gives the records of some questions, asked for in the order of this stage: it reads on from one to the
+        next and holds none of them. Lines of questions that are not asked for are passed over unread.
+
+        Args:
+            lead: the stage whose questions will be asked for, for the errors.
+
+        Raises:
+            UserError: the verb has not run; a line is damaged; a question has none, or stands out of the order.
+        """
+        self._check_made()
+
+        def record_of(question_id: str) -> R:
+            head = _HEAD + to_json(question_id)[1:]
+            for number, line in following:
+                if line.startswith(head) or not line.startswith(_HEAD):
+                    record = _read(self.records_path, number, line, self.record)
+                    if record.question_id == question_id:
+                        return record
+            if question_id in self.ids():
+                raise UserError(
+                    f"{lead.folder}: question {question_id!r} is not in the order of {self.folder}: "
+                    f"run `{lead.command}` again, to its end, and then this verb"
+                )
+            raise UserError(
+                f"{lead.folder}: question {question_id!r} has no line in {self.folder}: "
+                "delete that folder and run the verb again"
+            )
+
+        with closing(_lines(self.records_path)) as following:
+            yield record_of
+
+    def stream_dropped(self) -> Iterator[Dropped]:
+        """The questions this verb dropped, in their order, one by one."""
+        for number, line in _lines(self.dropped_path):
+            yield _read(self.dropped_path, number, line, Dropped)
 
     def dropped(self) -> list[Dropped]:
-        """The questions this verb dropped."""
-        return read_jsonl(self.folder / "dropped.jsonl", Dropped)
+        """All of `stream_dropped`."""
+        return list(self.stream_dropped())
 
     def manifest(self) -> dict[str, Any]:
         """What the records were made with and from.
@@ -357,7 +267,7 @@ class Stage(Generic[R]):
             UserError: the verb has not run.
         """
         if not is_file(self.manifest_path):
-            raise UserError(f"{self.folder} is not there: run `aotd {self.name.split('/')[0]}` first")
+            raise UserError(f"{self.folder} is not there: run `{self.command}` first")
 
     def _make_folder(self) -> None:
         """
@@ -379,38 +289,137 @@ class Stage(Generic[R]):
 
 
 class Writer(Generic[R]):
-    """Appends to a stage. Use as a context manager; `done` holds the questions that have a line."""
+    """Appends to a stage. Use as a context manager; `done` holds the ids of the questions that have a line."""
 
     def __init__(self, stage: Stage[R]) -> None:
+        self._stage = stage
         with ExitStack() as opened:
-            self._records = opened.enter_context(closing(Shard(stage.folder / "records.jsonl")))
-            self._dropped = opened.enter_context(closing(Shard(stage.folder / "dropped.jsonl")))
+            self._records = opened.enter_context(closing(Shard(stage.records_path)))
+            self._dropped = opened.enter_context(closing(Shard(stage.dropped_path)))
             self._costs_path = stage.folder / "costs.jsonl"
             self._costs: Shard | None = None
-            self.done = {record.question_id for record in stage.records()}
-            self.done |= {record.question_id for record in stage.dropped()}
+            self.done: set[str] = set()
+            for path, record in ((stage.records_path, stage.record), (stage.dropped_path, Dropped)):
+                for _, _, key in _keyed(path, record):
+                    self.done.add(key)
             self._opened = opened.pop_all()
 
-    def write(self, record: R | Dropped, cost: Cost | None = None) -> None:
-        """Append the question's one line, and before it what the question took, where that was measured."""
+    def write(self, record: R | Dropped, cost: Cost | None = None) -> int:
+        """Append the question's one line, and before it what the question took, where that was measured.
+
+        Returns the place of the line, for `read`.
+        """
         assert record.question_id not in self.done, f"{record.question_id} written twice"
         if cost is not None:
             assert cost.question_id == record.question_id, "the cost of another question"
             self._costs = self._costs or self._opened.enter_context(closing(Shard(self._costs_path)))
             self._costs.append(cost)
-        (self._dropped if isinstance(record, Dropped) else self._records).append(record)
         self.done.add(record.question_id)
+        return ~self._dropped.append(record) if isinstance(record, Dropped) else self._records.append(record)
 
-    def sort(self, place: Mapping[str, int]) -> None:
-        """Put lines that were written as they came into the order of their questions; `place` numbers those."""
-        for shard in (self._records, self._dropped):
-            shard.sort(place)
+    def read(self, place: int) -> R | Dropped:
+        """The line at a place: the byte of the records at which it begins, or `~` that of what was dropped.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        if place >= 0:
+            return _read_at(self._stage.records_path, place, self._stage.record)
+        return _read_at(self._stage.dropped_path, ~place, Dropped)
+
+    def written(self, questions: Iterable[Q]) -> Iterator[tuple[Q, int]]:
+        """Those of some questions that have a line, with its place. The lines must be in their order: see `sort`."""
+        with self._walks() as (records, dropped):
+            for question in questions:
+                if question.question_id == records.key:
+                    yield question, records.at
+                    records.step()
+                elif question.question_id == dropped.key:
+                    yield question, ~dropped.at
+                    dropped.step()
+
+    def sort(self, order: Iterable[str]) -> None:
+        """Put lines that were written as they came into the order of their questions.
+
+        As long as the lines are in that order nothing is held, and if all are nothing is written. From the first on
+        that is not, an id and a number are held for each.
+
+        Args:
+            order: ids of questions, none twice; those without a line are passed over.
+
+        Raises:
+            UserError: a line is of none of these questions, or of one that has another; the disk does not take it.
+        """
+        order = iter(order)
+        first: list[str] = []
+        with self._walks() as walks:
+            records, dropped = walks
+            for key in order:
+                if key == records.key:
+                    records.step()
+                elif key == dropped.key:
+                    dropped.step()
+                elif key in self.done:
+                    first = [key]
+                    break
+            kept, left = [walk.at for walk in walks], [walk.rest() for walk in walks]
+        moved = [array("q") for _ in walks]
+        for key in chain(first, order):
+            for begins, put in zip(left, moved, strict=True):
+                if key in begins:
+                    put.append(begins.pop(key))
+        for walk, begins in zip(walks, left, strict=True):
+            if begins:
+                raise walk.too_many(next(iter(begins)))
+        for shard, whole, put in zip((self._records, self._dropped), kept, moved, strict=True):
+            if any(one > other for one, other in pairwise(put)):
+                shard.reorder(whole, put)
+
+    @contextmanager
+    def _walks(self) -> Iterator[tuple[_Walk, _Walk]]:
+        records = _keyed(self._stage.records_path, self._stage.record)
+        dropped = _keyed(self._stage.dropped_path, Dropped)
+        with closing(records), closing(dropped):
+            yield _Walk(self._stage.records_path, records), _Walk(self._stage.dropped_path, dropped)
 
     def __enter__(self) -> Writer[R]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._opened.close()
+
+
+class _Walk:
+    """A file gone through line by line."""
+
+    def __init__(self, path: Path, keyed: Iterator[tuple[int, bytes, str]]) -> None:
+        self._path = path
+        self._keyed = keyed
+        self.at, self._length = 0, 0
+        self.key: str | None = None
+        self.step()
+
+    def step(self) -> None:
+        """Go to the next line: `key` is its question's id, None behind the last; it begins at byte `at`."""
+        self.at += self._length
+        following = next(self._keyed, None)
+        self._length = len(following[1]) if following else 0
+        self.key = following[2] if following else None
+
+    def rest(self) -> dict[str, int]:
+        """Question id -> where its line begins, of this line and those that follow."""
+        begins: dict[str, int] = {}
+        while self.key is not None:
+            if self.key in begins:
+                raise self.too_many(self.key)
+            begins[self.key] = self.at
+            self.step()
+        return begins
+
+    def too_many(self, key: str) -> UserError:
+        return UserError(
+            f"{self._path}: a line of question {key!r} is one too many: delete that folder and run the verb again"
+        )
 
 
 def _differences(before: Any, after: Any, at: str = "") -> list[str]:

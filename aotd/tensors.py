@@ -10,8 +10,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from aotd.disk import disk_errors
 from aotd.errors import UserError
-from aotd.store import disk_errors
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from aotd import store
+from aotd import disk
 from aotd.records import Program
 
 LINES = 100_000
@@ -25,8 +25,8 @@ CODE = "def execute_command(video_clip, query, possible_answers):\n" + "    clip
 
 def append(folder: Path, sync_s: float, lines: int) -> float:
     """Seconds per line, the last sync left out."""
-    store.SYNC_S = sync_s
-    shard = store.Shard(folder / f"{sync_s}.jsonl")
+    disk.SYNC_S = sync_s
+    shard = disk.Shard(folder / f"{sync_s}.jsonl")
     started = time.perf_counter()
     for number in range(lines):
         shard.append(Program(question_id=str(number), code=CODE, author="llm", attempts=1))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from aotd.cli import main
+from aotd.disk import Shard
 from aotd.errors import UserError
 from aotd.evaluate.outside import read_replies
 from aotd.evaluate.trained import trained_on
@@ -22,7 +23,7 @@ from aotd.llm.replay import Recorded
 from aotd.reading import DEEPEST, LONGEST_LINE, read_object
 from aotd.records import Program
 from aotd.specialists.captions import read_captions
-from aotd.store import Shard, Stage, read_jsonl
+from aotd.store import Stage, read_jsonl
 from tests.video.clips import write_video
 
 LINE = b'{"question_id":"q1","code":"x","author":"fixed","attempts":1}\n'

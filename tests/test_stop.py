@@ -92,7 +92,7 @@ import hashlib, sys, time
 from pathlib import Path
 from aotd.cli import main
 from aotd.load import job
-from aotd.store import Shard
+from aotd.disk import Shard
 from aotd.records import Dropped, Outcome
 
 def stuck(config):

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aotd.disk import Shard, write_atomically
 from aotd.errors import UserError
 from aotd.records import Cost, Dropped, Outcome, Program
-from aotd.store import Shard, Stage, read_jsonl, write_atomically
+from aotd.store import Stage, read_jsonl
 from benchmarks.crash import Disk
 
 
@@ -145,7 +146,7 @@ def test_what_is_no_number_is_no_cost(seconds: str, tmp_path: Path) -> None:
 
 
 def test_one_process_at_a_time_appends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aotd.store.LOCK_S", 0.3)
+    monkeypatch.setattr("aotd.disk.LOCK_S", 0.3)
     stage = Stage(tmp_path, "decompose", Program)
     with stage.open({}) as out:
         out.write(program(1))
@@ -171,7 +172,7 @@ def test_lines_are_on_the_disk_within_a_second_while_there_are_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("aotd.store.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("aotd.disk.time.monotonic", lambda: now[0])
     path = tmp_path / "lines.jsonl"
     with Disk(str(tmp_path)) as disk:
         shard = Shard(path)

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
+from aotd.batches import batches, shown
 from aotd.config import Config
 from aotd.convert import ConvertConfig, WriterName, llm, template
 from aotd.errors import QuestionError
@@ -33,9 +31,8 @@ def job(config: Config) -> None:
         UserError: `execute` has not run, or the writer's model is not there.
     """
     run, settings = Path(config.run), config.convert
-    programs, traces = Stage(run, "decompose", Program), Stage(run, "execute", Trace)
-    questions = {question.question_id: question for question in Stage(run, "load", Question).records()}
-    code = {program.question_id: program.code for program in programs.records()}
+    questions, programs = Stage(run, "load", Question), Stage(run, "decompose", Program)
+    traces = Stage(run, "execute", Trace)
     engine = load_engine(config.llm, "convert.writer=llm") if settings.writer is WriterName.llm else None
     made_from = {"inputs": {"execute": traces.manifest_digest()}}
     if engine:
@@ -43,16 +40,23 @@ def job(config: Config) -> None:
     decides = {"writer": settings.writer.value, "boxes": settings.boxes}
     if engine:
         decides |= {"max_tokens": settings.max_tokens}
-    with Stage(run, "convert", Thought).open(decides, **made_from) as out:
-        todo = [trace for trace in traces.records() if trace.question_id not in out.done]
-        step = max(config.llm.batch, 1) if engine else 1
-        batches = [todo[at : at + step] for at in range(0, len(todo), step)]
-        for batch in track(batches, "convert", console=Console(stderr=True)):
-            tasks = [(questions[trace.question_id], trace.code or code[trace.question_id], trace) for trace in batch]
+    batch_size = max(config.llm.batch, 1) if engine else 1
+    with (
+        Stage(run, "convert", Thought).open(decides, **made_from) as out,
+        questions.beside(traces) as question_of,
+        programs.beside(traces) as program_of,
+    ):
+        count = traces.count() - len(out.done)
+        for batch in batches(shown("convert", traces.stream(without=out.done), count), batch_size):
+            tasks = [
+                (question_of(trace.question_id), trace.code or program_of(trace.question_id).code, trace)
+                for trace in batch
+            ]
             with Meter() as meter:
                 written = write_thoughts(tasks, settings, engine)
             for record, replies in written:
                 out.write(record, meter.cost(record.question_id, batch=len(batch), replies=replies))
+        out.sort(traces.ids())
 
 
 def write_thought(

@@ -8,16 +8,17 @@ programs/; `llm` has a language model write it. A question for which no valid pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
 from aotd.authoring import PROMPTS
+from aotd.batches import shown
 from aotd.config import Config
 from aotd.decompose import Author, annotated, fixed, llm
+from aotd.disk import digest as value_digest
 from aotd.errors import QuestionError
 from aotd.example_programs import programs_digest, read_programs
 from aotd.llm import Reply, load_engine
@@ -26,8 +27,10 @@ from aotd.prompts import digest
 from aotd.records import Dropped, Program, Question
 from aotd.sandbox.tools import api_text
 from aotd.store import Stage
-from aotd.store import digest as value_digest
+from aotd.store import Writer as StageWriter
 
+MOST = 1024
+"""Questions that are held at once, where hardly one has a text that was not asked before."""
 DECIDES = ("examples", "shown", "without", "retries", "max_tokens", "candidates", "temperature")
 """Settings of the author `llm` that decide what it writes."""
 
@@ -56,14 +59,12 @@ def job(config: Config) -> None:
     """
     run = Path(config.run)
     loaded, stage = Stage(run, "load", Question), Stage(run, "decompose", Program)
-    questions = loaded.records()
     author = load_author(config)
     settings = {"author": config.decompose.author.value, **author.settings}
     with stage.open(settings, inputs={"load": loaded.manifest_digest()}, **author.made_from) as out:
-        known = _known(questions, stage) if author.asks_once else {}
-        todo = [question for question in questions if question.question_id not in out.done]
-        batches = [todo[at : at + author.batch] for at in range(0, len(todo), author.batch)]
-        for batch in track(batches, "decompose", console=Console(stderr=True)):
+        known = _known(loaded, out) if author.asks_once and out.done else {}
+        count = loaded.count() - len(out.done)
+        for batch in _batches(shown("decompose", loaded.stream(without=out.done), count), known, author):
             new = _new(batch, known) if author.asks_once else batch
             with Meter() as meter:
                 written = {record.question_id: (record, replies) for record, replies in author.write(new)}
@@ -71,12 +72,13 @@ def job(config: Config) -> None:
                 key = question.question_id
                 if key in written:
                     record, replies = written[key]
-                    out.write(record, meter.cost(key, batch=len(new), replies=replies))
+                    place = out.write(record, meter.cost(key, batch=len(new), replies=replies))
                 else:
-                    record = known[_text(question)].model_copy(update={"question_id": key})
-                    out.write(record, carried(key))
+                    record = out.read(known[_text(question)])
+                    place = out.write(record.model_copy(update={"question_id": key}), carried(key))
                 if author.asks_once:
-                    known.setdefault(_text(question), record)
+                    known.setdefault(_text(question), place)
+        out.sort(loaded.ids())
 
 
 def write_program(question: Question, config: Config) -> Program:
@@ -154,18 +156,42 @@ def _one_by_one(
     return Writer(write_all, made_from=made_from or {})
 
 
-def _text(question: Question) -> tuple[str, ...]:
-    """What a program may depend on: the same text asked about another video has the same program."""
-    return question.dataset, question.type, question.question, *question.options
+def _text(question: Question) -> bytes:
+    """What a program may depend on, as a hash: the same text asked about another video has the same program."""
+    text = json.dumps((question.dataset, question.type, question.question, *question.options))
+    return hashlib.sha256(text.encode()).digest()[:16]
 
 
-def _known(questions: Sequence[Question], stage: Stage[Program]) -> dict[tuple[str, ...], Program | Dropped]:
+Known = dict[bytes, int]
+"""Text of a question -> the place of a line with what was written for it (`aotd.store.Writer.read`)."""
+
+
+def _known(loaded: Stage[Question], out: StageWriter[Program]) -> Known:
     """What an earlier start of this run has already asked."""
-    before: list[Program | Dropped] = [*stage.records(), *stage.dropped()]
-    by_id = {record.question_id: record for record in before}
-    return {_text(q): by_id[q.question_id] for q in reversed(questions) if q.question_id in by_id}
+    out.sort(loaded.ids())
+    known: Known = {}
+    for question, place in out.written(loaded.stream()):
+        known.setdefault(_text(question), place)
+    return known
 
 
-def _new(batch: Sequence[Question], known: dict[tuple[str, ...], Program | Dropped]) -> list[Question]:
+def _batches(questions: Iterable[Question], known: Known, author: Writer) -> Iterator[list[Question]]:
+    """As many questions as bring the author a batch of new texts, and those of known texts between them."""
+    batch: list[Question] = []
+    new: set[object] = set()
+    for question in questions:
+        batch.append(question)
+        if not author.asks_once:
+            new.add(question.question_id)
+        elif _text(question) not in known:
+            new.add(_text(question))
+        if len(new) == author.batch or len(batch) == MOST:
+            yield batch
+            batch, new = [], set()
+    if batch:
+        yield batch
+
+
+def _new(batch: Sequence[Question], known: Known) -> list[Question]:
     """The questions of a batch whose text was not asked before; of those that share one, the first."""
     return list({_text(q): q for q in reversed(batch) if _text(q) not in known}.values())[::-1]

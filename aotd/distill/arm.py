@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from aotd.config import Config
+from aotd.disk import disk_errors, sync, sync_tree
 from aotd.distill import trainings
 from aotd.distill.batch import lay_out
 from aotd.distill.material import Material, gather
@@ -18,7 +19,7 @@ from aotd.distill.processes import is_first, processes
 from aotd.distill.train import Batches, train
 from aotd.errors import UserError
 from aotd.records import Example, Mode, Question
-from aotd.store import Stage, disk_errors, sync, sync_tree
+from aotd.store import Stage
 from aotd.students.base import ANSWER_TOKENS, Asked, Student
 from aotd.students.frames import ViewCache
 from aotd.students.prompts import prompt

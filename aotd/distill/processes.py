@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from aotd.config import shipped
+from aotd.disk import write_atomically
 from aotd.errors import UserError
-from aotd.store import write_atomically
 
 
 def processes() -> int:

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils.logging import disable_progress_bar
 
+from aotd.disk import disk_errors, write_atomically
 from aotd.distill import DistillConfig
 from aotd.distill.batch import Laid, batch_of
 from aotd.distill.checkpoint import KeepNewest, newest, step_of, sweep
@@ -21,7 +22,6 @@ from aotd.distill.loss import distillation_loss
 from aotd.distill.plan import Plan
 from aotd.distill.processes import deepspeed_file, processes
 from aotd.stop import patience, stopping, tell
-from aotd.store import disk_errors, write_atomically
 from aotd.students.base import Student, View
 from aotd.tensors import tensor_errors
 from aotd.tracking import Tracker

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from aotd.config import Config
+from aotd.disk import file_digest
 from aotd.errors import UserError
 from aotd.evaluate import Reading
 from aotd.evaluate.against import other_run
@@ -15,7 +16,7 @@ from aotd.evaluate.replies import BLIND_ARMS, Reply, of_agent, of_guesser, of_st
 from aotd.prompts import digest
 from aotd.records import Cost, Mode, Question
 from aotd.specialists.weights import weights_digest
-from aotd.store import Stage, file_digest
+from aotd.store import Stage
 from aotd.students.frames import run_views
 from aotd.students.prompts import SUFFIXES
 

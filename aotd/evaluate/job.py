@@ -20,6 +20,7 @@ from aotd.answers import parse, read_answer, same_answer
 from aotd.claims import final_answer
 from aotd.config import Config
 from aotd.cost import faster_words
+from aotd.disk import write_atomically
 from aotd.errors import QuestionError, UserError
 from aotd.evaluate import Reading
 from aotd.evaluate.against import compare_arms, compare_runs
@@ -36,7 +37,7 @@ from aotd.leaks import print_leaks
 from aotd.records import Cost, Dropped, Mode, Prediction, Question, Scores, Trace
 from aotd.specialists import SOURCES
 from aotd.specialists.base import Source
-from aotd.store import Stage, write_atomically
+from aotd.store import Stage
 from aotd.tables import agreement_sheet, comparison_sheets, drawn, print_scores, wide_console
 from aotd.tracking import open_tracker
 

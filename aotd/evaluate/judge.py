@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd.config import Config
+from aotd.disk import Shard
+from aotd.disk import digest as value_digest
 from aotd.errors import UserError
 from aotd.evaluate import JudgeConfig
 from aotd.evaluate.aspects import ASPECTS, PROTOCOLS, Aspect, Task, is_open, tasks
@@ -29,8 +31,7 @@ from aotd.llm.base import Ask, Reply
 from aotd.llm.identity import identity
 from aotd.prompts import digest
 from aotd.records import Judgement, Prediction, Question
-from aotd.store import Shard, Stage, read_jsonl
-from aotd.store import digest as value_digest
+from aotd.store import Stage, read_jsonl
 
 _TEMPERATURE = 0.7
 """Of the samples asked for after a greedy reply that could not be read."""

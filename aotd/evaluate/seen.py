@@ -16,12 +16,13 @@ from pathlib import Path, PurePosixPath
 from aotd.answers import plain
 from aotd.config import Config
 from aotd.datasets.base import locate
+from aotd.disk import write_atomically
 from aotd.errors import UserError
 from aotd.estimate import estimate
 from aotd.evaluate.trained import Placed, Trained, trained_on
 from aotd.evaluate.wording import alike, all_alike, asked_and_offered, asked_in
 from aotd.records import Estimate, Match, Prediction, Question, Seen
-from aotd.store import Stage, write_atomically
+from aotd.store import Stage
 from aotd.video.content import same_bytes
 
 Video = tuple[str, str, str]

@@ -93,7 +93,7 @@ def job(config: Config) -> None:
                     todo += more
                     failed = []
                     _write(unusable, mender, out, failed)
-        out.sort(place)
+        out.sort(attempt.question.question_id for attempt in attempts)
 
 
 def _write(results: Sequence[Result], mender: Mender | None, out: Writer[Trace], failed: list[Result]) -> None:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aotd.disk import write_atomically
 from aotd.export import Format
 from aotd.export.media import Media
 from aotd.records import Example, Mode
-from aotd.store import write_atomically
 from aotd.students.prompts import suffix
 
 VIDEO = "<video>"

@@ -16,10 +16,10 @@ from typing import Any
 
 from aotd.answers import parse, read_answer, same_answer
 from aotd.datasets.base import locate
+from aotd.disk import write_atomically
 from aotd.errors import UserError
 from aotd.export.conversations import plain
 from aotd.records import Mode, Question
-from aotd.store import write_atomically
 from aotd.students.prompts import prompt, suffix
 
 _TASK = """\

@@ -11,8 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 from aotd.datasets.base import locate
+from aotd.disk import digest
 from aotd.records import Question
-from aotd.store import digest
 from aotd.video.decode import DecodedVideos
 
 QUALITY = 95

@@ -10,10 +10,10 @@ from typing import Any
 
 import jinja2
 
+from aotd.disk import write_atomically
 from aotd.errors import UserError
 from aotd.ledger import FLOW, Ledger
 from aotd.report.facts import facts, headline, meanings
-from aotd.store import write_atomically
 
 _HERE = Path(__file__).resolve().parent
 

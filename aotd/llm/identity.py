@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from aotd.checkpoints import first_line
+from aotd.disk import file_digest
 from aotd.errors import UserError
 from aotd.llm.base import EngineName, LLMConfig
 from aotd.llm.local import find
-from aotd.store import file_digest
 
 
 def identity(config: LLMConfig) -> str:

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from aotd.disk import Shard
 from aotd.errors import UserError
 from aotd.llm.base import Ask, Engine, LLMConfig, Reply
 from aotd.prompts import one_line
 from aotd.reading import is_file, lines
-from aotd.store import Shard
 
 
 class Line(BaseModel):

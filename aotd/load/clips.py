@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd.datasets.base import locate
+from aotd.disk import write_atomically
 from aotd.errors import UserError
-from aotd.store import write_atomically
 from aotd.tables import printable
 from aotd.video.decode import Decoder, VideoFacts, probe, unusable
 

@@ -27,11 +27,12 @@ from rich.console import Console
 
 from aotd.config import Config
 from aotd.datasets.base import DatasetName, Loaded, locate, read
+from aotd.disk import digest
 from aotd.errors import UserError
 from aotd.load.clips import examine, files_below, show_facts, write_facts
 from aotd.records import Dropped, Outcome, Question
 from aotd.specialists import SourceName
-from aotd.store import Stage, digest
+from aotd.store import Stage
 from aotd.tables import printable
 
 LONGEST = 20_000

@@ -16,6 +16,7 @@ from rich.progress import track
 
 from aotd.config import Config
 from aotd.cost import HEADS, cost_rows, faster_words
+from aotd.disk import write_atomically
 from aotd.errors import UserError
 from aotd.leaks import leak_lines, leak_sheets
 from aotd.ledger import Ledger, kept_by_tries, ledger, tries_words
@@ -24,7 +25,7 @@ from aotd.report.facts import facts, headline, meanings
 from aotd.report.pick import pick
 from aotd.report.pictures import Frames, NoFramesError, pictures
 from aotd.report.timeline import timeline
-from aotd.store import Stage, write_atomically
+from aotd.store import Stage
 from aotd.story import Story, comparisons, finding_words, frame_words, scores, seen, stories
 from aotd.tables import comparison_sheets, further_sheets
 

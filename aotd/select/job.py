@@ -33,6 +33,7 @@ from rich.table import Table
 
 from aotd.config import Config
 from aotd.datasets.base import DatasetName, locate
+from aotd.disk import digest, write_atomically
 from aotd.errors import UserError
 from aotd.estimate import estimate, percent
 from aotd.records import Measured, Program, Question, Ranking
@@ -41,7 +42,7 @@ from aotd.select.acts import named, read_names
 from aotd.select.items import Truth, answers, grounds, looks, recognitions
 from aotd.select.measure import Item, measure, run_programs
 from aotd.specialists import SpecialistsConfig, SubTaskConfig
-from aotd.store import Stage, digest, write_atomically
+from aotd.store import Stage
 
 METRICS = {
     SubTask.decomposition: "accuracy",

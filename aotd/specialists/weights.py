@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aotd.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
+from aotd.disk import file_digest
 from aotd.errors import UserError
 from aotd.meter import loading
 from aotd.specialists.stored import find_stored
-from aotd.store import file_digest
 
 if TYPE_CHECKING:
     import torch

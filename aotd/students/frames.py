@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotd.config import Config
+from aotd.disk import whole_file
 from aotd.records import Question
 from aotd.specialists import SOURCES
-from aotd.store import whole_file
 
 if TYPE_CHECKING:
     from aotd.specialists.base import Source

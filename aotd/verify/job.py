@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import track
 
+from aotd.batches import batches, shown
 from aotd.config import Config
 from aotd.ledger import ledger
 from aotd.llm import Engine, load_engine
@@ -30,9 +30,8 @@ def job(config: Config) -> None:
         UserError: `convert` has not run, or the judge's model is not there.
     """
     run, settings = Path(config.run), config.verify
-    thoughts, traces = Stage(run, "convert", Thought), Stage(run, "execute", Trace)
-    questions = {question.question_id: question for question in Stage(run, "load", Question).records()}
-    by_id = {trace.question_id: trace for trace in traces.records()}
+    questions, traces = Stage(run, "load", Question), Stage(run, "execute", Trace)
+    thoughts = Stage(run, "convert", Thought)
     judges = {"coherence": settings.coherence, "open_answer": settings.open_answer}
     asked = [f"verify.{name}=llm" for name, judge in judges.items() if judge is Judge.llm]
     engine = load_engine(config.llm, asked[0]) if asked else None
@@ -42,14 +41,18 @@ def job(config: Config) -> None:
         made_from["prompts"] = {name: digest(name) for name in ("judge_coherence", "judge_answer")}
         made_from["models"] = {"judge": engine.model}
         decides["max_tokens"] = settings.max_tokens
-    with Stage(run, "verify", Verdict).open(decides, **made_from) as out:
-        todo = [thought for thought in thoughts.records() if thought.question_id not in out.done]
-        step = max(config.llm.batch, 1) if engine else 1
-        batches = [todo[at : at + step] for at in range(0, len(todo), step)]
-        for batch in track(batches, "verify", console=Console(stderr=True)):
-            tasks = [(questions[thought.question_id], thought, by_id[thought.question_id]) for thought in batch]
+    batch_size = max(config.llm.batch, 1) if engine else 1
+    with (
+        Stage(run, "verify", Verdict).open(decides, **made_from) as out,
+        questions.beside(thoughts) as question_of,
+        traces.beside(thoughts) as trace_of,
+    ):
+        count = thoughts.count() - len(out.done)
+        for batch in batches(shown("verify", thoughts.stream(without=out.done), count), batch_size):
+            tasks = [(question_of(one.question_id), one, trace_of(one.question_id)) for one in batch]
             for record in judge_thoughts(tasks, settings, engine):
                 out.write(record)
+        out.sort(thoughts.ids())
     ends = ledger(run).counts()
     Console(stderr=True).print("  ".join(f"{name} {count}" for name, count in ends.items()), highlight=False)
 

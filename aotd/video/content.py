@@ -14,8 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import track
 
+from aotd.disk import file_digest, write_atomically
 from aotd.errors import UserError
-from aotd.store import file_digest, write_atomically
 
 _KEPT = TypeAdapter(dict[str, tuple[int, int, str]])
 """Path -> size, time of change in ns, and SHA-256 of what was read then."""

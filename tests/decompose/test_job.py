@@ -133,7 +133,7 @@ def test_an_interrupted_run_goes_on_and_asks_nothing_twice(config: Config, monke
     second = use(Counting(), monkeypatch)
     job.job(config)
     interrupted = lines(config)
-    assert len(first.asked) - 1 + len(second.asked) == 4
+    assert len(first.asked) - config.llm.batch + len(second.asked) == 4  # the batch that broke is asked again
     config.run += "_whole"
     with Stage(Path(config.run), "load", Question).open({"of": "a test"}) as out:
         for asked in QUESTIONS:
@@ -141,6 +141,44 @@ def test_an_interrupted_run_goes_on_and_asks_nothing_twice(config: Config, monke
     use(Counting(), monkeypatch)
     job.job(config)
     assert lines(config) == interrupted
+
+
+def test_a_batch_is_filled_with_texts_that_were_not_asked_before(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Batches(Counting):
+        def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
+            asked.append(len(prompts))
+            return super().complete(prompts, max_tokens=max_tokens, temperature=temperature)
+
+    use(Batches(), monkeypatch)
+    job.job(config)
+    assert asked == [2, 2]
+
+
+def test_no_more_questions_are_held_than_a_few_also_where_all_were_asked_before(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    new = job._new
+
+    def watched(batch: Sequence[Question], known: job.Known) -> list[Question]:
+        held.append(len(batch))
+        return new(batch, known)
+
+    monkeypatch.setattr(job, "MOST", 5)
+    monkeypatch.setattr(job, "_new", watched)
+    with Stage(Path(config.run), "load", Question).open({"of": "a test"}) as out:
+        for number in range(30):
+            out.write(question(f"again{number}", "why?"))
+    engine = use(Counting(), monkeypatch)
+    job.job(config)
+    assert len(engine.asked) == 4
+    assert sum(held) == len(QUESTIONS) + 30
+    assert max(held) == 5
+    assert len({program.code for program in lines(config)[0]}) == 1
 
 
 def test_the_manifest_says_what_the_programs_were_made_from(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

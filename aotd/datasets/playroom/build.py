@@ -31,8 +31,8 @@ from aotd.datasets.playroom.render import draw, encode
 from aotd.datasets.playroom.scene import Scene
 from aotd.datasets.playroom.staging import play
 from aotd.datasets.playroom.storyboard import FAMILY, Plan, family
+from aotd.disk import digest, make_folder, whole_file, write_atomically
 from aotd.errors import UserError
-from aotd.store import digest, make_folder, whole_file, write_atomically
 from aotd.workers import worker_pool
 
 WORLD = 1
