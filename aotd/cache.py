@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aotd.disk import disk_errors, make_folder
 from aotd.errors import UserError
-from aotd.store import disk_errors, make_folder
 
 _HELD_BYTES = 64 << 20
 """How much of the pages used last stays in memory."""

@@ -123,15 +123,15 @@ def test_a_full_disk_while_a_student_is_written(run: Path, capsys: pytest.Captur
 
 def test_a_worker_that_is_killed_is_replaced(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = before("execute", whole, tmp_path)
-    write, killed = aotd.execute.job._write, []
+    settled, killed = aotd.execute.job.settled, []
 
-    def kill_one(*arguments: Any) -> None:
+    def kill_one(*arguments: Any) -> Any:
         if not killed:
             killed.append(multiprocessing.active_children()[0])
             killed[0].kill()
-        write(*arguments)
+        return settled(*arguments)
 
-    monkeypatch.setattr(aotd.execute.job, "_write", kill_one)
+    monkeypatch.setattr(aotd.execute.job, "settled", kill_one)
     assert main(words(folder, "execute", "execute.workers=2")) == 0
     assert killed
     assert contents(folder, "execute") == contents(whole, "execute")

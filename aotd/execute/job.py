@@ -8,26 +8,29 @@ Where decompose sampled several candidates, they are run in turn until one gives
 execute.repairs=2 a program that failed goes back to the code LLM, twice at most, with the error and what
 its tools had found. A Trace says how many programs it took.
 
-Videos are shared out to `execute.workers` processes; what is written does not depend on how many.
+Videos are shared out to `execute.workers` processes, and in each `execute.programs` run at once, so that their calls
+go through a model together (`aotd.execute.schedule`). What was found out before, here or in another run, is not asked
+again (`aotd.cache`). What is written depends on none of this.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 
 from aotd.authoring import PROMPTS, examples_for, prompt, read_program
+from aotd.batches import batches, shown
 from aotd.cache import load_cache
 from aotd.config import Config
 from aotd.errors import QuestionError, UserError
@@ -37,18 +40,20 @@ from aotd.execute.schedule import Schedule
 from aotd.llm import Reply, load_engine
 from aotd.meter import Meter, total
 from aotd.prompts import digest
-from aotd.records import Dropped, Program, Question, Trace
+from aotd.records import Cost, Dropped, Program, Question, Trace
 from aotd.sandbox.layers import Layer, missing, raised
 from aotd.sandbox.process import Calls, Run, Sandbox, StoppedError
 from aotd.specialists import load_specialists
 from aotd.specialists.base import Specialists
 from aotd.specialists.findings import Answer, Asking, Call, Findings
-from aotd.store import Stage, Writer
+from aotd.store import Stage
 from aotd.video.clip import Clip
 from aotd.workers import worker_pool
 
 PROGRAMS = 16
 """Programs at once in a process whose specialists have weights."""
+BATCH = 1024
+"""Questions whose programs are run until all of them are settled, before the next ones are read."""
 AHEAD = 2
 """Videos that are handed out to each worker: the one it works on, and the next."""
 
@@ -66,8 +71,6 @@ def job(config: Config) -> None:
     questions, programs = Stage(run, "load", Question), Stage(run, "decompose", Program)
     stage = Stage(run, "execute", Trace)
     specialists = load_specialists(config.specialists, config.dataset.root)
-    by_id = {question.question_id: question for question in questions.records()}
-    attempts = [first(by_id[program.question_id], program) for program in programs.records()]
     settings: dict[str, Any] = {
         "limits": asdict(config.execute.limits),
         "frames": config.specialists.frames,
@@ -76,34 +79,45 @@ def job(config: Config) -> None:
     inputs = {"load": questions.manifest_digest(), "decompose": programs.manifest_digest()}
     mender = _mender(config)
     models = specialists.models() | ({"mender": mender.engine.model} if mender else {})
-    place = {attempt.question.question_id: number for number, attempt in enumerate(attempts)}
-    with stage.open(settings, inputs=inputs, models=models, **_mended_with(config)) as out:
-        todo = [attempt for attempt in attempts if attempt.question.question_id not in out.done]
-        workers = min(_workers(config), len({attempt.question.video_id for attempt in todo}))
-        with _executor(config, specialists, layers, workers) as execute:
-            while todo:
-                failed: list[Result] = []
-                for result in track(execute(todo), "execute", total=len(todo), console=Console(stderr=True)):
-                    _write([result], mender, out, failed)
-                # Results come as they are ready; what is asked of a model does not depend on which came first.
-                failed.sort(key=lambda result: place[result.attempt.question.question_id])
-                todo = []
-                while failed:
-                    more, unusable = following(failed, mender)
-                    todo += more
-                    failed = []
-                    _write(unusable, mender, out, failed)
-        out.sort(attempt.question.question_id for attempt in attempts)
+    with (
+        stage.open(settings, inputs=inputs, models=models, **_mended_with(config)) as out,
+        questions.beside(programs) as question_of,
+    ):
+        attempts = (first(question_of(one.question_id), one) for one in programs.stream(without=out.done))
+        count = programs.count() - len(out.done)
+        with _executor(config, specialists, layers, min(_workers(config), count)) as execute:
+            ends = (end for batch in batches(attempts, BATCH) for end in _ends(batch, execute, mender))
+            for record, cost in shown("execute", ends, count):
+                out.write(record, cost)
+        out.sort(programs.ids())
 
 
-def _write(results: Sequence[Result], mender: Mender | None, out: Writer[Trace], failed: list[Result]) -> None:
-    """Write what is settled, and keep the rest in `failed`."""
+def _ends(todo: list[Attempt], execute: Execute, mender: Mender | None) -> Iterator[tuple[Trace | Dropped, Cost]]:
+    """What some questions end in, and what it took; programs are run until each has one that is taken, or no more."""
+    place = {attempt.question.question_id: number for number, attempt in enumerate(todo)}
+    while todo:
+        failed: list[Result] = []
+        yield from _settled(execute(todo), mender, failed)
+        # Results come as they are ready; what is asked of a model does not depend on which came first.
+        failed.sort(key=lambda result: place[result.attempt.question.question_id])
+        todo = []
+        while failed:
+            more, unusable = following(failed, mender)
+            todo += more
+            failed = []
+            yield from _settled(unusable, mender, failed)
+
+
+def _settled(
+    results: Iterable[Result], mender: Mender | None, failed: list[Result]
+) -> Iterator[tuple[Trace | Dropped, Cost]]:
+    """What is settled by some results; the other results go to `failed`."""
     for result in results:
         record = settled(result, mender)
         if record is None:
             failed.append(result)
         else:
-            out.write(record, total(result.costs))
+            yield record, total(result.costs)
 
 
 def _mender(config: Config) -> Mender | None:
@@ -182,7 +196,8 @@ Execute = Callable[[Iterable[Attempt]], Iterator[Result]]
 def _executor(config: Config, specialists: Specialists, layers: frozenset[Layer], workers: int) -> Iterator[Execute]:
     """What runs programs: this process, or several where more than one worker is asked for."""
     if workers > 1:
-        yield partial(_side_by_side, config, layers, workers)
+        with _Workers(config, layers, workers) as several:
+            yield several.run
         return
     with _Worker(config, specialists, layers) as worker:
         yield worker.run
@@ -207,36 +222,34 @@ class _Worker:
         self._sandbox.__enter__()
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._sandbox.close()
 
 
-def _side_by_side(
-    config: Config, layers: frozenset[Layer], workers: int, attempts: Iterable[Attempt]
-) -> Iterator[Result]:
-    """The videos shared out to processes. Where one dies, others are started and go on from there.
+class _Workers:
+    """Processes that share out videos. Where one dies, others are started and go on from there."""
 
-    Raises:
-        UserError: one died again before anything had come of what was left.
-    """
-    coming = (list(group) for _, group in groupby(attempts, key=lambda attempt: attempt.question.video_id))
-    left: list[list[Attempt]] = []
-    """Videos that were handed out to a process that died."""
-    died = False
-    while True:
-        running: dict[Future[list[Result]], list[Attempt]] = {}
-        try:
-            with worker_pool(workers, _start_worker, config, layers) as pool:
+    def __init__(self, config: Config, layers: frozenset[Layer], count: int) -> None:
+        self._start = partial(worker_pool, count, _start_worker, config, layers)
+        self._ahead = AHEAD * count
+        self._opened = ExitStack()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def run(self, attempts: Iterable[Attempt]) -> Iterator[Result]:
+        """What comes of attempts, as it comes; a video's attempts must stand together.
+
+        Raises:
+            UserError: a worker died again before anything had come of what was left.
+        """
+        coming = (list(group) for _, group in groupby(attempts, key=lambda attempt: attempt.question.video_id))
+        left: list[list[Attempt]] = []
+        died = False
+        while True:
+            running: dict[Future[list[Result]], list[Attempt]] = {}
+            try:
                 while True:
-                    while len(running) < AHEAD * workers and (video := left.pop() if left else next(coming, None)):
-                        try:
-                            running[pool.submit(_work, video)] = video
-                        except (
-                            ValueError,
-                            OSError,
-                        ) as error:  # one died while the next was started: its pipes are shut
-                            left.append(video)
-                            raise BrokenProcessPool from error
+                    while len(running) < self._ahead and (video := left.pop() if left else next(coming, None)):
+                        running[self._submit(video, left)] = video
                     if not running:
                         return
                     for done in wait(running, return_when=FIRST_COMPLETED).done:
@@ -244,14 +257,35 @@ def _side_by_side(
                         del running[done]
                         died = False
                         yield from results
-        except BrokenProcessPool:
-            if died:
-                raise UserError(
-                    "a worker of execute died twice, and nothing came of it (out of memory?): run the verb again to "
-                    "go on, execute.workers=1 to see why"
-                ) from None
-            died = True
-            left += running.values()
+            except BrokenProcessPool as error:
+                self._lose(error)
+                if died:
+                    raise UserError(
+                        "a worker of execute died twice, and nothing came of it (out of memory?): run the verb again "
+                        "to go on, execute.workers=1 to see why"
+                    ) from None
+                died = True
+                left += running.values()
+
+    def _submit(self, video: list[Attempt], left: list[list[Attempt]]) -> Future[list[Result]]:
+        if self._pool is None:
+            self._pool = self._opened.enter_context(self._start())
+        try:
+            return self._pool.submit(_work, video)
+        except (ValueError, OSError, BrokenProcessPool) as error:
+            left.append(video)  # one died while the next was started: its pipes are shut
+            raise BrokenProcessPool from error
+
+    def _lose(self, error: BrokenProcessPool) -> None:
+        with suppress(BrokenProcessPool):
+            self._opened.__exit__(type(error), error, error.__traceback__)
+        self._pool = None
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._opened.__exit__(kind, error, at)
 
 
 _worker: _Worker

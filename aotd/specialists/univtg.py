@@ -28,6 +28,7 @@ from torch.nn.functional import gelu, relu
 
 from aotd.checkpoints import COMPLAINTS, check_finite, first_line
 from aotd.datasets.base import locate
+from aotd.disk import digest
 from aotd.errors import QuestionError, UserError
 from aotd.reading import read_object
 from aotd.records import Outcome, SpanFinding
@@ -35,7 +36,6 @@ from aotd.specialists import GroundingConfig
 from aotd.specialists.imagetext import ImageText
 from aotd.specialists.weights import Shelf, WeightsConfig, device, folder_name, no_packing
 from aotd.specialists.wording import sentence
-from aotd.store import digest
 from aotd.video.clip import Clip, Video
 
 SLOWFAST = 2304

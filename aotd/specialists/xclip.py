@@ -17,12 +17,12 @@ from transformers import AutoTokenizer, XCLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from aotd.datasets.star import VERBS
+from aotd.disk import digest
 from aotd.errors import UserError
 from aotd.specialists import ActionConfig
 from aotd.specialists.kept import Features, Kept, frame_key
 from aotd.specialists.weights import Shelf, dtype_of, held_in, load_model, load_part, model_name, read_config, size_of
 from aotd.specialists.wording import alternatives, sentence
-from aotd.store import digest
 from aotd.video.clip import Clip
 
 _MOST = 5
