@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution, version
@@ -362,12 +363,12 @@ def _dataset(config: Config) -> Found:
     if name is DatasetName.clips:
         return Found([f"clips in {root}"])
     try:
-        questions = read(dataset).questions
-        videos = {question.video for question in questions if question.video is not None}
+        asked = Counter(question.video for question in read(dataset).questions)
+        videos = {video for video in asked if video is not None}
         absent = sorted(video for video in videos if not locate(dataset.root, video).is_file())
     except UserError as error:
         return Found([f"{name.value} in {root}"], [str(error)])
-    found = Found([f"{name.value}: {len(questions)} questions about {len(videos)} videos"])
+    found = Found([f"{name.value}: {asked.total()} questions about {len(videos)} videos"])
     if from_files and videos:
         found.lines.append(f"{len(videos) - len(absent)} of {len(videos)} videos are in {root}")
         if len(absent) == len(videos):

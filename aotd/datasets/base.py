@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -61,7 +62,8 @@ class DatasetConfig:
 class Loaded:
     """What a reader found."""
 
-    questions: list[Question]
+    questions: Iterable[Question]
+    """No two have one id. They can be gone through more than once; a reader that can do so holds none of them."""
     skipped: list[str]
     """One line for each entry of the file that gives no question, saying why."""
 
@@ -137,7 +139,7 @@ _FILES_OF = {
 
 
 def read(config: DatasetConfig) -> Loaded:
-    """The questions of a dataset, every entry checked.
+    """The questions of a dataset. Every entry is checked: by now, or as one goes through them.
 
     Raises:
         UserError: a file is not there or malformed, or a setting is not one of this dataset's.

@@ -15,7 +15,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,32 +34,42 @@ COLUMNS = ("video", "question", "options", "answer", "id", "type", "split", "sta
 
 
 def read(config: DatasetConfig) -> Loaded:
-    """The questions of `config.questions`, every line checked.
+    """The questions of `config.questions`, read and checked line by line whenever they are gone through.
 
     Raises:
-        UserError: the file is not there, or a line is malformed; says which line and what is wrong with it.
+        UserError: the file is not there; while they are gone through: a line is malformed; says which and why.
     """
     wanted = "a file of questions, JSON lines (.jsonl) or CSV (.csv)"
     path = given_file("dataset.questions", config.questions, wanted)
-    readers = {".jsonl": _jsonl, ".csv": _csv}
-    if path.suffix.lower() not in readers:
+    if path.suffix.lower() not in _READERS:
         raise UserError(f"dataset.questions: {path}: the name must end in .jsonl (JSON lines) or .csv")
-    questions: list[Question] = []
-    lines: dict[str, int] = {}
-    videos: set[str] = set()
-    for number, entry in readers[path.suffix.lower()](path):
-        question = _question(entry, config.split, f"{path}:{number}")
-        if question.question_id in lines:
-            raise UserError(
-                f"{path}:{number}: the same question as in line {lines[question.question_id]} "
-                f"(id {question.question_id}): delete one, or give each its own id"
-            )
-        lines[question.question_id] = number
-        if config.limit is not None and question.video_id not in videos and len(videos) >= config.limit:
-            continue
-        videos.add(question.video_id)
-        questions.append(question)
-    return Loaded(questions, [])
+    return Loaded(_Questions(path, config), [])
+
+
+@dataclass(frozen=True)
+class _Questions(Iterable[Question]):
+    """The questions of a file. The ids are all that is held, while it is read."""
+
+    path: Path
+    config: DatasetConfig
+
+    def __iter__(self) -> Iterator[Question]:
+        path, limit = self.path, self.config.limit
+        lines: dict[str, int] = {}
+        videos: set[str] = set()
+        for number, entry in _READERS[path.suffix.lower()](path):
+            question = _question(entry, self.config.split, f"{path}:{number}")
+            if question.question_id in lines:
+                raise UserError(
+                    f"{path}:{number}: the same question as in line {lines[question.question_id]} "
+                    f"(id {question.question_id}): delete one, or give each its own id"
+                )
+            lines[question.question_id] = number
+            if limit is not None:
+                if question.video_id not in videos and len(videos) >= limit:
+                    continue
+                videos.add(question.video_id)
+            yield question
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -108,6 +119,9 @@ def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise UserError(f"{path}:{table.reader.line_num}: not CSV ({error})") from None
         except UnicodeDecodeError:
             raise UserError(f"{path}:{_undecodable(path)}: not in UTF-8: save the file as CSV in UTF-8") from None
+
+
+_READERS = {".jsonl": _jsonl, ".csv": _csv}
 
 
 def _undecodable(path: Path) -> int:

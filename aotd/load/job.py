@@ -17,9 +17,11 @@ and writes nothing.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -27,7 +29,6 @@ from rich.console import Console
 
 from aotd.config import Config
 from aotd.datasets.base import DatasetName, Loaded, locate, read
-from aotd.disk import digest
 from aotd.errors import UserError
 from aotd.load.clips import examine, files_below, show_facts, write_facts
 from aotd.records import Dropped, Outcome, Question
@@ -60,15 +61,14 @@ def job(config: Config) -> None:
         console.print(f"would render {count} videos with their questions into {config.dataset.root}", highlight=False)
         _plan(config, console)
         return
-    loaded = _readable(read(config.dataset))
-    _check(loaded.questions, config)
-    loaded = _drawn(loaded, config)
-    missing = _missing(loaded.questions, config)
-    _summary(loaded, missing, config, console)
+    loaded = read(config.dataset)
+    drawn = _drawn(loaded, config)
+    seen = _survey(loaded, drawn, config)
+    _summary(seen, config, console)
     if config.load.dry_run:
         _plan(config, console)
         return
-    _write(loaded.questions, missing, config, console)
+    _write(_chosen(loaded, drawn), seen, config, console)
 
 
 def _clips(config: Config, console: Console) -> None:
@@ -81,67 +81,106 @@ def _clips(config: Config, console: Console) -> None:
     write_facts(Path(config.run) / "clips.jsonl", facts)
 
 
-def _readable(loaded: Loaded) -> Loaded:
-    """Without the questions that are too long for anyone's prompt: they would take the memory of all the others."""
-    kept, skipped = [], list(loaded.skipped)
+def _chosen(loaded: Loaded, drawn: Container[int] | None, skipped: list[str] | None = None) -> Iterator[Question]:
+    """The questions that are written, one by one; those too long for anyone's prompt are none, and are added to
+    `skipped`: they would take the memory of all the others."""
+    number = 0
     for question in loaded.questions:
         length = sum(len(text) for text in (question.question, *question.options, question.answer or ""))
-        if length > LONGEST:
+        if length <= LONGEST:
+            if drawn is None or number in drawn:
+                yield question
+            number += 1
+        elif skipped is not None:
             skipped.append(f"{question.question_id[:_NAMED]}: {length} characters long, and at most {LONGEST} are read")
-        else:
-            kept.append(question)
-    return Loaded(kept, skipped)
 
 
-def _check(questions: Sequence[Question], config: Config) -> None:
-    if not questions:
-        raise UserError(f"dataset={config.dataset.name.value}: there is no question in {config.dataset.questions}")
-    ids = Counter(question.question_id for question in questions)
-    question_id, count = ids.most_common(1)[0]
-    if count > 1:
-        raise UserError(
-            f"dataset={config.dataset.name.value}: {count} questions have the id {question_id!r}: ids must be unique"
-        )
-
-
-def _drawn(loaded: Loaded, config: Config) -> Loaded:
-    """`dataset.sample` of the questions, in their order; all of them where there are no more."""
+def _drawn(loaded: Loaded, config: Config) -> Container[int] | None:
+    """The numbers of the questions that `dataset.sample` draws; None is all."""
     most = config.dataset.sample
-    if most is None or most >= len(loaded.questions):
-        return loaded
+    if most is None:
+        return None
+    count = sum(1 for _ in _chosen(loaded, None))
+    if most >= count:
+        return None
     if most < 1:
         raise UserError(f"dataset.sample={most}: draw one question or more, or leave it out to read all")
-    kept = sorted(Random(f"{config.seed}/sample").sample(range(len(loaded.questions)), most))  # noqa: S311
-    return replace(loaded, questions=[loaded.questions[number] for number in kept])
+    return set(Random(f"{config.seed}/sample").sample(range(count), most))  # noqa: S311
 
 
-def _missing(questions: Sequence[Question], config: Config) -> set[str]:
-    """The videos that questions name and that are no files below the root."""
-    videos = {question.video for question in questions if question.video is not None}
-    return {video for video in videos if not locate(config.dataset.root, video).is_file()}
+class _Content:
+    """The hash of questions, one after the other: `aotd.disk.digest` of the list of them all."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256(b"[")
+        self._between = b""
+
+    def add(self, question: Question) -> None:
+        self._hash.update(self._between + json.dumps(question.model_dump(mode="json"), sort_keys=True).encode())
+        self._between = b", "
+
+    def digest(self) -> str:
+        whole = self._hash.copy()
+        whole.update(b"]")
+        return whole.hexdigest()[:16]
 
 
-def _summary(loaded: Loaded, missing: set[str], config: Config, console: Console) -> None:
+@dataclass
+class _Seen:
+    """What is said about a dataset, counted as its questions go by."""
+
+    skipped: list[str]
+    content: str = ""
+    types: Counter[str] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
+    opened: int = 0
+    unlabelled: int = 0
+    videos: set[str] = field(default_factory=set)
+    files: Counter[str] = field(default_factory=Counter)
+    """Video file -> how many questions are about it."""
+    missing: set[str] = field(default_factory=set)
+    """Those that are no files below the root."""
+
+
+def _survey(loaded: Loaded, drawn: Container[int] | None, config: Config) -> _Seen:
+    """Go through all questions before anything is written.
+
+    Raises:
+        UserError: an entry is malformed, or there are no questions.
+    """
+    seen, content = _Seen(list(loaded.skipped)), _Content()
+    for question in _chosen(loaded, drawn, seen.skipped):
+        content.add(question)
+        seen.types[question.type] += 1
+        seen.splits[question.split] += 1
+        seen.opened += not question.options
+        seen.unlabelled += question.answer is None
+        seen.videos.add(question.video_id)
+        if question.video is not None:
+            seen.files[question.video] += 1
+    if not seen.types:
+        raise UserError(f"dataset={config.dataset.name.value}: there is no question in {config.dataset.questions}")
+    seen.content = content.digest()
+    seen.missing = {video for video in seen.files if not locate(config.dataset.root, video).is_file()}
+    return seen
+
+
+def _summary(seen: _Seen, config: Config, console: Console) -> None:
     def say(text: str) -> None:
         console.print(printable(text).replace("\n", " "), highlight=False, markup=False, soft_wrap=True)
 
-    questions = loaded.questions
-    types = Counter(question.type for question in questions)
-    splits = Counter(question.split for question in questions)
-    videos = {question.video_id for question in questions}
-    opened = sum(not question.options for question in questions)
-    unlabelled = sum(question.answer is None for question in questions)
-    say(f"{config.dataset.name.value}: {len(questions)} questions about {len(videos)} videos")
-    say("splits: " + ", ".join(f"{name} {count}" for name, count in sorted(splits.items())))
-    say("types: " + ", ".join(f"{name} {count}" for name, count in sorted(types.items())))
-    say(f"{len(questions) - opened} multiple-choice, {opened} open-ended; {unlabelled} without a true answer")
-    if loaded.skipped:
-        say(f"skipped: {len(loaded.skipped)} ({_some(loaded.skipped, '; ')})")
-    if missing and config.specialists.source is SourceName.video:
-        count = sum(question.video in missing for question in questions)
+    count = seen.types.total()
+    say(f"{config.dataset.name.value}: {count} questions about {len(seen.videos)} videos")
+    say("splits: " + ", ".join(f"{name} {count}" for name, count in sorted(seen.splits.items())))
+    say("types: " + ", ".join(f"{name} {count}" for name, count in sorted(seen.types.items())))
+    say(f"{count - seen.opened} multiple-choice, {seen.opened} open-ended; {seen.unlabelled} without a true answer")
+    if seen.skipped:
+        say(f"skipped: {len(seen.skipped)} ({_some(seen.skipped, '; ')})")
+    if seen.missing and config.specialists.source is SourceName.video:
+        lost = sum(seen.files[video] for video in seen.missing)
         say(
-            f"warning: {len(missing)} of {len(videos)} videos are not in {config.dataset.root} "
-            f"({_some(sorted(missing), ', ')}): {count} questions end as video_unreadable"
+            f"warning: {len(seen.missing)} of {len(seen.videos)} videos are not in {config.dataset.root} "
+            f"({_some(sorted(seen.missing), ', ')}): {lost} questions end as video_unreadable"
         )
 
 
@@ -150,11 +189,11 @@ def _some(texts: Sequence[str], separator: str) -> str:
     return separator.join(texts[:_SHOWN]) + more
 
 
-def _write(questions: Sequence[Question], missing: set[str], config: Config, console: Console) -> None:
+def _write(questions: Iterable[Question], seen: _Seen, config: Config, console: Console) -> None:
     """Write every question; with video files as the source, one whose video cannot be read is dropped."""
     run = Path(config.run)
     from_files = config.specialists.source is SourceName.video
-    defects = dict.fromkeys(missing, "no such file")
+    defects = dict.fromkeys(seen.missing, "no such file")
     settings = {
         **{name: getattr(config.dataset, name) for name in ("split", "limit", "sample")},
         "dataset": config.dataset.name.value,
@@ -166,24 +205,29 @@ def _write(questions: Sequence[Question], missing: set[str], config: Config, con
             **asdict(config.dataset.playroom),
             "difficulty": config.dataset.playroom.difficulty.value,
         }
-    content = digest([question.model_dump(mode="json") for question in questions])
-    with Stage(run, "load", Question).open(settings, inputs={"questions": content}) as out:
+    content = _Content()
+    with Stage(run, "load", Question).open(settings, inputs={"questions": seen.content}) as out:
         if config.load.check_videos:
-            present = sorted({q.video for q in questions if q.video is not None} - missing)
+            present = sorted(seen.files.keys() - seen.missing)
             facts = examine(config.dataset.root, present, config.specialists.decode_deadline_s)
             show_facts(facts, console)
             write_facts(run / "load" / "videos.jsonl", facts)
             defects |= {name: str(found.defect) for name, found in facts.items() if not found.frames}
         for question in questions:
+            content.add(question)
             if question.question_id in out.done:
                 continue
             if from_files and question.video in defects:
                 reason = f"{question.video}: {defects[question.video]}"
                 out.write(Dropped(question_id=question.question_id, outcome=Outcome.video_unreadable, reason=reason))
-            elif question.video in missing:
+            elif question.video in seen.missing:
                 out.write(question.model_copy(update={"video": None}))  # perception is stored text
             else:
                 out.write(question)
+    if content.digest() != seen.content:
+        raise UserError(
+            f"{config.dataset.questions} was changed while it was read: delete {run / 'load'} and run again"
+        )
 
 
 def _plan(config: Config, console: Console) -> None:

@@ -19,7 +19,8 @@ def load(path: Path, text: str, **settings: object) -> Loaded:
     config = DatasetConfig(name=DatasetName.files, root=str(path.parent), questions=str(path), split="test")
     for name, value in settings.items():
         setattr(config, name, value)
-    return read(config)
+    loaded = read(config)
+    return Loaded(list(loaded.questions), loaded.skipped)
 
 
 def lines(*entries: dict[str, object]) -> str:
@@ -163,7 +164,7 @@ def test_a_long_line_is_not_read_into_memory(tmp_path: Path) -> None:
     path.write_bytes(FIRST + b'{"video": "' + b"x" * 100_000_000)
     tracemalloc.start()
     with pytest.raises(UserError, match="longer than 1 MiB"):
-        read(DatasetConfig(name=DatasetName.files, questions=str(path)))
+        list(read(DatasetConfig(name=DatasetName.files, questions=str(path))).questions)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10_000_000
@@ -171,7 +172,7 @@ def test_a_long_line_is_not_read_into_memory(tmp_path: Path) -> None:
 
 def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_bytes(b"\xef\xbb\xbf" + FIRST)
-    assert len(read(DatasetConfig(name=DatasetName.files, questions=str(tmp_path / "q.jsonl"))).questions) == 1
+    assert len(list(read(DatasetConfig(name=DatasetName.files, questions=str(tmp_path / "q.jsonl"))).questions)) == 1
 
 
 @pytest.mark.parametrize(
@@ -188,5 +189,21 @@ def test_a_hostile_row_is_named(row: bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "q.csv"
     path.write_bytes(b"video,question,options,start_s\n" + row + b"\n")
     with pytest.raises(UserError, match=r"q\.csv:2: ") as caught:
-        read(DatasetConfig(name=DatasetName.files, questions=str(path)))
+        list(read(DatasetConfig(name=DatasetName.files, questions=str(path))).questions)
     assert says in str(caught.value)
+
+
+def test_questions_are_read_again_and_not_held(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text(
+        "".join(json.dumps({"video": "1.mp4", "question": f"{n}? " + "x" * 1000}) + "\n" for n in range(2000))
+    )
+    questions = read(DatasetConfig(name=DatasetName.files, questions=str(path))).questions
+    tracemalloc.start()
+    try:
+        first = sum(1 for _ in questions)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert first == sum(1 for _ in questions) == 2000
+    assert peak < path.stat().st_size / 3

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from aotd.cli import main
+from aotd.cli import main, read_settings
 from aotd.config import compose
-from aotd.datasets.base import READERS
+from aotd.datasets.base import READERS, read
+from aotd.disk import digest
+from aotd.load import job
 from aotd.records import Outcome, Question
 from aotd.store import Stage
 from tests.video.clips import write_video
@@ -182,3 +185,26 @@ def test_a_sample_of_more_than_there_is_is_all_and_of_none_is_refused(
     assert "files: 3 questions" in capsys.readouterr().out
     assert load(world, f"run={world / 'none'}", "dataset.sample=0") == 2
     assert "dataset.sample=0" in capsys.readouterr().err
+
+
+def test_the_hash_of_the_questions_is_that_of_their_list(world: Path) -> None:
+    """Runs of before go on: their manifests hold it."""
+    assert load(world, "specialists=captions") == 0
+    config = read_settings("load", [f"dataset.questions={world / 'q.jsonl'}", "dataset=files"])
+    questions = [question.model_dump(mode="json") for question in read(config.dataset).questions]
+    assert Stage(world / "run", "load", Question).manifest()["inputs"]["questions"] == digest(questions)
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = job._summary
+
+    def change(*given: Any) -> None:
+        summary(*given)
+        with (world / "q.jsonl").open("a") as out:
+            out.write('{"video": "here.mp4", "question": "One more?"}\n')
+
+    monkeypatch.setattr(job, "_summary", change)
+    assert load(world) == 2
+    assert "q.jsonl was changed while it was read: delete" in capsys.readouterr().err
