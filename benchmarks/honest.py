@@ -164,17 +164,22 @@ def _work(pipe: Connection, job: Job, mock: Mock) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     sys.stdout = sys.stderr  # what a program prints is no row of ours
     tools = Tools(_bundle(mock))
-    scope: dict[str, Any] = {name: _showing(getattr(tools, name)) for name in signatures()}
     try:
-        exec(compile(job.written or job.code, "<program>", "exec"), scope)
-        clip = _shown(Clip.whole(mock.open(job.question)))
-        answer = _text(scope["execute_command"](clip, job.question.question, list(job.question.options)))
+        clip = Clip.whole(mock.open(job.question))
+        answer = called(job.written or job.code, clip, job.question, tools)
         end = End(answer, trace(tools)) if answer else End(None, outcome="no_answer")
     except QuestionError as error:
         end = End(None, outcome=error.outcome.value, reason=error.reason)
     except BaseException as error:  # noqa: BLE001  whatever a program raises, it is broken
         end = End(None, outcome=type(error).__name__, reason=str(error))
     pipe.send(end)
+
+
+def called(code: str, clip: Clip, question: Question, tools: Tools) -> str | None:
+    """What a program answers, called in this process; None where that is no answer."""
+    scope: dict[str, Any] = {name: _showing(getattr(tools, name)) for name in signatures()}
+    exec(compile(code, "<program>", "exec"), scope)
+    return _text(scope["execute_command"](_shown(clip), question.question, list(question.options)))
 
 
 def _showing(tool: Any) -> Any:
