@@ -1,7 +1,7 @@
 """What models said before, on disk, by everything that decided it: findings of specialists, replies of language models.
 
     runs/cache/3f/3f9a…c2.findings     one line for each finding about one video
-    runs/cache/07/07be…11.replies      one reply of a language model
+    runs/cache/07/07be…11.reply        one reply of a language model
 
 A key is a digest of all that decides a value (`key`), so that nothing in here is ever out of date: what was asked of
 another model, of another video or with another setting has another key. The folder may be deleted at any moment.
@@ -21,6 +21,7 @@ import zlib
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache as once
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ class CacheConfig:
 def key(*parts: Any) -> str:
     """A digest, 32 hexadecimal digits, of parts that JSON can hold."""
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@once
+def code(*parts: str) -> str:
+    """Digest of some modules and folders of this package, by which a value is made."""
+    found = hashlib.sha256()
+    for part in parts:
+        path = Path(__file__).parent / part
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            found.update(file.read_bytes())
+    return found.hexdigest()[:16]
 
 
 class Cache:

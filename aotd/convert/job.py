@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aotd.batches import batches, shown
+from aotd.cache import load_cache
 from aotd.config import Config
 from aotd.convert import ConvertConfig, WriterName, llm, template
 from aotd.errors import QuestionError
@@ -33,7 +34,11 @@ def job(config: Config) -> None:
     run, settings = Path(config.run), config.convert
     questions, programs = Stage(run, "load", Question), Stage(run, "decompose", Program)
     traces = Stage(run, "execute", Trace)
-    engine = load_engine(config.llm, "convert.writer=llm") if settings.writer is WriterName.llm else None
+    engine = (
+        load_engine(config.llm, "convert.writer=llm", load_cache(config.cache, config.run))
+        if settings.writer is WriterName.llm
+        else None
+    )
     made_from = {"inputs": {"execute": traces.manifest_digest()}}
     if engine:
         made_from |= {"prompts": {"write_thought": digest("write_thought")}, "models": {"writer": engine.model}}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from aotd.authoring import PROMPTS
 from aotd.batches import shown
+from aotd.cache import load_cache
 from aotd.config import Config
 from aotd.decompose import Author, annotated, fixed, llm
 from aotd.disk import digest as value_digest
@@ -116,7 +117,7 @@ def _fixed(config: Config) -> Writer:
 def _llm(config: Config) -> Writer:
     settings = config.decompose
     programs = read_programs(settings.programs)
-    engine = load_engine(config.llm, "decompose.author=llm")
+    engine = load_engine(config.llm, "decompose.author=llm", load_cache(config.cache, config.run))
     return Writer(
         write=lambda questions: llm.write(engine, questions, programs, settings),
         settings={name: getattr(settings, name) for name in DECIDES},

@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from aotd.cache import load_cache
 from aotd.config import Config
 from aotd.disk import Shard
 from aotd.disk import digest as value_digest
@@ -53,7 +54,7 @@ def check_judge(config: Config, arms: Sequence[str], asked: Sequence[Question]) 
             raise UserError(f"evaluate.judge.{name}={getattr(settings, name)} must be {least} or more")
     stages = [judge_stage(Path(config.run), arm, settings.name, one) for arm in arms for one in _aspects(config, asked)]
     if config.llm.engine is EngineName.none and not all(stage.manifest_path.is_file() for stage in stages):
-        load_engine(config.llm, f"evaluate.judge.name={settings.name}")
+        load_engine(config.llm, f"evaluate.judge.name={settings.name}", load_cache(config.cache, config.run))
 
 
 def _aspects(config: Config, asked: Sequence[Question]) -> list[str]:
@@ -110,7 +111,9 @@ def judge_arms(config: Config, arms: Sequence[str], asked: Sequence[Question]) -
             otherwise.
     """
     settings, run = config.evaluate.judge, Path(config.run)
-    engine = cache(lambda: load_engine(config.llm, f"evaluate.judge.name={settings.name}"))
+    engine = cache(
+        lambda: load_engine(config.llm, f"evaluate.judge.name={settings.name}", load_cache(config.cache, config.run))
+    )
     pinned = cache(lambda: identity(config.llm))
     for arm in arms:
         said = {one.question_id: one.text for one in Stage(run, f"evaluate/{arm}/answer", Prediction).records()}

@@ -123,7 +123,7 @@ def _settled(
 def _mender(config: Config) -> Mender | None:
     if not config.execute.repairs:
         return None
-    engine = load_engine(config.llm, f"execute.repairs={config.execute.repairs}")
+    engine = load_engine(config.llm, f"execute.repairs={config.execute.repairs}", load_cache(config.cache, config.run))
     programs, settings = read_programs(config.decompose.programs), config.decompose
 
     def asked(question: Question) -> str:

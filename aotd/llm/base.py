@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from aotd.cache import Cache
 from aotd.errors import UserError
 from aotd.llm.choice import Choice, read_option
 
@@ -192,11 +193,16 @@ ENGINES: dict[EngineName, Callable[[LLMConfig], Engine]] = {
 }
 
 
-def load_engine(config: LLMConfig, wanted_by: str) -> Engine:
+PINNED = (EngineName.transformers, EngineName.vllm)
+"""Engines whose model is known by more than a name."""
+
+
+def load_engine(config: LLMConfig, wanted_by: str, cache: Cache | None = None) -> Engine:
     """The engine of a config, with its record where `llm.record` names one.
 
     Args:
         wanted_by: the setting that needs it, e.g. `decompose.author=llm`, for the error.
+        cache: what models said to other runs; a model that it answers for is not loaded.
 
     Raises:
         UserError: no engine is set, its model or record is not there, or its extra is not installed.
@@ -208,5 +214,10 @@ def load_engine(config: LLMConfig, wanted_by: str) -> Engine:
     if config.engine not in ENGINES:
         names = " or ".join(f"llm={name.value}" for name in ENGINES)
         raise UserError(f"{wanted_by} needs a language model: add {names}, and llm.model=…")
-    engine = ENGINES[config.engine](config)
+    if cache is not None and config.engine in PINNED and config.model:
+        from aotd.llm.cached import Cached
+
+        engine: Engine = Cached(config, cache, ENGINES[config.engine])
+    else:
+        engine = ENGINES[config.engine](config)
     return Recorded(engine, config, wanted_by) if config.record else engine

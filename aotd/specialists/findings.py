@@ -11,19 +11,16 @@ and what it is set to, the video's content and part, frames and crops, and what 
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache as once
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from aotd.cache import Cache, key
+from aotd.cache import Cache, code, key
 from aotd.meter import clock
 from aotd.records import Detection, SpanFinding
 from aotd.specialists.base import Specialists
@@ -104,7 +101,7 @@ class Findings:
             part = [video.video_id, getattr(video, "content", video.video_id), video.start_s, video.end_s, video.frames]
             seen = [self._models["source"], *part, clip.numbers, sorted(clip.crops.items())]
             page = key(getattr(video, "content", video.video_id))
-        asked = key(_code(), self._models[subtask], subtask, method, seen, arguments)
+        asked = key(_made_by(), self._models[subtask], subtask, method, seen, arguments)
         return Call(subtask, method, clip, arguments, f"{page}.findings", asked)
 
     def known(self, call: Call) -> Found | None:
@@ -235,15 +232,6 @@ class Asking:
 
 
 @once
-def _code() -> str:
-    """Digest of what specialists are made of: our code, and the libraries' versions."""
-    package = Path(__file__).parents[1]
-    found = hashlib.sha256()
-    for part in _CODE:
-        path = package / part
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            found.update(file.read_bytes())
-    for name in _LIBRARIES:
-        with suppress(PackageNotFoundError):
-            found.update(f"{name} {version(name)}".encode())
-    return found.hexdigest()
+def _made_by() -> list[str]:
+    """What findings are made by: our code, and the libraries' versions."""
+    return [code(*_CODE), *(f"{name} {version(name)}" for name in _LIBRARIES)]

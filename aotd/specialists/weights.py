@@ -191,8 +191,9 @@ def folder_name(folder: Path) -> str:
 
 
 def weights_digest(folder: Path) -> str:
-    """Digest of a folder's weights and configuration."""
-    return file_digest(*sorted(folder.glob("config.json")), *sorted(folder.glob("*.safetensors")))[:12]
+    """Digest of a folder's weights, and of what tells how they are used and how text and pictures are prepared."""
+    kinds = ("*.json", "*.jinja", "*.model", "*.txt", "*.safetensors")
+    return file_digest(*(path for kind in kinds for path in sorted(folder.glob(kind))))[:12]
 
 
 def no_packing(role: str, name: str, precision: Precision) -> None:

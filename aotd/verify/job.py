@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from aotd.batches import batches, shown
+from aotd.cache import load_cache
 from aotd.config import Config
 from aotd.ledger import ledger
 from aotd.llm import Engine, load_engine
@@ -34,7 +35,7 @@ def job(config: Config) -> None:
     thoughts = Stage(run, "convert", Thought)
     judges = {"coherence": settings.coherence, "open_answer": settings.open_answer}
     asked = [f"verify.{name}=llm" for name, judge in judges.items() if judge is Judge.llm]
-    engine = load_engine(config.llm, asked[0]) if asked else None
+    engine = load_engine(config.llm, asked[0], load_cache(config.cache, config.run)) if asked else None
     made_from = {"inputs": {"convert": thoughts.manifest_digest()}}
     decides: dict[str, object] = {name: judge.value for name, judge in judges.items()}
     if engine:

@@ -65,7 +65,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def use(engine: Counting, monkeypatch: pytest.MonkeyPatch) -> Counting:
-    monkeypatch.setattr(job, "load_engine", lambda config, wanted_by: engine)
+    monkeypatch.setattr(job, "load_engine", lambda *_: engine)
     return engine
 
 
@@ -107,7 +107,7 @@ def test_replies_from_a_record_are_no_calls(config: Config, tmp_path: Path, monk
         with Stage(run, "load", Question).open({}) as out:
             out.write(QUESTIONS[0])
         engine = Recorded(Streaming(), LLMConfig(record=str(tmp_path / "record.jsonl")), "a test")
-        monkeypatch.setattr(job, "load_engine", lambda config, wanted_by, engine=engine: engine)
+        monkeypatch.setattr(job, "load_engine", lambda *_, engine=engine: engine)
         job.job(replace(config, run=str(run)))
     stages = [Stage(tmp_path / name, "decompose", Program) for name in ("asked", "replayed")]
     assert stages[0].records() == stages[1].records()
