@@ -1,0 +1,134 @@
+"""What it saves that `llm=transformers` reads what prompts share once, and answers in batches.
+
+    python benchmarks/llm_prefix.py
+
+The prompts are those of `decompose`: questions of playroom of all its types, each behind the tools, the rules and the
+example programs that ship. The model is a Llama of random weights, with a tokenizer made from the same prompts. It
+hardly ever ends a reply by itself: nearly all are as long as `--tokens` lets them be. Its rival reads the same weights,
+tokens and chat format and has transformers' `generate` answer one prompt after another. Both are greedy, in float32, on
+the same threads, and read the prompts while the clock runs. The last line is JSON; `ratio` is of prompts per second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from aotd.authoring import examples_for, prompt
+from aotd.datasets import star
+from aotd.datasets.base import DatasetConfig
+from aotd.datasets.playroom import PlayroomConfig
+from aotd.datasets.playroom.build import entries
+from aotd.decompose import DecomposeConfig
+from aotd.example_programs import read_programs
+from aotd.llm.base import LLMConfig, Reply
+from aotd.llm.local import encode
+from aotd.llm.transformers import TransformersEngine
+
+CHAT = (
+    "{% for m in messages %}<|start|>{{ m.role }}\n{{ m.content }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
+)
+
+
+def prompts(folder: Path, count: int) -> tuple[list[str], int]:
+    """`count` different prompts of playroom's questions, and how many types of questions they are of."""
+    path = folder / "STAR_train.json"
+    path.write_text(json.dumps(entries(PlayroomConfig(train_videos=40), "train")), encoding="utf-8")
+    questions = star.read(DatasetConfig(root=str(folder), questions=str(path), split="train")).questions
+    programs, settings = read_programs(), DecomposeConfig()
+    asked = {}
+    for question in questions:
+        text = prompt(question, examples_for(question, programs, settings))
+        if len(asked) < count:
+            asked.setdefault(text, question.type)
+    return list(asked), len(set(asked.values()))
+
+
+def save(folder: Path, asked: list[str], layers: int, width: int) -> None:
+    """A Llama with random weights, and a tokenizer whose texts are its tokens with blanks between: equal texts are
+    equal tokens."""
+    tokens = Tokenizer(models.BPE())
+    tokens.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=4096,
+        special_tokens=["<|end|>", "<|start|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokens.train_from_iterator(asked, trainer)
+    PreTrainedTokenizerFast(tokenizer_object=tokens, eos_token="<|end|>", chat_template=CHAT).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=tokens.get_vocab_size(), hidden_size=width, intermediate_size=3 * width, num_hidden_layers=layers,
+        num_attention_heads=width // 64, num_key_value_heads=max(width // 128, 1), max_position_embeddings=8192,
+        bos_token_id=None, eos_token_id=0, pad_token_id=0, initializer_range=0.1,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+
+
+def one_by_one(network: Any, tokenizer: Any, asked: list[str], tokens: int) -> list[Reply]:
+    """What `generate` makes of each prompt alone."""
+    how = GenerationConfig(do_sample=False, max_new_tokens=tokens, pad_token_id=0, eos_token_id=0)
+    replies = []
+    for text in asked:
+        ids = torch.tensor([encode(tokenizer, text)])
+        with torch.inference_mode():
+            row = network.generate(ids, attention_mask=torch.ones_like(ids), generation_config=how)
+        said = row[0, ids.shape[1] :].tolist()
+        finished = 0 in said
+        said = said[: said.index(0)] if finished else said
+        replies.append(Reply(tokenizer.decode(said), finished, ids.shape[1], len(said)))
+    return replies
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompts", type=int, default=48)
+    parser.add_argument("--tokens", type=int, default=96, help="longest reply; a program has 60 to 200")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--width", type=int, default=256)
+    settings = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        asked, types = prompts(folder, settings.prompts)
+        save(folder, asked, settings.layers, settings.width)
+        engine = TransformersEngine(LLMConfig(model=str(folder), batch=settings.batch))
+        network = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    one_by_one(network, tokenizer, ["warm up"], 8)
+    start = time.perf_counter()
+    replies = engine.complete(asked, max_tokens=settings.tokens)
+    together_s = time.perf_counter() - start
+    start = time.perf_counter()
+    alone = one_by_one(network, tokenizer, asked, settings.tokens)
+    alone_s = time.perf_counter() - start
+    sent = sum(reply.prompt_tokens for reply in alone)
+    read = engine._prefixes.computed
+    print(f"{len(asked)} prompts of {types} types of questions, {sent / len(asked):.0f} tokens each, on average")
+    print(f"{'':<34}{'prompts per second':>20}{'tokens read':>14}")
+    print(f"{'one at a time':<34}{len(asked) / alone_s:>20.2f}{sent:>14}")
+    print(f"{f'shared beginnings, batches of {settings.batch}':<34}{len(asked) / together_s:>20.2f}{read:>14}")
+    result = {
+        "ratio": round(alone_s / together_s, 2),
+        "same_tokens": replies == alone,
+        "different": sum(mine != theirs for mine, theirs in zip(replies, alone, strict=True)),
+        "prompts": len(asked), "types": types, "reply_tokens": sum(reply.reply_tokens for reply in alone),
+        "prompt_tokens_sent": sent, "prompt_tokens_read": read, "asked_again": -1,
+        "batch": settings.batch, "cores": torch.get_num_threads(),
+        "seconds": {"one at a time": round(alone_s, 1), "together": round(together_s, 1)},
+    }  # fmt: skip
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
