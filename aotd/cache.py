@@ -135,18 +135,23 @@ class Cache:
                 os.close(file)
 
 
-def load_cache(config: CacheConfig, run: str) -> Cache:
-    """The cache that a run uses.
+def cache_folder(config: CacheConfig, run: str) -> Path | None:
+    """Where a run's cache is; None where it has none on disk.
 
     Args:
-        run: its folder.
+        run: the run's folder.
 
     Raises:
         UserError: a bound below 0.
     """
     if not config.gb >= 0:
         raise UserError(f"cache.gb={config.gb:g} must be 0 or more")
-    return Cache(Path(config.folder or Path(run).parent / "cache"), config.gb) if config.gb else Cache()
+    return Path(config.folder or Path(run).parent / "cache") if config.gb else None
+
+
+def load_cache(config: CacheConfig, run: str) -> Cache:
+    """The cache that a run uses; see `cache_folder`."""
+    return Cache(cache_folder(config, run), config.gb)
 
 
 def _read(path: Path) -> dict[str, str]:

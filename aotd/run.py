@@ -1,14 +1,25 @@
 """run: every verb in order, as `verbs` lists them.
 
-Started again with the same settings, it goes on where it stopped.
+Started again with the same settings, it goes on where it stopped. Before it begins it says what is there, what is to
+do, and what stands in the way.
 """
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
 
 from rich.console import Console
 
+from aotd.cache import cache_folder
 from aotd.cli import JOBS, OUTSIDE, run_verb
 from aotd.config import Config
 from aotd.errors import UserError
+from aotd.ledger import FLOW
+from aotd.reading import is_file
+from aotd.records import Record
 from aotd.sandbox.layers import raised
+from aotd.store import Stage
 
 
 def job(config: Config) -> None:
@@ -20,6 +31,55 @@ def job(config: Config) -> None:
     if "execute" in config.verbs:  # before hours of other work
         raised(config.execute.layers, config.execute.run_without_kernel_layers)
     console = Console(stderr=True)
+    for line in plan(config):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     for verb in config.verbs:
         console.rule(verb, align="left")
         run_verb(verb, config)
+
+
+def plan(config: Config) -> list[str]:
+    """What a run will do, a line for each verb of the flow, and where the rest is found.
+
+    Raises:
+        UserError: a verb that is to be done has a folder that was made otherwise; or its settings are wrong.
+    """
+    run, lines = Path(config.run), []
+    given: int | None = None
+    """Questions that the verb before hands on, where that is known."""
+    for verb in (verb for verb in FLOW if verb in config.verbs):
+        stage = Stage(run, verb, Record)
+        if not is_file(stage.manifest_path):
+            lines.append(f"{verb:10} {_left(given)}")
+            given = None
+            continue
+        if verb != "load":
+            _check_unchanged(config, stage)
+        passed, dropped = stage.count(), stage.count_dropped()
+        there = passed + dropped
+        left = None if given is None else given - there
+        lines.append(
+            f"{verb:10} {there} there, {dropped} of them dropped; {'the rest' if left is None else left} to do"
+        )
+        given = passed if left == 0 or verb == "load" else None
+    folder = cache_folder(config.cache, config.run)
+    if folder is not None:
+        lines.append(f"{'':10} what models said before is in {folder}, and not asked again")
+    return lines
+
+
+def _left(given: int | None) -> str:
+    return "to do" if given is None else f"{given} to do"
+
+
+def _check_unchanged(config: Config, stage: Stage[Record]) -> None:
+    before = FLOW[FLOW.index(stage.name) - 1]
+    if not is_file(Stage(Path(config.run), before, Record).manifest_path):
+        return  # the verb itself will say so
+    changed = stage.changed(**importlib.import_module(JOBS[stage.name]).decides(config))
+    if changed:
+        behind = [verb for verb in list(JOBS)[list(JOBS).index(stage.name) :] if (stage.folder.parent / verb).is_dir()]
+        raise UserError(
+            f"{changed}: give this run another name (run=…), then only what depends on the change is asked anew; "
+            f"or delete what was made of it ({', '.join(behind)}) in {stage.folder.parent}"
+        )

@@ -88,6 +88,14 @@ def _read_at(path: Path, begin: int, record: type[R]) -> R:
         return _read(path, f"byte {begin}", source.readline(), record)
 
 
+def _count(path: Path) -> int:
+    """How many whole lines a file has; a missing file has none."""
+    if not is_file(path):
+        return 0
+    with path.open("rb") as source:
+        return sum(piece.count(b"\n") for piece in iter(lambda: source.read(1 << 20), b""))
+
+
 def _keyed(path: Path, record: type[R]) -> Generator[tuple[int, bytes, str]]:
     """As `_lines`, with the question id of each. Nothing else is read, so that a line may yet turn out to be damaged.
 
@@ -172,10 +180,11 @@ class Stage(Generic[R]):
             UserError: the verb has not run.
         """
         self._check_made()
-        if not is_file(self.records_path):
-            return 0
-        with self.records_path.open("rb") as source:
-            return sum(piece.count(b"\n") for piece in iter(lambda: source.read(1 << 20), b""))
+        return _count(self.records_path)
+
+    def count_dropped(self) -> int:
+        """How many questions this verb has dropped so far."""
+        return _count(self.dropped_path)
 
     @contextmanager
     def beside(self, lead: Stage[Any]) -> Iterator[Callable[[str], R]]:
@@ -247,19 +256,28 @@ class Stage(Generic[R]):
         Raises:
             UserError: the folder was made with other settings.
         """
-        manifest = {"schema": SCHEMA, "version": __version__, "settings": dict(settings), **made_from}
-        text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+        text = _manifest(settings, made_from)
         self._make_folder()
         if is_file(self.manifest_path):
-            changed = _differences(self.manifest(), json.loads(text))
-            if changed:
-                raise UserError(
-                    f"{self.folder} was made otherwise ({'; '.join(changed[:3])}): "
-                    "give this run another name (run=…) or delete that folder"
-                )
+            if changed := self.changed(settings, **made_from):
+                raise UserError(f"{changed}: give this run another name (run=…) or delete that folder")
         else:
             write_atomically(self.manifest_path, text)
         return Writer(self)
+
+    def changed(self, settings: Mapping[str, Any], **made_from: Mapping[str, str]) -> str:
+        """How what stands here was made otherwise, in words; empty where it was not, or nothing stands here.
+
+        Args:
+            settings, made_from: as for `open`.
+
+        Raises:
+            UserError: the manifest is damaged.
+        """
+        if not is_file(self.manifest_path):
+            return ""
+        changed = _differences(self.manifest(), json.loads(_manifest(settings, made_from)))
+        return f"{self.folder} was made otherwise ({'; '.join(changed[:3])})" if changed else ""
 
     def _check_made(self) -> None:
         """
@@ -420,6 +438,11 @@ class _Walk:
         return UserError(
             f"{self._path}: a line of question {key!r} is one too many: delete that folder and run the verb again"
         )
+
+
+def _manifest(settings: Mapping[str, Any], made_from: Mapping[str, Mapping[str, str]]) -> str:
+    manifest = {"schema": SCHEMA, "version": __version__, "settings": dict(settings), **made_from}
+    return json.dumps(manifest, indent=1, sort_keys=True) + "\n"
 
 
 def _differences(before: Any, after: Any, at: str = "") -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from aotd.batches import batches, shown
 from aotd.cache import load_cache
@@ -34,20 +35,10 @@ def job(config: Config) -> None:
     run, settings = Path(config.run), config.convert
     questions, programs = Stage(run, "load", Question), Stage(run, "decompose", Program)
     traces = Stage(run, "execute", Trace)
-    engine = (
-        load_engine(config.llm, "convert.writer=llm", load_cache(config.cache, config.run))
-        if settings.writer is WriterName.llm
-        else None
-    )
-    made_from = {"inputs": {"execute": traces.manifest_digest()}}
-    if engine:
-        made_from |= {"prompts": {"write_thought": digest("write_thought")}, "models": {"writer": engine.model}}
-    decides = {"writer": settings.writer.value, "boxes": settings.boxes}
-    if engine:
-        decides |= {"max_tokens": settings.max_tokens}
+    engine = _engine(config)
     batch_size = max(config.llm.batch, 1) if engine else 1
     with (
-        Stage(run, "convert", Thought).open(decides, **made_from) as out,
+        Stage(run, "convert", Thought).open(**_decides(config, engine)) as out,
         questions.beside(traces) as question_of,
         programs.beside(traces) as program_of,
     ):
@@ -62,6 +53,30 @@ def job(config: Config) -> None:
             for record, replies in written:
                 out.write(record, meter.cost(record.question_id, batch=len(batch), replies=replies))
         out.sort(traces.ids())
+
+
+def decides(config: Config) -> dict[str, Any]:
+    """What decides the thoughts, as `Stage.open` takes it.
+
+    Raises:
+        UserError: as `job`.
+    """
+    return _decides(config, _engine(config))
+
+
+def _decides(config: Config, engine: Engine | None) -> dict[str, Any]:
+    settings: dict[str, Any] = {"writer": config.convert.writer.value, "boxes": config.convert.boxes}
+    made_from = {"inputs": {"execute": Stage(Path(config.run), "execute", Trace).manifest_digest()}}
+    if engine:
+        settings["max_tokens"] = config.convert.max_tokens
+        made_from |= {"prompts": {"write_thought": digest("write_thought")}, "models": {"writer": engine.model}}
+    return {"settings": settings, **made_from}
+
+
+def _engine(config: Config) -> Engine | None:
+    if config.convert.writer is not WriterName.llm:
+        return None
+    return load_engine(config.llm, "convert.writer=llm", load_cache(config.cache, config.run))
 
 
 def write_thought(

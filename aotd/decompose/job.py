@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aotd.authoring import PROMPTS
 from aotd.batches import shown
@@ -61,8 +62,7 @@ def job(config: Config) -> None:
     run = Path(config.run)
     loaded, stage = Stage(run, "load", Question), Stage(run, "decompose", Program)
     author = load_author(config)
-    settings = {"author": config.decompose.author.value, **author.settings}
-    with stage.open(settings, inputs={"load": loaded.manifest_digest()}, **author.made_from) as out:
+    with stage.open(**_decides(config, author)) as out:
         known = _known(loaded, out) if author.asks_once and out.done else {}
         count = loaded.count() - len(out.done)
         for batch in _batches(shown("decompose", loaded.stream(without=out.done), count), known, author):
@@ -80,6 +80,21 @@ def job(config: Config) -> None:
                 if author.asks_once:
                     known.setdefault(_text(question), place)
         out.sort(loaded.ids())
+
+
+def decides(config: Config) -> dict[str, Any]:
+    """What decides the programs, as `Stage.open` takes it.
+
+    Raises:
+        UserError: as `job`.
+    """
+    return _decides(config, load_author(config))
+
+
+def _decides(config: Config, author: Writer) -> dict[str, Any]:
+    settings = {"author": config.decompose.author.value, **author.settings}
+    inputs = {"load": Stage(Path(config.run), "load", Question).manifest_digest()}
+    return {"settings": settings, "inputs": inputs, **author.made_from}
 
 
 def write_program(question: Question, config: Config) -> Program:

@@ -40,7 +40,7 @@ from aotd.execute.schedule import Schedule
 from aotd.llm import Reply, load_engine
 from aotd.meter import Meter, total
 from aotd.prompts import digest
-from aotd.records import Cost, Dropped, Program, Question, Trace
+from aotd.records import Cost, Dropped, Program, Question, Record, Trace
 from aotd.sandbox.layers import Layer, missing, raised
 from aotd.sandbox.process import Calls, Run, Sandbox, StoppedError
 from aotd.specialists import load_specialists
@@ -71,16 +71,9 @@ def job(config: Config) -> None:
     questions, programs = Stage(run, "load", Question), Stage(run, "decompose", Program)
     stage = Stage(run, "execute", Trace)
     specialists = load_specialists(config.specialists, config.dataset.root)
-    settings: dict[str, Any] = {
-        "limits": asdict(config.execute.limits),
-        "frames": config.specialists.frames,
-        "repairs": config.execute.repairs,
-    }
-    inputs = {"load": questions.manifest_digest(), "decompose": programs.manifest_digest()}
     mender = _mender(config)
-    models = specialists.models() | ({"mender": mender.engine.model} if mender else {})
     with (
-        stage.open(settings, inputs=inputs, models=models, **_mended_with(config)) as out,
+        stage.open(**_decides(config, specialists, mender)) as out,
         questions.beside(programs) as question_of,
     ):
         attempts = (first(question_of(one.question_id), one) for one in programs.stream(without=out.done))
@@ -90,6 +83,29 @@ def job(config: Config) -> None:
             for record, cost in shown("execute", ends, count):
                 out.write(record, cost)
         out.sort(programs.ids())
+
+
+def decides(config: Config) -> dict[str, Any]:
+    """What decides the traces, as `Stage.open` takes it.
+
+    Raises:
+        UserError: as `job`.
+    """
+    return _decides(config, load_specialists(config.specialists, config.dataset.root), _mender(config))
+
+
+def _decides(config: Config, specialists: Specialists, mender: Mender | None) -> dict[str, Any]:
+    run = Path(config.run)
+    return {
+        "settings": {
+            "limits": asdict(config.execute.limits),
+            "frames": config.specialists.frames,
+            "repairs": config.execute.repairs,
+        },
+        "inputs": {name: Stage(run, name, Record).manifest_digest() for name in ("load", "decompose")},
+        "models": specialists.models() | ({"mender": mender.engine.model} if mender else {}),
+        **_mended_with(config),
+    }
 
 
 def _ends(todo: list[Attempt], execute: Execute, mender: Mender | None) -> Iterator[tuple[Trace | Dropped, Cost]]:

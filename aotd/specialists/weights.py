@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -193,7 +194,14 @@ def folder_name(folder: Path) -> str:
 def weights_digest(folder: Path) -> str:
     """Digest of a folder's weights, and of what tells how they are used and how text and pictures are prepared."""
     kinds = ("*.json", "*.jinja", "*.model", "*.txt", "*.safetensors")
-    return file_digest(*(path for kind in kinds for path in sorted(folder.glob(kind))))[:12]
+    paths = [path for kind in kinds for path in sorted(folder.glob(kind))]
+    return _digest_of(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths))
+
+
+@cache
+def _digest_of(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Of files as they are now: some gigabytes, which a process reads once."""
+    return file_digest(*(path for path, _, _ in files))[:12]
 
 
 def no_packing(role: str, name: str, precision: Precision) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -33,18 +34,10 @@ def job(config: Config) -> None:
     run, settings = Path(config.run), config.verify
     questions, traces = Stage(run, "load", Question), Stage(run, "execute", Trace)
     thoughts = Stage(run, "convert", Thought)
-    judges = {"coherence": settings.coherence, "open_answer": settings.open_answer}
-    asked = [f"verify.{name}=llm" for name, judge in judges.items() if judge is Judge.llm]
-    engine = load_engine(config.llm, asked[0], load_cache(config.cache, config.run)) if asked else None
-    made_from = {"inputs": {"convert": thoughts.manifest_digest()}}
-    decides: dict[str, object] = {name: judge.value for name, judge in judges.items()}
-    if engine:
-        made_from["prompts"] = {name: digest(name) for name in ("judge_coherence", "judge_answer")}
-        made_from["models"] = {"judge": engine.model}
-        decides["max_tokens"] = settings.max_tokens
+    engine = _engine(config)
     batch_size = max(config.llm.batch, 1) if engine else 1
     with (
-        Stage(run, "verify", Verdict).open(decides, **made_from) as out,
+        Stage(run, "verify", Verdict).open(**_decides(config, engine)) as out,
         questions.beside(thoughts) as question_of,
         traces.beside(thoughts) as trace_of,
     ):
@@ -56,6 +49,34 @@ def job(config: Config) -> None:
         out.sort(thoughts.ids())
     ends = ledger(run).counts()
     Console(stderr=True).print("  ".join(f"{name} {count}" for name, count in ends.items()), highlight=False)
+
+
+def decides(config: Config) -> dict[str, Any]:
+    """What decides the verdicts, as `Stage.open` takes it.
+
+    Raises:
+        UserError: as `job`.
+    """
+    return _decides(config, _engine(config))
+
+
+def _decides(config: Config, engine: Engine | None) -> dict[str, Any]:
+    settings: dict[str, Any] = {name: judge.value for name, judge in _judges(config).items()}
+    made_from = {"inputs": {"convert": Stage(Path(config.run), "convert", Thought).manifest_digest()}}
+    if engine:
+        made_from["prompts"] = {name: digest(name) for name in ("judge_coherence", "judge_answer")}
+        made_from["models"] = {"judge": engine.model}
+        settings["max_tokens"] = config.verify.max_tokens
+    return {"settings": settings, **made_from}
+
+
+def _judges(config: Config) -> dict[str, Judge]:
+    return {"coherence": config.verify.coherence, "open_answer": config.verify.open_answer}
+
+
+def _engine(config: Config) -> Engine | None:
+    asked = [f"verify.{name}=llm" for name, judge in _judges(config).items() if judge is Judge.llm]
+    return load_engine(config.llm, asked[0], load_cache(config.cache, config.run)) if asked else None
 
 
 def judge_thoughts(
