@@ -62,14 +62,17 @@ def plan(config: Config) -> list[str]:
             f"{verb:10} {there} there, {dropped} of them dropped; {'the rest' if left is None else left} to do"
         )
         given = passed if left == 0 or verb == "load" else None
+    if "distill" in config.verbs:
+        lines.append(f"{'distill':10} {len(list(run.glob('distill/*/student')))} students there")
     folder = cache_folder(config.cache, config.run)
     if folder is not None:
-        lines.append(f"{'':10} what models said before is in {folder}, and not asked again")
+        lines.append(f"what models said before stands in {folder}; they are not asked again")
     return lines
 
 
 def _left(given: int | None) -> str:
-    return "to do" if given is None else f"{given} to do"
+    """What is to do, of which may not be known yet how much it is."""
+    return "to do" if given is None else f"{given or 'nothing'} to do"
 
 
 def _check_unchanged(config: Config, stage: Stage[Record]) -> None:
