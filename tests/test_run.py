@@ -12,7 +12,7 @@ from aotd.records import Program
 from aotd.store import Stage
 
 FLOW = "verbs=[load,decompose,execute,convert,verify]"
-SIZES = [f"dataset.playroom.{split}_videos=2" for split in ("train", "val", "test")]
+SIZES = [f"dataset.playroom.{split}_videos=4" for split in ("train", "val", "test")]
 
 
 @pytest.fixture(scope="module")
