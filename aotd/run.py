@@ -56,11 +56,9 @@ def plan(config: Config) -> list[str]:
         if verb != "load":
             _check_unchanged(config, stage)
         passed, dropped = stage.count(), stage.count_dropped()
-        there = passed + dropped
-        left = None if given is None else given - there
-        lines.append(
-            f"{verb:10} {there} there, {dropped} of them dropped; {'the rest' if left is None else left} to do"
-        )
+        left = None if given is None else given - passed - dropped
+        there = f"{passed} there" + (f", {dropped} dropped" if dropped else "")
+        lines.append(f"{verb:10} {there}" + ("" if verb == "load" else f"; {_left(left)}"))
         given = passed if left == 0 or verb == "load" else None
     if "distill" in config.verbs:
         lines.append(f"{'distill':10} {len(list(run.glob('distill/*/student')))} students there")
