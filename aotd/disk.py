@@ -231,7 +231,8 @@ class Shard:
             for begin in begins:
                 source.seek(begin)
                 out.write(source.readline())
-        with self._out:  # locked until the new file is
+        self._dirty = False
+        with disk_errors(self._path), self._out:  # locked until the new file is
             self._out = self._opened()
 
     def close(self) -> None:

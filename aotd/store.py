@@ -102,13 +102,15 @@ def _keyed(path: Path, record: type[R]) -> Generator[tuple[int, bytes, str]]:
     Raises:
         UserError: a line has no question id, or the file is none.
     """
+    start = len(_HEAD)
     for number, line in _lines(path):
-        end = line.find(b'"', len(_HEAD))
-        key = line[len(_HEAD) : end]
-        if end > 0 and line.startswith(_HEAD) and b"\\" not in key and key.isascii():
-            yield number, line, key.decode()
-        else:
-            yield number, line, _id(line) or _read(path, number, line, record).question_id
+        try:
+            key = line[start : line.index(b'"', start)].decode()
+        except ValueError:
+            key = "\\"
+        if "\\" in key or not line.startswith(_HEAD):
+            key = _id(line) or _read(path, number, line, record).question_id
+        yield number, line, key
 
 
 def _id(line: bytes) -> str | None:

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import json
-import os
+import tracemalloc
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aotd.disk import Shard, write_atomically
+from aotd.disk import write_atomically
 from aotd.errors import UserError
-from aotd.records import Cost, Dropped, Outcome, Program
+from aotd.records import Cost, Dropped, Outcome, Program, Record, Trace
 from aotd.store import Stage, read_jsonl
-from benchmarks.crash import Disk
+from benchmarks.crash import Disk, broken, full
 
 
 def program(number: int) -> Program:
@@ -88,33 +91,6 @@ def test_a_damaged_line_is_named_with_its_number(tmp_path: Path) -> None:
         read_jsonl(path, Program)
 
 
-@given(lines=st.integers(0, 4), torn=st.integers(0, 200))
-def test_a_file_torn_anywhere_goes_on_where_its_last_whole_line_ends(
-    tmp_path_factory: pytest.TempPathFactory, lines: int, torn: int
-) -> None:
-    path = tmp_path_factory.mktemp("torn") / "records.jsonl"
-    whole = b"".join(program(n).model_dump_json().encode() + b"\n" for n in range(4))
-    ends = [0, *(i + 1 for i, byte in enumerate(whole) if byte == 10)]
-    cut = min(ends[lines] + torn, len(whole))
-    path.write_bytes(whole[:cut])
-    kept = len(read_jsonl(path, Program))
-    shard = Shard(path)
-    for number in range(kept, 4):
-        shard.append(program(number))
-    shard.close()
-    assert path.read_bytes() == b"".join(
-        program(n).model_dump_json(exclude_defaults=True).encode() + b"\n" for n in range(4)
-    ) or [record.question_id for record in read_jsonl(path, Program)] == ["q0", "q1", "q2", "q3"]
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "file.json"
-    write_atomically(path, "one")
-    write_atomically(path, "two")
-    assert path.read_text() == "two"
-    assert [item.name for item in path.parent.iterdir()] == ["file.json"]
-
-
 @pytest.mark.parametrize(
     "line",
     [
@@ -168,27 +144,219 @@ def test_what_is_closed_is_on_the_disk_and_so_are_its_name_and_its_folders(tmp_p
         assert len(files) == 5
 
 
-def test_lines_are_on_the_disk_within_a_second_while_there_are_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+# ── read without being held ───────────────────────────────────────────────────────────────────────
+
+IDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+DROP = Dropped(question_id="", outcome=Outcome.program_invalid, reason="none")
+
+
+def named(key: str) -> Program:
+    return Program(question_id=key, code=f"x = '{key}'", author="fixed", attempts=1)
+
+
+def of_folder(folder: Path, keys: Iterable[str], dropped: Iterable[str] = ()) -> Stage[Program]:
+    stage = Stage(folder, "decompose", Program)
+    with stage.open({}) as out:
+        for key in keys:
+            out.write(named(key))
+        for key in dropped:
+            out.write(DROP.model_copy(update={"question_id": key}))
+    return stage
+
+
+@pytest.mark.parametrize("record", Record.__subclasses__())
+def test_every_line_begins_with_the_id_of_its_question(record: type[Record]) -> None:
+    assert next(iter(record.model_fields)) == "question_id"
+
+
+@given(keys=st.lists(IDS, unique=True, max_size=6), dropped=IDS)
+def test_ids_are_told_from_the_beginnings_of_lines(
+    tmp_path_factory: pytest.TempPathFactory, keys: list[str], dropped: str
 ) -> None:
-    now = [0.0]
-    monkeypatch.setattr("aotd.disk.time.monotonic", lambda: now[0])
-    path = tmp_path / "lines.jsonl"
-    with Disk(str(tmp_path)) as disk:
-        shard = Shard(path)
-        safe = []
-        for _ in range(8):
-            now[0] += 0.4
-            shard.append(program(1))
-            safe.append(disk.synced[str(path)] // (path.stat().st_size // (len(safe) + 1)))
-        shard.close()
-    assert safe == [0, 0, 3, 3, 3, 6, 6, 6]
+    stage = of_folder(tmp_path_factory.mktemp("ids"), keys, {dropped} - {*keys})
+    assert list(stage.ids()) == keys
+    assert [record.question_id for record in stage.stream()] == keys
+    assert stage.count() == len(keys)
+    with stage.open({}) as out:
+        assert out.done == {*keys, dropped}
 
 
-def test_what_a_killed_process_left_of_a_file_is_removed(tmp_path: Path) -> None:
-    left, live = tmp_path / ".other.json.123.partial", tmp_path / ".other.json.124.partial"
-    for path in (left, live):
-        path.write_text("half")
-    os.utime(left, (0, 0))
-    write_atomically(tmp_path / "file.json", "{}")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [live.name, "file.json"]
+@pytest.mark.parametrize("write", [json.dumps, lambda line: json.dumps(line, separators=(",", ":"))])
+def test_lines_by_another_hand_are_read_too(write: Callable[[Any], str], tmp_path: Path) -> None:
+    keys = ["plain", 'a "quoted" one', "späth", "back\\slash", "\u2028"]
+    stage = of_folder(tmp_path, [])
+    stage.records_path.write_text("".join(write(named(key).model_dump()) + "\n" for key in keys))
+    assert list(stage.ids()) == keys
+    assert [record.question_id for record in stage.stream(without={"plain"})] == keys[1:]
+    stage.records_path.write_text("".join(json.dumps(named(key).model_dump()) + "\n" for key in keys))
+    with stage.beside(stage) as record_of:
+        assert record_of(keys[1]) == named(keys[1])
+        assert record_of(keys[3]) == named(keys[3])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"[]",
+        b'{"code":"x","author":"fixed","attempts":1}',
+        b'{"question_id":7,"code":"x"}',
+        b'{"question_id":"a',
+        b'{"question_id":"a\\ud800","code":"x","author":"fixed","attempts":1}',
+        b'{"question_id":"\xff","code":"x","author":"fixed","attempts":1}',
+        b'{"question_id":"a\\',
+    ],
+    ids=["empty", "list", "none", "number", "open", "half", "bytes", "escape"],
+)
+def test_a_line_without_an_id_is_refused_when_the_folder_is_opened(line: bytes, tmp_path: Path) -> None:
+    stage = of_folder(tmp_path, ["a"])
+    with stage.records_path.open("ab") as out:
+        out.write(line + b"\n")
+    with pytest.raises(UserError, match=r"records\.jsonl:2: not a Program"):
+        stage.open({})
+
+
+def test_a_damaged_line_is_refused_by_who_reads_it(tmp_path: Path) -> None:
+    stage = of_folder(tmp_path, ["a", "b", "c"])
+    text = stage.records_path.read_text().replace('"code":"x = \'b\'"', '"code":7')
+    stage.records_path.write_text(text)
+    with stage.open({}) as out:
+        assert out.done == {"a", "b", "c"}
+    with pytest.raises(UserError, match=r"records\.jsonl:2: not a Program.*code"):
+        stage.records()
+    assert [record.question_id for record in stage.stream(without={"b"})] == ["a", "c"]
+    with stage.beside(stage) as record_of:
+        assert record_of("c").question_id == "c"
+    with stage.beside(stage) as record_of, pytest.raises(UserError, match=r"records\.jsonl:2: not a Program"):
+        record_of("b")
+
+
+def test_a_stream_holds_one_line_at_a_time(tmp_path: Path) -> None:
+    stage = of_folder(tmp_path, [])
+    line = named("x" * 2000).model_dump_json().encode() + b"\n"
+    stage.records_path.write_bytes(b"".join(line.replace(b"x", b"%d" % n, 1) for n in range(3000)))
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in stage.stream()) == sum(1 for _ in stage.ids()) == stage.count() == 3000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert stage.records_path.stat().st_size > 10 << 20
+    assert peak < 4 << 20
+
+
+def test_a_torn_line_is_in_no_stream(tmp_path: Path) -> None:
+    stage = of_folder(tmp_path, ["a", "b"])
+    whole = stage.records_path.read_bytes()
+    for cut in range(whole.index(b"\n") + 1, len(whole)):
+        stage.records_path.write_bytes(whole[:cut])
+        assert list(stage.ids()) == ["a"]
+        assert [record.question_id for record in stage.stream()] == ["a"]
+        assert stage.count() == 1
+
+
+# ── side by side, and in order ────────────────────────────────────────────────────────────────────
+
+
+@given(data=st.data())
+def test_records_of_other_verbs_are_found_in_step(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    keys = [f"q{number}" for number in range(data.draw(st.integers(0, 12)))]
+    stage = of_folder(tmp_path_factory.mktemp("beside"), keys)
+    asked = [key for key in keys if data.draw(st.booleans())]
+    with stage.beside(stage) as record_of:
+        assert [record_of(key) for key in asked] == [named(key) for key in asked]
+
+
+def test_a_question_out_of_order_and_one_without_a_line_are_named(tmp_path: Path) -> None:
+    stage = of_folder(tmp_path, ["a", "b", "c"])
+    lead = Stage(tmp_path, "execute", Trace)
+    with stage.beside(lead) as record_of:
+        record_of("b")
+        with pytest.raises(
+            UserError, match=r"execute: question 'a' is not in the order of .*decompose: run `aotd exec"
+        ):
+            record_of("a")
+    with stage.beside(lead) as record_of:
+        with pytest.raises(UserError, match=r"execute: question 'd' has no line in .*decompose: delete that folder"):
+            record_of("d")
+
+
+def contents(stage: Stage[Program]) -> tuple[bytes, bytes]:
+    return stage.records_path.read_bytes(), stage.dropped_path.read_bytes()
+
+
+@given(data=st.data())
+def test_lines_are_put_in_order_whatever_they_were_in(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    order = data.draw(st.lists(IDS, unique=True, max_size=10))
+    written = [key for key in data.draw(st.permutations(order)) if data.draw(st.booleans())]
+    gone = {key for key in written if data.draw(st.booleans())}
+    folder = tmp_path_factory.mktemp("sort")
+    stage = of_folder(folder / "mixed", [k for k in written if k not in gone], [k for k in written if k in gone])
+    kept = [key for key in order if key in {*written} - gone]
+    expected = contents(of_folder(folder / "sorted", kept, [key for key in order if key in gone]))
+    with stage.open({}) as out:
+        out.sort(iter(order))
+        assert contents(stage) == expected
+        before = [path.stat().st_ino for path in (stage.records_path, stage.dropped_path)]
+        out.sort(iter(order))
+        assert [path.stat().st_ino for path in (stage.records_path, stage.dropped_path)] == before
+        places = {one.question_id: place for one, place in out.written(map(named, order))}
+        assert list(places) == [key for key in order if key in written]
+        for key, place in places.items():
+            assert out.read(place) == (DROP.model_copy(update={"question_id": key}) if key in gone else named(key))
+        more = named("one more than all of them")
+        assert out.read(out.write(more)) == more
+
+
+def test_what_is_in_order_is_not_held(tmp_path: Path) -> None:
+    keys = [f"q{number:08d}" for number in range(20_000)]
+    stage = of_folder(tmp_path, [])
+    stage.records_path.write_text("".join(named(key).model_dump_json() + "\n" for key in keys))
+    with stage.open({}) as out:
+        tracemalloc.start()
+        try:
+            out.sort(stage.ids())
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 3 << 20
+
+
+@pytest.mark.parametrize("fault", [full, broken], ids=["full", "broken"])
+def test_a_sort_that_is_interrupted_leaves_the_lines_as_they_were(fault: Any, tmp_path: Path) -> None:
+    stage = of_folder(tmp_path, ["d", "a", "c"], ["e", "b"])
+    before = contents(stage)
+    with stage.open({}) as out, Disk(str(tmp_path)) as disk:
+        out.sort("abcde")
+        operations = disk.count
+    after = contents(stage)
+    assert operations > 8
+    assert after != before
+    for at in range(1, operations + 1):
+        for path, text in zip((stage.records_path, stage.dropped_path), before, strict=True):
+            path.write_bytes(text)
+        with stage.open({}) as out, Disk(str(tmp_path), at, fault), suppress(UserError):
+            out.sort("abcde")
+        for old, new, found in zip(before, after, contents(stage), strict=True):
+            assert found in (old, new)
+        with stage.open({}) as out:
+            out.sort("abcde")
+        assert contents(stage) == after
+
+
+@pytest.mark.parametrize(("order", "key"), [("ab", "c"), ("bac", "c")], ids=["unknown", "twice"])
+def test_a_line_too_many_is_named_and_none_is_lost(order: str, key: str, tmp_path: Path) -> None:
+    stage = of_folder(tmp_path, "abc")
+    if order == "bac":
+        stage.records_path.write_bytes(stage.records_path.read_bytes() + named("c").model_dump_json().encode() + b"\n")
+    before = contents(stage)
+    with (
+        stage.open({}) as out,
+        pytest.raises(UserError, match=rf"records\.jsonl: a line of question '{key}' is one too"),
+    ):
+        out.sort(iter(order))
+    assert contents(stage) == before
