@@ -24,7 +24,7 @@ class _Heard(BaseModel):
 
 
 class Found(_Heard):
-    """`aotd.video.worker.Facts`; what the fields mean is said there."""
+    """`aotd.video.reader.Facts`; what the fields mean is said there."""
 
     codec: Annotated[str, Field(pattern=r"\A[!-~]{1,64}\z")]
     width: _Side

@@ -42,6 +42,44 @@ def write_video(
     return path
 
 
+def write_moving(
+    path: Path,
+    codec: str,
+    frames: int = 120,
+    options: dict[str, str] | None = None,
+    times: Sequence[float] | None = None,
+    muxing: dict[str, str] | None = None,
+    size: tuple[int, int] = (96, 64),
+) -> Path:
+    """A square that moves over a still texture, 25 frames a second; no two frames are alike.
+
+    Args:
+        options: of the encoder.
+        times: as for `write_video`.
+        muxing: of the container.
+        size: width, height.
+    """
+    rng = np.random.default_rng(7)
+    texture = rng.integers(60, 200, (size[1], size[0], 3), dtype=np.uint8)
+    with av.open(str(path), "w", options=muxing or {}) as container:
+        stream = container.add_stream(codec, rate=25, options=options or {})
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        clock = Fraction(1, 1000) if times else Fraction(1, 25)
+        stream.codec_context.time_base = clock
+        stream.codec_context.thread_count = 1
+        for number in range(frames):
+            picture = texture.copy()
+            left, top = 3 * number % (size[0] - 16), 2 * number % (size[1] - 16)
+            picture[top : top + 16, left : left + 16] = (2 * number % 256, 250 - 2 * number % 250, 128)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = round(times[number] * 1000) if times else number
+            frame.time_base = clock
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
 def turn(path: Path, quarter: int) -> None:
     """Write a rotation into the header of an mp4: `quarter` turns clockwise of 90 degrees (1 or 3).
 

@@ -1,0 +1,358 @@
+"""Reading a video file: what its container says, and its frames at some moments.
+
+Runs in the decoding process (`aotd.video.worker`), which knows nothing else of this package than this, `groups` and
+its own walls.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+
+from aotd.video.groups import FORMATS as REGULAR
+from aotd.video.groups import Group, Held, OddError, Reading, groups, needed, reading
+
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif"
+"""Containers that hold their own frames. Playlists (hls, concat, dash) are left out: they open other files."""
+MOST_PIXELS = 1 << 26
+"""The largest frame, 8192x8192; a header can promise more than any memory holds."""
+HELD_S = 0.5
+"""How long the frame before may stand in for frames that cannot be decoded."""
+
+
+def _one_thread() -> dict[str, int]:
+    """Newer PyAV scales a frame in as many threads as there are CPUs, unless told; older PyAV cannot be told."""
+    try:
+        av.VideoFrame(16, 16, "yuv420p").to_ndarray(format="rgb24", threads=1)
+    except TypeError:
+        return {}
+    return {"threads": 1}
+
+
+ONE_THREAD = _one_thread()
+
+
+class UnreadableError(Exception):
+    """The file is not a video that can be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a container says and what was found in it. Times in seconds from the container's start."""
+
+    codec: str
+    width: int
+    """Of the upright frame."""
+    height: int
+    rotation: int
+    """Degrees by which stored frames are turned counterclockwise to stand upright: 0, 90, 180 or 270."""
+    fps: float | None
+    duration_s: float
+    """Where the last frame ends."""
+    promised_s: float | None
+    """The duration in the container's header."""
+    promised: int
+    """Frames to show: the packets found, or what the header of a file that is cut says."""
+    decoded: int
+    """Frames that were decoded: all that can be for `probe`, the first for `facts`."""
+    damaged: int
+    """Decoded frames that the decoder marks as damaged, and packets it refuses."""
+    cut: bool
+    """The file ends well before its header says."""
+
+
+class Reader:
+    """One pass over a video file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        # No protocol at all: FFmpeg is given the bytes, and opens nothing that they name.
+        options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
+        try:
+            self.container = av.open(file, "r", options=options, metadata_errors="ignore")
+        except av.FFmpegError as error:
+            raise UnreadableError(f"not a video that can be opened ({error.strerror})") from None
+        if not self.container.streams.video:
+            raise UnreadableError("has no video stream")
+        self.stream = self.container.streams.video[0]
+        codec = self.stream.codec_context
+        if codec is None:
+            raise UnreadableError("its codec is not known")
+        if codec.width * codec.height > MOST_PIXELS:
+            raise UnreadableError(
+                f"its frames of {codec.width}x{codec.height} are larger than {MOST_PIXELS >> 20} Mi pixels"
+            )
+        codec.thread_count = 1
+        codec.options = {"max_pixels": str(MOST_PIXELS)}  # a later frame may be larger than the header says
+        self.start_s = (self.container.start_time or 0) / av.time_base
+        rate = self.stream.average_rate
+        self.fps = float(rate) if rate else None
+        self.packets: list[float] = []
+        """Times of the stream's packets read so far; a demuxer may leave some out."""
+        self.count = 0
+        self.discarded = 0
+        """Packets that an edit list leaves out of the show."""
+        self.damaged = 0
+        self.end_s = 0.0
+        self.any_end_s = 0.0
+        self.size = (0, 0)
+        """Width and height of the first frame that was decoded, as it is stored; zeros before."""
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.container.close()
+
+    def demux(self) -> Iterator[Any]:
+        """The packets of the video stream, flushing one at the end; notes where every stream ends."""
+        step_s = 1 / self.fps if self.fps else 0.0
+        try:
+            for packet in self.container.demux():
+                ours = packet.stream is self.stream
+                stamp = packet.pts if packet.pts is not None else packet.dts
+                base = packet.time_base
+                if stamp is not None and base and packet.size:
+                    time_s = stamp * base.numerator / base.denominator - self.start_s
+                    length_s = (packet.duration or 0) * base.numerator / base.denominator
+                    self.any_end_s = max(self.any_end_s, time_s + length_s)
+                    if ours and not packet.is_discard:
+                        self.packets.append(time_s)
+                        self.end_s = max(self.end_s, time_s + (length_s or step_s))
+                if ours:
+                    self.count += bool(packet.size)
+                    self.discarded += bool(packet.size) and packet.is_discard
+                    yield packet
+        except av.FFmpegError:
+            self.damaged += 1  # the container breaks off; `cut` says whether much is missing
+
+    def frames(self) -> Iterator[tuple[float, Any]]:
+        """The frames that can be decoded, with the moments at which they are first shown, ascending."""
+        shown_s = 0.0
+        for packet in self.demux():
+            try:
+                decoded = packet.decode()
+            except av.FFmpegError:
+                self.damaged += 1
+                continue
+            for frame in decoded:
+                stamp = frame.pts if frame.pts is not None else frame.dts
+                if stamp is not None and frame.time_base:
+                    shown_s = max(shown_s, float(stamp * frame.time_base) - self.start_s)
+                self.damaged += frame.is_corrupt
+                self.size = self.size if any(self.size) else (frame.width, frame.height)
+                yield shown_s, frame
+
+    def reading(self) -> Reading | None:
+        """How to tell the groups of this video; None where they cannot be told."""
+        if self.container.format.name not in REGULAR or not hasattr(av.Packet, "has_sidedata"):
+            return None
+        codec = self.stream.codec_context
+        return reading(codec.name, bytes(codec.extradata or b""))
+
+    def held(self, read: Reading) -> Iterator[Held]:
+        """The packets of the video stream, for `aotd.video.groups`.
+
+        Raises:
+            OddError: they are not what they are said to be there.
+        """
+        for packet in self.demux():
+            if not packet.size:
+                continue
+            if packet.pts is None or packet.is_discard or packet.is_corrupt or packet.has_sidedata("new_extradata"):
+                raise OddError("a packet that is not shown, not whole, or of another kind than the others")
+            if not self.packets:
+                raise OddError("there is no clock")
+            yield Held(packet, packet.pts, self.packets[-1], read(bytes(packet)))
+        if self.damaged:
+            raise OddError("the container breaks off")
+
+    def decode(self, packets: list[Held], wanted: Collection[int]) -> Iterator[Any]:
+        """The frames with some `pts` of packets with which decoding may begin, in the order in which they are shown.
+
+        Raises:
+            OddError: not every packet gives its one sound frame, in that order.
+            FFmpegError: one cannot be decoded.
+        """
+        codec = self.stream.codec_context
+        due: set[int] = set()
+        before = None
+        for packet in (*(one.packet for one in packets), None):  # none: what is still inside comes out
+            if packet is not None:
+                due.add(packet.pts)
+            for frame in codec.decode(packet):
+                if frame.pts not in due or frame.is_corrupt or (before is not None and frame.pts <= before):
+                    raise OddError("a frame that is damaged, not of these packets, or not in its place")
+                due.remove(frame.pts)
+                before = frame.pts
+                self.size = self.size if any(self.size) else (frame.width, frame.height)
+                if frame.pts in wanted:
+                    yield frame
+        if due:
+            raise OddError("packets without a frame")
+        codec.flush_buffers()
+
+    def promised_s(self) -> float | None:
+        if self.container.format.name == "avi" and self.stream.frames and self.fps:
+            return self.stream.frames / self.fps  # `duration` is already shortened to what a cut file holds
+        return self.container.duration / av.time_base if self.container.duration else None
+
+    def promised(self) -> int:
+        """Frames to show; a file that is not cut holds as many packets, whatever its header counts."""
+        held = self.count - self.discarded
+        return max(held, (self.stream.frames or 0) - self.discarded) if self.cut() else held
+
+    def cut(self) -> bool:
+        promised_s = self.promised_s()
+        return promised_s is not None and self.any_end_s < promised_s - max(HELD_S, 0.02 * promised_s)
+
+
+def turned(frame: Any) -> int:
+    """Degrees counterclockwise by which a frame is turned to stand upright."""
+    return int(round(frame.rotation / 90) * 90) % 360
+
+
+def read_facts(file: BinaryIO, every_frame: bool) -> Facts:
+    """Facts of a video file.
+
+    Raises:
+        UnreadableError: not a video, or no frame of it can be decoded.
+    """
+    with Reader(file) as reader:
+        first, decoded = None, 0
+        for _, frame in reader.frames():
+            first = first or frame
+            decoded += 1
+            if not every_frame:
+                for _packet in reader.demux():  # to the end of the file, without decoding
+                    pass
+                break
+        if first is None:
+            raise UnreadableError("no frame of it can be decoded" if reader.count else "holds no frames")
+        rotation = turned(first)
+        width, height = (first.height, first.width) if rotation in (90, 270) else (first.width, first.height)
+        return Facts(
+            codec=reader.stream.codec_context.name,
+            width=width,
+            height=height,
+            rotation=rotation,
+            fps=reader.fps,
+            duration_s=reader.end_s,
+            promised_s=reader.promised_s(),
+            promised=reader.promised(),
+            decoded=decoded,
+            damaged=reader.damaged,
+            cut=reader.cut(),
+        )
+
+
+Shown = tuple[int, int, Any]
+"""The index of the first moment at which a frame is shown, at how many it is, and its RGB, `[h, w, 3]`."""
+
+
+def sampled(file: BinaryIO, times: list[float]) -> Iterator[Shown]:
+    """The frames shown at `times` (ascending).
+
+    Where the video is regular (`aotd.video.groups`), only what they are made from is decoded; what is left out is not
+    seen, sound or not. As soon as anything is odd, the video is decoded from its beginning, and that decides.
+
+    Raises:
+        UnreadableError: no frame is shown at one of the moments.
+    """
+    number = 0
+    with Reader(file) as reader:
+        read = reader.reading()
+        if read is None:
+            yield from _from_all(reader, times, number)
+            return
+        try:
+            for first, copies, pixels in _from_groups(reader, read, times):
+                yield first, copies, pixels
+                number = first + copies
+            return
+        except (OddError, av.FFmpegError):
+            pass
+    file.seek(0)
+    with Reader(file) as reader:
+        yield from _from_all(reader, times, number)
+
+
+def _from_groups(reader: Reader, read: Reading, times: list[float]) -> Iterator[Shown]:
+    codec = reader.stream.codec_context
+    codec.options = {**codec.options, "err_detect": "explode"}  # what the decoder could cover up is an error
+    number = 0
+    for group in groups(reader.held(read)):
+        if group.until_s == float("inf") and times[-1] > reader.end_s + HELD_S:
+            raise OddError("ends before the last moment")
+        wanted = _wanted(group, times[number : bisect_left(times, group.until_s)])
+        if not any(reader.size) and not wanted:
+            # Decoded in any case: all are shown in its size, and it may say which encoder made them, with which faults.
+            list(reader.decode(group.packets[:1], ()))
+        if wanted:
+            for frame in reader.decode(needed(group, wanted), wanted):
+                yield number, wanted[frame.pts], upright(frame, reader.size)
+                number += wanted[frame.pts]
+        if number == len(times):
+            return
+    raise OddError("there is nothing in it")
+
+
+def _wanted(group: Group, moments: list[float]) -> dict[int, int]:
+    """`pts` of each frame that is shown at some of the moments -> at how many."""
+    starts = [one.time_s for one in group.shown]
+    found: dict[int, int] = {}
+    for moment_s in moments:
+        pts = group.shown[max(bisect_right(starts, moment_s) - 1, 0)].pts
+        found[pts] = found.get(pts, 0) + 1
+    return found
+
+
+def _from_all(reader: Reader, times: list[float], seen: int) -> Iterator[Shown]:
+    """As `sampled`, of a video that is decoded whole; the first `seen` moments are left out."""
+    held: tuple[float, Any] | None = None
+    number = 0
+
+    def moments_until(next_s: float) -> int:
+        count = 0
+        while number + count < len(times) and times[number + count] < next_s:
+            count += 1
+        return count
+
+    def shown(frame: Any, copies: int) -> Iterator[Shown]:
+        first, end = max(number, seen), number + copies
+        if first < end:
+            yield first, end - first, upright(frame, reader.size)
+
+    for time_s, frame in reader.frames():
+        if held is not None and (copies := moments_until(time_s)):
+            _check_held(reader, held[0], times[number + copies - 1], time_s)
+            yield from shown(held[1], copies)
+            number += copies
+            if number == len(times):
+                return
+        held = (time_s, frame)
+    if held is None:
+        raise UnreadableError("no frame of it can be decoded" if reader.count else "holds no frames")
+    end_s = max(reader.end_s, held[0]) if reader.packets else held[0]
+    if times[-1] > end_s + HELD_S:
+        raise UnreadableError(f"ends at {end_s:.2f} s; the frame at {times[-1]:.2f} s is missing")
+    _check_held(reader, held[0], times[-1], end_s)
+    yield from shown(held[1], len(times) - number)
+
+
+def _check_held(reader: Reader, held_s: float, moment_s: float, next_s: float) -> None:
+    """A frame may be shown for long where no other is due, but not in place of frames that are damaged."""
+    due = [time_s for time_s in reader.packets if held_s + 1e-3 < time_s < min(moment_s, next_s) - 1e-3]
+    if due and moment_s - held_s > HELD_S:
+        raise UnreadableError(f"{len(due)} frames between {held_s:.2f} s and {moment_s:.2f} s cannot be decoded")
+
+
+def upright(frame: Any, size: tuple[int, int]) -> Any:
+    """A frame as RGB in the size of the first one, turned upright: `[height, width, 3]`, uint8, contiguous."""
+    width, height = size
+    pixels = frame.to_ndarray(format="rgb24", width=width, height=height, **ONE_THREAD)
+    return np.ascontiguousarray(np.rot90(pixels, turned(frame) // 90))
