@@ -374,7 +374,7 @@ class Cost(Record):
     seconds: float
     """Wall time without the loading of weights; of what was done for several questions together, an equal share."""
     batch: int = 1
-    """Over how many questions the time was shared out at most."""
+    """Over how many questions, or calls, the time was shared out at most."""
     llm_calls: int = 0
     """Replies that a language model, or a student, was really asked for."""
     prompt_tokens: int | None = 0
@@ -385,8 +385,9 @@ class Cost(Record):
     specialist_calls: int = 0
     """Those of them for which a specialist was asked: `trim` and `Compare` ask none."""
     reused: int = 0
-    """Things it was given that somebody else has paid for: a reply from `llm.record`, a program written for another
-    question of the same text, a student's view of a video that does not say what it took."""
+    """Things it was given that somebody else has paid for: a reply from `llm.record` or the cache, a finding of the
+    cache or of another program, a program written for another question of the same text, a student's view of a video
+    that does not say what it took."""
     memory_mb: float | None = None
     """The most memory of a GPU that the process held meanwhile, weights included, in MiB; None without a GPU."""
     machine: str = ""
