@@ -47,6 +47,7 @@ class Instant:
     end_s: float = 8.0
     width: int = 4
     height: int = 4
+    content: str = "0" * 64
 
     def pixels(self) -> Pixels:
         return np.zeros((self.frames, self.height, self.width, 3), dtype=np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,10 @@ class BlankVideo:
     end_s: float = 8.0
     width: int = 40
     height: int = 30
+
+    @property
+    def content(self) -> str:
+        return hashlib.sha256(f"{type(self).__name__} {self.video_id}".encode()).hexdigest()
 
     def pixels(self) -> Pixels:
         return np.full((self.frames, self.height, self.width, 3), 128, dtype=np.uint8)

@@ -47,6 +47,8 @@ class CaptionVideo:
     frames: int
     start_s: float
     end_s: float
+    content: str
+    """SHA-256 of the captions, in hex."""
     width: int = 0
     height: int = 0
 
@@ -91,7 +93,8 @@ class Captions:
             raise QuestionError(
                 Outcome.video_unreadable, f"the captions end at {len(texts)} s, before the question's part"
             )
-        return CaptionVideo(question.video_id, self._frames, start_s, end_s)
+        content = hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
+        return CaptionVideo(question.video_id, self._frames, start_s, end_s, content)
 
     def detect(self, clip: Clip, query: str) -> list[Detection]:
         """Not possible.

@@ -62,7 +62,7 @@ class Kept:
 def frame_key(clip: Clip, number: int) -> Hashable:
     """What tells a frame, as a clip shows it, from every other one."""
     video = clip.video
-    return video.video_id, video.start_s, video.end_s, video.frames, number, clip.crops.get(number)
+    return video.content, video.start_s, video.end_s, video.frames, number, clip.crops.get(number)
 
 
 def _bytes(features: Features) -> int:

@@ -33,6 +33,11 @@ class MockVideo:
     width: int = 64
     height: int = 48
 
+    @property
+    def content(self) -> str:
+        """Of the id: all are grey, but what is drawn for one is not what is drawn for another."""
+        return hashlib.sha256(f"grey {self.video_id}".encode()).hexdigest()
+
     def pixels(self) -> Pixels:
         """Grey frames, `[frames, height, width, 3]`."""
         return np.full((self.frames, self.height, self.width, 3), 128, dtype=np.uint8)

@@ -150,7 +150,7 @@ class _Loaded:
     def view(self, clip: Clip, frames: int) -> View:
         """What the model keeps of a clip; looked at once while it stays among the last."""
         video = clip.video
-        part = (video.video_id, video.frames, video.start_s, video.end_s)
+        part = (video.content, video.frames, video.start_s, video.end_s)
         key = (*part, clip.numbers, tuple(sorted(clip.crops.items())), frames)
         if key not in self._views:
             self._views[key] = self.student.look(*shown(clip, frames))

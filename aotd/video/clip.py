@@ -39,6 +39,17 @@ class Video(Protocol):
     def width(self) -> int: ...
     @property
     def height(self) -> int: ...
+    @property
+    def content(self) -> str:
+        """A digest of what the frames come from, 64 hex digits; it may have to be read first.
+
+        Two videos with equal content, part (`start_s`, `end_s`) and number of frames show the same pixels, whatever
+        they are called.
+
+        Raises:
+            QuestionError: `video_unreadable`.
+        """
+        ...
 
     def pixels(self) -> Pixels:
         """All sampled frames, RGB, `[frames, height, width, 3]`.

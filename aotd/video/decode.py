@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import selectors
@@ -21,9 +22,10 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -51,9 +53,8 @@ _HEADER_BYTES = 1 << 20
 _SAMPLE_BYTES = 4 << 30
 """The most that the sampled frames of one video may take."""
 _MOST_FRAMES = 100_000
-_KEPT = 4
-_KEPT_BYTES = 1 << 30
-"""How many decoded videos, and how much of them, stay in memory for the next question."""
+KEPT_BYTES = 1 << 30
+"""How much of decoded videos stays in memory for the next question."""
 
 _Answer = TypeVar("_Answer")
 
@@ -244,6 +245,22 @@ def _open(path: Path) -> int:
     raise _DamagedError(_NO_FILE)
 
 
+def _digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        _DamagedError: it cannot be read.
+    """
+    found = hashlib.sha256()
+    with os.fdopen(_open(path), "rb", buffering=0) as file:
+        try:
+            while piece := file.read(1 << 20):
+                found.update(piece)
+        except OSError as error:
+            raise _DamagedError(f"cannot be read ({error.strerror})") from None
+    return found.hexdigest()
+
+
 def _layers() -> dict[str, Any]:
     """The sandbox's layers that the process is to raise around itself: those that deny files, and that are here."""
     return {
@@ -318,7 +335,7 @@ class _Reply:
         return kind(f"the decoder crashed on it (status {status})")
 
 
-_Key = tuple[str, float, float]
+_Key = tuple[str, float, float, int]
 
 
 @dataclass(frozen=True)
@@ -342,11 +359,34 @@ class DecodedVideo:
         """
         return self.source.pixels(self)
 
+    @property
+    def content(self) -> str:
+        """SHA-256 of the file's bytes, in hex; the file is read for it when it is first asked for.
+
+        Raises:
+            QuestionError: `video_unreadable`.
+        """
+        return self.source.content(self)
+
 
 class DecodedVideos:
-    """Opens questions' video files below a folder (`aotd.specialists.base.Source`)."""
+    """Opens questions' video files below a folder (`aotd.specialists.base.Source`).
 
-    def __init__(self, root: str, frames: int, deadline_s: float) -> None:
+    Several threads may use it: each has a decoding process while it needs one, and what two of them ask for at the
+    same time is done once. What is known of a file (facts, defect, digest, frames) was true when it was read: a file
+    that is changed meanwhile is not noticed, and can have the digest of one state and the frames of another.
+    """
+
+    def __init__(self, root: str, frames: int, deadline_s: float, kept_bytes: int = KEPT_BYTES) -> None:
+        """Args:
+            root: the folder.
+            frames: how many are sampled from each video.
+            deadline_s: for reading a container, and again for decoding its frames.
+            kept_bytes: how much of decoded videos stays in memory; the last one does in any case.
+
+        Raises:
+            UserError: there is no such folder, or a number is out of range.
+        """
         if not Path(root).is_dir():
             raise UserError(f"{root} is not a folder: set dataset.root to the folder of the videos")
         if not 1 <= frames <= _MOST_FRAMES:
@@ -356,10 +396,17 @@ class DecodedVideos:
         self.model = f"pyav {version('av')}"
         self._root = root
         self._frames = frames
-        self._decoder = Decoder(deadline_s)
+        self._deadline_s = deadline_s
+        self._idle: list[Decoder] = []
         self._facts: dict[str, Found] = {}
         self._defects: dict[str, str] = {}
+        self._contents: dict[str, str] = {}
         self._kept: OrderedDict[_Key, Pixels] = OrderedDict()
+        self._kept_bytes = kept_bytes
+        self._lock = threading.Lock()
+        """Held while `_kept` or `_locks` is looked at, never while a file is read."""
+        self._locks: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
+        """Held by whoever finds out what is under a key."""
 
     def open(self, question: Question) -> DecodedVideo:
         """The video of a question; reads the container and the first frame, and decodes the rest when asked for.
@@ -402,42 +449,85 @@ class DecodedVideos:
         return video.start_s <= slack_s and video.end_s >= facts.duration_s - slack_s
 
     def pixels(self, video: DecodedVideo) -> Pixels:
-        """The sampled frames of a video this source has opened; the last few stay in memory."""
-        key = (str(video.path), video.start_s, video.end_s)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        self._raise_known(video.path)
-        times = frame_times(video.start_s, video.end_s, video.frames)
-        try:
-            pixels = self._decoder.frames(video.path, times, video.width, video.height)
-        except _DamagedError as error:
-            self._defects[str(video.path)] = str(error)
-            self._raise_known(video.path)
-            raise AssertionError from error
-        self._kept[key] = pixels
-        while len(self._kept) > _KEPT or (
-            len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > _KEPT_BYTES
-        ):
-            self._kept.popitem(last=False)
-        return pixels
+        """The sampled frames of a video this source has opened."""
+        key = (str(video.path), video.start_s, video.end_s, video.frames)
+        with self._alone("pixels", *key):
+            found = self._known(key)
+            if found is None:
+                self._raise_known(video.path)
+                times = frame_times(video.start_s, video.end_s, video.frames)
+                with self._defect_of(video.path), self._decoder() as decoder:
+                    found = decoder.frames(video.path, times, video.width, video.height)
+                self._keep(key, found)
+            return found
+
+    def content(self, video: DecodedVideo) -> str:
+        """SHA-256 of a video's file, in hex; a file is read once for it."""
+        key = str(video.path)
+        with self._alone("content", key):
+            if key not in self._contents:
+                self._raise_known(video.path)
+                with self._defect_of(video.path):
+                    self._contents[key] = _digest(video.path)
+            return self._contents[key]
 
     def close(self) -> None:
-        """End the decoding process."""
-        self._decoder.close()
+        """End the decoding processes."""
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextlib.contextmanager
+    def _alone(self, *key: Hashable) -> Iterator[None]:
+        """Others who want the same wait, and find what is there by then."""
+        with self._lock:
+            lock = self._locks[key]
+        with lock:
+            yield
+
+    @contextlib.contextmanager
+    def _decoder(self) -> Iterator[Decoder]:
+        try:
+            decoder = self._idle.pop()
+        except IndexError:  # all are at work
+            decoder = Decoder(self._deadline_s)
+        try:
+            yield decoder
+        finally:
+            self._idle.append(decoder)
+
+    def _known(self, key: _Key) -> Pixels | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def _keep(self, key: _Key, pixels: Pixels) -> None:
+        with self._lock:
+            self._kept[key] = pixels
+            taken = sum(kept.nbytes for kept in self._kept.values())
+            while len(self._kept) > 1 and taken > self._kept_bytes:
+                taken -= self._kept.popitem(last=False)[1].nbytes
 
     def _read_facts(self, path: Path) -> Found:
-        if str(path) not in self._facts:
-            self._raise_known(path)
-            try:
-                facts = self._decoder.facts(path)
-                if facts.cut:
-                    raise _DamagedError(_cut(facts))
-            except _DamagedError as error:
-                self._defects[str(path)] = str(error)
+        key = str(path)
+        with self._alone("facts", key):
+            if key not in self._facts:
                 self._raise_known(path)
-            self._facts[str(path)] = facts
-        return self._facts[str(path)]
+                with self._defect_of(path), self._decoder() as decoder:
+                    facts = decoder.facts(path)
+                    if facts.cut:
+                        raise _DamagedError(_cut(facts))
+                self._facts[key] = facts
+            return self._facts[key]
+
+    @contextlib.contextmanager
+    def _defect_of(self, path: Path) -> Iterator[None]:
+        """Keep what is wrong with a file, so that it is tried once."""
+        try:
+            yield
+        except _DamagedError as error:
+            self._defects[str(path)] = str(error)
+            self._raise_known(path)
 
     def _raise_known(self, path: Path) -> None:
         if str(path) in self._defects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +20,10 @@ class Moving:
     height: int = 40
     seed: int = 0
     _made: list[Pixels] = field(default_factory=list)
+
+    @property
+    def content(self) -> str:
+        return hashlib.sha256(f"{self.video_id} {self.seed}".encode()).hexdigest()
 
     def pixels(self) -> Pixels:
         if not self._made:

@@ -69,6 +69,15 @@ def test_a_video_is_as_long_as_its_captions(seen: Captions) -> None:
     assert {seen.summarise(Clip.whole(part).keep([n]), "milk") for n in range(24)} == {DAY[4]}
 
 
+def test_content_is_of_the_captions() -> None:
+    seen = Captions({"day": DAY, "same": list(DAY), "night": ["It is dark."] * 5}, WordCounts(), frames=24)
+    day, part, same, night = (
+        seen.open(question).content for question in (ask(), ask(end_s=4.0), ask("same"), ask("night"))
+    )
+    assert day == part == same != night
+    assert len(day) == 64
+
+
 def test_a_video_without_captions_is_unreadable(seen: Captions) -> None:
     for question in (ask("gone"), ask(start_s=20.0)):
         with pytest.raises(QuestionError) as caught:

@@ -45,3 +45,10 @@ def test_the_part_of_the_video_is_the_questions() -> None:
     video = Mock(8).open(QUESTION)
     assert (video.start_s, video.end_s, video.frames) == (2.0, 9.0, 8)
     assert video.pixels().shape == (8, 48, 64, 3)
+
+
+def test_content_tells_videos_apart() -> None:
+    video, other = (Mock(8).open(QUESTION.model_copy(update={"video_id": name})) for name in ("v", "w"))
+    assert video.content == Mock(8).open(QUESTION).content
+    assert video.content != other.content
+    assert len(video.content) == 64

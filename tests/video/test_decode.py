@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -221,6 +226,98 @@ def test_questions_of_one_video_share_its_frames(tmp_path: Path, source: Decoded
     first = source.open(ask("a.mp4")).pixels()
     assert source.open(ask("a.mp4")).pixels() is first
     assert not first.flags.writeable
+
+
+def at_once(work: Callable[[str], Any], names: Sequence[str]) -> list[Any]:
+    """What comes of each name, each in a thread of its own."""
+    with ThreadPoolExecutor(len(names)) as pool:
+        return list(pool.map(work, names))
+
+
+def test_threads_decode_several_files_at_once(
+    tmp_path: Path, source: DecodedVideos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{number}.mp4" for number in range(3)]
+    for name in names:
+        write_video(tmp_path / name)
+    all_here = threading.Barrier(3, timeout=20)
+    plain = Decoder.frames
+
+    def frames(self: Decoder, *asked: Any) -> np.ndarray:
+        all_here.wait()
+        return plain(self, *asked)
+
+    monkeypatch.setattr(Decoder, "frames", frames)
+    found = at_once(lambda name: shot(source.open(ask(name)).pixels()), names)
+    assert found == 3 * [[2, 7, 12, 17]]
+    assert len(source._idle) == 3
+    processes = [decoder._process for decoder in source._idle]
+    source.close()
+    assert all(process is not None and process.poll() is not None for process in processes)
+
+
+def test_what_several_threads_ask_for_is_done_once(
+    tmp_path: Path, source: DecodedVideos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "a.mp4")
+    done: list[str] = []
+
+    def counted(name: str) -> Any:
+        plain = getattr(Decoder, name)
+
+        def asked(self: Decoder, *args: Any) -> Any:
+            done.append(name)
+            time.sleep(0.2)
+            return plain(self, *args)
+
+        return asked
+
+    for name in ("facts", "frames"):
+        monkeypatch.setattr(Decoder, name, counted(name))
+    first, *others = at_once(lambda name: source.open(ask(name)).pixels(), 4 * ["a.mp4"])
+    assert all(pixels is first for pixels in others)
+    assert done == ["facts", "frames"]
+    (tmp_path / "bad.mp4").write_text("no")
+    done.clear()
+    reasons = at_once(lambda name: unreadable(source, ask(name)), 4 * ["bad.mp4"])
+    assert len(set(reasons)) == 1
+    assert done == ["facts"]
+
+
+@pytest.mark.parametrize(("videos", "kept"), [(0, 1), (1, 1), (2, 2), (9, 5)])
+def test_decoded_videos_stay_within_a_budget(videos: int, kept: int, tmp_path: Path) -> None:
+    source = DecodedVideos(str(tmp_path), 4, 20, kept_bytes=videos * 4 * 48 * 64 * 3)
+    first = [source.open(ask(write_video(tmp_path / f"{n}.mp4").name)).pixels() for n in range(5)]
+    again = [source.open(ask(f"{n}.mp4")).pixels() for n in range(4, 4 - kept, -1)]
+    assert all(one is other for one, other in zip(again, reversed(first), strict=False))
+    if kept < 5:
+        assert source.open(ask("0.mp4")).pixels() is not first[0]
+    source.close()
+
+
+def test_another_number_of_frames_is_another_sample(tmp_path: Path, source: DecodedVideos) -> None:
+    write_video(tmp_path / "a.mp4")
+    video = source.open(ask("a.mp4"))
+    assert [len(video.pixels()), len(replace(video, frames=2).pixels())] == [4, 2]
+
+
+def test_content_is_of_the_bytes_and_read_once(tmp_path: Path, source: DecodedVideos) -> None:
+    data = write_video(tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "b.mp4").write_bytes(data)
+    write_video(tmp_path / "c.mp4", frames=30)
+    whole, part, same, other = (
+        source.open(ask(name, start_s))
+        for name, start_s in (("a.mp4", None), ("a.mp4", 1.0), ("b.mp4", None), ("c.mp4", 0.0))
+    )
+    assert whole.content == part.content == same.content == hashlib.sha256(data).hexdigest()
+    assert other.content != whole.content
+    (tmp_path / "a.mp4").unlink()
+    assert whole.content == same.content
+    gone = source.open(ask(write_video(tmp_path / "d.mp4").name))
+    (tmp_path / "d.mp4").unlink()
+    with pytest.raises(QuestionError, match="no such file") as caught:
+        _ = gone.content
+    assert caught.value.outcome is Outcome.video_unreadable
 
 
 def test_a_bad_video_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,7 +266,8 @@ def test_the_real_one_needs_no_more_than_the_file_it_is_given(
         "the C library's tables of characters are not needed"
     )
     assert "not a video that can be opened" in unreadable(source, ask("text.mp4"))
-    process = source._decoder._process
+    (decoder,) = source._idle
+    process = decoder._process
     assert process is not None
     threads = Path(f"/proc/{process.pid}/task")
     assert not threads.is_dir() or len(list(threads.iterdir())) == 1, "walls stand around one thread"
