@@ -177,7 +177,7 @@ class Stage(Generic[R]):
         if not is_file(self.records_path):
             return 0
         with self.records_path.open("rb") as source:
-            return sum(piece.count(b"\n") for piece in iter(lambda: source.read(1 << 20), b""))
+            return sum(piece.count(b"\n") for piece in iter(lambda: source.read(1 << 16), b""))
 
     @contextmanager
     def beside(self, lead: Stage[Any]) -> Iterator[Callable[[str], R]]:
