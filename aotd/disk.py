@@ -29,7 +29,7 @@ from aotd.reading import is_file
 SYNC_S = 1.0
 """Seconds between the syncs of a file that is appended to; a sync takes some milliseconds."""
 
-_PIECE = 1 << 20
+_PIECE = 1 << 16
 """Bytes that are read of a file at once."""
 
 LOCK_S = 10.0

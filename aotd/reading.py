@@ -45,7 +45,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
         UserError: the file cannot be read, or a line is longer than any.
     """
     try:
-        with path.open("rb", buffering=1 << 20) as source:
+        with path.open("rb", buffering=1 << 16) as source:
             for number, line in enumerate(iter(partial(source.readline, LONGEST_LINE + 1), b""), start=1):
                 if len(line) > LONGEST_LINE:
                     raise UserError(f"{path}:{number} is longer than {LONGEST_LINE >> 20} MiB, and no line of ours is")

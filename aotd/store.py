@@ -93,7 +93,7 @@ def _count(path: Path) -> int:
     if not is_file(path):
         return 0
     with path.open("rb") as source:
-        return sum(piece.count(b"\n") for piece in iter(lambda: source.read(1 << 20), b""))
+        return sum(piece.count(b"\n") for piece in iter(lambda: source.read(1 << 16), b""))
 
 
 def _keyed(path: Path, record: type[R]) -> Generator[tuple[int, bytes, str]]:

@@ -278,9 +278,9 @@ def test_a_question_out_of_order_and_one_without_a_line_are_named(tmp_path: Path
             UserError, match=r"execute: question 'a' is not in the order of .*decompose: run `aotd exec"
         ):
             record_of("a")
-    with stage.beside(lead) as record_of:
-        with pytest.raises(UserError, match=r"execute: question 'd' has no line in .*decompose: delete that folder"):
-            record_of("d")
+    said = r"execute: question 'd' has no line in .*decompose: delete that folder"
+    with stage.beside(lead) as record_of, pytest.raises(UserError, match=said):
+        record_of("d")
 
 
 def contents(stage: Stage[Program]) -> tuple[bytes, bytes]:

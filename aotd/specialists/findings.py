@@ -97,10 +97,10 @@ class Findings:
         seen: list[Any] = []
         page = key(subtask, method, arguments)
         if clip is not None:
-            video: Any = clip.video  # TEMP
-            part = [video.video_id, getattr(video, "content", video.video_id), video.start_s, video.end_s, video.frames]
+            video = clip.video
+            part = [video.video_id, video.content, video.start_s, video.end_s, video.frames]
             seen = [self._models["source"], *part, clip.numbers, sorted(clip.crops.items())]
-            page = key(getattr(video, "content", video.video_id))
+            page = key(video.content)
         asked = key(_made_by(), self._models[subtask], subtask, method, seen, arguments)
         return Call(subtask, method, clip, arguments, f"{page}.findings", asked)
 

@@ -1,0 +1,108 @@
+"""The job: side by side with questions and programs, in batches, in order, and on from where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from aotd.config import Config
+from aotd.convert import ConvertConfig, WriterName, job
+from aotd.errors import UserError
+from aotd.llm import LLMConfig, Reply
+from aotd.records import Outcome, Program, Question, Thought, Trace
+from aotd.store import Stage
+from tests.sample_run import drop, program, question, trace, write
+
+
+class Telling:
+    """Tells which question and program it was asked about; may break at some batch."""
+
+    model = "telling"
+
+    def __init__(self, breaks_at: int = 10**9) -> None:
+        self.batches: list[int] = []
+        self.breaks_at = breaks_at
+
+    def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
+        self.batches.append(len(prompts))
+        if len(self.batches) == self.breaks_at:
+            raise UserError("the server is gone")
+        return [Reply(" ".join(word for word in prompt.split() if "#" in word), True, 1, 1) for prompt in prompts]
+
+
+def made(run: Path, keys: str, with_trace: str) -> Config:
+    """A run with questions `keys`; of those not in `with_trace` every other one has no program, the rest no trace."""
+    write(run, "load", Question, [question(key, words=f"#{key}?") for key in keys])
+    lost = [key for key in keys if key not in with_trace]
+    write(run, "decompose", Program, [told(key) for key in keys if key not in lost[::2]])
+    write(run, "decompose", Program, [drop(key, Outcome.program_invalid) for key in lost[::2]])
+    write(run, "execute", Trace, [trace(key) for key in with_trace])
+    write(run, "execute", Trace, [drop(key, Outcome.no_answer) for key in lost[1::2]])
+    return Config(run=str(run), convert=ConvertConfig(writer=WriterName.llm), llm=LLMConfig(batch=2))
+
+
+def told(key: str) -> Program:
+    return program(key).model_copy(update={"code": f"program#{key} = 1\n"})
+
+
+def use(engine: Telling, monkeypatch: pytest.MonkeyPatch) -> Telling:
+    monkeypatch.setattr(job, "load_engine", lambda *_: engine)
+    return engine
+
+
+def thoughts(run: Path) -> dict[str, str]:
+    return {record.question_id: record.text for record in Stage(run, "convert", Thought).records()}
+
+
+def test_each_thought_is_of_its_own_question_program_and_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = made(tmp_path, "abcdefghij", "bcfhj")
+    engine = use(Telling(), monkeypatch)
+    job.job(config)
+    assert thoughts(tmp_path) == {key: f"program#{key} #{key}?" for key in "bcfhj"}
+    assert engine.batches == [2, 2, 1]
+
+
+def test_what_was_written_before_a_batch_broke_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = made(tmp_path, "abcdefghij", "abcdefgh")
+    use(Telling(breaks_at=3), monkeypatch)
+    with pytest.raises(UserError, match="gone"):
+        job.job(config)
+    assert list(thoughts(tmp_path)) == list("abcd")
+    engine = use(Telling(), monkeypatch)
+    job.job(config)
+    assert engine.batches == [2, 2]
+    assert thoughts(tmp_path) == {key: f"program#{key} #{key}?" for key in "abcdefgh"}
+
+
+def test_traces_that_came_later_end_where_they_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = made(tmp_path, "abcdef", "abcdef")
+    stage = Stage(tmp_path, "execute", Trace)
+    whole = stage.records_path.read_text().splitlines(keepends=True)
+    use(Telling(), monkeypatch)
+    for there in ("ace", "abcdef"):
+        stage.records_path.write_text("".join(whole["abcdef".index(key)] for key in there))
+        job.job(config)
+        assert list(thoughts(tmp_path)) == list(there)
+
+
+def test_traces_out_of_order_say_which_verb_puts_them_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = made(tmp_path, "abc", "cab")
+    use(Telling(), monkeypatch)
+    with pytest.raises(
+        UserError, match=r"execute: question 'a' is not in the order of .*load: run `aotd execute` again"
+    ):
+        job.job(config)
+    with Stage(tmp_path, "execute", Trace).open({"settings": "of a test"}) as out:
+        out.sort("abc")
+    job.job(config)
+    assert list(thoughts(tmp_path)) == list("abc")
+
+
+def test_a_trace_of_a_question_that_was_never_loaded_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = made(tmp_path, "abc", "abc")
+    write(tmp_path, "execute", Trace, [trace("stranger")])
+    use(Telling(), monkeypatch)
+    with pytest.raises(UserError, match=r"execute: question 'stranger' has no line in .*load: delete that folder"):
+        job.job(config)
