@@ -36,6 +36,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -49,6 +50,7 @@ from aotd.decompose.annotated import write
 from aotd.meter import Meter
 from aotd.records import Program, Question, Trace
 from aotd.specialists import load_specialist
+from aotd.specialists.base import Specialists
 from aotd.store import Stage
 from aotd.video.clip import Clip
 from aotd.video.decode import DecodedVideos
@@ -138,10 +140,9 @@ def _video(question: Question) -> str:
 def _things(question: Question) -> list[str]:
     """What the options and the question name, and what is in most rooms: four or five things."""
     text = " ".join((*question.options, question.question)).lower()
-    named = sorted((name for name in OBJECTS[1:] if re.search(rf"\b{name}\b", text)), key=text.index)
-    return list(dict.fromkeys([*named[:5], *(() if len(named) > 3 else ("table", "door", "chair", "window"))]))[
-        : max(4, min(len(named), 5))
-    ]
+    named = sorted((name for name in OBJECTS[1:] if re.search(rf"\b{name}s?\b", text)), key=text.index)
+    usual = [name for name in ("table", "door", "chair", "window") if name not in named]
+    return [*named, *usual][: max(4, min(len(named), 5))]
 
 
 # ── the runs ──────────────────────────────────────────────────────────────────────────────────────
@@ -194,15 +195,13 @@ class Bench:
         prepare(config, questions, self.programs)
         return config
 
-    def rival(self, name: str, questions: Sequence[Question]) -> Measured:
+    def rival(self, name: str, questions: Sequence[Question], specialists: Specialists) -> Measured:
         config = self.config(f"{name}-sequential", questions)
-        specialists = load_rival(config)
-        warm = self.config(f"{name}-warm", questions[:1])
-        run_sequentially(warm, specialists)
         before = time.process_time()
         with pictures_counted() as pictures, Meter() as meter:
             run_sequentially(config, specialists)
         cpu_s = time.process_time() - before
+        assert len(traces(config)) == len(questions), "every program here ends in an answer"
         given = sum(shown(done, config.specialists, ACTION_FRAMES) for done in traces(config))
         # A crop that is too thin to be looked at is given to a tool and goes through no tower.
         assert 0.98 * given <= pictures.total <= given, f"the rival saw {pictures.total} pictures of {given}"
@@ -296,9 +295,11 @@ def profile(bench: Bench, asked: dict[str, list[Question]]) -> None:
 
 def measure(bench: Bench, asked: dict[str, list[Question]]) -> None:
     cache = cache_setting(bench.folder)
-    rival = {name: bench.rival(name, questions) for name, questions in asked.items()}
-    # A program before the clock runs for ours too: what torch does once is done.
-    bench.ours("warm", asked["one"][:1])
+    others = load_rival(bench.config("rival", []))
+    # A program of each before the clock runs: weights are loaded, and what torch does once is done.
+    for warm in (partial(bench.rival, specialists=others), bench.ours):
+        warm("warm", asked["one"][-1:])
+    rival = {name: bench.rival(name, questions, others) for name, questions in asked.items()}
     ours = {name: bench.ours(name, questions, *cache) for name, questions in asked.items()}
     with calls_counted() as calls:
         again = bench.ours("again", asked["eight"], *cache)
