@@ -21,8 +21,8 @@ language model of 7 B, the ratios of time would be much smaller, and that of pas
 The last line is JSON: `encoder_ratio`, pictures through an image tower, the rival's over ours, in both settings
 together (`encoder_ratios` has each); `one_ratio` and `eight_ratio`, seconds, the rival's over ours; `same_traces`,
 whether the records of both executors, and of ours with other batches and numbers of programs at once, are the same byte
-for byte; `warm_calls`, how often a model was called when the questions of the second setting were asked again in another
-run that was given the cache of the first (all calls, as long as there is no setting `cache.folder`).
+for byte; `warm_calls`, how often a model was called when the questions of the second setting were asked again in
+another run that was given the first one's cache (as often as before, where there is no setting `cache.folder`).
 """
 
 from __future__ import annotations
