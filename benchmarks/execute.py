@@ -20,8 +20,9 @@ language model of 7 B, the ratios of time would be much smaller, and that of pas
 
 The last line is JSON: `encoder_ratio`, pictures through an image tower, the rival's over ours, in both settings
 together (`encoder_ratios` has each); `one_ratio` and `eight_ratio`, seconds, the rival's over ours; `same_traces`,
-whether all records of both executors, and of ours with other batches and numbers of programs at once, are the same byte
-for byte; `warm_calls`, how often a model was called when the same questions were asked again in another run.
+whether the records of both executors, and of ours with other batches and numbers of programs at once, are the same byte
+for byte; `warm_calls`, how often a model was called when the questions of the second setting were asked again in
+another run that was given the first one's cache (as often as before, where there is no setting `cache.folder`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -49,6 +51,7 @@ from aotd.decompose.annotated import write
 from aotd.meter import Meter
 from aotd.records import Program, Question, Trace
 from aotd.specialists import load_specialist
+from aotd.specialists.base import Specialists
 from aotd.store import Stage
 from aotd.video.clip import Clip
 from aotd.video.decode import DecodedVideos
@@ -70,7 +73,8 @@ class Measured:
 
     seconds: float
     cpu_s: float
-    """What this process and its threads computed; a busy machine disturbs it less."""
+    """What this process and its threads computed, for ours the loading of weights included; a busy machine disturbs it
+    less."""
     pictures: int
     programs: int
     records: bytes
@@ -138,10 +142,9 @@ def _video(question: Question) -> str:
 def _things(question: Question) -> list[str]:
     """What the options and the question name, and what is in most rooms: four or five things."""
     text = " ".join((*question.options, question.question)).lower()
-    named = sorted((name for name in OBJECTS[1:] if re.search(rf"\b{name}\b", text)), key=text.index)
-    return list(dict.fromkeys([*named[:5], *(() if len(named) > 3 else ("table", "door", "chair", "window"))]))[
-        : max(4, min(len(named), 5))
-    ]
+    named = sorted((name for name in OBJECTS[1:] if re.search(rf"\b{name}s?\b", text)), key=text.index)
+    usual = [name for name in ("table", "door", "chair", "window") if name not in named]
+    return [*named, *usual][: max(4, min(len(named), 5))]
 
 
 # ── the runs ──────────────────────────────────────────────────────────────────────────────────────
@@ -194,32 +197,27 @@ class Bench:
         prepare(config, questions, self.programs)
         return config
 
-    def rival(self, name: str, questions: Sequence[Question]) -> Measured:
+    def rival(self, name: str, questions: Sequence[Question], specialists: Specialists) -> Measured:
         config = self.config(f"{name}-sequential", questions)
-        specialists = load_rival(config)
-        warm = self.config(f"{name}-warm", questions[:1])
-        run_sequentially(warm, specialists)
         before = time.process_time()
         with pictures_counted() as pictures, Meter() as meter:
             run_sequentially(config, specialists)
         cpu_s = time.process_time() - before
+        assert len(traces(config)) == len(questions), "every program here ends in an answer"
         given = sum(shown(done, config.specialists, ACTION_FRAMES) for done in traces(config))
         # A crop that is too thin to be looked at is given to a tool and goes through no tower.
         assert 0.98 * given <= pictures.total <= given, f"the rival saw {pictures.total} pictures of {given}"
         return Measured(meter.seconds, cpu_s, pictures.total, len(questions), records(config))
 
-    def ours(self, name: str, questions: Sequence[Question], *more: str) -> Measured:
-        config = self.config(name, questions, *more)
+    def ours(self, name: str, questions: Sequence[Question], *more: str, cache: str = "") -> Measured:
+        """A run with what was kept of another one, or with nothing."""
+        kept = f"cache.folder={self.folder}/cache/{cache or name}"
+        config = self.config(name, questions, *more, *([kept] if hasattr(Config(), "cache") else []))
         before = time.process_time()
         with pictures_counted() as pictures, Meter() as meter:
             run_verb("execute", config)
         cpu_s = time.process_time() - before
         return Measured(meter.seconds, cpu_s, pictures.total, len(questions), records(config))
-
-
-def cache_setting(folder: Path) -> list[str]:
-    """Where findings are kept between runs."""
-    return [f"cache.folder={folder}/cache"] if hasattr(getattr(Config(), "cache", None), "folder") else []
 
 
 def otherwise() -> list[list[str]]:
@@ -295,13 +293,14 @@ def profile(bench: Bench, asked: dict[str, list[Question]]) -> None:
 
 
 def measure(bench: Bench, asked: dict[str, list[Question]]) -> None:
-    cache = cache_setting(bench.folder)
-    rival = {name: bench.rival(name, questions) for name, questions in asked.items()}
-    # A program before the clock runs for ours too: what torch does once is done.
-    bench.ours("warm", asked["one"][:1])
-    ours = {name: bench.ours(name, questions, *cache) for name, questions in asked.items()}
+    others = load_rival(bench.config("rival", []))
+    # A program of each before the clock runs: weights are loaded, and what torch does once is done.
+    for warm in (partial(bench.rival, specialists=others), bench.ours):
+        warm("warm", asked["one"][-1:])
+    rival = {name: bench.rival(name, questions, others) for name, questions in asked.items()}
+    ours = {name: bench.ours(name, questions) for name, questions in asked.items()}
     with calls_counted() as calls:
-        again = bench.ours("again", asked["eight"], *cache)
+        again = bench.ours("again", asked["eight"], cache="eight")
     same = {name: rival[name].records == ours[name].records for name in asked}
     same["again"] = again.records == rival["eight"].records
     some = [*asked["one"][:4], *asked["eight"][:8]]
@@ -309,7 +308,9 @@ def measure(bench: Bench, asked: dict[str, list[Question]]) -> None:
     wanted = sorted(lines[question.question_id] for question in some)
     for number, words in enumerate(otherwise()):
         found = bench.ours(f"otherwise-{number}", some, *words)
-        same[" ".join(words)] = sorted(found.records.splitlines(True)) == wanted
+        same[" ".join(dict.fromkeys(word.rpartition(".")[2] for word in words))] = (
+            sorted(found.records.splitlines(True)) == wanted
+        )
     asked_table([Trace.model_validate_json(line) for line in lines.values() if b'"events"' in line])
     rows = []
     for name in asked:

@@ -104,6 +104,10 @@ def _owlv2(words: CLIPTokenizer) -> Any:
         for layer, value in ((head.logit_shift, 0.0), (head.logit_scale, 9.0)):
             layer.weight.zero_()
             layer.bias.fill_(value)  # a score is then sigmoid(10 * cosine)
+        for layer in (model.box_head.dense0, model.box_head.dense1, model.box_head.dense2):
+            layer.weight.normal_(std=0.02)
+        # Boxes lie about their patches, a fifth of the picture wide or so.
+        model.box_head.dense2.bias.copy_(torch.tensor([0.0, 0.0, 1.2, 1.2]))
     return model
 
 
@@ -174,6 +178,4 @@ def _llava(words: PreTrainedTokenizerFast) -> Any:
         for weight in model.model.language_model.parameters():
             if weight.ndim > 1:
                 weight.normal_(std=0.06)  # what is asked makes a difference
-        # A longer row for the token that ends a reply, so that replies are some words long.
-        model.lm_head.weight[words.convert_tokens_to_ids("</s>")] *= 2.0
     return model
