@@ -11,6 +11,7 @@ import json
 import selectors
 import time
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -88,6 +89,8 @@ class Sandbox:
     def __init__(self, limits: Limits, layers: Collection[Layer], *, checked: bool = True) -> None:
         self._limits, self._layers, self._checked = limits, frozenset(layers), checked
         self._idle: list[ForkServer] = []
+        # bubblewrap ends with the thread that has started it, so all are started by one that stays.
+        self._starting = ThreadPoolExecutor(1, "sandbox")
 
     def run(self, code: str, clip: Clip, query: str, options: tuple[str, ...], specialists: Specialists) -> Run:
         """Check a program, and run it on a clip.
@@ -156,12 +159,14 @@ class Sandbox:
             raise UserError("a process of the sandbox does not start; is the machine out of memory?") from None
 
     def _serve(self) -> ForkServer:
-        return ForkServer(self._layers, self._limits.memory_mb << 20, int(self._limits.seconds) + 1)
+        seconds = int(self._limits.seconds) + 1
+        return self._starting.submit(ForkServer, self._layers, self._limits.memory_mb << 20, seconds).result()
 
     def close(self) -> None:
         """End the warm processes."""
         while self._idle:
             self._idle.pop().close()
+        self._starting.shutdown(wait=False)
 
     def __enter__(self) -> Sandbox:
         self._idle.append(self._serve())

@@ -243,6 +243,24 @@ def test_threads_share_a_sandbox(scripted: Scripted) -> None:
         assert [*done] == [str(number + len(CLIP.numbers)) for number in range(24)]
 
 
+def test_a_thread_that_has_ended_takes_no_process_with_it(scripted: Scripted) -> None:
+    code = HEAD + "    return str(len(video_clip))\n"
+
+    class Slow(Scripted):
+        def answer(self, clip: Clip, question: str) -> str:
+            time.sleep(0.3)
+            return "yes"
+
+    asking = HEAD + "    return Video_query(video_clip, query)\n"
+    with Sandbox(Limits(), HERE) as sandbox:
+        for _ in range(2):
+            with ThreadPoolExecutor(3) as threads:
+                [*threads.map(lambda _: sandbox.run(code, CLIP, "why?", (), scripted.bundle()), range(9))]
+            with ThreadPoolExecutor(3) as threads:
+                done = threads.map(lambda _: sandbox.run(asking, CLIP, "why?", (), Slow().bundle()).answer, range(3))
+                assert [*done] == ["yes"] * 3
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_program_does_not_outlive_a_parent_that_is_killed() -> None:
     body = (
