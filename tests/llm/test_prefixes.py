@@ -119,22 +119,29 @@ def test_what_is_shared_is_read_once(folder: Path) -> None:
 
 
 def test_no_more_is_kept_than_the_budget_and_the_one_used_last_stays(folder: Path) -> None:
-    size = 2 * 2 * 16 * 4  # keys and values of 2 layers: bytes of a token
-    rows = [tokens(text) for text in ("a b c d e", "f g h i j", "k l m n o", "k l m n o p")]
-    with torch.inference_mode():
-        held = prefixes(folder, budget=2 * 4 * size)
-        for row, total in zip(rows, (4, 8, 12, 13), strict=True):
+    size = 2 * 2 * 16 * 4  # bytes of a token: keys and values of two layers, 16 numbers each
+    one, two, three = (tokens(text) for text in ("a b c d e", "f g h i j", "k l m n o"))
+    held = prefixes(folder, budget=2 * 4 * size)
+
+    def read(row: list[int]) -> int:
+        before = held.computed
+        with torch.inference_mode():
             held.past([row], room=1)
-            assert held.computed == total
-            assert sum(kept.size for kept in held._kept) <= held._budget + size
-        held.past([rows[1]], room=1)
-        assert held.computed == 13 if len(held._kept) > 1 else 17
-        small = prefixes(folder, budget=0)
-        small.past([rows[0]], room=1)
-        small.past([rows[0]], room=1)
-        assert small.computed == 4, "the last one is kept whatever the budget"
-        small.past([rows[1]], room=1)
-        assert len(small._kept) == 1
+        assert sum(kept.size for kept in held._kept) <= held._budget
+        return held.computed - before
+
+    assert [read(row) for row in (one, two, one, three)] == [4, 4, 0, 4], "two have room"
+    assert [read(row) for row in (one, two)] == [0, 4], "the one that was not used made room"
+    assert [kept.size for kept in held._kept] == [4 * size] * 2
+    assert [read([*two, 3]), len(held._kept)] == [1, 1], "a longer one takes the place of what it begins with"
+
+
+def test_the_last_prompt_is_kept_whatever_the_budget(folder: Path) -> None:
+    held = prefixes(folder, budget=0)
+    with torch.inference_mode():
+        for row, total in (("a b c", 2), ("a b c", 2), ("a b d", 2), ("f g h", 4), ("a b c", 6)):
+            held.past([tokens(row)], room=1)
+            assert (held.computed, len(held._kept)) == (total, 1)
 
 
 def test_a_small_budget_changes_no_reply(folder: Path) -> None:
@@ -165,7 +172,6 @@ def test_a_reply_that_rounding_may_have_decided_is_asked_for_alone(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = engine(folder, 1)
-    # A model that is sure of nothing: where all scores of a step are equal, any difference in rounding decides.
     made = engine(folder, 4)
     asked: list[tuple[int, bool]] = []
     run = made._run
@@ -178,6 +184,7 @@ def test_a_reply_that_rounding_may_have_decided_is_asked_for_alone(
     made.complete(PROMPTS[:4], max_tokens=4)
     assert asked == [(4, True)], "nothing was close"
     asked.clear()
+    # Were rounding this large, it might decide everything.
     monkeypatch.setattr(module, "ROUNDING", 0.5)
     assert made.complete(PROMPTS[:4], max_tokens=4) == alone.complete(PROMPTS[:4], max_tokens=4)
     assert asked == [(4, True), *[(1, False)] * 4]
@@ -187,7 +194,7 @@ def test_a_reply_that_rounding_may_have_decided_is_asked_for_alone(
     assert choices == alone.choose(PROMPTS[:4], [("a", "b")] * 4)
 
 
-def test_what_comes_behind_the_end_of_a_reply_is_not_close(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_behind_the_end_of_a_reply_is_not_close() -> None:
     close = torch.zeros(2, dtype=torch.bool)
     pick = module._picking([0, 0], 0.0, 3, torch.tensor([7]), close)
     scores = torch.tensor([[1.0, 1.0], [2.0, 1.0]])
@@ -200,13 +207,16 @@ def test_what_comes_behind_the_end_of_a_reply_is_not_close(folder: Path, monkeyp
 def test_in_half_precision_nothing_is_asked_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROUNDING", 0.5)
     made = engine(folder, 4, "bfloat16")
-    together: list[bool] = []
+    asked: list[bool] = []
     run = made._run
-    monkeypatch.setattr(
-        made, "_run", lambda rows, alike, **settings: (together.append(alike), run(rows, alike, **settings))[1]
-    )
+
+    def counting(rows: list[list[int]], together: bool, **settings: Any) -> Any:
+        asked.append(together)
+        return run(rows, together, **settings)
+
+    monkeypatch.setattr(made, "_run", counting)
     made.complete(PROMPTS, max_tokens=4)
-    assert together == [True] * 3
+    assert asked == [True] * 3
 
 
 def networks() -> dict[str, Any]:
