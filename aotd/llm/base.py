@@ -58,8 +58,9 @@ class Engine(ABC):
     reply as it comes uses `stream`.
 
     A reply depends on its prompt, its number among the equal prompts of the call, the other arguments,
-    the model and `llm.seed`. It does not depend on what else is asked, but for rounding: sums are taken
-    in another order in another batch.
+    the model and `llm.seed`. It does not depend on what else is asked, nor on `llm.batch`: `transformers` holds to
+    that in float32 (`TransformersEngine` says how). Elsewhere it holds but for rounding: sums are taken in another
+    order in another batch.
     """
 
     model: str

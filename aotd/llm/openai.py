@@ -65,7 +65,9 @@ class OpenAIEngine(Engine):
         failure: UserError | None = None
         pool = ThreadPoolExecutor(max_workers=min(max(self._config.batch, 1), len(asks)))
         try:
-            sent = {pool.submit(self._ask, ask, words): ask for ask in asks}
+            # In this order prompts that begin alike follow each other: a server with little room to keep what it has
+            # read still has the beginning.
+            sent = {pool.submit(self._ask, ask, words): ask for ask in sorted(asks, key=lambda ask: ask.prompt)}
             for done in as_completed(sent):
                 if done.cancelled():
                     continue

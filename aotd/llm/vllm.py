@@ -51,7 +51,9 @@ class VLLMEngine(Engine):
         self._room = int(self._llm.llm_engine.model_config.max_model_len)
 
     def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
-        """Each ask with its reply, in order; `llm.batch` of them at a time."""
+        """Each ask with its reply, `llm.batch` of them at a time; the order is the engine's."""
+        # Those that begin alike follow each other: what they share is still there when memory is short.
+        asks = sorted(asks, key=lambda ask: ask.prompt)
         for start in range(0, len(asks), self._batch):
             yield from self._replies(asks[start : start + self._batch])
 

@@ -125,6 +125,19 @@ def test_the_prompt_shows_tools_examples_and_question_but_not_the_answer_alone()
     assert text.count("The book.") == 1
 
 
+def test_what_prompts_share_stands_first() -> None:
+    """The tools and the rules for all questions, then the examples of a type, and the question behind everything."""
+    text = prompt(question(words="Who?"), EXAMPLES)
+    before, behind = text.split("Who?")
+    assert prompt(question(words="Where?"), EXAMPLES) == f"{before}Where?{behind}"
+    assert behind == "\npossible answers: The door. | The book.\n</question>"
+    other = prompt(question(words="Who?"), [example("two", "Which was taken?")])
+    shared = text.split("EXAMPLE\n")[0]
+    assert other.startswith(shared)
+    assert "def Filter_frames_with_act" in shared
+    assert "RULES\n" in shared
+
+
 def test_an_open_question_says_that_it_has_no_options() -> None:
     asked = question().model_copy(update={"options": ()})
     assert "possible answers: none" in prompt(asked, EXAMPLES)

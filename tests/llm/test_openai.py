@@ -108,6 +108,12 @@ def test_no_more_requests_are_in_flight_than_the_batch() -> None:
     assert most == 3
 
 
+def test_prompts_that_begin_alike_are_sent_one_after_another() -> None:
+    with server(lambda body, number: said("x")) as (url, seen):
+        engine(url, batch=1).complete(["b 1", "a 2", "b 3", "a 1", "b 2"], max_tokens=4)
+    assert [prompt_of(body) for body in seen] == ["a 1", "a 2", "b 1", "b 2", "b 3"]
+
+
 def test_a_reply_cut_by_the_limit_is_not_finished() -> None:
     with server(lambda body, number: said("def execute", "length")) as (url, _):
         reply = engine(url).complete(["p"], max_tokens=2)[0]
@@ -255,7 +261,7 @@ def test_one_prompt_that_fails_does_not_lose_the_replies_that_came(tmp_path: Pat
 
 def test_after_a_failure_no_new_request_is_sent_and_those_in_flight_are_kept() -> None:
     def picky(body: dict[str, Any], number: int) -> Answer:
-        time.sleep({"bad": 0.02, "slow": 0.2}.get(prompt_of(body), 0.1))
+        time.sleep({"bad": 0.02, "late": 0.2}.get(prompt_of(body), 0.1))
         return (422, {"error": {"message": "no"}}) if prompt_of(body) == "bad" else said("kept")
 
     heard = []
@@ -264,10 +270,10 @@ def test_after_a_failure_no_new_request_is_sent_and_those_in_flight_are_kept() -
         for ask, reply in engine(url, batch=2).stream(asks):
             heard.append((ask.prompt, reply.text))
 
-    asks = [Ask(prompt, 4) for prompt in ("bad", "slow", *(f"p{i}" for i in range(20)))]
+    asks = [Ask(prompt, 4) for prompt in ("bad", "late", *(f"p{i}" for i in range(20)))]
     with server(picky) as (url, seen), pytest.raises(UserError, match="422 no"):
         listen(url)
-    assert ("slow", "kept") in heard
+    assert ("late", "kept") in heard
     assert len(seen) == len(heard) + 1 < 6
 
 
