@@ -45,7 +45,7 @@ SIZES = (100, 1_000, 10_000)
 PAIRS = 10
 """How often a run of the smallest size is repeated in its process."""
 MILLION = 1_000_000
-VIDEOS = 40
+VIDEOS = 32
 """Rendered for the workers; five questions each on the mean."""
 ROUNDS = 2
 """How often each number of workers is measured."""
