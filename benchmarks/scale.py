@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -107,6 +108,8 @@ def flow_child(folder: Path, count: int, pairs: int) -> dict[str, Any]:
     """Seconds a question at each verb, pair by pair, and the most MiB that were held."""
     one, many = questions(folder / "one.jsonl", 1), questions(folder / "many.jsonl", count)
     flow(folder, one)
+    gc.collect()
+    gc.freeze()  # else the collector looks through all that was imported about once, in a run of any size
     found = []
     for _ in range(pairs):
         start, whole = flow(folder, one), flow(folder, many)
