@@ -219,7 +219,7 @@ def _of(run: Path, verb: str, record: type[R], ids: Collection[str]) -> dict[str
     if not stage.manifest_path.is_file():
         return {}
     wanted = set(ids)
-    return {line.question_id: line for line in stage.records() if line.question_id in wanted}
+    return {line.question_id: line for line in stage.stream() if line.question_id in wanted}
 
 
 def _replies(run: Path, arm: str, mode: Mode, ids: Collection[str]) -> dict[str, Prediction | Dropped]:
