@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -92,9 +93,20 @@ class ImageText:
         for at in range(0, len(numbers), self._config.batch):
             pictures = [clip.pixels(number) for number in numbers[at : at + self._config.batch]]
             pixels = self._processor(pictures, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
-            vectors = model.get_image_features(pixels.to(model.device, model.dtype)).pooler_output
-            found += [(vector,) for vector in vectors.float().cpu()]
+            found += [(vector.float().cpu(),) for vector in self._vectors(model, pixels.to(model.device, model.dtype))]
         return found
+
+    def _vectors(self, model: Any, pixels: Tensor) -> Iterator[Tensor]:
+        """What the image tower makes of each picture, `[width]`.
+
+        What comes behind the patches is done one by one: a product of few rows is rounded otherwise where it has more.
+        """
+        if self._family == "siglip":  # its tower ends in a head of its own
+            yield from (model.get_image_features(one[None]).pooler_output[0] for one in pixels)
+        else:
+            pooled = model.vision_model(pixel_values=pixels).last_hidden_state[:, 0]
+            norm, projection = model.vision_model.post_layernorm, model.visual_projection
+            yield from (projection(norm(one[None]))[0] for one in pooled)
 
     @torch.inference_mode()
     def _embed(self, text: str) -> Tensor:

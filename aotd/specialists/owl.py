@@ -33,32 +33,44 @@ class OWLv2(FrameDetector):
         return Owlv2ForObjectDetection, Owlv2ImageProcessorPil
 
     def _look(self, pictures: list[Pixels]) -> list[Features]:
+        """Of each picture: what its patches are as vectors of length 1 `[patches, width]`, the shift and the scale of
+        their logits `[patches, 1]`, and their boxes `[patches, 4]`; all that the class head does without a text."""
         model = self._model()
         patches = model.image_embedder(self._prepared(pictures))[0]
         flat = patches.flatten(1, 2)
         boxes = model.box_predictor(flat.float(), patches)
-        return [(flat[at].clone(), boxes[at].clone()) for at in range(len(pictures))]
+        head = model.class_head
+        found: list[Features] = []
+        # One by one, here and below: a product with few columns is rounded otherwise where it has more rows.
+        for one, own in zip(flat.float(), boxes, strict=True):
+            vectors = head.dense0(one)
+            vectors = vectors / (vectors.norm(dim=-1, keepdim=True) + 1e-6)
+            found.append((vectors, head.logit_shift(one), head.elu(head.logit_scale(one)) + 1, own.clone()))
+        return found
 
     def _ask(self, seen: list[Features], texts: list[str]) -> tuple[Tensor, Tensor]:
         import torch
 
         words = torch.stack([features for (features,) in self._read.each(texts, lambda new: self._embed(texts, new))])
-        patches = torch.stack([features for features, _ in seen]).float()
-        logits, _ = self._model().class_predictor(patches, words.float().expand(len(seen), -1, -1))
-        return logits, torch.stack([boxes for _, boxes in seen])
+        logits = [(vectors @ words.T + shift) * scale for vectors, shift, scale, _ in seen]
+        return torch.stack(logits), torch.stack([boxes for *_, boxes in seen])
 
     def _embed(self, texts: list[str], new: list[int]) -> list[Features]:
-        """Vectors of length 1 of some of the texts."""
+        """Vectors of length 1 of some of the texts, float32."""
         model = self._model().base_model
-        tokens = self._tokenizer(
-            [_PROMPT.format(texts[at]) for at in new],
-            padding="max_length",
-            truncation=True,
-            max_length=self._settings.text_config.max_position_embeddings,
-            return_tensors="pt",
-        ).to(model.device)
-        words = model.get_text_features(tokens["input_ids"], tokens["attention_mask"]).pooler_output
-        return [(vector / vector.norm(),) for vector in words]
+        found: list[Features] = []
+        for at in new:
+            tokens = self._tokenizer(
+                [_PROMPT.format(texts[at])],
+                padding="max_length",
+                truncation=True,
+                max_length=self._settings.text_config.max_position_embeddings,
+                return_tensors="pt",
+            ).to(model.device)
+            (vector,) = model.get_text_features(tokens["input_ids"], tokens["attention_mask"]).pooler_output.float()
+            vector = vector / vector.norm()
+            found.append((vector / (vector.norm() + 1e-6),))
+        return found
 
 
 class OWLViT(OWLv2):

@@ -114,10 +114,13 @@ class XCLIPRecogniser:
 
     def _embed(self, texts: list[str], new: list[int]) -> list[Features]:
         model = self._model()
-        tokens = self._tokenizer(
-            [texts[at] for at in new], padding=True, truncation=True, max_length=self._longest, return_tensors="pt"
-        ).to(model.device)
-        return [(vector,) for vector in model.get_text_features(**tokens).pooler_output]
+        found: list[Features] = []
+        for at in new:  # one by one: a text is rounded otherwise beside longer ones
+            tokens = self._tokenizer([texts[at]], truncation=True, max_length=self._longest, return_tensors="pt").to(
+                model.device
+            )
+            found.append((model.get_text_features(**tokens).pooler_output[0],))
+        return found
 
     def _model(self) -> Any:
         config = self._config

@@ -47,7 +47,7 @@ def owl(words: Any, kind: str) -> Any:
         "owlvit": (transformers.OwlViTConfig, transformers.OwlViTForObjectDetection),
     }[kind]
     text, vision = _text(words, max_position_embeddings=24), {**TOWER, "image_size": 32, "patch_size": 8}
-    return model(config(text_config=text, vision_config=vision, projection_dim=16))
+    return model(config(text_config=text, vision_config=vision, projection_dim=TOWER["hidden_size"]))
 
 
 def grounding_dino(words: Any) -> Any:
