@@ -111,11 +111,12 @@ class Reader:
     def demux(self) -> Iterator[Any]:
         """The packets of the video stream, flushing one at the end; notes where every stream ends."""
         step_s = 1 / self.fps if self.fps else 0.0
+        clock = self.stream.time_base
         try:
             for packet in self.container.demux():
                 ours = packet.stream is self.stream
                 stamp = packet.pts if packet.pts is not None else packet.dts
-                base = packet.time_base
+                base = clock if ours else packet.time_base
                 if stamp is not None and base and packet.size:
                     time_s = stamp * base.numerator / base.denominator - self.start_s
                     length_s = (packet.duration or 0) * base.numerator / base.denominator
@@ -150,7 +151,7 @@ class Reader:
     def reading(self) -> Reading | None:
         """How to tell the groups of this video; None where they cannot be told."""
         if self.container.format.name not in REGULAR or not hasattr(av.Packet, "has_sidedata"):
-            return None
+            return None  # PyAV before 16 does not say where settings change
         codec = self.stream.codec_context
         return reading(codec.name, bytes(codec.extradata or b""))
 
