@@ -29,7 +29,8 @@ import sys
 import tempfile
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -66,7 +67,7 @@ LAYOUTS = {
     "no B-frames": Layout(900, options={"g": "60", "bf": "0"}),
     "open groups": Layout(900, options={"x264-params": "open-gop=1:keyint=60"}),
     "uneven times": Layout(900, uneven=True, options={"g": "120"}),
-    "720p": Layout(450, (1280, 720), options={"g": "250"}),
+    "720p": Layout(900, (1280, 720), options={"g": "250"}),
 }
 
 
@@ -140,7 +141,21 @@ def unlike(pixels: Pixels, others: Pixels) -> int:
 
 def ours(path: Path, moments: list[float]) -> Pixels:
     with path.open("rb", buffering=0) as file:
-        return np.stack([pixels for _, copies, pixels in sampled(file, moments) for _ in range(copies)])
+        return gathered(len(moments), ((pixels, copies) for _, copies, pixels in sampled(file, moments)))
+
+
+def gathered(count: int, frames: Iterable[tuple[Pixels, int]]) -> Pixels:
+    """So many frames, some several times, in one array: each is put in its place as it comes."""
+    found: Pixels | None = None
+    at = 0
+    for pixels, copies in frames:
+        if found is None:
+            found = np.empty((count, *pixels.shape), np.uint8)
+        found[at : at + copies] = pixels
+        at += copies
+    assert found is not None
+    assert at == count
+    return found
 
 
 def decord_way() -> Callable[[Path, list[float], list[int]], Pixels]:
@@ -164,30 +179,34 @@ def decord_way() -> Callable[[Path, list[float], list[int]], Pixels]:
 
 def whole(path: Path, numbers: Sequence[int]) -> Pixels:
     """Every frame decoded, those that are wanted converted."""
-    wanted = {number: numbers.count(number) for number in numbers}
-    found: list[Pixels] = []
-    with av.open(str(path)) as container:
-        container.streams.video[0].codec_context.thread_count = 1
-        for number, frame in enumerate(container.decode(video=0)):
-            if number in wanted:
-                found += [frame.to_ndarray(format="rgb24", **ONE_THREAD)] * wanted[number]
-            if number == numbers[-1]:
-                break
-    return np.stack(found)
+    wanted = Counter(numbers)
+
+    def frames() -> Iterator[tuple[Pixels, int]]:
+        with av.open(str(path)) as container:
+            container.streams.video[0].codec_context.thread_count = 1
+            for number, frame in enumerate(container.decode(video=0)):
+                if number in wanted:
+                    yield frame.to_ndarray(format="rgb24", **ONE_THREAD), wanted[number]
+                if number == numbers[-1]:
+                    return
+
+    return gathered(len(numbers), frames())
 
 
 def seeks(path: Path, numbers: Sequence[int]) -> Pixels:
     """A seek to the key frame before each wanted frame, and decoding up to it."""
-    found: list[Pixels] = []
     stamps = shown_ticks(path)
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        for number in numbers:
-            container.seek(stamps[number], stream=stream)
-            frame = next(frame for frame in container.decode(stream) if frame.pts >= stamps[number])
-            found.append(frame.to_ndarray(format="rgb24", **ONE_THREAD))
-    return np.stack(found)
+
+    def frames() -> Iterator[tuple[Pixels, int]]:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            for number in numbers:
+                container.seek(stamps[number], stream=stream)
+                frame = next(frame for frame in container.decode(stream) if frame.pts >= stamps[number])
+                yield frame.to_ndarray(format="rgb24", **ONE_THREAD), 1
+
+    return gathered(len(numbers), frames())
 
 
 def shown_ticks(path: Path) -> list[int]:
