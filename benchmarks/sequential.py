@@ -161,6 +161,7 @@ def _traced(question: Question, program: Program, specialists: Specialists) -> T
     source, tools = specialists.source, Forgetful(specialists)
     assert isinstance(source, DecodedVideos)
     source._kept.clear()
+    source._held.clear()
     source._facts.clear()
     try:
         video = source.open(question)

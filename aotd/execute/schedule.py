@@ -68,6 +68,7 @@ class Schedule:
         """Those of them that no model has been asked for, in the order in which they came."""
         self._waiting = 0
         """Programs that wait."""
+        self._in_hand = threading.local()
 
     def results(self, attempts: Iterable[Attempt]) -> Iterator[Result]:
         """What comes of attempts, as it comes. No more are taken than can be run.
@@ -123,7 +124,7 @@ class Schedule:
             return Answer(known, True, clock() - started)
         if call.clip is not None and call.clip.numbers:
             with suppress(QuestionError):  # a specialist that looks at the frames will say so
-                frames = call.clip.video.pixels()  # noqa: F841  held until the call is answered
+                self._in_hand.frames = call.clip.video.pixels()  # until this thread takes others: decoded once
         own_s = clock() - started
         with self._changed:
             if self._over:

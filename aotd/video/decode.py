@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -403,6 +404,10 @@ class DecodedVideos:
         self._contents: dict[str, str] = {}
         self._kept: OrderedDict[_Key, Pixels] = OrderedDict()
         self._kept_bytes = kept_bytes
+        self._held: WeakValueDictionary[_Key, Pixels] = WeakValueDictionary()
+        """What somebody still has in hand, though it may have been let go here."""
+        self._largest = 0
+        """Bytes of the largest video so far."""
         self._lock = threading.Lock()
         """Held while `_kept` or `_locks` is looked at, never while a file is read."""
         self._locks: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
@@ -471,6 +476,10 @@ class DecodedVideos:
                     self._contents[key] = _digest(video.path)
             return self._contents[key]
 
+    def room(self) -> int:
+        """How many videos as large as the largest so far can be kept."""
+        return self._kept_bytes // self._largest if self._largest else sys.maxsize
+
     def close(self) -> None:
         """End the decoding processes."""
         while self._idle:
@@ -499,11 +508,12 @@ class DecodedVideos:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
-            return self._kept.get(key)
+            return self._held.get(key)
 
     def _keep(self, key: _Key, pixels: Pixels) -> None:
         with self._lock:
-            self._kept[key] = pixels
+            self._kept[key] = self._held[key] = pixels
+            self._largest = max(self._largest, pixels.nbytes)
             taken = sum(kept.nbytes for kept in self._kept.values())
             while len(self._kept) > 1 and taken > self._kept_bytes:
                 taken -= self._kept.popitem(last=False)[1].nbytes

@@ -285,13 +285,34 @@ def test_what_several_threads_ask_for_is_done_once(
 
 
 @pytest.mark.parametrize(("videos", "kept"), [(0, 1), (1, 1), (2, 2), (9, 5)])
-def test_decoded_videos_stay_within_a_budget(videos: int, kept: int, tmp_path: Path) -> None:
+def test_decoded_videos_stay_within_a_budget(
+    videos: int, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = DecodedVideos(str(tmp_path), 4, 20, kept_bytes=videos * 4 * 48 * 64 * 3)
-    first = [source.open(ask(write_video(tmp_path / f"{n}.mp4").name)).pixels() for n in range(5)]
-    again = [source.open(ask(f"{n}.mp4")).pixels() for n in range(4, 4 - kept, -1)]
-    assert all(one is other for one, other in zip(again, reversed(first), strict=False))
+    decoded = []
+    frames = Decoder.frames
+
+    def counted(self: Decoder, path: Path, *more: Any) -> Any:
+        decoded.append(path.name)
+        return frames(self, path, *more)
+
+    monkeypatch.setattr(Decoder, "frames", counted)
+    names = [write_video(tmp_path / f"{n}.mp4").name for n in range(5)]
+    for name in names:
+        source.open(ask(name)).pixels()
+    assert decoded == names
+    assert source.room() == videos
+    for name in names[: -kept - 1 : -1]:
+        source.open(ask(name)).pixels()
+    assert decoded == names
     if kept < 5:
-        assert source.open(ask("0.mp4")).pixels() is not first[0]
+        held = source.open(ask(names[0])).pixels()
+        assert decoded.pop() == names[0]
+        for name in names[1:]:
+            source.open(ask(name)).pixels()
+        count = len(decoded)
+        assert source.open(ask(names[0])).pixels() is held, "somebody has it in hand"
+        assert len(decoded) == count
     source.close()
 
 
