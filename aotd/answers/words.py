@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
+_KEPT = 4096
+"""Texts whose words are remembered: options, labels and answers are compared with all the others again and again."""
 _ARTICLES = ("a", "an", "the")
 _NUMBERS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
@@ -32,6 +35,7 @@ _DROPPED = ("So", "Cf", "Cc", "Cs", "Co", "Me")
 """Categories of emoji, and of what cannot be seen."""
 
 
+@lru_cache(_KEPT)
 def plain(text: str) -> str:
     """An answer without case, articles, punctuation and doubled spaces: what two equal answers share."""
     words = re.findall(r"[\w/'-]+", text.casefold())
@@ -78,6 +82,7 @@ def _folded(word: str) -> str:
     return str(_NUMBERS.index(word)) if word in _NUMBERS else word
 
 
+@lru_cache(_KEPT)
 def texts(text: str) -> tuple[str, ...]:
     """`words` of any text, without their places."""
     return tuple(word.text for word in words(unmarked(clean(text))))
