@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from aotd.overlap import apart
 from aotd.records import Box, Detection
 from aotd.specialists import DetectionConfig
-from aotd.specialists.kept import Features, Kept, frame_key
+from aotd.specialists.kept import Features, Kept, ahead, frame_key
 from aotd.specialists.weights import (
     Shelf,
     device,
@@ -76,14 +76,10 @@ class FrameDetector(ABC):
             return []
         found: list[Detection] = []
         with torch.inference_mode():
-            for numbers in self._batches(clip):
-                pictures = [clip.pixels(number) for number in numbers]
-                seen = self._seen.each(
-                    [frame_key(clip, number) for number in numbers],
-                    lambda new, pictures=pictures: self._look([pictures[at] for at in new]),  # type: ignore[misc]
-                )
-                sizes = [picture.shape[:2] for picture in pictures]
-                logits, boxes = self._ask(seen, texts)
+            seen = self._features(clip)
+            for numbers in self._batches(clip, list(seen)):
+                sizes = [clip.pixels(number).shape[:2] for number in numbers]
+                logits, boxes = self._ask([seen[number] for number in numbers], texts)
                 results = self._processor.post_process_object_detection(
                     SimpleNamespace(logits=logits.float(), pred_boxes=boxes.float()),
                     threshold=self._config.threshold,
@@ -92,6 +88,17 @@ class FrameDetector(ABC):
                 for number, size, result in zip(numbers, sizes, results, strict=True):
                     found += self._detections(clip, number, size, query, result)
         return found
+
+    def _features(self, clip: Clip) -> dict[int, Features]:
+        """Frame number -> what the image tower made of the frame; those that show nothing are left out."""
+        numbers = [number for number in clip.numbers if clip.shows(number)]
+
+        def look(new: list[int]) -> Iterator[Features]:
+            batches = self._batches(clip, [numbers[at] for at in new])
+            for pixels in ahead(batches, lambda batch: self._prepared([clip.pixels(number) for number in batch])):
+                yield from self._look(pixels)
+
+        return dict(zip(numbers, self._seen.each([frame_key(clip, number) for number in numbers], look), strict=True))
 
     def room(self) -> int:
         """How many videos' features can be kept."""
@@ -112,9 +119,8 @@ class FrameDetector(ABC):
         kept = apart([box for _, box in scored], self._config.overlap)
         return [Detection(frame=number, box=scored[at][1], label=query, score=scored[at][0]) for at in kept]
 
-    def _batches(self, clip: Clip) -> Iterator[list[int]]:
-        """Numbers of frames that go through the model together; those that show nothing are left out."""
-        numbers = [number for number in clip.numbers if clip.shows(number)]
+    def _batches(self, clip: Clip, numbers: list[int]) -> Iterator[list[int]]:
+        """Those of some frames of a clip that go through the model together."""
         shapes = {number: clip.pixels(number).shape[:2] for number in numbers}
         runs = [numbers] if self.mixed else [list(run) for _, run in groupby(numbers, key=lambda at: shapes[at])]
         for run in runs:
@@ -147,8 +153,8 @@ class FrameDetector(ABC):
         """The model's class, and that of its picture processor."""
 
     @abstractmethod
-    def _look(self, pictures: list[Pixels]) -> list[Features]:
-        """What the image tower makes of pictures."""
+    def _look(self, pixels: Tensor) -> list[Features]:
+        """What the image tower makes of pictures, `[n, 3, height, width]`."""
 
     @abstractmethod
     def _ask(self, seen: list[Features], texts: list[str]) -> tuple[Tensor, Tensor]:

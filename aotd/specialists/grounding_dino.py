@@ -18,7 +18,6 @@ from aotd.specialists import DetectionConfig
 from aotd.specialists.detection import FrameDetector
 from aotd.specialists.kept import Features, Kept
 from aotd.specialists.weights import Precision, Shelf, load_model, no_packing, size_of
-from aotd.video.clip import Pixels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,12 +73,11 @@ class GroundingDino(FrameDetector):
         model.model.text_backbone = ReadOnce(model.model.text_backbone, self._read)
         return model
 
-    def _look(self, pictures: list[Pixels]) -> list[Features]:
-        pixels = self._prepared(pictures)
+    def _look(self, pixels: Tensor) -> list[Features]:
         backbone = self._model().model.backbone.conv_encoder.model.backbone
         maps = backbone(pixels, return_dict=True).feature_maps
         size = torch.tensor(pixels.shape[-2:])
-        return [(size, *(level[at].clone() for level in maps)) for at in range(len(pictures))]
+        return [(size, *(level[at].clone() for level in maps)) for at in range(len(pixels))]
 
     def _ask(self, seen: list[Features], texts: list[str]) -> tuple[Tensor, Tensor]:
         model = self._model()

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, CLIPModel, SiglipModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from aotd.specialists.kept import Features, Kept, frame_key
+from aotd.specialists.kept import Features, Kept, ahead, frame_key
 from aotd.specialists.weights import (
     Shelf,
     WeightsConfig,
@@ -89,12 +89,17 @@ class ImageText:
     @torch.inference_mode()
     def _look(self, clip: Clip, numbers: list[int]) -> list[Features]:
         model = self._model()
-        found: list[Features] = []
-        for at in range(0, len(numbers), self._config.batch):
-            pictures = [clip.pixels(number) for number in numbers[at : at + self._config.batch]]
+
+        def prepared(batch: list[int]) -> Tensor:
+            pictures = [clip.pixels(number) for number in batch]
             pixels = self._processor(pictures, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
-            found += [(vector.float().cpu(),) for vector in self._vectors(model, pixels.to(model.device, model.dtype))]
-        return found
+            made: Tensor = pixels.to(model.device, model.dtype)
+            return made
+
+        batches = (numbers[at : at + self._config.batch] for at in range(0, len(numbers), self._config.batch))
+        return [
+            (vector.float().cpu(),) for pixels in ahead(batches, prepared) for vector in self._vectors(model, pixels)
+        ]
 
     def _vectors(self, model: Any, pixels: Tensor) -> Iterator[Tensor]:
         """What the image tower makes of each picture, `[width]`.

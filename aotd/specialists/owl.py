@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from aotd.specialists.detection import FrameDetector
 from aotd.specialists.kept import Features
-from aotd.video.clip import Pixels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,11 +31,11 @@ class OWLv2(FrameDetector):
 
         return Owlv2ForObjectDetection, Owlv2ImageProcessorPil
 
-    def _look(self, pictures: list[Pixels]) -> list[Features]:
+    def _look(self, pixels: Tensor) -> list[Features]:
         """Of each picture: what its patches are as vectors of length 1 `[patches, width]`, the shift and the scale of
         their logits `[patches, 1]`, and their boxes `[patches, 4]`; all that the class head does without a text."""
         model = self._model()
-        patches = model.image_embedder(self._prepared(pictures))[0]
+        patches = model.image_embedder(pixels)[0]
         flat = patches.flatten(1, 2)
         boxes = model.box_predictor(flat.float(), patches)
         head = model.class_head

@@ -399,6 +399,8 @@ class DecodedVideos:
         self._frames = frames
         self._deadline_s = deadline_s
         self._idle: list[Decoder] = []
+        self._cores = threading.Semaphore(os.cpu_count() or 1)
+        """More files at once would not be read sooner."""
         self._facts: dict[str, Found] = {}
         self._defects: dict[str, str] = {}
         self._contents: dict[str, str] = {}
@@ -495,14 +497,15 @@ class DecodedVideos:
 
     @contextlib.contextmanager
     def _decoder(self) -> Iterator[Decoder]:
-        try:
-            decoder = self._idle.pop()
-        except IndexError:  # all are at work
-            decoder = Decoder(self._deadline_s)
-        try:
-            yield decoder
-        finally:
-            self._idle.append(decoder)
+        with self._cores:
+            try:
+                decoder = self._idle.pop()
+            except IndexError:  # all are at work
+                decoder = Decoder(self._deadline_s)
+            try:
+                yield decoder
+            finally:
+                self._idle.append(decoder)
 
     def _known(self, key: _Key) -> Pixels | None:
         with self._lock:

@@ -234,9 +234,11 @@ def at_once(work: Callable[[str], Any], names: Sequence[str]) -> list[Any]:
         return list(pool.map(work, names))
 
 
-def test_threads_decode_several_files_at_once(
-    tmp_path: Path, source: DecodedVideos, monkeypatch: pytest.MonkeyPatch
+def test_threads_decode_as_many_files_at_once_as_there_are_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    source = DecodedVideos(str(tmp_path), 4, 20)
     names = [f"{number}.mp4" for number in range(3)]
     for name in names:
         write_video(tmp_path / name)
@@ -250,6 +252,10 @@ def test_threads_decode_several_files_at_once(
     monkeypatch.setattr(Decoder, "frames", frames)
     found = at_once(lambda name: shot(source.open(ask(name)).pixels()), names)
     assert found == 3 * [[2, 7, 12, 17]]
+    assert len(source._idle) == 3
+    for name in (more := [f"{number}.mp4" for number in range(3, 9)]):
+        write_video(tmp_path / name)
+    assert len(at_once(lambda name: shot(source.open(ask(name)).pixels()), more)) == 6
     assert len(source._idle) == 3
     processes = [decoder._process for decoder in source._idle]
     source.close()
