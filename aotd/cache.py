@@ -28,8 +28,8 @@ from typing import Any
 from aotd.disk import disk_errors, make_folder
 from aotd.errors import UserError
 
-_HELD_BYTES = 64 << 20
-"""How much of the pages used last stays in memory."""
+_HELD, _HELD_BYTES = 64, 64 << 20
+"""How many of the pages used last, and how much of them, stay in memory."""
 _TRIMMED_TO = 0.9
 """Share of the folder's bound to which it is trimmed, so that it is not trimmed all the time."""
 _LOOK_AFTER = 16
@@ -114,7 +114,7 @@ class Cache:
         return values
 
     def _let_go(self) -> None:
-        while self._held > _HELD_BYTES and len(self._pages) > 1:
+        while len(self._pages) > 1 and (len(self._pages) > _HELD or self._held > _HELD_BYTES):
             _, values = self._pages.popitem(last=False)
             self._held -= sum(map(len, values.values()))
 

@@ -46,7 +46,7 @@ SIZES = (100, 1_000, 10_000)
 PAIRS = 10
 """How often a run of the smallest size is repeated in its process."""
 MILLION = 1_000_000
-VIDEOS = 32
+VIDEOS = 48
 """Rendered for the workers; five questions each on the mean."""
 ROUNDS = 2
 """How often each number of workers is measured."""
@@ -93,7 +93,7 @@ def cpu_s() -> float:
 
 
 def flow(folder: Path, asked: Path) -> dict[str, list[float]]:
-    """Verb -> (wall, processor) seconds of a run from its beginning; the run is removed."""
+    """Verb -> (wall, processor) seconds of a run from its beginning; the run and its cache are removed."""
     words = ["dataset=files", f"dataset.root={folder}", f"dataset.questions={asked}", "specialists=mock"]
     words += ["decompose.author=fixed", "execute.workers=1"]
     spent = {}
@@ -101,6 +101,7 @@ def flow(folder: Path, asked: Path) -> dict[str, list[float]]:
         before = cpu_s()
         spent[verb] = [do(verb, folder / "run", *words), cpu_s() - before]
     shutil.rmtree(folder / "run")
+    shutil.rmtree(folder / "cache")
     return spent
 
 
@@ -202,7 +203,7 @@ def open_child(folder: Path, count: int) -> dict[str, float]:
 def workers_child(folder: Path, videos: int, rounds: int) -> dict[str, Any]:
     """Seconds of `execute` with one worker and with two, of two videos and of all, in turn; whether bytes are equal."""
     words = [f"dataset.root={folder}/world", f"dataset.playroom.train_videos={videos}"]
-    words += ["dataset.playroom.val_videos=0", "dataset.playroom.test_videos=0"]
+    words += ["dataset.playroom.val_videos=0", "dataset.playroom.test_videos=0", "cache.gb=0"]
     for size in (2, videos):
         for verb in VERBS[:2]:
             do(verb, folder / str(size), *words, f"dataset.limit={size}")

@@ -122,6 +122,9 @@ def test_memory_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         cache.put(f"{number:02d}.findings", "k", "x" * 10_000)
     assert len(cache._pages) == 5
     assert cache.get("00.findings", "k") == "x" * 10_000, "from the disk"
+    monkeypatch.setattr("aotd.cache._HELD", 2)
+    assert cache.get("01.findings", "k") == "x" * 10_000
+    assert len(cache._pages) == 2
 
 
 def test_a_full_disk_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ from aotd.workers import worker_pool
 
 PROGRAMS = 16
 """Programs at once in a process whose specialists have weights."""
-BATCH = 1024
+BATCH = 256
 """Questions whose programs are run until all of them are settled, before the next ones are read."""
 AHEAD = 2
 """Videos that are handed out to each worker: the one it works on, and the next."""
