@@ -19,7 +19,8 @@ import os
 import threading
 import zlib
 from collections import OrderedDict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache as once
 from pathlib import Path
@@ -121,7 +122,7 @@ class Cache:
     def _append(self, path: Path, text: bytes) -> None:
         # It begins with a line end, so that a torn line before it takes no more with it.
         line = b"\n%08x %b\n" % (zlib.crc32(text), text)
-        with disk_errors(path):
+        with _said(path):
             make_folder(path.parent)
             self._unseen += len(line)
             if self._unseen * _LOOK_AFTER > self._bound:
@@ -150,15 +151,34 @@ def cache_folder(config: CacheConfig, run: str) -> Path | None:
 
 
 def load_cache(config: CacheConfig, run: str) -> Cache:
-    """The cache that a run uses; see `cache_folder`."""
-    return Cache(cache_folder(config, run), config.gb)
+    """The cache that a run uses; its folder is made.
+
+    Raises:
+        UserError: a bound below 0, or a folder that cannot be made.
+    """
+    folder = cache_folder(config, run)
+    if folder is not None:
+        with _said(folder):
+            make_folder(folder)
+    return Cache(folder, config.gb)
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """Say in one line what hinders the cache. It must not be taken for a specialist that failed."""
+    try:
+        with disk_errors(path):
+            yield
+    except (OSError, ValueError) as error:  # a zero byte is a ValueError
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: {why}: give the cache another place (cache.folder=…), or none (cache.gb=0)") from None
 
 
 def _read(path: Path) -> dict[str, str]:
     """The values of a page, as far as their lines are whole; it counts as used."""
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     with suppress(FileNotFoundError, PermissionError):  # trimmed just now; another user's
         os.utime(path)

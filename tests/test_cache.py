@@ -136,6 +136,16 @@ def test_a_full_disk_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
         Cache(tmp_path, 1.0).put(PAGE, "k", "1")
 
 
+def test_a_folder_that_cannot_be_is_said_before_anything_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file" / "cache", Path("/proc/none"), Path("a\0b")):
+        with pytest.raises(UserError, match=r"cache\.folder="):
+            load_cache(CacheConfig(folder=str(folder)), str(tmp_path / "run"))
+    (tmp_path / "ab").write_text("")
+    with pytest.raises(UserError, match=r"cache\.gb=0"):
+        Cache(tmp_path, 1.0).put(PAGE, "k", "1")
+
+
 def test_keys_tell_parts_apart() -> None:
     assert key("ab", "c") != key("a", "bc") != key(["a", "bc"])
     assert key(1.0, None, [1, 2]) == key(1.0, None, (1, 2))

@@ -65,6 +65,10 @@ def job(config: Config) -> None:
         UserError: `decompose` has not run, a model is not there, or a layer of the sandbox that the run asks for.
     """
     run = Path(config.run)
+    for name in ("workers", "programs"):
+        if getattr(config.execute, name) < 0:
+            raise UserError(f"execute.{name}={getattr(config.execute, name)} must be 0 or more")
+    load_cache(config.cache, config.run)  # in a worker it would be no line of ours
     layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
     for layer in (layer for layer in Layer if layer not in layers):
         Console(stderr=True).print(f"programs run without {layer.value}: {missing(layer)}", markup=False)

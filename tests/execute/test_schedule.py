@@ -205,3 +205,17 @@ def test_a_second_run_asks_no_specialist(world: Path, tmp_path: Path, monkeypatc
     assert "action" in found
     first, second = (tmp_path / run / "execute" / "records.jsonl" for run in ("first", "second"))
     assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "setting", ["execute.programs=-1", "execute.workers=-1", "cache.gb=-1", "cache.folder=/proc/none"]
+)
+def test_settings_that_cannot_be_are_one_line(
+    setting: str, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepared(world, tmp_path / "run")
+    capsys.readouterr()
+    assert main(["execute", f"run={tmp_path}/run", f"dataset.root={world}/videos", *SIZES, setting]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert setting.split("=")[0] in line
+    assert not (tmp_path / "run" / "execute").exists()
