@@ -34,7 +34,7 @@ _HELD, _HELD_BYTES = 64, 64 << 20
 _TRIMMED_TO = 0.9
 """Share of the folder's bound to which it is trimmed, so that it is not trimmed all the time."""
 _LOOK_AFTER = 16
-"""A process looks how full the folder is when it opens it, and whenever it has written this part of the bound."""
+"""A process looks how full the folder is before it first writes, and whenever it has written this part of the bound."""
 
 
 @dataclass

@@ -56,10 +56,7 @@ def read_jsonl(path: Path, record: type[R]) -> list[R]:
     Raises:
         UserError: a whole line is not such a record, or the file is none.
     """
-    found = []
-    for number, line in _lines(path):
-        found.append(_read(path, number, line, record))
-    return found
+    return [_read(path, number, line, record) for number, line in _lines(path)]
 
 
 def _lines(path: Path) -> Generator[tuple[int, bytes]]:

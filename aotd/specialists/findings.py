@@ -95,7 +95,7 @@ class Findings:
             arguments: what JSON can hold.
         """
         seen: list[Any] = []
-        page = key(subtask, method, arguments)
+        page = key(subtask, method, arguments)[:3]  # calls without a video share out 4,096 pages
         if clip is not None:
             video = clip.video
             part = [video.video_id, video.content, video.start_s, video.end_s, video.frames]
@@ -181,7 +181,6 @@ class Asking:
     def __init__(self, findings: Findings, answer: Callable[[Call], Answer]) -> None:
         """Args:
         answer: gives a call's finding, at once or when others have been asked too.
-
         """
         self._findings, self._answer = findings, answer
         self.reused = 0
