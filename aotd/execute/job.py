@@ -229,13 +229,14 @@ class _Worker:
     def __init__(self, config: Config, specialists: Specialists, layers: frozenset[Layer]) -> None:
         self._findings = Findings(specialists, load_cache(config.cache, config.run), config.specialists.unpinned())
         self._sandbox = Sandbox(config.execute.limits, layers)
+        self._lanes = config.specialists.lanes()
         self._programs = config.execute.programs or (PROGRAMS if config.specialists.weighty() else 1)
 
     def run(self, attempts: Iterable[Attempt]) -> Iterator[Result]:
         """What comes of attempts, as it comes."""
         run = partial(_run, findings=self._findings, sandbox=self._sandbox)
         if self._programs > 1:
-            return Schedule(run, self._findings, self._programs).results(attempts)
+            return Schedule(run, self._findings, self._programs, self._lanes).results(attempts)
         return (run(attempt, self._findings.answer) for attempt in attempts)
 
     def __enter__(self) -> _Worker:

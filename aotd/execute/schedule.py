@@ -2,8 +2,10 @@
 
 A program asks for one thing at a time and waits for it, so that a model that serves one program sees one prompt at
 a time. Here each program runs in a thread of its own. A call that nobody knows the finding of is put down, once for
-all who want to know it, and who wants to know it waits. One more thread asks the models: calls that cannot go
-together as they come, those that can when they fill a batch, or when every program waits.
+all who want to know it, and who wants to know it waits. The models are asked by one more thread for each lane: calls
+that cannot go together as they come, those that can when they fill a batch, or when every program waits. A specialist
+shares its lane with those that share its weights or a budget of memory (`SpecialistsConfig.lanes`). So a slow server,
+or a model that leaves a core idle, holds up no other.
 
 What a program is told does not depend on the others, since a finding depends on its call alone. A video's frames are
 decoded by the thread that first asks about them, while the models are busy with other things.
@@ -12,7 +14,7 @@ decoded by the thread that first asks about them, while the models are busy with
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -45,6 +47,15 @@ class _Wanted:
     shared: int = 1
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """Calls that a model has been asked together, and since when."""
+
+    several: list[_Wanted]
+    found: Future[list[Found]]
+    started: float
+
+
 class Schedule:
     """Runs attempts side by side."""
 
@@ -53,12 +64,14 @@ class Schedule:
         run: Callable[[Attempt, Callable[[Call], Answer]], Result],
         findings: Findings,
         programs: int,
+        lanes: Mapping[str, str],
     ) -> None:
         """Args:
         run: runs one attempt; its calls are answered by what it is given.
         programs: how many run at once, at most; no more videos are in work than there is room for.
+        lanes: sub-task -> whom it shares a thread with.
         """
-        self._run, self._findings, self._programs = run, findings, programs
+        self._run, self._findings, self._programs, self._lanes = run, findings, programs, lanes
         self._changed = threading.Condition()
         self._news = False
         self._over = False
@@ -79,10 +92,9 @@ class Schedule:
         coming = iter(attempts)
         following = next(coming, None)
         running: dict[Future[Result], str] = {}
-        asked: list[_Wanted] = []
-        asking: Future[list[Found]] | None = None
-        started = 0.0
-        programs, models = ThreadPoolExecutor(self._programs, "program"), ThreadPoolExecutor(1, "models")
+        asking: dict[str, _Asked] = {}
+        programs = ThreadPoolExecutor(self._programs, "program")
+        models = {lane: ThreadPoolExecutor(1, "models") for lane in set(self._lanes.values())}
         try:
             while following is not None or running:
                 while following is not None and self._has_room(following, running):
@@ -90,22 +102,22 @@ class Schedule:
                     running[future] = following.question.video_id
                     future.add_done_callback(self._tell)
                     following = next(coming, None)
-                if asking is None and (asked := self._next(len(running))):
-                    started = clock()
-                    asking = models.submit(self._findings.find, [one.call for one in asked])
-                    asking.add_done_callback(self._tell)
+                for lane in models.keys() - asking.keys():
+                    if several := self._next(lane, len(running)):
+                        found = models[lane].submit(self._findings.find, [one.call for one in several])
+                        found.add_done_callback(self._tell)
+                        asking[lane] = _Asked(several, found, clock())
                 with self._changed:
                     self._changed.wait_for(lambda: self._news)
                     self._news = False
-                if asking is not None and asking.done():
-                    self._settle(asked, asking, clock() - started)
-                    asking = None
+                for lane in [lane for lane, asked in asking.items() if asked.found.done()]:
+                    self._settle(asking.pop(lane))
                 for future in [future for future in running if future.done()]:
                     del running[future]
                     yield future.result()
         finally:
             self._give_up()
-            for pool in (programs, models):
+            for pool in (programs, *models.values()):
                 pool.shutdown(wait=not stopping(), cancel_futures=True)
 
     def _has_room(self, attempt: Attempt, running: dict[Future[Result], str]) -> bool:
@@ -145,11 +157,13 @@ class Schedule:
         assert wanted.found is not None
         return Answer(wanted.found, not first, own_s + wanted.seconds, wanted.shared)
 
-    def _next(self, running: int) -> list[_Wanted]:
-        """The calls that go through a model next; none where it is better to wait for more."""
+    def _next(self, lane: str, running: int) -> list[_Wanted]:
+        """The calls that go through a model of a lane next; none where it is better to wait for more."""
         with self._changed:
             groups: dict[tuple[str, str], list[_Wanted]] = {}
             for one in self._queue:
+                if self._lanes[one.call.subtask] != lane:
+                    continue
                 if one.alone:
                     self._queue.remove(one)
                     return [one]
@@ -163,19 +177,19 @@ class Schedule:
                 self._queue.remove(one)
             return group[:size]
 
-    def _settle(self, asked: list[_Wanted], asking: Future[list[Found]], seconds: float) -> None:
+    def _settle(self, asked: _Asked) -> None:
         """Tell those who wait what was found. What has failed together is asked again alone, so that no call's
         failure is another's."""
-        error = asking.exception()
+        error, seconds = asked.found.exception(), clock() - asked.started
         with self._changed:
-            if error is not None and len(asked) > 1:
-                for one in asked:
+            if error is not None and len(asked.several) > 1:
+                for one in asked.several:
                     one.alone = True
-                self._queue = [*asked, *self._queue]
+                self._queue = [*asked.several, *self._queue]
                 return
-            shared = sum(one.waiting for one in asked)
-            for at, one in enumerate(asked):
-                one.found, one.error = (None, error) if error is not None else (asking.result()[at], None)
+            shared = sum(one.waiting for one in asked.several)
+            for at, one in enumerate(asked.several):
+                one.found, one.error = (None, error) if error is not None else (asked.found.result()[at], None)
                 one.seconds, one.shared = seconds / shared, shared
                 del self._wanted[one.call.key]
                 self._waiting -= one.waiting

@@ -153,6 +153,17 @@ class SpecialistsConfig:
         parts = (self.detection, self.grounding, self.action, self.answering)
         return any(part.model and part.name.value != "server" for part in parts)
 
+    def lanes(self) -> dict[str, str]:
+        """Sub-task -> its lane. Specialists of one lane are asked in turn: those that share weights, those that share a
+        budget of memory, and those without weights."""
+        return {name: self._lane(name) for name in BUILDERS}
+
+    def _lane(self, subtask: str) -> str:
+        part = getattr(self, subtask)
+        if part.name.value == "server":
+            return subtask
+        return "memory_gb" if self.memory_gb and part.model else str(part.model)
+
     def unpinned(self) -> list[str]:
         """Sub-tasks whose model is known by a bare name only."""
         return [name for name in BUILDERS if getattr(self, name).name.value == "server"]

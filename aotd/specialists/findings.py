@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache as once
 from importlib.metadata import version
@@ -24,6 +25,7 @@ from aotd.cache import Cache, code, key
 from aotd.meter import clock
 from aotd.records import Detection, SpanFinding
 from aotd.specialists.base import Specialists
+from aotd.specialists.turns import asking
 from aotd.video.clip import Clip
 
 _KINDS: Mapping[str, TypeAdapter[Any]] = {
@@ -72,7 +74,7 @@ class Found:
 class Findings:
     """Answers calls, from memory and disk where their findings are known, else by asking the specialists.
 
-    `call` and `known` may be used by several threads; the specialists are asked by one.
+    `call` and `known` may be used by several threads; a specialist is asked by one at a time.
     """
 
     def __init__(self, specialists: Specialists, cache: Cache | None = None, unpinned: Collection[str] = ()) -> None:
@@ -126,10 +128,12 @@ class Findings:
         """
         specialist = getattr(self.specialists, calls[0].subtask)
         several: Callable[..., list[Any]] | None = getattr(specialist, f"{calls[0].method}_all", None)
-        if several is not None and len(calls) > 1:
-            found = several([call.given for call in calls])
-        else:
-            found = [getattr(specialist, call.method)(*call.given) for call in calls]
+        elsewhere = calls[0].subtask in self._unpinned  # behind a server
+        with nullcontext() if elsewhere else asking():
+            if several is not None and len(calls) > 1:
+                found = several([call.given for call in calls])
+            else:
+                found = [getattr(specialist, call.method)(*call.given) for call in calls]
         for call, finding in zip(calls, found, strict=True):
             text = _KINDS[call.method].dump_json(finding).decode()
             self._store(call).put(call.page, call.key, text)

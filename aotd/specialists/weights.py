@@ -26,6 +26,7 @@ from aotd.disk import file_digest
 from aotd.errors import UserError
 from aotd.meter import loading
 from aotd.specialists.stored import find_stored
+from aotd.specialists.turns import loading_alone
 
 if TYPE_CHECKING:
     import torch
@@ -251,7 +252,8 @@ def _is_folder(path: str) -> bool:
 
 
 class Shelf:
-    """The models that are in memory, within a budget."""
+    """The models that are in memory, within a budget. Threads may share it where it has none, and no two of them take
+    one model."""
 
     def __init__(self, budget_gb: float = 0.0) -> None:
         """`budget_gb`: GiB that weights may take together; 0 is no limit."""
@@ -282,7 +284,7 @@ class Shelf:
             self._let_go.add(self._kept.popitem(last=False)[0])
             _give_back()
         # Loading is no question's time, but loading again is the price of a small budget.
-        with nullcontext() if key in self._let_go else loading():
+        with loading_alone(), nullcontext() if key in self._let_go else loading():
             model = load()
         self._kept[key] = (size, model)
         return model

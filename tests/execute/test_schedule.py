@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,18 @@ from aotd.execute import job
 from aotd.execute.attempts import Attempt, Result, first
 from aotd.execute.schedule import Schedule
 from aotd.meter import carried
-from aotd.records import Dropped, Outcome, Program, Question
+from aotd.records import Detection, Dropped, Outcome, Program, Question
 from aotd.specialists.base import Specialists
 from aotd.specialists.findings import Answer, Asking, Call, Findings
 from aotd.specialists.mock import Mock, MockVideo
 from aotd.video.clip import Clip, Pixels
 from tests.execute.test_job import SIZES, prepared, world
+from tests.specialists.tiny import write_checkpoint, write_univtg
 
 __all__ = ["world"]
+
+
+ONE_LANE = dict.fromkeys(("detection", "grounding", "action", "answering"), "all")
 
 
 class Model(Mock):
@@ -63,10 +67,15 @@ def attempts(count: int, videos: int = 1) -> list[Attempt]:
 
 
 def scheduled(
-    model: Model, program: Callable[[Attempt, Asking, Clip], Any], programs: int, given: list[Attempt]
+    model: Model,
+    program: Callable[[Attempt, Asking, Clip], Any],
+    programs: int,
+    given: list[Attempt],
+    specialists: Specialists | None = None,
+    lanes: Mapping[str, str] = ONE_LANE,
 ) -> dict[str, str]:
     """Question -> what its program came to."""
-    findings = Findings(Specialists(model, model, model, model, model))
+    findings = Findings(specialists or Specialists(model, model, model, model, model))
 
     def run(attempt: Attempt, answer: Callable[[Call], Answer]) -> Result:
         asking, key = Asking(findings, answer), attempt.question.question_id
@@ -77,7 +86,7 @@ def scheduled(
         record = Dropped(question_id=key, outcome=Outcome.no_answer, reason=said)
         return Result(attempt, record, (), (carried(key),))
 
-    results = Schedule(run, findings, programs).results(iter(given))
+    results = Schedule(run, findings, programs, lanes).results(iter(given))
     return {result.attempt.question.question_id: result.record.reason for result in results}
 
 
@@ -128,7 +137,7 @@ def test_programs_that_wait_are_given_up_when_nobody_wants_the_rest() -> None:
         return Result(attempt, Dropped(question_id=key, outcome=Outcome.no_answer, reason=said), ())
 
     before = threading.active_count()
-    coming = Schedule(run, findings, 4).results(iter(attempts(40)))
+    coming = Schedule(run, findings, 4, ONE_LANE).results(iter(attempts(40)))
     next(coming)
     coming.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
@@ -155,6 +164,31 @@ def test_no_more_videos_are_in_work_than_there_is_room_for() -> None:
 
     assert len(scheduled(model, program, 8, attempts(24, videos=8))) == 24
     assert max(most) == 2
+
+
+def test_one_lane_holds_up_no_other() -> None:
+    """A detection that ends when an answer was given, as where a server is slow."""
+    model, answered = Model(batch=1), threading.Event()
+
+    class Waiting(Mock):
+        def detect(self, clip: Clip, query: str) -> list[Detection]:
+            assert answered.wait(20), "the answer waits for the detection"
+            return super().detect(clip, query)
+
+    def program(attempt: Attempt, asking: Asking, clip: Clip) -> str:
+        if attempt.question.question_id == "q0":
+            return str(len(asking.detect(clip, "door")))
+        said = asking.answer(clip, "x")
+        answered.set()
+        return said
+
+    detector = Waiting(4)
+    specialists = Specialists(model, detector, model, model, model)
+    found = scheduled(model, program, 2, attempts(2), specialists, ONE_LANE | {"detection": "another"})
+    assert found == {
+        "q0": str(len(Mock(4).detect(Clip.whole(model.open(attempts(1)[0].question)), "door"))),
+        "q1": "v0: x",
+    }
 
 
 def test_frames_are_decoded_beside_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,6 +218,27 @@ def test_a_run_is_the_same_at_any_number_of_programs(world: Path, tmp_path: Path
     for name in ("records.jsonl", "dropped.jsonl", "manifest.json"):
         written = {(tmp_path / run / "run" / "execute" / name).read_bytes() for run in ("one", "five", "both")}
         assert len(written) == 1
+
+
+def test_networks_in_lanes_of_their_own_find_what_one_after_the_other_find(world: Path, tmp_path: Path) -> None:
+    clip = write_checkpoint("clip", tmp_path / "clip")
+    models = {
+        "detection": ("owlv2", write_checkpoint("owlv2", tmp_path / "owlv2")),
+        "grounding": ("univtg", write_univtg(tmp_path / "univtg", video=16 + 2, text=16)),
+        "action": ("xclip", write_checkpoint("xclip", tmp_path / "xclip")),
+    }
+    chosen = [f"specialists/{part}={name}" for part, (name, _) in models.items()]
+    chosen += [f"specialists.{part}.model={path}" for part, (_, path) in models.items()]
+    chosen += [f"specialists.grounding.clip={clip}", "specialists/answering=mock", "specialists.frames=6", "cache.gb=0"]
+    written = set()
+    for programs in (1, 6):
+        run = tmp_path / str(programs)
+        prepared(world, run)
+        words = [f"run={run}", f"dataset.root={world}/videos", *SIZES, *chosen, f"execute.programs={programs}"]
+        assert main(["execute", *words]) == 0
+        written.add((run / "execute" / "records.jsonl").read_bytes())
+    assert len(written) == 1
+    assert b'"tool_failed"' not in (run / "execute" / "dropped.jsonl").read_bytes()
 
 
 def test_a_second_run_asks_no_specialist(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,3 +99,17 @@ def test_each_choice_that_ships_is_a_whole_set_of_settings(choice: str) -> None:
     settings = getattr(compose(["specialists=mock", f"specialists/{choice}"]).specialists, part)
     assert settings.name.value == name
     assert settings.model or name == "univtg"
+
+
+def test_specialists_that_share_weights_or_a_budget_are_asked_in_turn() -> None:
+    words = ["specialists=mock", "specialists/detection=owlv2", "specialists.detection.model=a/owl"]
+    words += [f"specialists/{part}=video_llava" for part in ("action", "answering")]
+    words += [f"specialists.{part}.model=a/llava" for part in ("action", "answering")]
+    lanes = compose(words).specialists.lanes()
+    assert lanes["action"] == lanes["answering"]
+    assert len({lanes["detection"], lanes["grounding"], lanes["action"]}) == 3
+    lanes = compose([*words, "specialists.memory_gb=4"]).specialists.lanes()
+    assert lanes["detection"] == lanes["action"] == lanes["answering"] != lanes["grounding"]
+    lanes = compose([*words, "specialists/answering=server"]).specialists.lanes()
+    assert len(set(lanes.values())) == 4
+    assert len(set(compose(["specialists=mock"]).specialists.lanes().values())) == 1
