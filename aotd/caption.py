@@ -37,7 +37,7 @@ from aotd.specialists.prompted import Prompted
 from aotd.specialists.weights import Shelf
 from aotd.store import Stage
 from aotd.video.clip import Clip
-from aotd.video.decode import DecodedVideo
+from aotd.video.decoded import DecodedVideo
 
 _AT_ONCE_BYTES = 1 << 30
 """Frames that are in memory at once; longer videos are worked through in parts."""

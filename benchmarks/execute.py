@@ -54,7 +54,7 @@ from aotd.specialists import load_specialist
 from aotd.specialists.base import Specialists
 from aotd.store import Stage
 from aotd.video.clip import Clip
-from aotd.video.decode import DecodedVideos
+from aotd.video.decoded import DecodedVideos
 from benchmarks.sequential import calls_counted, load_rival, pictures_counted, run_sequentially, shown
 from benchmarks.small_models import threshold_for, write_models
 

@@ -48,7 +48,7 @@ from aotd.specialists.kept import Kept
 from aotd.specialists.video_llm import VideoLLM
 from aotd.store import Stage
 from aotd.video.clip import Clip
-from aotd.video.decode import DecodedVideos
+from aotd.video.decoded import DecodedVideos
 from benchmarks.honest import called
 
 DETECTING = ("Query_Objs", "Filter_frames_with_obj", "Find", "exist", "Count")

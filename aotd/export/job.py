@@ -45,7 +45,7 @@ from aotd.prompts import digest
 from aotd.records import SCHEMA, Example, Outcome, Program, Question, Trace
 from aotd.store import Stage
 from aotd.students.prompts import SUFFIXES
-from aotd.video.decode import DecodedVideos
+from aotd.video.decoded import DecodedVideos
 
 READS = ("load", "decompose", "execute", "convert", "verify")
 

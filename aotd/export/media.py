@@ -13,7 +13,7 @@ from PIL import Image
 from aotd.datasets.base import locate
 from aotd.disk import digest
 from aotd.records import Question
-from aotd.video.decode import DecodedVideos
+from aotd.video.decoded import DecodedVideos
 
 QUALITY = 95
 Media = str | list[str]

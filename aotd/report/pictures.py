@@ -16,7 +16,7 @@ from aotd.records import Box, BoxesFinding, Detection, EvidenceBox, SpanFinding,
 from aotd.specialists import SourceName
 from aotd.story import Story
 from aotd.video.clip import Pixels
-from aotd.video.decode import DecodedVideos
+from aotd.video.decoded import DecodedVideos
 
 WIDTH = 320
 """Width of a picture in pixels; smaller frames are enlarged, so that labels can be read."""

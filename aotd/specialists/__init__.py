@@ -272,7 +272,7 @@ def _answering_server(config: SpecialistsConfig, root: str, shelf: Shelf) -> Ans
 
 
 def _video_source(config: SpecialistsConfig, root: str) -> Source:
-    from aotd.video.decode import DecodedVideos
+    from aotd.video.decoded import DecodedVideos
 
     return DecodedVideos(root, config.frames, config.decode_deadline_s)
 

@@ -23,7 +23,7 @@ from aotd.errors import QuestionError, UserError
 from aotd.records import Question
 from aotd.specialists import SpecialistsConfig
 from aotd.students import Attention, Dtype, StudentConfig
-from aotd.video.decode import DecodedVideos
+from aotd.video.decoded import DecodedVideos
 
 try:
     from lmms_eval.api.model import lmms

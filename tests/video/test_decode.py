@@ -18,7 +18,8 @@ import pytest
 from aotd.errors import QuestionError, UserError
 from aotd.records import Outcome, Question
 from aotd.video import decode
-from aotd.video.decode import DecodedVideos, Decoder, probe
+from aotd.video.decode import Decoder, probe
+from aotd.video.decoded import DecodedVideos
 from tests.video.clips import turn, write_video
 
 

@@ -26,7 +26,8 @@ from aotd.load.clips import examine, files_below
 from aotd.records import Outcome
 from aotd.sandbox.layers import Layer, missing
 from aotd.video import decode
-from aotd.video.decode import DecodedVideos, Decoder, probe
+from aotd.video.decode import Decoder, probe
+from aotd.video.decoded import DecodedVideos
 from tests.video.clips import write_video
 from tests.video.test_decode import ask, shot, unreadable
 

@@ -14,7 +14,8 @@ import pytest
 
 from aotd.records import Dropped, Outcome
 from aotd.video import decode
-from aotd.video.decode import DecodedVideos, Decoder, frame_rate, probe
+from aotd.video.decode import Decoder, frame_rate, probe
+from aotd.video.decoded import DecodedVideos
 from tests.video.clips import write_video
 from tests.video.test_decode import ask, shot, unreadable
 from tests.video.test_hostile import write_sound
