@@ -148,7 +148,7 @@ class LLMConfig:
     """transformers, vllm: a local folder or a hub id (transformers: or a GGUF file). openai: the model's name at
     the server. replay: whose replies, where the record holds several models'."""
     url: str = "http://127.0.0.1:8000/v1"
-    """openai: the server."""
+    """openai: the server, or the file that `aotd serve` writes: RUN/servers/NAME.json."""
     key_variable: str = "OPENAI_API_KEY"
     """openai: environment variable that holds the key; an unset one sends none."""
     dtype: str = "float32"

@@ -18,7 +18,7 @@ import httpx
 
 from aotd.errors import UserError
 from aotd.llm.base import Ask, Engine, LLMConfig, Reply
-from aotd.llm.server import ChatServer, said
+from aotd.llm.server import POISON, ChatServer, said
 from aotd.stop import stopping
 
 Words = Callable[[Sequence[str]], dict[str, Any]]
@@ -114,12 +114,16 @@ class OpenAIEngine(Engine):
         return body
 
     def _read(self, response: httpx.Response, *, constrained: bool) -> Reply:
-        if response.status_code == 413 or (
-            response.status_code not in (401, 403, 404)
-            and response.status_code >= 400
-            and _TOO_LONG.search(said(response))
+        if (
+            response.status_code == 413
+            or POISON in response.headers
+            or (
+                response.status_code not in (401, 403, 404)
+                and response.status_code >= 400
+                and _TOO_LONG.search(said(response))
+            )
         ):
-            # One prompt too long for the model is that question's failure, not the run's.
+            # A prompt that is too long for the model, or ends the server, is that question's failure, not the run's.
             return Reply("", finished=False, prompt_tokens=0, reply_tokens=0)
         return self._server.read(response, constrained=constrained)
 

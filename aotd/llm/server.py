@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from aotd.errors import UserError
 from aotd.llm.base import Reply
+from aotd.llm.served import served_at
+from aotd.stop import stopping
 
 _LONGEST_PAUSE_S = 60.0
+WAIT_S = 1800.0
+"""How long a server is waited for that `aotd serve` starts, or has moved."""
+POISON = "X-Ends-The-Server"
+"""Header of an answer to a prompt that has ended its server twice (`aotd.serve.gate`)."""
 
 
 class ChatServer:
@@ -45,10 +52,16 @@ class ChatServer:
         batch: requests in flight at a time.
         pause_s: the wait before the first retry, in seconds.
         refused: what else to look at where the server refuses a request.
+        url: the server's address, or the file that `aotd serve` writes (`aotd.llm.served`).
         """
         self._setting, self._model, self._key_variable = setting, model, key_variable
         self._timeout_s, self._retries, self._pause_s, self._refused = timeout_s, retries, pause_s, refused
         self._url = url.rstrip("/")
+        self._file = Path(url) if url.endswith(".json") else None
+        if self._file is not None:
+            # Its key is in the file; one of the environment is for another server.
+            self._client = self._client_of(batch, "", trust_env=False)
+            return
         try:
             host = httpx.URL(self._url).host
         except httpx.InvalidURL:
@@ -56,13 +69,31 @@ class ChatServer:
         if not host or not self._url.startswith(("http://", "https://")):
             raise UserError(f"{setting}.url: {url!r} is not the address of a server; e.g. http://127.0.0.1:8000/v1")
         key = os.environ.get(key_variable, "").strip()
-        self._client = httpx.Client(
-            timeout=httpx.Timeout(timeout_s, connect=10.0),
+        # A proxy that the environment names cannot reach a server on this machine.
+        self._client = self._client_of(batch, key, trust_env=host not in ("127.0.0.1", "localhost", "::1"))
+
+    def _client_of(self, batch: int, key: str, *, trust_env: bool) -> httpx.Client:
+        return httpx.Client(
+            timeout=httpx.Timeout(self._timeout_s, connect=10.0),
             headers={"Authorization": f"Bearer {key}"} if key else {},
             limits=httpx.Limits(max_connections=max(batch, 1)),
-            # A proxy that the environment names cannot reach a server on this machine.
-            trust_env=host not in ("127.0.0.1", "localhost", "::1"),
+            trust_env=trust_env,
         )
+
+    def _where(self) -> tuple[str, dict[str, str]]:
+        """Address and headers of a request; waits for the file that says so.
+
+        Raises:
+            UserError: there is no file within `WAIT_S`, or it holds something else.
+        """
+        if self._file is None:
+            return self._url, {}
+        give_up = time.monotonic() + WAIT_S
+        while (served := served_at(self._file)) is None:
+            if time.monotonic() > give_up or stopping():
+                raise UserError(f"{self._setting}.url: there is no {self._file}: start `aotd serve` for it")
+            time.sleep(self._pause_s)
+        return served.url, {"Authorization": f"Bearer {served.key}"}
 
     def send(self, body: dict[str, Any]) -> httpx.Response:
         """The server's answer, whatever its status, but for trouble that may pass.
@@ -71,17 +102,25 @@ class ChatServer:
             UserError: it cannot be reached, or keeps failing.
         """
         problem, setting = "", self._setting
-        for attempt in range(self._retries + 1):
+        attempt, give_up = 0, time.monotonic() + WAIT_S
+        while attempt <= self._retries:
+            url, headers = self._where()
+            asked = {"model": self._model, **body}
             try:
-                response = self._client.post(f"{self._url}/chat/completions", json={"model": self._model, **body})
+                response = self._client.post(f"{url}/chat/completions", json=asked, headers=headers)
             except (httpx.TransportError, httpx.DecodingError) as error:
                 problem, wait_s = _transport(error, self._timeout_s), 0.0
+                if self._file is not None and isinstance(error, httpx.ConnectError) and time.monotonic() < give_up:
+                    # Its job was ended and will begin again, here or elsewhere: the file will say where.
+                    time.sleep(self._pause_s)
+                    continue
             else:
                 if response.status_code != 429 and response.status_code < 500:
                     return response
                 problem, wait_s = f"answered {response.status_code} {said(response)}".strip(), _asked_wait(response)
             if attempt < self._retries:
                 time.sleep(min(max(self._pause_s * 2**attempt, wait_s), _LONGEST_PAUSE_S))
+            attempt += 1
         raise UserError(
             f"{setting}.url: {self._url} {problem} ({self._retries + 1} tries): "
             f"start the server, or set {setting}.url=…, {setting}.timeout_s=… or {setting}.batch=… to what it can do"
@@ -102,7 +141,9 @@ class ChatServer:
         if status == 404:
             raise UserError(
                 f"{where} does not know model {self._model!r} or that path (404 {said(response)}): "
-                f"set {setting}.model=… to one that {self._url}/models lists; {setting}.url mostly ends in /v1"
+                f"set {setting}.model=… to "
+                + (f"the model that {self._file} names" if self._file else f"one that {self._url}/models lists; ")
+                + ("" if self._file else f"{setting}.url mostly ends in /v1")
             )
         if status >= 300:
             raise UserError(

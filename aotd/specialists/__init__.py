@@ -99,7 +99,7 @@ class VideoLLMConfig(WeightsConfig):
     frames: int = 32
     """Video-LLMs, server: frames of a clip that it is shown; all where there are no more."""
     url: str = "http://127.0.0.1:8000/v1"
-    """server: where it is."""
+    """server: where it is, or the file that `aotd serve` writes: RUN/servers/NAME.json."""
     key_variable: str = "OPENAI_API_KEY"
     """server: environment variable that holds the key; an unset one sends none."""
     timeout_s: float = 300.0

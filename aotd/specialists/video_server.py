@@ -22,7 +22,7 @@ from PIL import Image
 
 from aotd.errors import QuestionError, UserError
 from aotd.llm.base import Reply
-from aotd.llm.server import ChatServer, said
+from aotd.llm.server import POISON, ChatServer, said
 from aotd.prompts import one_line, render
 from aotd.records import Outcome
 from aotd.specialists import VideoLLMConfig
@@ -110,6 +110,8 @@ class VideoServer(Prompted):
             "temperature": 0.0,
         }
         response = self._server.send(body)
+        if POISON in response.headers:
+            raise QuestionError(Outcome.tool_failed, said(response))
         if response.status_code >= 400 and response.status_code not in (401, 403, 404) and len(prompt) > _LONG:
             raise QuestionError(
                 Outcome.tool_failed, f"the server refuses a prompt of {len(prompt)} characters ({said(response)})"

@@ -1,0 +1,46 @@
+"""Where a server that `aotd serve` keeps running is: a small file in the run's folder, read anew whenever it is asked.
+
+`llm.url=RUN/servers/NAME.json` names the file. The server may begin after those who ask it, and may come back on
+another node; the file says where it is now.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aotd.errors import UserError
+from aotd.reading import is_file, read_object
+
+
+class Served(BaseModel):
+    """A server that is up, or was when this was written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(pattern=r"^http://[^\s/]+/v1$")
+    """Address that other nodes know it by."""
+    key: str = Field(min_length=16)
+    """What it wants to be told: made anew each time, and readable by the run's owner only."""
+    model: str
+    """The name under which it has its model."""
+    host: str
+    pid: int
+    """Of `aotd serve`, on that host."""
+    job: str | None = None
+    """Number of its SLURM job."""
+
+
+def served_at(path: Path) -> Served | None:
+    """What a file says; None where there is none (yet).
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    if not is_file(path):
+        return None
+    try:
+        return Served.model_validate(read_object(path, str(path)))
+    except ValidationError as error:
+        raise UserError(f"{path} is not what `aotd serve` writes ({error.errors()[0]['msg']})") from None

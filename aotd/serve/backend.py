@@ -1,0 +1,146 @@
+"""The model's server, as a process that is started again when it ends or hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+
+from aotd.errors import UserError
+
+START_S = 1800.0
+"""How long a server may take until it answers: weights of hundreds of GB, from a slow disk."""
+HANGS_S = 60.0
+"""A server that was up and says nothing for so long is ended."""
+STARTS = 3
+"""How often in a row it may end, or be ended, before it has answered once."""
+_LOOK_S = 0.2
+_ASK_S = 2.0
+_END_S = 2.0
+_LAUNCH = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Starts a command that ends with the process that has started it, should that be killed outright."""
+
+
+class Backend:
+    """A server on this machine that speaks the OpenAI protocol, kept running by a thread of its own."""
+
+    def __init__(self, command: Sequence[str], port: int, key: str, log: Path, start_s: float = START_S) -> None:
+        """Args:
+        command: what starts it, a list of words.
+        port: where it then listens, at 127.0.0.1.
+        key: what it is told to want, as vLLM and llama.cpp take it: by environment variables.
+        log: what it prints is appended to this file.
+        """
+        self._command, self._log, self._start_s = list(command), log, start_s
+        self.url = f"http://127.0.0.1:{port}"
+        self._environment = {**os.environ, "VLLM_API_KEY": key, "LLAMA_API_KEY": key}
+        self._client = httpx.Client(timeout=_ASK_S, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+        self._changed = threading.Condition()
+        self._up = False
+        self._ends = 0
+        """How often it has ended."""
+        self._closed = False
+        self.failure = ""
+        """Why it is not started any more; empty while it is."""
+        self.model = ""
+        """Its first model's name, once it has been up."""
+        self._thread = threading.Thread(target=self._keep, name="backend", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> int:
+        """Wait until it is up; a number that tells this life of it from others.
+
+        Raises:
+            UserError: it is not started any more.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._up or self._closed or self.failure)
+            if not self._up:
+                raise UserError(self.failure or "the server was told to stop")
+            return self._ends
+
+    def ended(self, life: int) -> bool:
+        """Whether that life is over; it may take a moment until that is seen."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._ends != life or self._closed, timeout=10 * _LOOK_S)
+
+    def close(self) -> None:
+        """End it for good."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._client.close()
+
+    def _keep(self) -> None:
+        in_a_row = 0
+        while not self._closed and not self.failure:
+            with self._log.open("ab") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "-c", _LAUNCH, *self._command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=self._environment,
+                    start_new_session=True,
+                )
+            was_up = self._live(process)
+            self._end(process)
+            in_a_row = 0 if was_up else in_a_row + 1
+            if in_a_row == STARTS and not self._closed:
+                with self._changed:
+                    self.failure = f"{self._command[0]} ended {STARTS} times before it answered: see {self._log}"
+            with self._changed:
+                self._up, self._ends = False, self._ends + 1
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._closed, timeout=min(2.0**in_a_row, 30.0) - 1.0)
+
+    def _live(self, process: subprocess.Popen[bytes]) -> bool:
+        """From its start to its end, or to where it hangs; whether it was up."""
+        heard = started = time.monotonic()
+        asked = 0.0
+        while process.poll() is None and not self._closed:
+            now = time.monotonic()
+            if now - heard > (HANGS_S if self._up else self._start_s):
+                break
+            if now - asked > (_ASK_S if self._up else _LOOK_S):
+                asked = now
+                if self._answers():
+                    heard = time.monotonic()
+                    if not self._up:
+                        with self._changed:
+                            self._up = True
+                            self._changed.notify_all()
+            time.sleep(_LOOK_S)
+        return heard != started
+
+    def _answers(self) -> bool:
+        try:
+            response = self._client.get(f"{self.url}/v1/models")
+            if response.status_code == 200:
+                self.model = self.model or str(response.json()["data"][0]["id"])
+                return True
+        except (httpx.HTTPError, ValueError, LookupError, TypeError):
+            pass  # not up yet, or another server that has that port
+        return False
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """End it and what it has started."""
+        for number, wait_s in ((signal.SIGTERM, _END_S), (signal.SIGKILL, None)):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(wait_s)
