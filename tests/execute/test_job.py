@@ -50,14 +50,15 @@ def settings(world: Path, run: Path, *more: str):  # type: ignore[no-untyped-def
     return read_settings("run", [f"run={run}", f"dataset.root={world}/videos", *SIZES, *more])
 
 
-def test_the_number_of_workers_changes_nothing(world: Path, tmp_path: Path) -> None:
-    for workers in (1, 2):
-        prepared(world, tmp_path / str(workers))
-        run_verb("execute", settings(world, tmp_path / str(workers), f"execute.workers={workers}"))
-    one, two = (tmp_path / str(workers) / "execute" for workers in (1, 2))
+def test_the_number_of_workers_changes_nothing(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, workers, together in (("one", 1, 256), ("two", 2, 256), ("parts", 2, 2)):
+        monkeypatch.setattr(job, "BATCH", together)  # the last hands out a video's questions in parts
+        prepared(world, tmp_path / name)
+        run_verb("execute", settings(world, tmp_path / name, f"execute.workers={workers}"))
+    one, *others = (tmp_path / name / "execute" for name in ("one", "two", "parts"))
     assert (one / "records.jsonl").stat().st_size > 0
     for name in ("records.jsonl", "dropped.jsonl", "manifest.json"):
-        assert (one / name).read_bytes() == (two / name).read_bytes()
+        assert {(other / name).read_bytes() for other in others} == {(one / name).read_bytes()}
 
 
 def test_candidates_are_run_where_the_video_is_and_any_number_of_workers_ends_alike(
