@@ -92,7 +92,7 @@ def _agent(config: Config, question: Question, mode: Mode, root: str) -> str:
     from aotd.convert.job import write_thought
     from aotd.decompose import Author
     from aotd.decompose.job import write_program
-    from aotd.execute.job import trace_question
+    from aotd.execute.worker import trace_question
     from aotd.llm import load_engine
     from aotd.sandbox.layers import raised
     from aotd.sandbox.process import Sandbox

@@ -149,6 +149,11 @@ def file_digest(*paths: Path) -> str:
     return found.hexdigest()
 
 
+def as_line(record: BaseModel) -> bytes:
+    """A record as one line of JSON."""
+    return record.model_dump_json(exclude_defaults=True).encode() + b"\n"
+
+
 class Shard:
     """One JSONL file being appended to. Opening it cuts off a torn tail.
 
@@ -193,12 +198,16 @@ class Shard:
                 return out
 
     def append(self, record: BaseModel) -> int:
+        """Write a record's line, as `add` does."""
+        return self.add(as_line(record))
+
+    def add(self, text: bytes) -> int:
         """Write one line; once in a while have the disk hold all lines. Returns at which byte the line begins.
 
         Raises:
             UserError: the disk does not take it.
         """
-        line = memoryview(record.model_dump_json(exclude_defaults=True).encode() + b"\n")
+        line = memoryview(text)
         begin, self._dirty = self._end, True
         self._end += len(line)
         with disk_errors(self._path):

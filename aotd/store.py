@@ -28,6 +28,7 @@ import re
 from array import array
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +38,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from aotd import __version__
-from aotd.disk import Shard, disk_errors, make_folder, write_atomically
+from aotd.disk import Shard, as_line, disk_errors, make_folder, write_atomically
 from aotd.errors import UserError
 from aotd.reading import is_file, lines, read_manifest
 from aotd.records import SCHEMA, Cost, Dropped, Record
@@ -305,6 +306,24 @@ class Stage(Generic[R]):
             raise UserError(f"{shown} cannot be made ({error.strerror}): give this run another name (run=…)") from None
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What a question ended in, as it will stand in the files."""
+
+    question_id: str
+    line: bytes
+    dropped: bool
+    """In which of the two files."""
+    cost: bytes | None
+    """The line of what it took."""
+
+    @staticmethod
+    def of(record: Record, cost: Cost | None) -> Entry:
+        assert cost is None or cost.question_id == record.question_id, "the cost of another question"
+        line = as_line(record)
+        return Entry(record.question_id, line, isinstance(record, Dropped), None if cost is None else as_line(cost))
+
+
 class Writer(Generic[R]):
     """Appends to a stage. Use as a context manager; `done` holds the ids of the questions that have a line."""
 
@@ -326,13 +345,16 @@ class Writer(Generic[R]):
 
         Returns the place of the line, for `read`.
         """
-        assert record.question_id not in self.done, f"{record.question_id} written twice"
-        if cost is not None:
-            assert cost.question_id == record.question_id, "the cost of another question"
+        return self.add(Entry.of(record, cost))
+
+    def add(self, entry: Entry) -> int:
+        """`write` what another process has put into words."""
+        assert entry.question_id not in self.done, f"{entry.question_id} written twice"
+        if entry.cost is not None:
             self._costs = self._costs or self._opened.enter_context(closing(Shard(self._costs_path)))
-            self._costs.append(cost)
-        self.done.add(record.question_id)
-        return ~self._dropped.append(record) if isinstance(record, Dropped) else self._records.append(record)
+            self._costs.add(entry.cost)
+        self.done.add(entry.question_id)
+        return ~self._dropped.add(entry.line) if entry.dropped else self._records.add(entry.line)
 
     def read(self, place: int) -> R | Dropped:
         """The line at a place: the byte of the records at which it begins, or `~` that of what was dropped.

@@ -79,11 +79,11 @@ def _noting(whole: Callable[..., Any], key: Callable[..., str]) -> Callable[...,
 
 
 def execute_worker(*given: Any) -> None:
-    """In place of `aotd.execute.job._start_worker`: a worker notes what it begins."""
-    from aotd.execute import job
+    """In place of `aotd.execute.worker.start_worker`: a worker notes what it begins."""
+    from aotd.execute import worker
 
-    job._start_worker(*given)
-    job._run = _noting(job._run, lambda attempt, *_: attempt.question.question_id)  # type: ignore[assignment]
+    worker.start_worker(*given)
+    worker._run = _noting(worker._run, lambda attempt, *_: attempt.question.question_id)  # type: ignore[assignment]
 
 
 def select_ask(item: Any) -> Any:
@@ -110,7 +110,7 @@ def evaluate_settings(config: Any, arm: str, mode: Any) -> Any:
 NOTED: dict[str, tuple[str, str, Callable[..., str]]] = {
     "load": ("aotd.datasets.playroom.build", "render", lambda scene, seed, path, look: path.name.split(".")[1]),
     "decompose": ("aotd.decompose.annotated", "write", lambda question: question.question_id),
-    "execute": ("aotd.execute.job", "_run", lambda attempt, *_: attempt.question.question_id),
+    "execute": ("aotd.execute.worker", "_run", lambda attempt, *_: attempt.question.question_id),
     "convert": ("aotd.convert.template", "write", lambda trace, boxes: trace.question_id),
     "verify": ("aotd.verify.job", "check_faithful", lambda question, *_: question.question_id),
     "distill": ("aotd.distill.train._Report", "write", lambda self, it: f"{self._path.parent.name} {it['step']}"),
@@ -120,7 +120,7 @@ NOTED: dict[str, tuple[str, str, Callable[..., str]]] = {
 """Verb -> where, and by what function, it begins to work on an item, and the name of that item."""
 INSTEAD: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "select": ("aotd.select.measure", "_ask", select_ask),
-    "execute": ("aotd.execute.job", "_start_worker", execute_worker),
+    "execute": ("aotd.execute.job", "start_worker", execute_worker),
     "evaluate": ("aotd.evaluate.job", "settings_of", evaluate_settings),
 }
 

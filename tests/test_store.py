@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aotd.disk import write_atomically
 from aotd.errors import UserError
 from aotd.records import Cost, Dropped, Outcome, Program, Record, Trace
-from aotd.store import Stage, read_jsonl
+from aotd.store import Entry, Stage, read_jsonl
 from benchmarks.crash import Disk, broken, full
 
 
@@ -51,6 +51,19 @@ def test_costs_stand_beside_the_records_and_change_nothing_in_them(tmp_path: Pat
     assert Stage(tmp_path / "plain", "decompose", Program).costs() == {}
     found = Stage(tmp_path / "measured", "decompose", Program).costs()
     assert {key: one.seconds for key, one in found.items()} == {"q1": 0.5, "q2": 0.25}
+
+
+def test_an_entry_made_elsewhere_is_written_as_the_record_would_be(tmp_path: Path) -> None:
+    drop = Dropped(question_id="q2", outcome=Outcome.program_invalid, reason="none")
+    here, elsewhere = (Stage(tmp_path / name, "decompose", Program) for name in ("here", "elsewhere"))
+    with here.open({}) as out:
+        places = [out.write(program(1), cost(1, 0.5)), out.write(drop), out.write(program(3))]
+    with elsewhere.open({}) as out:
+        entries = [Entry.of(program(1), cost(1, 0.5)), Entry.of(drop, None), Entry.of(program(3), None)]
+        assert [out.add(entry) for entry in entries] == places
+        assert out.done == {"q1", "q2", "q3"}
+    for name in ("records.jsonl", "dropped.jsonl", "costs.jsonl"):
+        assert (here.folder / name).read_bytes() == (elsewhere.folder / name).read_bytes()
 
 
 def test_the_last_cost_of_a_question_counts_and_a_torn_one_does_not(tmp_path: Path) -> None:

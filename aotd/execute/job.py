@@ -8,9 +8,9 @@ Where decompose sampled several candidates, they are run in turn until one gives
 execute.repairs=2 a program that failed goes back to the code LLM, twice at most, with the error and what
 its tools had found. A Trace says how many programs it took.
 
-Videos are shared out to `execute.workers` processes, and in each `execute.programs` run at once, so that their calls
-go through a model together (`aotd.execute.schedule`). What was found out before, here or in another run, is not asked
-again (`aotd.cache`). What is written depends on none of this.
+Videos are shared out to `execute.workers` processes (`aotd.execute.worker`), and in each `execute.programs` run at
+once, so that their calls go through a model together (`aotd.execute.schedule`). What was found out before, here or in
+another run, is not asked again (`aotd.cache`). What is written depends on none of this.
 """
 
 from __future__ import annotations
@@ -33,27 +33,23 @@ from aotd.authoring import PROMPTS, examples_for, prompt, read_program
 from aotd.batches import batches, shown
 from aotd.cache import load_cache
 from aotd.config import Config
-from aotd.errors import QuestionError, UserError
+from aotd.errors import UserError
 from aotd.example_programs import programs_digest, read_programs
-from aotd.execute.attempts import Attempt, Mender, Result, first, following, settled
-from aotd.execute.schedule import Schedule
+from aotd.execute.attempts import Attempt, Result, first
+from aotd.execute.mending import Mender, mended
+from aotd.execute.worker import Work, Worker, ended, run_together, start_worker
 from aotd.llm import Reply, load_engine
-from aotd.meter import Meter, total
 from aotd.prompts import digest
-from aotd.records import Cost, Dropped, Program, Question, Record, Trace
+from aotd.records import Program, Question, Record, Trace
 from aotd.sandbox.layers import Layer, missing, raised
-from aotd.sandbox.process import Calls, Run, Sandbox, StoppedError
 from aotd.specialists import load_specialists
 from aotd.specialists.base import Specialists
-from aotd.specialists.findings import Answer, Asking, Call, Findings
-from aotd.store import Stage
-from aotd.video.clip import Clip
+from aotd.store import Entry, Stage
 from aotd.workers import worker_pool
 
-PROGRAMS = 16
-"""Programs at once in a process whose specialists have weights."""
 BATCH = 256
-"""Questions whose programs are run until all of them are settled, before the next ones are read."""
+"""With `execute.repairs`, questions whose programs are run until all of them are settled, before the next ones are
+read. In any case the most of one video that are handed out together."""
 AHEAD = 2
 """Videos that are handed out to each worker: the one it works on, and the next."""
 
@@ -82,10 +78,10 @@ def job(config: Config) -> None:
     ):
         attempts = (first(question_of(one.question_id), one) for one in programs.stream(without=out.done))
         count = programs.count() - len(out.done)
-        with _executor(config, specialists, layers, min(_workers(config), count)) as execute:
-            ends = (end for batch in batches(attempts, BATCH) for end in _ends(batch, execute, mender))
-            for record, cost in shown("execute", ends, count):
-                out.write(record, cost)
+        work = Work(config.run, config.dataset.root, config.execute, config.specialists, config.cache, layers)
+        with _executor(work, specialists, min(_workers(config), count)) as execute:
+            for entry in shown("execute", _ends(attempts, execute, mender), count):
+                out.add(entry)
         out.sort(programs.ids())
 
 
@@ -112,32 +108,40 @@ def _decides(config: Config, specialists: Specialists, mender: Mender | None) ->
     }
 
 
-def _ends(todo: list[Attempt], execute: Execute, mender: Mender | None) -> Iterator[tuple[Trace | Dropped, Cost]]:
-    """What some questions end in, and what it took; programs are run until each has one that is taken, or no more."""
+def _ends(attempts: Iterable[Attempt], execute: Execute, mender: Mender | None) -> Iterator[Entry]:
+    """What questions end in, as it comes."""
+    if mender is None:
+        for end in execute(attempts):
+            assert isinstance(end, Entry), "nobody mends programs"
+            yield end
+        return
+    for batch in batches(attempts, BATCH):
+        yield from _ends_of_batch(batch, execute, mender)
+
+
+def _ends_of_batch(todo: list[Attempt], execute: Execute, mender: Mender) -> Iterator[Entry]:
+    """What some questions end in; programs are run until each has one that is taken, or no more."""
     place = {attempt.question.question_id: number for number, attempt in enumerate(todo)}
     while todo:
-        failed: list[Result] = []
-        yield from _settled(execute(todo), mender, failed)
+        back: list[Result] = []
+        yield from _settled(execute(todo), back)
         # Results come as they are ready; what is asked of a model does not depend on which came first.
-        failed.sort(key=lambda result: place[result.attempt.question.question_id])
+        back.sort(key=lambda result: place[result.attempt.question.question_id])
         todo = []
-        while failed:
-            more, unusable = following(failed, mender)
+        while back:
+            more, unusable = mended(back, mender)
             todo += more
-            failed = []
-            yield from _settled(unusable, mender, failed)
+            back = []
+            yield from _settled((ended(result, mender.repairs) for result in unusable), back)
 
 
-def _settled(
-    results: Iterable[Result], mender: Mender | None, failed: list[Result]
-) -> Iterator[tuple[Trace | Dropped, Cost]]:
-    """What is settled by some results; the other results go to `failed`."""
-    for result in results:
-        record = settled(result, mender)
-        if record is None:
-            failed.append(result)
+def _settled(ends: Iterable[Entry | Result], back: list[Result]) -> Iterator[Entry]:
+    """What is settled; the other results go to `back`."""
+    for end in ends:
+        if isinstance(end, Entry):
+            yield end
         else:
-            yield record, total(result.costs)
+            back.append(end)
 
 
 def _mender(config: Config) -> Mender | None:
@@ -168,105 +172,42 @@ def _workers(config: Config) -> int:
     return config.execute.workers or (1 if config.specialists.weighty() else os.cpu_count() or 1)
 
 
-def trace_question(question: Question, program: Program, specialists: Specialists, sandbox: Sandbox) -> Trace | Dropped:
-    """Run one program on its question's video: the trace, or the outcome it ended in."""
-    findings = Findings(specialists)
-    return _run(first(question, program), findings.answer, findings, sandbox).record
-
-
-def _run(attempt: Attempt, answer: Callable[[Call], Answer], findings: Findings, sandbox: Sandbox) -> Result:
-    question, key = attempt.question, attempt.question.question_id
-    asking = Asking(findings, answer)
-    with Meter() as meter:
-        try:
-            video = findings.specialists.source.open(question)
-            done: Run | QuestionError = sandbox.run(
-                attempt.code, Clip.whole(video), question.question, question.options, asking.specialists()
-            )
-        except QuestionError as error:
-            done = error
-    meter.seconds = max(meter.seconds - asking.waited_s, 0.0) + asking.took_s
-    calls = done.calls if isinstance(done, Run | StoppedError) else Calls()
-    cost = meter.cost(key, tool_calls=calls.tools, specialist_calls=calls.specialists)
-    cost = cost.model_copy(update={"batch": asking.shared, "reused": asking.reused})
-    costs = (*attempt.costs, cost)
-    if isinstance(done, QuestionError):
-        dropped = Dropped(question_id=key, outcome=done.outcome, reason=done.reason)
-        return Result(attempt, dropped, done.events if isinstance(done, StoppedError) else (), costs)
-    record = Trace(
-        question_id=key,
-        frames=video.frames,
-        start_s=video.start_s,
-        end_s=video.end_s,
-        width=video.width,
-        height=video.height,
-        events=done.events,
-        answer=done.answer,
-        tries=attempt.tries,
-        code=None if attempt.code == attempt.program.code else attempt.code,
-    )
-    return Result(attempt, record, done.events, costs)
-
-
-Execute = Callable[[Iterable[Attempt]], Iterator[Result]]
-"""Attempts -> their results, as they come."""
+Execute = Callable[[Iterable[Attempt]], Iterator[Entry | Result]]
+"""Attempts -> what comes of them, as it comes: what the question ends in, or a result whose program goes back."""
 
 
 @contextmanager
-def _executor(config: Config, specialists: Specialists, layers: frozenset[Layer], workers: int) -> Iterator[Execute]:
+def _executor(work: Work, specialists: Specialists, workers: int) -> Iterator[Execute]:
     """What runs programs: this process, or several where more than one worker is asked for."""
     if workers > 1:
-        with _Workers(config, layers, workers) as several:
+        with _Workers(work, workers) as several:
             yield several.run
         return
-    with _Worker(config, specialists, layers) as worker:
+    with Worker(work, specialists) as worker:
         yield worker.run
-
-
-class _Worker:
-    """Specialists and a sandbox, and what runs programs with them in one process."""
-
-    def __init__(self, config: Config, specialists: Specialists, layers: frozenset[Layer]) -> None:
-        self._findings = Findings(specialists, load_cache(config.cache, config.run), config.specialists.unpinned())
-        self._sandbox = Sandbox(config.execute.limits, layers)
-        self._lanes = config.specialists.lanes()
-        self._programs = config.execute.programs or (PROGRAMS if config.specialists.weighty() else 1)
-
-    def run(self, attempts: Iterable[Attempt]) -> Iterator[Result]:
-        """What comes of attempts, as it comes."""
-        run = partial(_run, findings=self._findings, sandbox=self._sandbox)
-        if self._programs > 1:
-            return Schedule(run, self._findings, self._programs, self._lanes).results(attempts)
-        return (run(attempt, self._findings.answer) for attempt in attempts)
-
-    def __enter__(self) -> _Worker:
-        self._sandbox.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._sandbox.close()
 
 
 class _Workers:
     """Processes that share out videos. Where one dies, others are started and go on from there."""
 
-    def __init__(self, config: Config, layers: frozenset[Layer], count: int) -> None:
-        self._start = partial(worker_pool, count, _start_worker, config, layers)
+    def __init__(self, work: Work, count: int) -> None:
+        self._start = partial(worker_pool, count, start_worker, work)
         self._ahead = AHEAD * count
         self._opened = ExitStack()
         self._pool: ProcessPoolExecutor | None = None
 
-    def run(self, attempts: Iterable[Attempt]) -> Iterator[Result]:
+    def run(self, attempts: Iterable[Attempt]) -> Iterator[Entry | Result]:
         """What comes of attempts, as it comes; a video's attempts must stand together.
 
         Raises:
             UserError: a worker died again before anything had come of what was left.
         """
-        coming = (list(group) for _, group in groupby(attempts, key=lambda attempt: attempt.question.video_id))
+        videos = groupby(attempts, key=lambda attempt: attempt.question.video_id)
+        coming = (part for _, group in videos for part in batches(group, BATCH))
         left: list[list[Attempt]] = []
         died = False
         while True:
-            running: dict[Future[list[Result]], list[Attempt]] = {}
+            running: dict[Future[list[Entry | Result]], list[Attempt]] = {}
             try:
                 while True:
                     while len(running) < self._ahead and (video := left.pop() if left else next(coming, None)):
@@ -288,11 +229,11 @@ class _Workers:
                 died = True
                 left += running.values()
 
-    def _submit(self, video: list[Attempt], left: list[list[Attempt]]) -> Future[list[Result]]:
+    def _submit(self, video: list[Attempt], left: list[list[Attempt]]) -> Future[list[Entry | Result]]:
         if self._pool is None:
             self._pool = self._opened.enter_context(self._start())
         try:
-            return self._pool.submit(_work, video)
+            return self._pool.submit(run_together, video)
         except (ValueError, OSError, BrokenProcessPool) as error:
             left.append(video)  # one died while the next was started: its pipes are shut
             raise BrokenProcessPool from error
@@ -307,16 +248,3 @@ class _Workers:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._opened.__exit__(kind, error, at)
-
-
-_worker: _Worker
-"""A worker process's own specialists and sandbox; the warm process in it goes when the worker goes."""
-
-
-def _start_worker(config: Config, layers: frozenset[Layer]) -> None:
-    global _worker
-    _worker = _Worker(config, load_specialists(config.specialists, config.dataset.root), layers)
-
-
-def _work(attempts: list[Attempt]) -> list[Result]:
-    return list(_worker.run(attempts))

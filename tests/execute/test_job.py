@@ -1,15 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aotd.cli import main, read_settings, run_verb
 from aotd.errors import UserError
+from aotd.execute import job
+from aotd.execute.attempts import Attempt, Result
+from aotd.execute.worker import ended
 from aotd.llm import Reply
-from aotd.records import Dropped, Outcome, Program, Question, Trace
-from aotd.store import Stage
+from aotd.records import Cost, Dropped, Outcome, Program, Question, Trace
+from aotd.store import Entry, Stage
+from tests.execute.test_attempts import attempt, failed
 
 SIZES = [f"dataset.playroom.{split}_videos=4" for split in ("train", "val", "test")]
 
@@ -43,14 +50,67 @@ def settings(world: Path, run: Path, *more: str):  # type: ignore[no-untyped-def
     return read_settings("run", [f"run={run}", f"dataset.root={world}/videos", *SIZES, *more])
 
 
-def test_the_number_of_workers_changes_nothing(world: Path, tmp_path: Path) -> None:
-    for workers in (1, 2):
-        prepared(world, tmp_path / str(workers))
-        run_verb("execute", settings(world, tmp_path / str(workers), f"execute.workers={workers}"))
-    one, two = (tmp_path / str(workers) / "execute" for workers in (1, 2))
+def test_the_number_of_workers_changes_nothing(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, workers, together in (("one", 1, 256), ("two", 2, 256), ("parts", 2, 2)):
+        monkeypatch.setattr(job, "BATCH", together)  # the last hands out a video's questions in parts
+        prepared(world, tmp_path / name)
+        run_verb("execute", settings(world, tmp_path / name, f"execute.workers={workers}"))
+    one, *others = (tmp_path / name / "execute" for name in ("one", "two", "parts"))
     assert (one / "records.jsonl").stat().st_size > 0
     for name in ("records.jsonl", "dropped.jsonl", "manifest.json"):
-        assert (one / name).read_bytes() == (two / name).read_bytes()
+        assert {(other / name).read_bytes() for other in others} == {(one / name).read_bytes()}
+
+
+def test_candidates_are_run_where_the_video_is_and_any_number_of_workers_ends_alike(
+    world: Path, tmp_path: Path
+) -> None:
+    head = "def execute_command(video_clip, query, possible_answers):\n"
+    for workers in (1, 2):
+        run = tmp_path / str(workers)
+        questions = prepared(world, run)
+        path = run / "decompose" / "records.jsonl"
+        programs = Stage(run, "decompose", Program).records()
+        lines = [
+            program.model_copy(
+                update={
+                    "code": head + "    return 1 / 0\n",
+                    "others": (head + "    return 'none of them'\n", f"{head}    return {question.answer!r}\n"),
+                }
+            ).model_dump_json()
+            for question, program in zip(questions, programs, strict=True)
+        ]
+        path.write_text("\n".join(lines) + "\n")
+        run_verb("execute", settings(world, run, f"execute.workers={workers}"))
+        traces = Stage(run, "execute", Trace).records()
+        assert [(trace.question_id, trace.tries) for trace in traces] == [(one.question_id, 3) for one in questions]
+        assert set(Stage(run, "execute", Trace).costs()) == {one.question_id for one in questions}
+    one, two = (tmp_path / str(workers) / "execute" / "records.jsonl" for workers in (1, 2))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_where_nothing_is_mended_no_question_waits_for_another() -> None:
+    read: list[str] = []
+
+    def attempts() -> Iterator[Attempt]:
+        for number in range(3):
+            read.append(f"q{number}")
+            yield attempt()
+
+    def execute(todo: Iterable[Attempt]) -> Iterator[Entry | Result]:
+        cost = Cost(question_id="q", seconds=1.0)
+        return (ended(replace(failed(one), costs=(cost,)), 0) for one in todo)
+
+    ends = job._ends(attempts(), execute, None)
+    assert next(ends).dropped
+    assert read == ["q0"]
+    assert len(list(ends)) == 2
+
+
+def test_a_worker_imports_neither_settings_nor_language_models() -> None:
+    says = "import sys, aotd.__main__, aotd.execute.worker; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", says], capture_output=True, text=True, check=True)
+    heavy = {"aotd.config", "aotd.cli", "hydra", "omegaconf", "rich", "torch", "transformers", "aotd.llm"}
+    assert not heavy & set(ran.stdout.split())
 
 
 def test_a_failing_program_and_a_broken_video_end_only_their_own_question(world: Path, tmp_path: Path) -> None:

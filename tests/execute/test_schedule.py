@@ -11,7 +11,6 @@ import pytest
 
 from aotd.cli import main
 from aotd.errors import QuestionError, UserError
-from aotd.execute import job
 from aotd.execute.attempts import Attempt, Result, first
 from aotd.execute.schedule import Schedule
 from aotd.meter import carried
@@ -253,7 +252,7 @@ def test_a_second_run_asks_no_specialist(world: Path, tmp_path: Path, monkeypatc
         found.extend(call.subtask for call in calls)
         return find(self, calls)
 
-    monkeypatch.setattr(job.Findings, "find", counted)
+    monkeypatch.setattr(Findings, "find", counted)
     assert main(["execute", f"run={tmp_path / 'second'}", *words]) == 0
     assert not found
     assert main(["execute", f"run={tmp_path / 'other'}", *words, "specialists/action=mock"]) == 0
