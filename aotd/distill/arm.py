@@ -40,8 +40,8 @@ def train_arm(config: Config, arm: str, show: Show) -> None:
     folder = run / "distill" / arm
     partial_student = folder / "student.partial"
     kind, seed = trainings(config.distill, config.seed)[arm]
+    material = gather(config)  # by the run's seed, as its examples were drawn
     config = replace(config, seed=seed)
-    material = gather(config)
     before = torch.get_num_threads()
     if not torch.cuda.is_available():
         torch.set_num_threads(config.distill.threads)
