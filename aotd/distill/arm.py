@@ -13,7 +13,7 @@ from aotd.config import Config
 from aotd.disk import disk_errors, sync, sync_tree
 from aotd.distill import trainings
 from aotd.distill.batch import lay_out
-from aotd.distill.material import Material, gather
+from aotd.distill.material import Material
 from aotd.distill.plan import Sizes, make_plan
 from aotd.distill.processes import is_first, processes
 from aotd.distill.train import Batches, train
@@ -34,14 +34,17 @@ Show = Callable[[int, int], None]
 """Called with the step an arm is at, and how many there are."""
 
 
-def train_arm(config: Config, arm: str, show: Show) -> None:
-    """Train one arm from its newest checkpoint or from its seed; at the end its student is written."""
+def train_arm(config: Config, arm: str, material: Material, show: Show) -> None:
+    """Train one arm from its newest checkpoint or from its seed; at the end its student is written.
+
+    Args:
+        material: what the run's seed has drawn, as for the arm's examples.
+    """
     run = Path(config.run)
     folder = run / "distill" / arm
     partial_student = folder / "student.partial"
     kind, seed = trainings(config.distill, config.seed)[arm]
     config = replace(config, seed=seed)
-    material = gather(config)
     before = torch.get_num_threads()
     if not torch.cuda.is_available():
         torch.set_num_threads(config.distill.threads)

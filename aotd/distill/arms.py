@@ -23,13 +23,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from aotd.config import Config
 from aotd.distill.arm import train_arm
+from aotd.distill.material import Material, gather
 from aotd.distill.processes import is_first, part, processes
 from aotd.errors import UserError
 from aotd.stop import Stopped, check, listening, patience, stopping
 from aotd.workers import spawning, worker_pool
 
 
-def train_arms(config: Config, arms: Sequence[str]) -> None:
+def train_arms(config: Config, arms: Sequence[str], material: Material) -> None:
     """Train arms whose examples are written, and leave a student in each one's folder.
 
     Raises:
@@ -47,7 +48,7 @@ def train_arms(config: Config, arms: Sequence[str]) -> None:
 
         if at_once == 1:
             for arm in arms:
-                train_arm(config, arm, partial(show, arm))
+                train_arm(config, arm, material, partial(show, arm))
                 if stopping():
                     break
         else:
@@ -103,4 +104,4 @@ def _start_worker(config: Config, steps: SimpleQueue[tuple[str, int, int]]) -> N
 def _work(arm: str) -> None:
     config, steps = _worker
     with listening():
-        train_arm(config, arm, lambda step, of: steps.put((arm, step, of)))
+        train_arm(config, arm, gather(config), lambda step, of: steps.put((arm, step, of)))

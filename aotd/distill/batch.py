@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from aotd.records import Example, Mode
@@ -88,8 +89,8 @@ def batch_of(
         shares += [1 / (len(said) * questions)] * len(said)
     return {
         **batch.inputs,
-        "at": torch.tensor(at),
-        "labels": torch.tensor(labels),
-        "kinds": torch.tensor(kinds),
-        "shares": torch.tensor(shares, dtype=torch.float64),
+        "at": torch.from_numpy(np.array(at)),
+        "labels": torch.from_numpy(np.array(labels)),
+        "kinds": torch.from_numpy(np.array(kinds)),
+        "shares": torch.from_numpy(np.array(shares)),
     }

@@ -55,7 +55,7 @@ def job(config: Config) -> None:
     if todo:
         from aotd.distill.arms import train_arms
 
-        train_arms(config, todo)
+        train_arms(config, todo, material)
 
 
 def _write_examples(config: Config, material: Material, todo: list[str]) -> None:

@@ -80,42 +80,54 @@ def _frequent_answer(train: Sequence[Question]) -> Guesser:
 def _blind_choice(train: Sequence[Question]) -> Guesser:
     """One regression says of each option by itself how likely it is the answer; the likeliest is taken."""
     folds = _folds(train)
-    held = [question for question in train if folds[question.video_id] == 0]
-    rest = [question for question in train if folds[question.video_id] != 0]
+    rows = [_options_features(question) for question in train]
+    held = [number for number, question in enumerate(train) if folds[question.video_id] == 0]
+    rest = [number for number, question in enumerate(train) if folds[question.video_id] != 0]
     strength = _STRENGTHS[0]
     if held and rest:
-        strength = max(_STRENGTHS, key=lambda c: _right(_fit_choice(rest, c), held))
-    return _fit_choice(train, strength)
+        fit = _fitter([train[number] for number in rest], [rows[number] for number in rest])
+        asked, shown = [train[number] for number in held], [rows[number] for number in held]
+        strength = max(_STRENGTHS, key=lambda c: _right(asked, _picked(fit(c), asked, shown)))
+    score = _fitter(train, rows)(strength)
+    return lambda asked: _picked(score, asked, [_options_features(question) for question in asked])
 
 
-def _right(guesser: Guesser, questions: Sequence[Question]) -> int:
-    said = guesser(questions)
+def _right(questions: Sequence[Question], said: Sequence[str]) -> int:
     return sum(same_answer(a, q.answer or "", q.options) for q, a in zip(questions, said, strict=True))
 
 
-def _fit_choice(train: Sequence[Question], strength: float) -> Guesser:
-    rows = [_option_features(question, number) for question in train for number in range(len(question.options))]
-    true = [option == question.answer for question in train for option in question.options]
-    score = _regression(rows, true, strength)
-
-    def answers(asked: Sequence[Question]) -> list[str]:
-        said = []
-        for question in asked:
-            odds = score([_option_features(question, number) for number in range(len(question.options))])
-            said.append(question.options[int(np.argmax(odds))])
-        return said
-
-    return answers
+Features = list[dict[str, float]]
+"""Of each option of a question."""
+Score = Callable[[Features], Any]
+"""Features of options -> how likely each is the answer."""
 
 
-def _regression(rows: list[dict[str, float]], true: list[bool], strength: float) -> Callable[[Any], Any]:
+def _picked(score: Score, asked: Sequence[Question], rows: Sequence[Features]) -> list[str]:
+    if not asked:
+        return []
+    odds = iter(score([one for row in rows for one in row]))
+    return [question.options[int(np.argmax([next(odds) for _ in question.options]))] for question in asked]
+
+
+def _fitter(train: Sequence[Question], rows: Sequence[Features]) -> Callable[[float], Score]:
+    """What fits a regression, given its strength."""
     from sklearn.feature_extraction import DictVectorizer
     from sklearn.linear_model import LogisticRegression
 
     vectors = DictVectorizer()
-    model = LogisticRegression(C=strength, max_iter=2000)
-    model.fit(vectors.fit_transform(rows), true)
-    return lambda others: model.decision_function(vectors.transform(others))
+    matrix = vectors.fit_transform([one for row in rows for one in row])
+    true = [option == question.answer for question in train for option in question.options]
+
+    def fit(strength: float) -> Score:
+        model = LogisticRegression(C=strength, max_iter=2000)
+        model.fit(matrix, true)
+        return lambda others: model.decision_function(vectors.transform(others))
+
+    return fit
+
+
+def _options_features(question: Question) -> Features:
+    return [_option_features(question, number) for number in range(len(question.options))]
 
 
 def _option_features(question: Question, number: int) -> dict[str, float]:
@@ -126,8 +138,8 @@ def _option_features(question: Question, number: int) -> dict[str, float]:
     features |= {f"{word} | {said}": 1.0 for word in asked for said in option}
     features |= {f"type {question.type} | {said}": 1.0 for said in option}
     features["in the question"] = sum(word in asked for word in option) / max(len(option), 1)
-    features["in other options"] = float(np.mean([len(set(option) & other) for other in others])) if others else 0.0
-    features["longer than others"] = len(option) - float(np.mean([len(other) for other in others])) if others else 0.0
+    features["in other options"] = sum(len(set(option) & other) for other in others) / len(others) if others else 0.0
+    features["longer than others"] = len(option) - sum(map(len, others)) / len(others) if others else 0.0
     return features
 
 

@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aotd.sandbox.child import BUILTINS, FIELDS
 from aotd.sandbox.tools import signatures
@@ -18,6 +19,8 @@ ENTRY = "execute_command"
 PARAMETERS = ("video_clip", "query", "possible_answers")
 LONGEST = 20_000
 """Characters; a longer text is no program anyone wrote for one question."""
+_KEPT = 256
+"""Accepted texts that are remembered: where the annotation writes programs, many questions have the same one."""
 
 _NODES = (
     ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Assign, ast.AugAssign, ast.AnnAssign,
@@ -85,6 +88,11 @@ def check(code: str, without: Sequence[str] = ()) -> None:
     Raises:
         InvalidProgramError: with the line and the reason.
     """
+    _check(code, tuple(without))
+
+
+@lru_cache(_KEPT)
+def _check(code: str, without: tuple[str, ...]) -> None:
     tree = _parsed(code)
     _check_shape(tree)
     tools = {*signatures()}

@@ -350,14 +350,14 @@ def serve():
     run(io.BytesIO(_FIRST), io.BytesIO())  # what the interpreter does once is done before the forks
     gc.freeze()
     send(control, {})
+    _, wire = receive(control, pending)
     while True:
-        _, wire = receive(control, pending)
         pid = os.fork()
         if not pid:
             begin(wire, settings, libc)
         os.close(wire)
         try:
-            order, _ = receive(control, pending)
+            order, wire = receive(control, pending)  # the next process's
         except OSError:
             end(pid, 0, settings["alone"])  # a program does not outlive aotd, however that was ended
             raise

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,8 @@ class ForkServer:
         self._alone = Layer.namespaces in layers
         self._program: int | None = None
         """The program's process as it calls itself, once it has; another number in namespaces of its own."""
+        self._clear_by: float | None = None
+        """Until when the server must have said that it has ended the last program; None where it has."""
         self._control, theirs = socket.socketpair()
         words = bubblewrap(str(_SCRIPT)) if self._alone else []
         self._process = subprocess.Popen(
@@ -80,7 +83,7 @@ class ForkServer:
         try:
             self._tell(settings)
             self._hear(self._control, START_S)
-            self._wire = self._fork()
+            self._wire = self._fork({})
         except LostServerError:
             self.close()
             raise UserError(
@@ -88,11 +91,12 @@ class ForkServer:
                 f"{', '.join(sorted(layer.value for layer in layers)) or 'none'})"
             ) from None
 
-    def _fork(self) -> socket.socket:
+    def _fork(self, message: dict[str, Any]) -> socket.socket:
+        """Send the server a message with the wire of the next process, which it forks when it has done what it says."""
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                self._tell({}, theirs)
+                self._tell(message, theirs)
             except LostServerError:
                 ours.close()
                 raise
@@ -102,32 +106,53 @@ class ForkServer:
         """The process that waits for a program: the socket that leads to it.
 
         Raises:
-            LostServerError: it has died.
+            LostServerError: it has died, or the one before it could not be ended.
             UserError: it could not raise its layers.
         """
+        if self._clear_by is not None:
+            self.ended()
         message = self._hear(self._wire, FORK_S)  # it comes before anything is read of a program
         if "failed" in message:
             raise UserError(f"a layer of the sandbox could not be raised: {message['failed']}")
         self._program = int(message["pid"])
         return self._wire
 
-    def end(self, grace_s: float) -> Ended:
-        """End the program's process and all that it has started.
+    def end(self, grace_s: float = 0.0) -> None:
+        """Have the program's process ended, with all that it has started, and the next one forked.
+
+        Nobody waits for it: before the next program begins it is done, or the server is lost.
 
         Args:
             grace_s: how long it may take to end by itself.
 
         Raises:
-            LostServerError: the server does not answer; both are killed.
+            LostServerError: the server has died; both are killed.
         """
         try:
-            self._tell({"grace_s": grace_s})
-            found = self._hear(self._control, grace_s + CLEAR_S)
-            self._program = None
-            self._wire = self._fork()
+            self._wire = self._fork({"grace_s": grace_s})
         except LostServerError:
             self.close()
             raise
+        self._clear_by = time.monotonic() + grace_s + CLEAR_S
+
+    def ended(self) -> Ended:
+        """How the process ended that was told to.
+
+        Raises:
+            LostServerError: the server does not answer; both are killed.
+        """
+        try:
+            return self._cleared()
+        except LostServerError:
+            self.close()
+            raise
+
+    def _cleared(self) -> Ended:
+        assert self._clear_by is not None
+        left_s = max(self._clear_by - time.monotonic(), 0.001)
+        self._clear_by = None
+        found = self._hear(self._control, left_s)
+        self._program = None
         return Ended(**found)
 
     def _tell(self, message: dict[str, Any], wire: socket.socket | None = None) -> None:
@@ -153,6 +178,9 @@ class ForkServer:
 
     def close(self) -> None:
         """Kill the server and its program."""
+        if self._clear_by is not None:
+            with contextlib.suppress(LostServerError):
+                self._cleared()
         self._control.close()
         self._wire.close()  # a process that still waits for its program ends at that
         if self._program is not None and not self._alone:  # in namespaces of its own it dies with the server

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import selectors
+import select
 import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from aotd.errors import QuestionError, UserError
 from aotd.records import Detection, Event, Outcome
 from aotd.sandbox.check import InvalidProgramError, check
-from aotd.sandbox.forkserver import Ended, ForkServer, LostServerError
+from aotd.sandbox.forkserver import ForkServer, LostServerError
 from aotd.sandbox.layers import Layer
 from aotd.sandbox.tools import ToolError, Tools, call, signatures, specialist_calls, trace
 from aotd.specialists.base import Specialists
@@ -247,7 +247,8 @@ class _Child:
         self._left_s = limits.seconds
         self._buffer = b""
         self._received = 0
-        self._ended: Ended | None = None
+        self._told = False
+        """Whether its server was told to end it."""
         self._lost = False
         self._wire = server.program()
         self._wire.setblocking(False)
@@ -256,37 +257,28 @@ class _Child:
         """Send a message; a program that does not read it spends its own time."""
         started = time.monotonic()
         data = memoryview(json.dumps(message).encode() + b"\n")
-        with selectors.DefaultSelector() as selector, contextlib.suppress(ConnectionError):  # receive says how it died
-            selector.register(self._wire, selectors.EVENT_WRITE)
+        with contextlib.suppress(ConnectionError):  # receive says how it died
             while data:
-                left = self._left_s - (time.monotonic() - started)
-                if left <= 0 or not selector.select(left):
-                    raise self._too_long()
+                self._wait(select.POLLOUT, started)
                 data = data[self._wire.send(data) :]
         self._left_s -= time.monotonic() - started
 
     def receive(self) -> dict[str, Any]:
         """The next message; the program's clock runs while it is waited for."""
         started = time.monotonic()
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._wire, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
-                left = self._left_s - (time.monotonic() - started)
-                if left <= 0 or not selector.select(left):
-                    raise self._too_long()
-                chunk = self._read()
-                if not chunk:
-                    raise self._died()
-                self._buffer += chunk
-                self._received += len(chunk)
-                if len(self._buffer) > self._limits.message_kb << 10:
-                    raise QuestionError(
-                        Outcome.program_limit, f"sent a message of more than {self._limits.message_kb} kB"
-                    )
-                if self._received > IN_ALL * self._limits.message_kb << 10:
-                    raise QuestionError(
-                        Outcome.program_limit, f"sent more than {IN_ALL * self._limits.message_kb} kB in all"
-                    )
+        while b"\n" not in self._buffer:
+            self._wait(select.POLLIN, started)
+            chunk = self._read()
+            if not chunk:
+                raise self._died()
+            self._buffer += chunk
+            self._received += len(chunk)
+            if len(self._buffer) > self._limits.message_kb << 10:
+                raise QuestionError(Outcome.program_limit, f"sent a message of more than {self._limits.message_kb} kB")
+            if self._received > IN_ALL * self._limits.message_kb << 10:
+                raise QuestionError(
+                    Outcome.program_limit, f"sent more than {IN_ALL * self._limits.message_kb} kB in all"
+                )
         self._left_s -= time.monotonic() - started
         line, self._buffer = self._buffer.split(b"\n", 1)
         try:
@@ -300,8 +292,14 @@ class _Child:
             raise QuestionError(Outcome.program_error, "sent a message that is not one of the protocol's")
         return message
 
-    def _too_long(self) -> QuestionError:
-        return QuestionError(Outcome.program_timeout, f"still running after {self._limits.seconds:g} s of its own time")
+    def _wait(self, event: int, started: float) -> None:
+        """Wait until the wire can be read or written; the program's clock has run since it `started`."""
+        left_s = self._left_s - (time.monotonic() - started)
+        ready = select.poll()
+        ready.register(self._wire, event)
+        if left_s <= 0 or not ready.poll(1000 * left_s):
+            said = f"still running after {self._limits.seconds:g} s of its own time"
+            raise QuestionError(Outcome.program_timeout, said)
 
     def _read(self) -> bytes:
         try:
@@ -312,23 +310,28 @@ class _Child:
     def _died(self) -> QuestionError:
         if not self.end(EXIT_S):
             raise LostServerError
-        assert self._ended is not None
-        if self._ended.status is None:
+        try:
+            ended = self.server.ended()
+        except LostServerError:
+            self._lost = True
+            raise
+        if ended.status is None:
             return QuestionError(Outcome.program_error, "closed its end of the wire")
-        if self._ended.status in (-24, -9) and self._ended.cpu_s > self._limits.seconds:  # SIGXCPU, then SIGKILL
+        if ended.status in (-24, -9) and ended.cpu_s > self._limits.seconds:  # SIGXCPU, then SIGKILL
             return QuestionError(
                 Outcome.program_timeout, f"used more than {self._limits.seconds:g} s of processor time"
             )
-        if self._ended.status == -9:
+        if ended.status == -9:
             return QuestionError(Outcome.program_memory, "was killed by the system, most likely for want of memory")
-        return QuestionError(Outcome.program_error, f"its process ended with status {self._ended.status}")
+        return QuestionError(Outcome.program_error, f"its process ended with status {ended.status}")
 
     def end(self, grace_s: float = 0.0) -> bool:
-        """End the process, once; whether its server can serve another program."""
+        """Have the process ended, once; whether its server can serve another program."""
         self._wire.close()
-        if self._ended is None and not self._lost:
+        if not self._told:
+            self._told = True
             try:
-                self._ended = self.server.end(grace_s)
+                self.server.end(grace_s)
             except LostServerError:
                 self._lost = True
         return not self._lost

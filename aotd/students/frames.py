@@ -36,11 +36,15 @@ class ViewCache:
     def __init__(self, folder: Path, source: Source, student: Student) -> None:
         self._folder, self._source, self._student = folder, source, student
         self._sight = json.dumps(student.sight, sort_keys=True)
+        self._keys: dict[tuple[Any, ...], str] = {}
 
     def key(self, question: Question) -> str:
         """Name of what is seen: equal for questions about the same part of the same video."""
         part = (question.dataset, question.video_id, question.video, question.start_s, question.end_s)
-        return hashlib.sha256(json.dumps([part, self._source.model, self._sight]).encode()).hexdigest()[:24]
+        if part not in self._keys:
+            told = json.dumps([part, self._source.model, self._sight])
+            self._keys[part] = hashlib.sha256(told.encode()).hexdigest()[:24]
+        return self._keys[part]
 
     def view(self, question: Question) -> View:
         """What the student keeps of a question's video.
@@ -50,7 +54,13 @@ class ViewCache:
         """
         from safetensors.torch import load_file
 
-        return load_file(self.look(question))
+        try:
+            return load_file(self._path(question))
+        except FileNotFoundError:
+            return load_file(self.look(question))
+
+    def _path(self, question: Question) -> Path:
+        return self._folder / f"{self.key(question)}.safetensors"
 
     def pixels(self, question: Question) -> Pixels:
         """The frames that the specialists see, RGB `[frames, height, width, 3]`.
@@ -66,7 +76,7 @@ class ViewCache:
         Raises:
             QuestionError: `video_unreadable`.
         """
-        path = self._folder / f"{self.key(question)}.safetensors"
+        path = self._path(question)
         if not path.is_file():
             started = time.perf_counter()
             view = self._student.view(self._source.open(question))

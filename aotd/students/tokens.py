@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +31,29 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, at_least: int = 0) ->
     Raises:
         UserError: the vocabulary does not even hold the 256 bytes.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
     if vocabulary < _SMALLEST:
         raise UserError(f"student.valley.vocabulary={vocabulary} is too small: bytes and some words need {_SMALLEST}")
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=Tokenizer.from_str(_trained(tuple(texts), vocabulary, at_least)),
+        pad_token=PAD,
+        eos_token=END,
+        split_special_tokens=True,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+@lru_cache(maxsize=1)  # the arms of a run have the same texts
+def _trained(texts: tuple[str, ...], vocabulary: int, at_least: int) -> str:
+    """A trained tokenizer as JSON."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
     written = (int(word) for text in texts for word in re.findall(r"[0-9]+", text) if len(word) <= 4)
     largest = min(max(written, default=0, key=int), (vocabulary - _OWN) // 6)
-    numbers = [f"{space}{number}" for number in range(max(largest, at_least) + 1) for space in ("", "a ")]
+    # Each number as it stands elsewhere and after a space; but for the letter, nothing is between it and the next.
+    numbers = "".join(f"a{number} {number}" for number in range(max(largest, at_least) + 1))
     inner: Any = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
@@ -48,15 +64,8 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, at_least: int = 0) ->
         show_progress=False,
     )
     # Said often enough, every number is merged into one token before the rarer words are.
-    often = chain.from_iterable(repeat(numbers, _OFTEN))
-    inner.train_from_iterator(chain(texts, often), trainer=trainer)
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=inner,
-        pad_token=PAD,
-        eos_token=END,
-        split_special_tokens=True,
-        clean_up_tokenization_spaces=False,
-    )
+    inner.train_from_iterator(chain(texts, repeat(numbers, _OFTEN)), trainer=trainer)
+    return str(inner.to_str())
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:

@@ -40,38 +40,36 @@ class Tree:
 
 def grow(sequences: Sequence[Sequence[int]]) -> Tree:
     """The tree of some token sequences. One that another begins with ends inside that other's path."""
-    token, parent, depth = [-1], [-1], [-1]
-    children: list[dict[int, int]] = [{}]
-    paths = []
-    for sequence in sequences:
-        node, path = 0, []
-        for one in sequence:
-            child = children[node].get(one)
-            if child is None:
-                child = children[node][one] = len(token)
-                token.append(one)
-                parent.append(node)
-                depth.append(depth[node] + 1)
-                children.append({})
-            node = child
-            path.append(node)
-        paths.append(path)
-    size = [1] * len(token)
-    for node in range(len(token) - 1, 0, -1):  # a child is always made after its parent
-        size[parent[node]] += size[node]
-    place = [-1] * len(token)
-    for node in range(len(token)):
-        free = place[node] + 1
-        for child in children[node].values():
-            place[child] = free
-            free += size[child]
-    order = sorted(range(1, len(token)), key=place.__getitem__)
-    return Tree(
-        tokens=[token[node] for node in order],
-        depth=[depth[node] for node in order],
-        end=[place[node] + size[node] for node in order],
-        paths=[[place[node] for node in path] for path in paths],
-    )
+    tree = Tree([], [], [], [[] for _ in sequences])
+    _branch(tree, sequences, range(len(sequences)), 0)
+    return tree
+
+
+def _branch(tree: Tree, sequences: Sequence[Sequence[int]], members: Sequence[int], begin: int) -> None:
+    """Put down what some sequences, which agree in their first `begin` tokens, have behind those."""
+    branches: dict[int, list[int]] = {}
+    for member in members:
+        if len(sequences[member]) > begin:
+            branches.setdefault(sequences[member][begin], []).append(member)
+    for branch in branches.values():
+        stop = _fork([sequences[member] for member in branch], begin)
+        first, length = len(tree), stop - begin
+        tree.tokens.extend(sequences[branch[0]][begin:stop])
+        tree.depth.extend(range(begin, stop))
+        for member in branch:
+            tree.paths[member].extend(range(first, first + length))
+        tree.end.extend([0] * length)  # known behind the subtree
+        _branch(tree, sequences, branch, stop)
+        tree.end[first : first + length] = [len(tree)] * length
+
+
+def _fork(sequences: Sequence[Sequence[int]], begin: int) -> int:
+    """How many tokens sequences share, which share the first `begin`."""
+    stop = min(map(len, sequences))
+    for other in sequences[1:]:
+        pairs = zip(sequences[0][begin:stop], other[begin:stop], strict=True)
+        stop = next((at for at, (one, two) in enumerate(pairs, begin) if one != two), stop)
+    return stop
 
 
 def sees(end: Tensor) -> Tensor:

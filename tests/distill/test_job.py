@@ -130,9 +130,9 @@ def test_a_mixture_takes_from_several_runs(run: Path, tmp_path_factory: pytest.T
     config = only(run, "aotd")
     into = str(tmp_path_factory.mktemp("mixed"))
     part = PartConfig(run=str(run), root="", questions=9)
-    mixed = replace(config, run=into, distill=replace(config.distill, mixture=[part]))
+    mixed = replace(config, run=into, distill=replace(config.distill, mixture=[part], seeds=[5]))  # not the run's seed
     job(mixed)
-    assert len(examples(Path(into), "aotd")) + len(Stage(Path(into), "distill/aotd", Example).dropped()) == 9
+    assert len(examples(Path(into), "aotd.5")) + len(Stage(Path(into), "distill/aotd.5", Example).dropped()) == 9
     for name, mixture, says in (
         ("nowhere", [PartConfig(run="nowhere")], "there is no run at 'nowhere'"),
         ("twice", [part, replace(part, questions=0)], "is in two runs"),

@@ -70,3 +70,10 @@ def test_open_questions_are_guessed_by_their_words() -> None:
 def test_nothing_to_learn_from_is_no_answer() -> None:
     asked = [question(0, 0, Random(0)).model_copy(update={"answer": None})]
     assert guess("blind", [], asked) == [""]
+
+
+def test_a_question_is_answered_as_if_it_were_the_only_one() -> None:
+    random = Random(3)
+    train, test = ([question(i, random.randrange(4), random) for i in range(40)] for _ in "ab")
+    assert guess("blind", train, test) == [guess("blind", train, [one])[0] for one in test]
+    assert guess("blind", train, []) == []

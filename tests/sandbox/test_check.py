@@ -138,3 +138,12 @@ def test_a_program_is_found_in_a_chatty_reply() -> None:
     assert extract(f"Sure! Here it is:\n```python\n{code}```\nThis works because…") == code
     assert extract(f"Of course.\n{code}") == code
     assert extract("I cannot do that.").startswith("I cannot")
+
+
+def test_what_was_said_of_a_text_before_holds_for_the_same_tools_only() -> None:
+    code = program("return str(Find(video_clip, 'cup'))")
+    check(code)
+    for _ in range(2):
+        with pytest.raises(InvalidProgramError, match="Find is not a tool"):
+            check(code, without=["Find"])
+    check(code)

@@ -231,6 +231,26 @@ def test_a_sandbox_goes_on_behind_a_program_that_has_killed_or_stopped_its_serve
             assert sandbox.run(HEAD + "    return 'x'\n", CLIP, "why?", (), scripted.bundle()).answer == "x"
 
 
+def test_an_answer_is_told_before_its_process_is_cleared_away_and_the_next_program_waits_for_that(
+    scripted: Scripted,
+) -> None:
+    leave = BREAK_OUT + "child = os['fork']()\nos['setsid']() if not child else None\nwhile not child:\n    pass\n"
+    stop_server = BREAK_OUT + "os['kill'](os['getppid'](), 19)\n"
+    with Sandbox(Limits(), (), checked=False) as sandbox:
+
+        def answer(body: str) -> str:
+            code = HEAD + "".join(f"    {line}\n" for line in body.splitlines())
+            return sandbox.run(code, CLIP, "why?", (), scripted.bundle()).answer
+
+        orphan = Path(f"/proc/{answer(leave + 'return str(child)')}")
+        assert answer("return 'x'") == "x"
+        assert not orphan.exists()
+        assert answer(stop_server + "return 'y'") == "y"
+        server = sandbox._idle[0]
+        assert answer("return 'z'") == "z"
+        assert server not in sandbox._idle
+
+
 def test_what_kills_a_program_from_outside_is_not_called_a_timeout(scripted: Scripted) -> None:
     got, reason = outcome(scripted, BREAK_OUT + "os['kill'](os['getpid'](), 9)", layers=())
     assert (got, "for want of memory" in reason) == (Outcome.program_memory, True)

@@ -1,0 +1,51 @@
+"""Views are made once for each part of a video, and made again where they have gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from aotd.records import Question
+from aotd.students.frames import ViewCache
+
+
+def question(question_id: str, video: str, start_s: float | None = None) -> Question:
+    return Question(
+        question_id=question_id, dataset="playroom", split="train", type="Sequence_T1", video_id=video,
+        video=f"{video}.mp4", question="What?", start_s=start_s,
+    )  # fmt: skip
+
+
+class Looked:
+    """A source and a student in one, which count how often they are asked."""
+
+    model, sight = "source", {"frames": 1}
+
+    def __init__(self) -> None:
+        self.opened: list[str] = []
+
+    def open(self, asked: Question) -> Any:
+        self.opened.append(asked.question_id)
+        return SimpleNamespace(number=len(self.opened))
+
+    def view(self, video: Any) -> dict[str, torch.Tensor]:
+        return {"pixels": torch.tensor([video.number])}
+
+
+def test_a_view_is_made_once_for_each_part(tmp_path: Path) -> None:
+    looked: Any = Looked()
+    views = ViewCache(tmp_path, looked, looked)
+    one, same, later = question("a", "v"), question("b", "v"), question("c", "v", start_s=2.0)
+    assert views.key(one) == views.key(same) != views.key(later)
+    assert [int(views.view(asked)["pixels"]) for asked in (one, same, later, one)] == [1, 1, 2, 1]
+    assert looked.opened == ["a", "c"]
+
+
+def test_a_view_that_has_gone_is_made_again(tmp_path: Path) -> None:
+    looked: Any = Looked()
+    views = ViewCache(tmp_path, looked, looked)
+    views.look(question("a", "v")).unlink()
+    assert int(views.view(question("a", "v"))["pixels"]) == 2

@@ -1,0 +1,31 @@
+"""A tokenizer depends on its texts alone, and knows the numbers in them."""
+
+from __future__ import annotations
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from aotd.students.tokens import END, PAD, VIDEO, encode, train_tokenizer
+
+TEXTS = ["What did the person take?", "I see the book at [10, 20, 30, 140] in frame 3. So the answer is the book."]
+
+
+def test_every_number_is_said_as_often_as_if_it_stood_in_texts_of_its_own() -> None:
+    apart = Tokenizer(models.BPE())
+    apart.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    apart.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1200,
+        special_tokens=[PAD, END, VIDEO],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    numbers = [text for number in range(141) for text in (f"{number}", f"a {number}")]
+    apart.train_from_iterator([*TEXTS, *(500 * numbers)], trainer=trainer)
+    assert train_tokenizer(TEXTS, 1200).get_vocab() == apart.get_vocab()
+
+
+def test_tokenizers_of_the_same_texts_are_equal_and_share_nothing() -> None:
+    one, same, other = train_tokenizer(TEXTS, 600), train_tokenizer(TEXTS, 600), train_tokenizer(TEXTS[:1], 600)
+    assert one.backend_tokenizer.to_str() == same.backend_tokenizer.to_str() != other.backend_tokenizer.to_str()
+    one.add_tokens(["<more>"])
+    assert encode(same, "<more>") == encode(train_tokenizer(TEXTS, 600), "<more>") != encode(one, "<more>")
