@@ -73,6 +73,10 @@ class Tracker(Protocol):
         """Record some numbers under their names, as of now."""
         ...
 
+    def done(self, seconds: float) -> None:
+        """Record what the job took, now that it is done."""
+        ...
+
     def describe(self, values: Mapping[str, Any]) -> None:
         """Record what the run is made with, as JSON."""
         ...
@@ -90,6 +94,9 @@ class NullTracker:
     """Keeps nothing."""
 
     def log(self, values: Mapping[str, float | int]) -> None:
+        return
+
+    def done(self, seconds: float) -> None:
         return
 
     def describe(self, values: Mapping[str, Any]) -> None:

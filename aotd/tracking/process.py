@@ -1,9 +1,10 @@
-"""Our side of the wall around wandb: a process of its own, a queue that never fills the run, and a last deadline.
+"""Our side of the wall around wandb: a file that things to keep are appended to, and a process that reads it.
 
 wandb talks to a server, to a service process and to the disk, and leaves something to do for the interpreter's end.
-All of that happens in `worker`, which is sent a line of JSON for each thing to keep. Here nothing waits: a queue that
-is full leaves out what comes, and a process that is not done `FINISH_S` after the job is killed. If this process is
-killed, its end of the wire closes, and the other one finishes what it has.
+All of that happens in `worker`, which follows the file and removes it when all is kept. Here nothing waits for it until
+the job is done, and then for `FINISH_S` at most. What it did not come to keep stands in the file; if this process is
+killed, it reads the file to its end and finishes. wandb's service does not write at once, and loses what it holds when
+it is killed with all the others: the file is what is left then, and the worker can be given it again.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from queue import Full, Queue
-from threading import Thread
 from typing import Any
 
 from PIL import Image
@@ -28,11 +27,9 @@ from aotd.errors import spelt_out
 from aotd.tracking import KEY, Artifact, Cell, Picture, TrackingConfig, run_name
 
 FINISH_S = 60.0
-"""How long a finished job waits for its tracker: wandb starts, hashes the records and writes."""
+"""How long a job that is done waits for wandb, which hashes the records and writes; online, it sends them."""
 LEAVE_S = 1.0
-"""The same of a job that failed or was told to stop; the tracker then ends by itself."""
-MOST = 10_000
-"""Things that wait to be sent; wandb takes seconds to start."""
+"""The same of a job that failed or was told to stop; the process then ends by itself."""
 WIDTH = 320
 """Width of a picture in pixels."""
 _WORKER = Path(__file__).with_name("worker.py").resolve()
@@ -48,47 +45,47 @@ class WandbTracker:
     """
 
     def __init__(self, config: TrackingConfig, run: str, verb: str, name: str, key: str | None) -> None:
-        self._folder = Path(run).resolve() / "wandb"
-        self._lines: Queue[bytes | None] = Queue(MOST)
-        self._left_out = 0
+        folder = Path(run).resolve() / "wandb"
+        self._path = folder / f"{name.replace('/', '-')}-{time.strftime('%Y%m%d_%H%M%S')}-{os.getpid()}.jsonl"
         self._process: subprocess.Popen[bytes] | None = None
+        self._full = False
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        # What `distill` writes first are examples, and how far a training is its steps say.
+        watched = folder.parent / verb if verb != "distill" else None
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._put(
+                open={
+                    "project": config.project,
+                    "group": run_name(run),
+                    "job_type": verb,
+                    "name": name,
+                    "mode": config.mode.value,
+                    "dir": str(folder.parent),
+                    "pid": os.getpid(),
+                    "started": time.time(),
+                    "watched": str(watched) if watched else None,
+                    "sizes": {str(path): path.stat().st_size for path in (watched.rglob("*.jsonl") if watched else ())},
+                }
+            )
             self._process = subprocess.Popen(
-                [sys.executable, str(_WORKER)],
-                stdin=subprocess.PIPE,
+                [sys.executable, str(_WORKER), str(self._path)],
+                stdin=subprocess.PIPE,  # is closed when this process ends, however it does
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
-                env={**os.environ, **_environment(self._folder), **({KEY: key} if key else {})},
-                cwd=self._folder.parent,
-                start_new_session=True,  # Ctrl-C and a job's SIGTERM are for us
+                env={**os.environ, **_environment(folder), **({KEY: key} if key else {})},
+                cwd=folder.parent,
+                start_new_session=True,  # a terminal's Ctrl-C is not for it
             )
         except OSError as error:
             self._said.close()
             _say(f"wandb cannot be started ({error.strerror}); the run goes on without it")
-            return
-        self._sender = Thread(target=_send, args=(self._process, self._lines), daemon=True)
-        self._sender.start()
-        # What `distill` writes first are examples, and how far a training is its steps say.
-        watched = self._folder.parent / verb if verb != "distill" else None
-        self._put(
-            open={
-                "project": config.project,
-                "group": run_name(run),
-                "job_type": verb,
-                "name": name,
-                "mode": config.mode.value,
-                "dir": str(self._folder.parent),
-                "pid": os.getpid(),
-                "started": time.time(),
-                "watched": str(watched) if watched else None,
-                "sizes": {str(path): path.stat().st_size for path in (watched.rglob("*.jsonl") if watched else ())},
-            }
-        )
 
     def log(self, values: Mapping[str, float | int]) -> None:
         self._put(log=dict(values))
+
+    def done(self, seconds: float) -> None:
+        self._put(done=seconds)
 
     def describe(self, values: Mapping[str, Any]) -> None:
         self._put(describe=dict(values))
@@ -113,62 +110,39 @@ class WandbTracker:
         if self._process is None:
             return
         self._put(end=int(failed))
-        wait_s = LEAVE_S if failed else FINISH_S
-        until = time.monotonic() + wait_s
-        late = False
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         try:
-            self._lines.put(None, timeout=wait_s)
-            self._process.wait(max(until - time.monotonic(), 0.0))
-        except (Full, subprocess.TimeoutExpired):
-            late = True
-        if late and failed:
-            _leaving.append(self._process)
-            self._said.close()
-            return
-        if late:
+            status = self._process.wait(LEAVE_S if failed else FINISH_S)
+        except subprocess.TimeoutExpired:
+            if failed:  # it ends by itself
+                _leaving.append(self._process)
+                self._said.close()
+                return
             self._process.kill()
             self._process.wait()
-            self._lines.put(None)  # where there was no room for it: with nobody to read, the queue runs empty
-            _say(
-                f"wandb was not done {FINISH_S:g} s after the job and was ended; {self._folder} has what it had written"
-            )
-        elif self._process.returncode:
-            _say(f"wandb has failed ({self._last_words()}); the run went on without it")
-        self._sender.join()
+            status, why = -1, f"was not done {FINISH_S:g} s after the job"
+        else:
+            why = f"has failed: {self._last_words(status)}"
         self._said.close()
-        if self._left_out:
-            _say(f"{self._left_out} values were left out, since wandb did not keep up")
+        if status:
+            _say(f"wandb {why}; to try again: python -m aotd.tracking.worker {self._path}")
 
     def _put(self, **message: Any) -> None:
-        if self._process is None:
+        """Append to the file, which is on the disk that the run is written to."""
+        if self._full:
             return
         try:
-            self._lines.put_nowait(json.dumps(message).encode() + b"\n")
-        except Full:
-            self._left_out += 1
+            with self._path.open("ab") as out:
+                out.write(json.dumps(message).encode() + b"\n")
+        except OSError as error:
+            self._full = True
+            _say(f"{self._path} cannot be written ({error.strerror}); the run goes on without it")
 
-    def _last_words(self) -> str:
-        assert self._process is not None
+    def _last_words(self, status: int) -> str:
         self._said.seek(0)
         lines = self._said.read().decode(errors="replace").strip().splitlines()
-        return spelt_out(lines[-1])[:300] if lines else f"status {self._process.returncode}"
-
-
-def _send(process: subprocess.Popen[bytes], lines: Queue[bytes | None]) -> None:
-    """Send what is in the queue until it ends. What nobody reads any more is taken out all the same."""
-    assert process.stdin is not None
-    dead = False
-    while (line := lines.get()) is not None:
-        try:
-            if not dead:
-                process.stdin.write(line)
-                process.stdin.flush()
-        except OSError:
-            dead = True
-    try:
-        process.stdin.close()
-    except OSError:  # what was still to be flushed
-        return
+        return spelt_out(lines[-1])[:300] if lines else f"status {status}"
 
 
 def _environment(folder: Path) -> dict[str, str]:

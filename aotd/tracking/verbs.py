@@ -48,7 +48,7 @@ def tracked(config: Config, verb: str) -> Iterator[None]:
     started = time.monotonic()
     with open_tracker(config.tracking, config.run, verb, verb) as tracker:
         yield
-        tracker.log({"seconds": time.monotonic() - started})
+        tracker.done(time.monotonic() - started)
         try:
             tell(tracker, config, verb)
         except (UserError, OSError) as error:  # what tracking cannot read does not stop a run that can do without

@@ -1,6 +1,9 @@
-"""The process in which wandb runs: it is sent a line of JSON for each thing to keep (`tracking.process`).
+"""The process in which wandb runs: it follows a file with a line of JSON for each thing to keep.
 
-An error here ends this process and nothing else. Run as a file; imports nothing of aotd.
+    python -m aotd.tracking.worker runs/demo/wandb/execute-20261121_225008-4711.jsonl
+
+makes a run of a file that was left (`tracking.process`). An error ends this process and nothing else. Run as a file;
+imports nothing of aotd.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import io
 import json
 import os
 import select
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -19,20 +24,39 @@ from typing import Any
 
 from PIL import Image
 
+LOOK_S = 0.5
+"""How often the file is looked at."""
 WATCH_S = 30.0
 """How often it is looked how far the verb is."""
 INIT_S = 30.0
 """How long a server may take to answer before the run is kept offline."""
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 _LINES = ("records.jsonl", "dropped.jsonl")
 
 
-def main() -> None:
-    # wandb's own service gets our standard input, and would hold the wire open when we are gone.
-    wire = os.dup(0)
+def main(path: Path, again: bool) -> None:
+    # A job that is told to stop is told in all of its processes. This one ends when the job has.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    # wandb's service inherits standard input, and need not hold it.
+    job = os.dup(0)
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     wandb: Any = importlib.import_module("wandb")
-    coming = messages(wire)
+    try:
+        follow(wandb, path, job)
+    except ConnectionError:  # the service does not know that, ends, and loses what it has not written
+        if again:
+            raise
+        if wandb.run is not None and wandb.run.offline:
+            shutil.rmtree(Path(wandb.run.dir).parent, ignore_errors=True)  # torn; the file has all of it
+        os.environ.pop("WANDB_SERVICE", None)
+        os.dup2(job, 0)
+        os.execv(sys.executable, [sys.executable, __file__, str(path), "again"])  # noqa: S606
+
+
+def follow(wandb: Any, path: Path, job: int) -> None:
+    """Keep what is in the file, and what comes to be in it, and remove it at the end."""
+    coming = messages(path, job)
     opened = next(coming, None)
     if opened is None:
         return
@@ -43,10 +67,12 @@ def main() -> None:
     status = 1  # unless we are told that the job came to its end
     for message in coming:
         if message is None and watched:
-            run.log(watched.progress())
+            run.log(watched.progress(time.time() - told["started"]))
         for kind, value in (message or {}).items():
             if kind == "log":
                 run.log(value)
+            elif kind == "done":
+                run.log({"seconds": value, **(watched.progress(value) if watched else {})})
             elif kind == "describe":
                 run.config.update(value, allow_val_change=True)
             elif kind == "table":
@@ -59,24 +85,33 @@ def main() -> None:
                 lineage["used" if value["used"] else "made"][value["name"]] = made.digest
             elif kind == "end":
                 status = value
-    if watched:
-        run.log(watched.progress())
     run.config.update({"lineage": lineage}, allow_val_change=True)
     run.finish(exit_code=status)
+    path.unlink()
 
 
-def messages(wire: int) -> Iterator[dict[str, Any] | None]:
-    """The messages as they come, None where none has come for a while; ends where the other side has gone."""
-    rest = b""
-    while True:
-        if not select.select([wire], [], [], WATCH_S)[0]:
-            yield None
-            continue
-        chunk = os.read(wire, 1 << 20)
-        if not chunk:
-            return
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from map(json.loads, lines)
+def messages(path: Path, job: int) -> Iterator[dict[str, Any] | None]:
+    """The messages as they come, None where none has come for a while; ends after the last, once the job has ended.
+
+    Args:
+        job: can be read when the job has ended.
+    """
+    last = time.monotonic()
+    ended = False
+    with path.open("rb") as source:
+        rest = b""
+        while True:
+            rest += source.readline()
+            if rest.endswith(b"\n"):
+                yield json.loads(rest)
+                last, rest = time.monotonic(), b""
+            elif ended:  # before the file was at its end
+                return
+            elif select.select([job], [], [], LOOK_S)[0]:
+                ended = True
+            elif time.monotonic() - last > WATCH_S:
+                last = time.monotonic()
+                yield None
 
 
 def start(wandb: Any, told: dict[str, Any]) -> tuple[Any, bool]:
@@ -144,21 +179,20 @@ class Watched:
     """How many lines a verb has written since it was opened: records, and questions that it dropped."""
 
     def __init__(self, told: dict[str, Any]) -> None:
-        self._folder, self._started = Path(told["watched"]), told["started"]
+        self._folder = Path(told["watched"])
         self._read = {Path(path): size for path, size in told["sizes"].items()}
         self._lines = 0
 
-    def progress(self) -> dict[str, float]:
+    def progress(self, seconds: float) -> dict[str, float]:
         for path in (path for name in _LINES for path in self._folder.rglob(name)):
             with path.open("rb") as source:
                 source.seek(self._read.get(path, 0))
                 while piece := source.read(1 << 20):
                     self._lines += piece.count(b"\n")
                 self._read[path] = source.tell()
-        took = max(time.time() - self._started, 1e-9)
-        return {"handled": self._lines, "questions_per_second": self._lines / took}
+        return {"handled": self._lines, "questions_per_second": self._lines / max(seconds, 1e-9)}
 
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # this folder
-    main()
+    sys.path.pop(0)  # this folder, or the working directory
+    main(Path(sys.argv[1]), again="again" in sys.argv)
