@@ -48,7 +48,7 @@ class WandbTracker:
         folder = Path(run).resolve() / "wandb"
         self._path = folder / f"{name.replace('/', '-')}-{time.strftime('%Y%m%d_%H%M%S')}-{os.getpid()}.jsonl"
         self._process: subprocess.Popen[bytes] | None = None
-        self._full = False
+        self._lost = False
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         # What `distill` writes first are examples, and how far a training is its steps say.
         watched = folder.parent / verb if verb != "distill" else None
@@ -68,6 +68,8 @@ class WandbTracker:
                     "sizes": {str(path): path.stat().st_size for path in (watched.rglob("*.jsonl") if watched else ())},
                 }
             )
+            if self._lost:
+                return
             self._process = subprocess.Popen(
                 [sys.executable, str(_WORKER), str(self._path)],
                 stdin=subprocess.PIPE,  # is closed when this process ends, however it does
@@ -78,7 +80,7 @@ class WandbTracker:
                 start_new_session=True,  # a terminal's Ctrl-C is not for it
             )
         except OSError as error:
-            self._said.close()
+            self._lost = True
             _say(f"wandb cannot be started ({error.strerror}); the run goes on without it")
 
     def log(self, values: Mapping[str, float | int]) -> None:
@@ -108,6 +110,7 @@ class WandbTracker:
     def finish(self, *, failed: bool) -> None:
         """Wait until all is kept, but not for long; say in a line what is not."""
         if self._process is None:
+            self._said.close()
             return
         self._put(end=int(failed))
         assert self._process.stdin is not None
@@ -130,13 +133,13 @@ class WandbTracker:
 
     def _put(self, **message: Any) -> None:
         """Append to the file, which is on the disk that the run is written to."""
-        if self._full:
+        if self._lost:
             return
         try:
             with self._path.open("ab") as out:
                 out.write(json.dumps(message).encode() + b"\n")
         except OSError as error:
-            self._full = True
+            self._lost = True
             _say(f"{self._path} cannot be written ({error.strerror}); the run goes on without it")
 
     def _last_words(self, status: int) -> str:
