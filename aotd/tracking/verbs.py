@@ -188,8 +188,11 @@ def _manifests(run: Path, verb: str) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """What a verb has written of records and scores; what its questions took is no part of what others are made of."""
-    paths = (path for ending in ("*.json", "*.jsonl") for path in folder.rglob(ending))
+    """What a verb has written of records and scores; what its questions took is no part of what others are made of.
+
+    A link is none of ours: in a stranger's run it could lead to any file of this machine.
+    """
+    paths = (path for ending in ("*.json", "*.jsonl") for path in folder.rglob(ending) if not path.is_symlink())
     inner = {path: path.relative_to(folder).parts[:-1] for path in paths if path.name != "costs.jsonl"}
     return sorted(path for path, parts in inner.items() if not any(part in _WEIGHTS for part in parts))
 

@@ -132,12 +132,14 @@ def test_each_verb_uses_what_others_made(flow: tuple[Path, dict[str, Listening]]
     assert told["execute"].described["manifests"]["execute"]["settings"]["frames"] == 8
 
 
-def test_a_student_is_named_but_not_read(tmp_path: Path) -> None:
+def test_a_student_is_named_but_not_read_and_a_link_is_not_followed(tmp_path: Path) -> None:
     arm = tmp_path / "mine" / "distill" / "aotd"
     (arm / "student").mkdir(parents=True)
     (arm / "student" / "config.json").write_text("{}")
     (arm / "student" / "model.safetensors").write_bytes(b"weights")
     (arm / "losses.jsonl").write_text("{}\n")
+    (arm / "mine.json").symlink_to(tmp_path / "elsewhere.json")
+    (tmp_path / "elsewhere.json").write_text("{}")
     (tmp_path / "mine" / "distill" / "half" / "student.partial").mkdir(parents=True)
     (student,) = made(tmp_path / "mine", "distill")
     expected = Artifact("mine-student-aotd", "student", {"losses.jsonl": arm / "losses.jsonl"}, [arm / "student"])

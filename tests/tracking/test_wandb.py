@@ -123,7 +123,7 @@ def test_offline_directories_hold_the_funnel_and_the_lineage_of_the_whole_flow(t
     for verb in FLOW:
         places = {key: value for key, value in last.items() if key.startswith(f"funnel/{verb}/")}
         assert places.pop(f"funnel/{verb}/reached") == sum(places.values())
-    (table,) = (run / "wandb").glob(f"offline-run-*/files/{last['funnel.path']}")
+    table = next((run / "wandb").glob(f"offline-run-*/files/{last['funnel.path']}"))
     assert json.loads(table.read_text())["columns"] == ["verb", "place", "questions"]
     for name in ("execute", "verify"):
         assert by[name].last["frames.nrows"] > 0
