@@ -72,10 +72,10 @@ class WandbTracker:
                 return
             self._process = subprocess.Popen(
                 [sys.executable, str(_WORKER), str(self._path)],
-                stdin=subprocess.PIPE,  # is closed when this process ends, however it does
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
-                env={**os.environ, **_environment(folder), **({KEY: key} if key else {})},
+                env={**os.environ, **({KEY: key} if key else {})},
                 cwd=folder.parent,
                 start_new_session=True,  # a terminal's Ctrl-C is not for it
             )
@@ -113,12 +113,10 @@ class WandbTracker:
             self._said.close()
             return
         self._put(end=int(failed))
-        assert self._process.stdin is not None
-        self._process.stdin.close()
         try:
-            status = self._process.wait(LEAVE_S if failed else FINISH_S)
+            status = self._process.wait(LEAVE_S if failed or self._lost else FINISH_S)
         except subprocess.TimeoutExpired:
-            if failed:  # it ends by itself
+            if failed or self._lost:  # it ends by itself, when we do at the latest
                 _leaving.append(self._process)
                 self._said.close()
                 return
@@ -146,12 +144,6 @@ class WandbTracker:
         self._said.seek(0)
         lines = self._said.read().decode(errors="replace").strip().splitlines()
         return spelt_out(lines[-1])[:300] if lines else f"status {status}"
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """What keeps wandb's files in the run's folder, and its own reports of its errors at home."""
-    folders = {name: str(folder / name.split("_")[1].lower()) for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR")}
-    return {**folders, "WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
 
 
 def _drawn(picture: Picture) -> dict[str, Any]:

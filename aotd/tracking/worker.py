@@ -13,7 +13,6 @@ import importlib
 import io
 import json
 import os
-import select
 import shutil
 import signal
 import sys
@@ -24,7 +23,7 @@ from typing import Any
 
 from PIL import Image
 
-LOOK_S = 0.5
+LOOK_S = 0.2
 """How often the file is looked at."""
 WATCH_S = 30.0
 """How often it is looked how far the verb is."""
@@ -35,28 +34,30 @@ _LINES = ("records.jsonl", "dropped.jsonl")
 
 
 def main(path: Path, again: bool) -> None:
+    """Follow a file in the `wandb/` of a run, and keep all of wandb's beside it."""
     # A job that is told to stop is told in all of its processes. This one ends when the job has.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    # wandb's service inherits standard input, and need not hold it.
-    job = os.dup(0)
-    with Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
+    os.environ |= {
+        "WANDB_DATA_DIR": str(path.parent / "data"),
+        "WANDB_CACHE_DIR": str(path.parent / "cache"),
+        "WANDB_ERROR_REPORTING": "false",  # to its makers
+        "WANDB_SILENT": "true",
+    }
     wandb: Any = importlib.import_module("wandb")
     try:
-        follow(wandb, path, job)
+        follow(wandb, path)
     except ConnectionError:  # the service does not know that, ends, and loses what it has not written
         if again:
             raise
         if wandb.run is not None and wandb.run.offline:
             shutil.rmtree(Path(wandb.run.dir).parent, ignore_errors=True)  # torn; the file has all of it
         os.environ.pop("WANDB_SERVICE", None)
-        os.dup2(job, 0)
         os.execv(sys.executable, [sys.executable, __file__, str(path), "again"])  # noqa: S606
 
 
-def follow(wandb: Any, path: Path, job: int) -> None:
+def follow(wandb: Any, path: Path) -> None:
     """Keep what is in the file, and what comes to be in it, and remove it at the end."""
-    coming = messages(path, job)
+    coming = messages(path)
     opened = next(coming, None)
     if opened is None:
         return
@@ -90,28 +91,28 @@ def follow(wandb: Any, path: Path, job: int) -> None:
     path.unlink()
 
 
-def messages(path: Path, job: int) -> Iterator[dict[str, Any] | None]:
-    """The messages as they come, None where none has come for a while; ends after the last, once the job has ended.
-
-    Args:
-        job: can be read when the job has ended.
-    """
-    last = time.monotonic()
-    ended = False
+def messages(path: Path) -> Iterator[dict[str, Any] | None]:
+    """The messages as they come, None where none has come for a while; ends behind `end`, or when the job has ended."""
+    last, rest, job, gone = time.monotonic(), b"", 0, False
     with path.open("rb") as source:
-        rest = b""
         while True:
             rest += source.readline()
             if rest.endswith(b"\n"):
-                yield json.loads(rest)
+                message = json.loads(rest)
+                yield message
+                if "end" in message:
+                    return
+                job = message["open"]["pid"] if "open" in message else job
                 last, rest = time.monotonic(), b""
-            elif ended:  # before the file was at its end
+            elif gone:  # before the file was at its end; of a file that was left it has long been
                 return
-            elif select.select([job], [], [], LOOK_S)[0]:
-                ended = True
+            elif os.getppid() != job:
+                gone = True
             elif time.monotonic() - last > WATCH_S:
                 last = time.monotonic()
                 yield None
+            else:
+                time.sleep(LOOK_S)
 
 
 def start(wandb: Any, told: dict[str, Any]) -> tuple[Any, bool]:
@@ -195,4 +196,4 @@ class Watched:
 
 if __name__ == "__main__":
     sys.path.pop(0)  # this folder, or the working directory
-    main(Path(sys.argv[1]), again="again" in sys.argv)
+    main(Path(sys.argv[1]).resolve(), again="again" in sys.argv)

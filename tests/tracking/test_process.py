@@ -169,7 +169,6 @@ def test_an_error_of_wandb_is_one_line_and_what_was_told_is_kept(
     subprocess.run(
         [sys.executable, "-m", "aotd.tracking.worker", str(path)],
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "WANDB_DATA_DIR": "."},
         check=True,
     )
     assert [one["log"]["step"] for one in heard(says) if "log" in one] == [1, 2]
