@@ -141,9 +141,11 @@ class WandbTracker:
             _say(f"{self._path} cannot be written ({error.strerror}); the run goes on without it")
 
     def _last_words(self, status: int) -> str:
+        """The last error's line on standard error; what is set in under it is detail."""
         self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").strip().splitlines()
-        return spelt_out(lines[-1])[:300] if lines else f"status {status}"
+        lines = [line for line in self._said.read().decode(errors="replace").splitlines() if line[:1].strip()]
+        errors = [line for line in lines if ": " in line] or lines
+        return spelt_out(errors[-1])[:300] if errors else f"status {status}"
 
 
 def _drawn(picture: Picture) -> dict[str, Any]:

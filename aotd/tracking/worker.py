@@ -119,6 +119,7 @@ def start(wandb: Any, told: dict[str, Any]) -> tuple[Any, bool]:
     """A wandb run, and whether it is kept offline: so it is too where the server does not take it."""
     settings = wandb.Settings(
         console="off",  # progress bars
+        program="aotd",
         disable_git=True,
         disable_code=True,
         save_code=False,

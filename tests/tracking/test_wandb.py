@@ -8,10 +8,14 @@ from __future__ import annotations
 import json
 import os
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psutil
@@ -19,7 +23,7 @@ import pytest
 
 from aotd.cli import main
 from aotd.ledger import FLOW, ledger
-from aotd.tracking import TrackerName, TrackingConfig, open_tracker, process
+from aotd.tracking import Artifact, TrackerName, TrackingConfig, open_tracker, process
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("wandb")
@@ -158,6 +162,121 @@ def test_offline_directories_hold_the_funnel_and_the_lineage_of_the_whole_flow(t
     size = sum(path.stat().st_size for path in (run / "wandb").rglob("*") if path.is_file() and not path.is_symlink())
     assert size < 4 << 20
     assert not list((run / "wandb").rglob("*.mp4"))
+
+
+class Server(ThreadingHTTPServer):
+    """As much of wandb's server as `wandb sync` needs: it takes artifacts, and knows one again by its digest."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.ids: dict[tuple[str, str], str] = {}
+        """Name and digest of an artifact -> its id."""
+        self.runs: dict[str, str] = {}
+        """Id of a run -> its name."""
+        self.committed: set[str] = set()
+        self.used: set[tuple[str, str]] = set()
+        """Run and id of an artifact."""
+
+
+class Answers(BaseHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, *_: object) -> None:
+        return
+
+    def do_PUT(self) -> None:
+        self._take()
+        self._say({})
+
+    def do_GET(self) -> None:
+        self._say({})
+
+    def do_POST(self) -> None:
+        asked = self._take()
+        if not self.path.endswith("graphql"):
+            self._say({})
+            return
+        question = json.loads(asked)
+        values = question.get("variables") or {}
+        told = getattr(self, f"_{question['operationName']}", self._nothing)(values.get("input", values))
+        self._say({"data": told})
+
+    def _take(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _say(self, told: dict[str, Any]) -> None:
+        text = json.dumps(told).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def _nothing(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
+    def _file(self, name: str) -> dict[str, Any]:
+        where = {"uploadUrl": f"{self.server.url}/{name}", "uploadHeaders": []}
+        return {"id": "f", "name": name, "displayName": name, "storagePath": "f", "uploadMultipartUrls": None, **where}
+
+    def _UpsertBucket(self, values: dict[str, Any]) -> dict[str, Any]:
+        self.server.runs[values["name"]] = values.get("displayName") or self.server.runs[values["name"]]
+        project = {"id": "p", "name": values["project"], "entity": {"id": "e", "name": "us"}}
+        run = {"id": "r", "name": values["name"], "config": "{}", "historyLineCount": 0, "project": project}
+        return {"upsertBucket": {"bucket": run, "inserted": True}}
+
+    def _CreateRunFiles(self, values: dict[str, Any]) -> dict[str, Any]:
+        files = [self._file(name) for name in values["files"]]
+        return {"createRunFiles": {"runID": "r", "uploadHeaders": [], "files": files}}
+
+    def _CreateArtifact(self, values: dict[str, Any]) -> dict[str, Any]:
+        known = (values["artifactCollectionName"], values["digest"])
+        key = self.server.ids.setdefault(known, f"a{len(self.server.ids)}")
+        state = "COMMITTED" if key in self.server.committed else "PENDING"
+        sequence = {"id": "s", "latestArtifact": None}
+        return {"createArtifact": {"artifact": {"id": key, "state": state, "artifactSequence": sequence}}}
+
+    def _CreateArtifactManifest(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {"createArtifactManifest": {"artifactManifest": {"id": "m", "file": self._file("manifest")}}}
+
+    def _CreateArtifactFiles(self, values: dict[str, Any]) -> dict[str, Any]:
+        of = values["artifactFiles"]
+        nodes = [{"node": {**self._file(one["name"]), "artifact": {"id": one["artifactID"]}}} for one in of]
+        return {"createArtifactFiles": {"files": {"edges": nodes}}}
+
+    def _CommitArtifact(self, values: dict[str, Any]) -> dict[str, Any]:
+        self.server.committed.add(values["artifactID"])
+        return {"commitArtifact": {"artifact": {"id": values["artifactID"], "digest": ""}}}
+
+    def _UseArtifact(self, values: dict[str, Any]) -> dict[str, Any]:
+        self.server.used.add((self.server.runs[values["runName"]], values["artifactID"]))
+        return {"useArtifact": {"artifact": {"id": values["artifactID"], "digest": "", "state": "COMMITTED"}}}
+
+
+def test_a_sync_declares_what_was_made_and_used(tmp_path: Path) -> None:
+    config, run, artifacts = TrackingConfig(TrackerName.wandb), tmp_path / "mine", []
+    for verb, kind in (("load", "questions"), ("decompose", "programs")):
+        (run / verb).mkdir(parents=True)
+        (run / verb / "records.jsonl").write_text(f"{verb}\n")
+        artifacts.append(Artifact(f"mine-{kind}", kind, {"records.jsonl": run / verb / "records.jsonl"}))
+        with open_tracker(config, str(run), verb, verb) as tracker:
+            for artifact in artifacts:
+                tracker.artifact(artifact, used=artifact is not artifacts[-1])
+        time.sleep(1.1)  # directories are in the order of their seconds
+    folders = {name: str(tmp_path / name) for name in ("WANDB_CONFIG_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR")}
+    with Server() as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        known = {"WANDB_API_KEY": "k" * 40, "WANDB_BASE_URL": server.url, "WANDB_ERROR_REPORTING": "false"}
+        for folder in sorted((run / "wandb").glob("offline-run-*")):
+            command = [sys.executable, "-m", "wandb", "sync", "--yes", str(folder)]
+            done = subprocess.run(command, env={**os.environ, **folders, **known}, capture_output=True, timeout=120)
+            assert done.returncode == 0, done.stderr.decode()
+        server.shutdown()
+    ids = {name: key for (name, _), key in server.ids.items()}
+    assert set(ids) == {"mine-questions", "mine-programs"}
+    assert len(server.ids) == 2  # one version of each: what is used is what was made
+    assert server.committed == set(ids.values())
+    assert server.used == {("decompose", ids["mine-questions"])}
 
 
 def service() -> psutil.Process:
