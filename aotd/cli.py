@@ -15,7 +15,6 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from aotd import tracking
 from aotd.config import Config, compose, describe
 from aotd.disk import disk_errors
 from aotd.errors import QuestionError, UserError, spelt_out
-from aotd.ledger import ledger
 from aotd.stop import Stopped, gone_in_time, leave
 
 JOBS = {
@@ -59,17 +57,24 @@ TEXT_BY_NAME = ("evaluate.others",)
 
 
 def run_verb(verb: str, config: Config) -> None:
-    """Do one verb; the tracker, where one is set, gets its seconds and the run's ledger."""
-    if verb not in OUTSIDE:
-        tracking.check(config.tracking)
-    started = time.monotonic()
+    """Do one verb; the tracker, where one is set, is told what came of it."""
+    tracking.take_key()
+    if verb in OUTSIDE:
+        _do(verb, config)
+        return
+    tracking.check(config.tracking, config.run)
+    if config.tracking.tracker is tracking.TrackerName.none:
+        _do(verb, config)
+        return
+    from aotd.tracking.verbs import tracked
+
+    with tracked(config, verb):
+        _do(verb, config)
+
+
+def _do(verb: str, config: Config) -> None:
     with disk_errors(Path(config.run)):
         importlib.import_module(JOBS[verb]).job(config)
-    if config.tracking.tracker is not tracking.TrackerName.none and verb not in OUTSIDE:
-        tracker = tracking.open_tracker(config.tracking, config.run, verb)
-        ends = {f"ledger/{name}": count for name, count in ledger(Path(config.run)).counts().items()}
-        tracker.log({"seconds": time.monotonic() - started, **ends})
-        tracker.finish()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -410,7 +410,7 @@ def _run(config: Config) -> Found:
     elif todo and todo[0] in ("load", "decompose", "execute", "convert", "verify"):
         found.lines.append(f"next: aotd {todo[0]} run={run}")
     try:
-        tracking.check(config.tracking)
+        tracking.check(config.tracking, config.run)
     except UserError as error:
         found.missing.append(str(error))
     return found

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from aotd.config import Config
@@ -25,7 +26,7 @@ from aotd.students.frames import ViewCache
 from aotd.students.prompts import prompt
 from aotd.students.student import new_student
 from aotd.tensors import tensor_errors
-from aotd.tracking import Sample, TrackerName, TrackingConfig, open_tracker
+from aotd.tracking import Cell, Picture, TrackerName, open_tracker
 
 SAMPLES = 8
 """Questions whose replies are shown to the tracker."""
@@ -80,11 +81,10 @@ def train_arm(config: Config, arm: str, material: Material, show: Show) -> None:
         seed=config.seed,
     )
     batches = Batches(student, laid, lambda number: views[number].view(asked[number]), plan)
-    tracker = open_tracker(config.tracking if is_first() else TrackingConfig(), config.run, f"distill/{arm}")
-    finished = train(student, batches, plan, settings, config.seed, folder, partial_student, tracker, show)
-    if finished and processes() == 1 and config.tracking.tracker is not TrackerName.none:
-        tracker.samples(_samples(student, asked, views, config.evaluate.max_rationale_tokens))
-    tracker.finish()
+    with open_tracker(config.tracking, config.run, "distill", f"distill/{arm}") as tracker:
+        finished = train(student, batches, plan, settings, config.seed, folder, partial_student, tracker, show)
+        if finished and processes() == 1 and config.tracking.tracker is not TrackerName.none:
+            tracker.table("samples", _SAMPLE, _samples(student, asked, views, config.evaluate.max_rationale_tokens))
     torch.set_num_threads(before)
     if finished and is_first():
         _put_in_place(partial_student)
@@ -99,23 +99,21 @@ def _put_in_place(partial_student: Path) -> None:
         sync(partial_student.parent)
 
 
-def _samples(student: Student, asked: Sequence[Question], views: Sequence[ViewCache], longest: int) -> list[Sample]:
+_SAMPLE = ("question", "true", "reply", "rationale", "frames")
+
+
+def _samples(student: Student, asked: Sequence[Question], views: Sequence[ViewCache], longest: int) -> list[list[Cell]]:
     """What a student says to some of the questions it was trained on, each about another video."""
     first = {cache.key(question): (question, cache) for cache, question in zip(views, asked, strict=True)}
-    samples = []
+    rows: list[list[Cell]] = []
     for question, cache in list(first.values())[:SAMPLES]:
         put = [Asked(prompt(question), bool(question.options), cache.view(question))]
         frames = cache.pixels(question)
-        samples.append(
-            Sample(
-                frames=frames[:: max(1, len(frames) // 4)],
-                question=prompt(question),
-                answer=question.answer or "",
-                reply=student.reply(put, Mode.answer, ANSWER_TOKENS)[0],
-                rationale=student.reply(put, Mode.rationale, longest)[0],
-            )
-        )
-    return samples
+        beside = np.concatenate(list(frames[:: max(1, len(frames) // 4)]), axis=1)
+        reply = student.reply(put, Mode.answer, ANSWER_TOKENS)[0]
+        rationale = student.reply(put, Mode.rationale, longest)[0]
+        rows.append([prompt(question), question.answer, reply, rationale, Picture(beside)])
+    return rows
 
 
 def _check_sizes(config: Config, arm: str, examples: Sequence[Example], sizes: Sizes) -> None:

@@ -27,6 +27,7 @@ from aotd.distill.material import Material, gather
 from aotd.distill.processes import is_first, part, processes
 from aotd.errors import UserError
 from aotd.stop import Stopped, check, listening, patience, stopping
+from aotd.tracking import take_key
 from aotd.workers import spawning, worker_pool
 
 
@@ -61,7 +62,7 @@ def _side_by_side(config: Config, arms: Sequence[str], workers: int, show: Calla
     steps: SimpleQueue[tuple[str, int, int]] = spawning().SimpleQueue()
     passed_on = False
     try:
-        with worker_pool(workers, _start_worker, config, steps) as pool, patience():
+        with worker_pool(workers, _start_worker, config, steps, take_key()) as pool, patience():
             running = [pool.submit(_work, arm) for arm in arms]
             while not all(done.done() for done in running):
                 while not steps.empty():
@@ -96,9 +97,10 @@ _worker: tuple[Config, SimpleQueue[tuple[str, int, int]]]
 """A worker process's settings, and where it tells its steps."""
 
 
-def _start_worker(config: Config, steps: SimpleQueue[tuple[str, int, int]]) -> None:
+def _start_worker(config: Config, steps: SimpleQueue[tuple[str, int, int]], key: str | None) -> None:
     global _worker
     _worker = config, steps
+    take_key(key)  # an arm has a tracker of its own
 
 
 def _work(arm: str) -> None:

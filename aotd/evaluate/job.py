@@ -39,7 +39,6 @@ from aotd.specialists import SOURCES
 from aotd.specialists.base import Source
 from aotd.store import Stage
 from aotd.tables import agreement_sheet, comparison_sheets, drawn, print_scores, wide_console
-from aotd.tracking import open_tracker
 
 Part = tuple[int, float, float]
 """How many frames were sampled, and the start and the end of the part they stand for, in seconds."""
@@ -59,15 +58,10 @@ def job(config: Config) -> None:
     arms = expand(config)
     check_judge(config, arms, asked)
     parts = _Parts(config)
-    tracker = open_tracker(config.tracking, config.run, "evaluate")
     scores = [_evaluate_arm(config, arm, asked, parts) for arm in arms]
     if settings.judge.name:
         judge_arms(config, arms, asked)
         scores = [_with_judges(config, one, asked) for one in scores]
-    for one in scores:
-        means = {"multiple_choice": one.multiple_choice, "open_ended": one.open_ended}
-        tracker.log({f"{one.arm}/{name}": value.mean for name, value in means.items() if value})
-    tracker.finish()
     console = wide_console()
     print_scores(console, scores)
     for line in faster_words(scores):

@@ -92,12 +92,12 @@ def pictures(story: Story, frames: Frames, count: int) -> list[Picture]:
     pixels, start_s, end_s = frames.pixels(story)
     number_of_frames = len(pixels)
     part = (end_s - start_s) / number_of_frames
-    found = _found(story.trace)
+    found = found_boxes(story.trace)
     labels = list(dict.fromkeys(box.label for box in found))
     colours = {label: _COLOURS[n % len(_COLOURS)] for n, label in enumerate(labels)}
     evidence = story.question.evidence
     drawn = []
-    for frame in _chosen(story, number_of_frames, count):
+    for frame in chosen_frames(story, number_of_frames, count):
         here = [box for box in found if box.frame == frame]
         first, last = start_s + frame * part, start_s + (frame + 1) * part
         true = [box for box in evidence.boxes if first <= box.time_s < last] if evidence else []
@@ -107,18 +107,18 @@ def pictures(story: Story, frames: Frames, count: int) -> list[Picture]:
     return drawn
 
 
-def _found(trace: Trace | None) -> list[Detection]:
+def found_boxes(trace: Trace | None) -> list[Detection]:
     """Every box of a trace; one that several calls came back with is there once."""
     events = trace.events if trace else ()
     boxes = [box for event in events if isinstance(event.finding, BoxesFinding) for box in event.finding.boxes]
     return list({(box.frame, box.label, box.box): box for box in boxes}.values())
 
 
-def _chosen(story: Story, frames: int, count: int) -> list[int]:
+def chosen_frames(story: Story, frames: int, count: int) -> list[int]:
     """Frames to show, ascending: spoken of in the thought, else with boxes, else in a span, else any."""
     claims = read_claims(story.thought.text) if story.thought else None
     spoken = [box.frame for box in claims.boxes if box.frame is not None] if claims else []
-    boxed = [box.frame for box in _found(story.trace)]
+    boxed = [box.frame for box in found_boxes(story.trace)]
     spans = [event.finding for event in (story.trace.events if story.trace else ())]
     inside = [
         n for span in spans if isinstance(span, SpanFinding) for n in range(max(span.start, 0), min(span.end, frames))

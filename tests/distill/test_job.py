@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +27,7 @@ from aotd.students.base import Asked
 from aotd.students.frames import run_views
 from aotd.students.prompts import prompt, target
 from aotd.students.student import load_student
-from aotd.tracking import NullTracker, Sample, TrackerName, TrackingConfig
+from aotd.tracking import Cell, NullTracker, Picture, TrackerName, TrackingConfig
 from tests.corners import Corners, corner_config, write_run
 from tests.students.tiny import write_checkpoint
 
@@ -213,21 +214,25 @@ def test_adapters_are_merged_into_a_plain_checkpoint(name: str, run: Path, tmp_p
 
 def test_a_tracker_is_told_losses_and_shown_samples(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, float]] = []
-    shown: list[Sample] = []
+    shown: list[Sequence[Cell]] = []
 
     class Listening(NullTracker):
         def log(self, values: Mapping[str, float | int]) -> None:
             told.append(dict(values))
 
-        def samples(self, rows: Sequence[Sample]) -> None:
+        def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+            assert name == "samples"
             shown.extend(rows)
 
-    monkeypatch.setattr("aotd.distill.arm.open_tracker", lambda *_: Listening())
+    monkeypatch.setattr("aotd.distill.arm.open_tracker", lambda *_: nullcontext(Listening()))
     config = only(run, "aotd")
     job(replace(config, tracking=TrackingConfig(TrackerName.wandb)))
     assert [line["step"] for line in told] == list(range(1, 9))
     assert set(told[0]) == {"step", "label", "rationale", "learning_rate", "tokens", "tokens_per_second"}
     assert len(shown) == 7
-    assert shown[0].frames.shape[0] == 4
-    assert shown[0].answer == "left"
-    assert all(one.reply and one.rationale for one in shown)
+    assert shown[0][1] == "left"
+    for question, _, reply, rationale, frames in shown:
+        assert question
+        assert reply
+        assert rationale
+        assert isinstance(frames, Picture)

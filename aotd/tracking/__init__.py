@@ -1,0 +1,169 @@
+"""Where a run's numbers go while it runs: nowhere, or to wandb (extra `wandb`). See `docs/tracking.md`.
+
+    with open_tracker(config.tracking, config.run, "distill", "distill/aotd") as tracker:
+        tracker.log({"label": 1.25})
+
+wandb runs in a process of its own (`tracking.process`), so that it can be late, broken or dead, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+from aotd.errors import UserError
+from aotd.records import Detection
+from aotd.video.clip import Pixels
+
+KEY = "WANDB_API_KEY"
+
+
+class TrackerName(str, Enum):
+    none = "none"
+    wandb = "wandb"
+
+
+class TrackingMode(str, Enum):
+    offline = "offline"
+    online = "online"
+
+
+@dataclass
+class TrackingConfig:
+    tracker: TrackerName = TrackerName.none
+    project: str = "aotd"
+    mode: TrackingMode = TrackingMode.offline
+    """offline: into `wandb/` of the run's folder, for `wandb sync`; a compute node has no internet. online: at once."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A frame in a table, RGB `[height, width, 3]`, and boxes in its pixels."""
+
+    pixels: Pixels
+    boxes: tuple[Detection, ...] = ()
+
+
+Cell = str | int | float | None | Picture
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Files that were made, or that others were made of. The same files have the same digest, whoever tells of them."""
+
+    name: str
+    type: str
+    files: Mapping[str, Path]
+    """Name in the artifact -> file. They are not copied; `wandb sync` reads them."""
+    references: Sequence[Path] = ()
+    """Folders that are only named, such as a student's weights: neither read nor sent."""
+
+
+class Tracker(Protocol):
+    """No method waits, and none raises: what cannot be kept is left out, and `open_tracker` says so at its end."""
+
+    def log(self, values: Mapping[str, float | int]) -> None:
+        """Record some numbers under their names, as of now."""
+        ...
+
+    def done(self, seconds: float) -> None:
+        """Record what the job took, now that it is done."""
+        ...
+
+    def describe(self, values: Mapping[str, Any]) -> None:
+        """Record what the run is made with, as JSON."""
+        ...
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+        """Record a table."""
+        ...
+
+    def artifact(self, artifact: Artifact, *, used: bool) -> None:
+        """Record that an artifact was made, or `used` to make others."""
+        ...
+
+
+class NullTracker:
+    """Keeps nothing."""
+
+    def log(self, values: Mapping[str, float | int]) -> None:
+        return
+
+    def done(self, seconds: float) -> None:
+        return
+
+    def describe(self, values: Mapping[str, Any]) -> None:
+        return
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+        return
+
+    def artifact(self, artifact: Artifact, *, used: bool) -> None:
+        return
+
+
+def check(config: TrackingConfig, run: str) -> None:
+    """Say before a job begins what would stop its tracking.
+
+    Raises:
+        UserError: the tracker's extra is not installed, or the run's folder holds settings of wandb's.
+    """
+    if config.tracker is not TrackerName.wandb:
+        return
+    if find_spec("wandb") is None:
+        raise UserError("tracking.tracker=wandb needs the extra: pip install 'aotd[wandb]'")
+    for path in (Path(run, "wandb", "settings"), Path(run, ".wandb")):
+        if path.exists():  # a stranger's run could have the key sent to a server of theirs
+            raise UserError(f"{path}: wandb would take its settings from there, and a run holds none: delete it")
+
+
+def run_name(run: str) -> str:
+    """The folder's name, as a name of wandb's."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", Path(run).resolve().name)[:80] or "run"
+
+
+_key: str | None = None
+"""wandb's key, once it has been taken out of the environment."""
+
+
+def take_key(given: str | None = None) -> str | None:
+    """Take wandb's key out of the environment: no process that is started from now on gets it, but for the tracker's.
+
+    Args:
+        given: what this gave in the process that started this one.
+
+    Returns:
+        The key, None where there is none.
+    """
+    global _key
+    _key = os.environ.pop(KEY, None) or given or _key
+    return _key
+
+
+@contextmanager
+def open_tracker(config: TrackingConfig, run: str, verb: str, name: str) -> Iterator[Tracker]:
+    """The tracker a config names; of processes that train together, the first one's.
+
+    Args:
+        verb: the job's type.
+        name: its name; the verb, and the arm where it has arms.
+    """
+    if config.tracker is TrackerName.none or os.environ.get("RANK", "0") != "0":
+        yield NullTracker()
+        return
+    from aotd.tracking.process import WandbTracker
+
+    tracker = WandbTracker(config, run, verb, name, take_key())
+    try:
+        yield tracker
+    except BaseException:
+        tracker.finish(failed=True)
+        raise
+    tracker.finish(failed=False)

@@ -1,0 +1,221 @@
+"""What the tracker is told of a verb, read from the run's folder once it is done: the jobs know nothing of it.
+
+The funnel and every outcome, what the questions took, scores, frames with what was found on them, and the records as
+artifacts: each verb's, and those that its manifests name as what it was made from.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from aotd.config import Config
+from aotd.errors import UserError, spelt_out
+from aotd.ledger import FLOW, Ledger, ledger
+from aotd.meter import total
+from aotd.reading import read_manifest
+from aotd.records import Estimate, Mode, Prediction, Question, Record, Thought, Trace
+from aotd.report.pictures import Frames, NoFramesError, chosen_frames, found_boxes
+from aotd.store import Stage
+from aotd.story import Story, arms, scores
+from aotd.tracking import Artifact, Cell, Picture, Tracker, open_tracker, run_name
+
+SAMPLES = 8
+"""Questions that a table of samples shows."""
+FRAMES = 4
+"""Frames of each."""
+MAKES = {
+    "load": "questions",
+    "select": "rankings",
+    "decompose": "programs",
+    "execute": "traces",
+    "convert": "thoughts",
+    "verify": "verdicts",
+    "distill": "student",
+    "evaluate": "scores",
+}
+"""Verb -> the type of the artifact that it makes."""
+_PICTURED = ("execute", "verify")
+
+
+@contextmanager
+def tracked(config: Config, verb: str) -> Iterator[None]:
+    """Around a verb's job: opens its tracker, and tells it at the end what came of it."""
+    started = time.monotonic()
+    with open_tracker(config.tracking, config.run, verb, verb) as tracker:
+        yield
+        tracker.done(time.monotonic() - started)
+        try:
+            tell(tracker, config, verb)
+        except (UserError, OSError) as error:  # what tracking cannot read does not stop a run that can do without
+            print(f"aotd: tracking: {spelt_out(str(error))}", file=sys.stderr)  # noqa: T201
+
+
+def tell(tracker: Tracker, config: Config, verb: str) -> None:
+    """Tell a tracker what a verb has made.
+
+    Raises:
+        UserError: a file of the run is damaged.
+    """
+    run = Path(config.run)
+    if (run / "load" / "manifest.json").is_file():
+        book = ledger(run)
+        _funnel(tracker, book)
+        if verb in FLOW:
+            _costs(tracker, run, verb)
+        if verb in _PICTURED:
+            tracker.table("frames", _FRAMES, _frames(config, verb, book))
+    if verb == "evaluate":
+        _scores(tracker, run)
+        tracker.table("replies", _REPLIES, _replies(config))
+    manifests = {str(path.parent.relative_to(run)): read_manifest(path) for path in _manifests(run, verb)}
+    tracker.describe({"manifests": manifests})
+    for artifact in _used(run, manifests):
+        tracker.artifact(artifact, used=True)
+    for artifact in made(run, verb):
+        tracker.artifact(artifact, used=False)
+
+
+# ── numbers ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _funnel(tracker: Tracker, book: Ledger) -> None:
+    rows = []
+    for passage in book.passages():
+        ends = {outcome.value: len(places) for outcome, places in passage.ended.items()}
+        counts = {"reached": passage.reached, "passed": passage.passed, **ends, "pending": passage.pending}
+        rows += [(passage.verb, name, count) for name, count in counts.items()]
+    tracker.log({f"funnel/{verb}/{name}": count for verb, name, count in rows})
+    tracker.log({f"ledger/{name}": count for name, count in book.counts().items()})
+    tracker.table("funnel", ("verb", "place", "questions"), rows)
+
+
+def _costs(tracker: Tracker, run: Path, verb: str) -> None:
+    """What all questions of the verb took, those included that were done before this time."""
+    costs = list(Stage(run, verb, Record).costs().values())
+    if not costs:
+        return
+    whole = total(costs).model_dump(exclude={"question_id", "batch", "machine"}, exclude_none=True)
+    reused = sum(cost.reused > 0 for cost in costs)
+    shares = {"seconds_per_question": whole["seconds"] / len(costs), "reused_share": reused / len(costs)}
+    tracker.log({f"cost/{name}": value for name, value in (whole | shares).items()})
+
+
+def _scores(tracker: Tracker, run: Path) -> None:
+    rows: list[tuple[Cell, ...]] = []
+    for one in scores(run):
+        values = {name: value for name, value in one if isinstance(value, Estimate)}
+        values |= {f"type/{kind}": value for kind, value in one.by_type.items()}
+        rows += [(one.arm, name, value.mean, value.low, value.high, value.n) for name, value in values.items()]
+        spent = {f"seconds/{mode.value}": cost.seconds.mean for mode, cost in (one.cost or {}).items()}
+        tracker.log({f"{one.arm}/{name}": value.mean for name, value in values.items()})
+        tracker.log({f"{one.arm}/{name}": value for name, value in spent.items()})
+    tracker.table("scores", ("arm", "metric", "mean", "low", "high", "n"), rows)
+
+
+# ── samples ───────────────────────────────────────────────────────────────────────────────────────
+
+_FRAMES = ("question_id", "type", "question", "true", "answer", "outcome", "thought", "frame", "image")
+_REPLIES = ("question_id", "type", "question", "true", "arm", "mode", "reply", "correct")
+
+
+def _frames(config: Config, verb: str, book: Ledger) -> list[list[Cell]]:
+    """Frames of some questions that have passed the verb, with the boxes of their traces."""
+    run = Path(config.run)
+    lead = Stage(run, verb, Record)
+    few = _few(lead.count())
+    rows: list[list[Cell]] = []
+    with ExitStack() as opened:
+        question_of = opened.enter_context(Stage(run, "load", Question).beside(lead))
+        trace_of = opened.enter_context(Stage(run, "execute", Trace).beside(lead))
+        thought_of = opened.enter_context(Stage(run, "convert", Thought).beside(lead)) if verb == "verify" else None
+        frames = opened.enter_context(Frames(config))
+        for key in (key for number, key in enumerate(lead.ids()) if number in few):
+            thought = thought_of(key) if thought_of else None
+            story = Story(question_of(key), book.places[key], None, trace_of(key), thought, None, ())
+            rows += _of_story(story, frames)
+    return rows
+
+
+def _of_story(story: Story, frames: Frames) -> list[list[Cell]]:
+    asked, trace = story.question, story.trace
+    assert trace is not None
+    said: list[Cell] = [asked.question_id, asked.type, asked.question, asked.answer, trace.answer, story.place.name]
+    said.append(story.thought.text if story.thought else None)
+    try:
+        pixels, _, _ = frames.pixels(story)
+    except NoFramesError:
+        return [[*said, None, None]]
+    boxes = found_boxes(trace)
+    return [
+        [*said, frame, Picture(pixels[frame], tuple(box for box in boxes if box.frame == frame))]
+        for frame in chosen_frames(story, len(pixels), FRAMES)
+    ]
+
+
+def _replies(config: Config) -> list[list[Cell]]:
+    """What the arms said to some of the held-out questions."""
+    run = Path(config.run)
+    asked = [q for q in Stage(run, "load", Question).stream() if q.split == config.evaluate.split]
+    some = {asked[number].question_id: asked[number] for number in _few(len(asked))}
+    rows: list[list[Cell]] = []
+    for arm in arms(run):
+        for mode in Mode:
+            stage = Stage(run, f"evaluate/{arm}/{mode.value}", Prediction)
+            for said in stage.stream() if stage.manifest_path.is_file() else ():
+                if (question := some.get(said.question_id)) is not None:
+                    told: list[Cell] = [question.question_id, question.type, question.question, question.answer]
+                    rows.append([*told, arm, mode.value, said.text, said.correct])
+    return sorted(rows, key=lambda row: list(some).index(str(row[0])))
+
+
+def _few(count: int) -> set[int]:
+    """At most `SAMPLES` of the numbers below `count`, evenly spread."""
+    return {number * count // SAMPLES for number in range(SAMPLES)}
+
+
+# ── artifacts ─────────────────────────────────────────────────────────────────────────────────────
+
+_WEIGHTS = ("student", "student.partial", "checkpoints")
+
+
+def _manifests(run: Path, verb: str) -> list[Path]:
+    return [path for path in _files(run / verb) if path.name == "manifest.json"]
+
+
+def _files(folder: Path) -> list[Path]:
+    """What a verb has written of records and scores; what its questions took is no part of what others are made of.
+
+    A link is none of ours: in a stranger's run it could lead to any file of this machine.
+    """
+    paths = (path for ending in ("*.json", "*.jsonl") for path in folder.rglob(ending) if not path.is_symlink())
+    inner = {path: path.relative_to(folder).parts[:-1] for path in paths if path.name != "costs.jsonl"}
+    return sorted(path for path, parts in inner.items() if not any(part in _WEIGHTS for part in parts))
+
+
+def made(run: Path, verb: str) -> list[Artifact]:
+    """The artifacts of a verb; one for each arm that is trained."""
+    if verb not in MAKES:
+        return []
+    if verb == "distill":
+        return [_artifact(run, f"distill/{path.parent.name}") for path in sorted((run / verb).glob("*/student"))]
+    return [_artifact(run, verb)] if _files(run / verb) else []
+
+
+def _used(run: Path, manifests: dict[str, Any]) -> list[Artifact]:
+    """The artifacts of this run that manifests name as inputs; a mixture names other runs' too."""
+    inputs = {str(name) for manifest in manifests.values() for name in manifest.get("inputs", {})}
+    known = [name for name in sorted(inputs) if name.partition("/")[0] in MAKES and (run / name).is_dir()]
+    return [_artifact(run, name) for name in known]
+
+
+def _artifact(run: Path, folder: str) -> Artifact:
+    """The artifact of a verb's folder, or of an arm's, `distill/<arm>`: its weights are named, not sent."""
+    verb, _, arm = folder.partition("/")
+    files = {str(path.relative_to(run / folder)): path for path in _files(run / folder)}
+    name = "-".join((run_name(str(run)), MAKES[verb], *((arm,) if arm else ())))
+    return Artifact(name, MAKES[verb], files, [run / folder / "student"] if arm else [])
