@@ -17,6 +17,7 @@ import importlib
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -26,6 +27,8 @@ from aotd.config import Config, compose, describe
 from aotd.disk import disk_errors
 from aotd.errors import QuestionError, UserError, spelt_out
 from aotd.ledger import ledger
+from aotd.shards import narrowed
+from aotd.state import recorded
 from aotd.stop import Stopped, gone_in_time, leave
 
 JOBS = {
@@ -42,10 +45,11 @@ JOBS = {
     "ask": "aotd.ask",
     "export": "aotd.export.job",
     "caption": "aotd.caption",
+    "gather": "aotd.gather",
     "doctor": "aotd.doctor",
 }
 """Verb -> module with `job(config)`; its docstring is the verb's help."""
-OUTSIDE = ("run", "ask", "export", "caption", "doctor")
+OUTSIDE = ("run", "ask", "export", "caption", "gather", "doctor")
 """Verbs that are no steps of the flow."""
 
 TEXT_OF_ASK = ("video", "question", "mode", "by")
@@ -59,12 +63,16 @@ TEXT_BY_NAME = ("evaluate.others",)
 
 
 def run_verb(verb: str, config: Config) -> None:
-    """Do one verb; the tracker, where one is set, gets its seconds and the run's ledger."""
+    """Do one verb, of the shard if there is one; how it ends is written down (`aotd.state`), and the tracker, where one
+    is set, gets its seconds and the run's ledger."""
     if verb not in OUTSIDE:
         tracking.check(config.tracking)
     started = time.monotonic()
     with disk_errors(Path(config.run)):
-        importlib.import_module(JOBS[verb]).job(config)
+        config = narrowed(verb, config)
+        told = verb not in OUTSIDE or verb == "gather"
+        with recorded(Path(config.run), verb) if told and not config.load.dry_run else nullcontext():
+            importlib.import_module(JOBS[verb]).job(config)
     if config.tracking.tracker is not tracking.TrackerName.none and verb not in OUTSIDE:
         tracker = tracking.open_tracker(config.tracking, config.run, verb)
         ends = {f"ledger/{name}": count for name, count in ledger(Path(config.run)).counts().items()}
