@@ -123,8 +123,12 @@ def _dispatch(words: list[str]) -> int:
         from aotd.show import show
 
         return show(rest)
+    if verb == "status":
+        from aotd.status import status
+
+        return status(rest)
     if verb not in JOBS:
-        raise UserError(f"there is no verb {verb!r}: one of {', '.join([*JOBS, 'show'])}")
+        raise UserError(f"there is no verb {verb!r}: one of {', '.join([*JOBS, 'show', 'status'])}")
     if any(word in ("-h", "--help") for word in rest):
         Console().print(
             describe(verb, importlib.import_module(JOBS[verb]).__doc__ or ""), highlight=False, markup=False
@@ -170,7 +174,12 @@ def _overview() -> str:
     for verb, module in JOBS.items():
         doc = importlib.import_module(module).__doc__ or ""
         lines.append(f"  {verb:<10} {doc.strip().splitlines()[0].split(': ', 1)[-1]}")
-    lines += ["  show       Print a run's funnel, or one question's whole way.", "", "aotd VERB --help says more."]
+    lines += [
+        "  show       Print a run's funnel, or one question's whole way.",
+        "  status     Print how far a run has come, and what has failed.",
+        "",
+        "aotd VERB --help says more.",
+    ]
     return "\n".join(lines)
 
 

@@ -9,7 +9,10 @@ be deleted.
 
 from __future__ import annotations
 
+import os
+import platform
 import resource
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,7 +26,7 @@ from aotd.ledger import FLOW
 from aotd.reading import is_file, lines
 from aotd.records import Question, Record
 from aotd.shards import DIVIDED, ShardId, check_dealt, divisions, number_of, shards
-from aotd.state import Doing, state_of
+from aotd.state import Doing, State, state_of, write_done
 from aotd.store import Stage
 
 _NAMED = 3
@@ -134,6 +137,7 @@ def _merge(run: Path, verb: str, every: Sequence[ShardId]) -> None:
     Raises:
         UserError: the shards' lines are not those of the questions that reached the verb.
     """
+    started_s = time.time()
     _open_many(2 * len(every))
     parts = [Stage(shard.folder(run), verb, Record) for shard in every]
     stage = Stage(run, verb, Record)
@@ -155,6 +159,7 @@ def _merge(run: Path, verb: str, every: Sequence[ShardId]) -> None:
             for part in parts:
                 costs.writelines(_whole_lines(part.costs_path))
     write_atomically(stage.manifest_path, parts[0].manifest_text())
+    write_done(run, verb, State(doing=Doing.done, started_s=started_s, host=platform.node(), pid=os.getpid()))
 
 
 def _reached(run: Path, verb: str, of: int) -> Iterator[tuple[str, int]]:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -27,6 +28,8 @@ from aotd.records import Record
 from aotd.stop import Stopped
 from aotd.store import Stage
 
+_MAKES = {"gather": "load", "report": "report.html"}
+"""Verbs whose folder does not have their name, and what is there of a run when they are done."""
 _LONGEST = 2000
 """Characters of an error that are kept."""
 
@@ -51,6 +54,8 @@ class State(BaseModel):
     """Questions that had a line when it began."""
     lines: int | None = None
     """done: questions that had a line when it ended."""
+    passed: int | None = None
+    """done: those of them that the next verb can take up."""
     host: str = ""
     pid: int = 0
     job: str = ""
@@ -66,7 +71,7 @@ def state_path(run: Path, verb: str) -> Path:
 
 
 def state_of(run: Path, verb: str) -> State | None:
-    """What is known of a verb; None where nothing is, or where the folder in which it was done has gone.
+    """What is known of a verb; None where nothing is, or where what it made has gone.
 
     Raises:
         UserError: the file is damaged.
@@ -80,16 +85,16 @@ def state_of(run: Path, verb: str) -> State | None:
         return None
     except ValidationError as error:
         raise UserError(f"{path} is damaged ({error.errors()[0]['msg']}): delete it") from None
-    gone = state.doing is Doing.done and state.lines is not None and not is_file(run / verb / "manifest.json")
-    return None if gone else state
+    made = run / verb / "manifest.json" if state.lines is not None else run / _MAKES.get(verb, verb)
+    return state if state.doing is not Doing.done or made.exists() else None
 
 
 @contextmanager
 def recorded(run: Path, verb: str) -> Iterator[None]:
     """Write down that a verb begins, and how it ends.
 
-    A run that has no folder gets none for this: an error in a run's name leaves nothing behind. A verb that was done
-    stays so when it is begun again and fails.
+    A run that has no folder gets none for this: an error in a run's name leaves nothing behind. A verb whose lines were
+    all there stays done when it is begun again and fails.
     """
     if os.environ.get("RANK", "0") != "0":  # of several processes that train together, the first one tells
         yield
@@ -98,7 +103,7 @@ def recorded(run: Path, verb: str) -> Iterator[None]:
     state = State(
         doing=Doing.running,
         started_s=time.time(),
-        begun_with=_lines(run, verb) or 0,
+        begun_with=sum(_counts(run, verb) or (0, 0)),
         host=platform.node(),
         pid=os.getpid(),
         job=_job(),
@@ -112,7 +117,7 @@ def recorded(run: Path, verb: str) -> Iterator[None]:
         stopped = isinstance(error, Stopped)
         said = spelt_out(str(error) if isinstance(error, UserError | Stopped) else f"{type(error).__name__}: {error}")
         how = {"doing": Doing.stopped if stopped else Doing.failed, "error": said[:_LONGEST]}
-        if before is not None and before.doing is Doing.done and not stopped:
+        if before is not None and before.doing is Doing.done and before.lines is not None:
             ended = before
         else:
             ended = state.model_copy(update={**how, "ended_s": time.time()})  # no time to count lines
@@ -121,8 +126,19 @@ def recorded(run: Path, verb: str) -> Iterator[None]:
                 _write(run, verb, ended)
         raise
     if _there(run):
-        end = {"doing": Doing.done, "ended_s": time.time(), "lines": _lines(run, verb)}
-        _write(run, verb, state.model_copy(update=end))
+        write_done(run, verb, state)
+
+
+def write_done(run: Path, verb: str, state: State) -> None:
+    """Write down that a verb is done.
+
+    Args:
+        state: what is known of it beside that.
+    """
+    end: dict[str, Any] = {"doing": Doing.done, "ended_s": time.time()}
+    if counts := _counts(run, verb):
+        end |= {"lines": sum(counts), "passed": counts[0]}
+    _write(run, verb, state.model_copy(update=end))
 
 
 def _write(run: Path, verb: str, state: State) -> None:
@@ -136,12 +152,12 @@ def _there(run: Path) -> bool:
         return False
 
 
-def _lines(run: Path, verb: str) -> int | None:
-    """Questions that have a line; None for a verb that writes no lines into its own folder."""
+def _counts(run: Path, verb: str) -> tuple[int, int] | None:
+    """Records and dropped questions; None of a verb that writes no lines into its own folder."""
     stage = Stage(run, verb, Record)
     if not _there(run) or not is_file(stage.manifest_path):
         return None
-    return stage.count() + stage.count_dropped()
+    return stage.count(), stage.count_dropped()
 
 
 def _job() -> str:
