@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 VLLM := .venv-vllm
 LMMS := .venv-lmms
 
-.PHONY: demo test test-slow test-hostile test-faults test-browser test-vllm test-lmms lint types clean
+.PHONY: demo test test-slow test-hostile test-faults test-browser test-slurm test-vllm test-lmms lint types clean
 
 demo: $(STAMP)
 	$(BIN)/aotd run experiment=demo
@@ -29,6 +29,11 @@ test-faults: $(STAMP)
 
 test-browser: $(STAMP)
 	$(BIN)/python -m pytest -m browser $(ARGS)
+
+# A whole run on the SLURM that SLURM_CONF names; one node with two cores will do. About six minutes.
+test-slurm: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,deepspeed]"
+	$(BIN)/python -m pytest -m slurm tests/test_slurm_real.py $(ARGS)
 
 test-vllm: $(VLLM)/.installed
 	$(VLLM)/bin/python -m pytest -m vllm -W ignore --timeout 1800 tests/llm/test_vllm.py $(ARGS)

@@ -16,6 +16,7 @@ import functools
 import importlib
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -24,6 +25,8 @@ from aotd import tracking
 from aotd.config import Config, compose, describe
 from aotd.disk import disk_errors
 from aotd.errors import QuestionError, UserError, spelt_out
+from aotd.shards import narrowed
+from aotd.state import recorded
 from aotd.stop import Stopped, gone_in_time, leave
 
 JOBS = {
@@ -40,10 +43,11 @@ JOBS = {
     "ask": "aotd.ask",
     "export": "aotd.export.job",
     "caption": "aotd.caption",
+    "gather": "aotd.gather",
     "doctor": "aotd.doctor",
 }
 """Verb -> module with `job(config)`; its docstring is the verb's help."""
-OUTSIDE = ("run", "ask", "export", "caption", "doctor")
+OUTSIDE = ("run", "ask", "export", "caption", "gather", "doctor")
 """Verbs that are no steps of the flow."""
 
 TEXT_OF_ASK = ("video", "question", "mode", "by")
@@ -57,9 +61,12 @@ TEXT_BY_NAME = ("evaluate.others",)
 
 
 def run_verb(verb: str, config: Config) -> None:
-    """Do one verb; the tracker, where one is set, is told what came of it."""
+    """Do one verb, of the shard if there is one; how it ends is written down (`aotd.state`), and the tracker, where one
+    is set, is told what came of it."""
     tracking.take_key()
-    if verb in OUTSIDE:
+    with disk_errors(Path(config.run)):
+        config = narrowed(verb, config)
+    if not _is_step(verb):
         _do(verb, config)
         return
     tracking.check(config.tracking, config.run)
@@ -73,8 +80,15 @@ def run_verb(verb: str, config: Config) -> None:
 
 
 def _do(verb: str, config: Config) -> None:
-    with disk_errors(Path(config.run)):
+    run = Path(config.run)
+    told = _is_step(verb) and not config.load.dry_run
+    with disk_errors(run), recorded(run, verb) if told else nullcontext():
         importlib.import_module(JOBS[verb]).job(config)
+
+
+def _is_step(verb: str) -> bool:
+    """Whether it makes a part of the run."""
+    return verb not in OUTSIDE or verb == "gather"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,12 +134,16 @@ def _dispatch(words: list[str]) -> int:
         from aotd.show import show
 
         return show(rest)
+    if verb == "status":
+        from aotd.status import status
+
+        return status(rest)
     if verb == "serve":
         from aotd.serve import serve
 
         return serve(rest)
     if verb not in JOBS:
-        raise UserError(f"there is no verb {verb!r}: one of {', '.join([*JOBS, 'show', 'serve'])}")
+        raise UserError(f"there is no verb {verb!r}: one of {', '.join([*JOBS, 'show', 'status', 'serve'])}")
     if any(word in ("-h", "--help") for word in rest):
         Console().print(
             describe(verb, importlib.import_module(JOBS[verb]).__doc__ or ""), highlight=False, markup=False
@@ -171,8 +189,13 @@ def _overview() -> str:
     for verb, module in JOBS.items():
         doc = importlib.import_module(module).__doc__ or ""
         lines.append(f"  {verb:<10} {doc.strip().splitlines()[0].split(': ', 1)[-1]}")
-    lines += ["  show       Print a run's funnel, or one question's whole way."]
-    lines += ["  serve      Keep a model's server running beside a run.", "", "aotd VERB --help says more."]
+    lines += [
+        "  show       Print a run's funnel, or one question's whole way.",
+        "  status     Print how far a run has come, and what has failed.",
+        "  serve      Keep a model's server running beside a run.",
+        "",
+        "aotd VERB --help says more.",
+    ]
     return "\n".join(lines)
 
 

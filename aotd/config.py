@@ -71,6 +71,16 @@ class CaptionConfig:
 
 
 @dataclass
+class ShardConfig:
+    """A part of a run's questions, for one job of an array."""
+
+    number: int = 0
+    """Which shard, from 1; 0: the whole run."""
+    of: int = 0
+    """How many shards the run's videos fall into."""
+
+
+@dataclass
 class Config:
     """Everything a run can be told."""
 
@@ -97,6 +107,7 @@ class Config:
     cache: CacheConfig = field(default_factory=CacheConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     caption: CaptionConfig = field(default_factory=CaptionConfig)
+    shard: ShardConfig = field(default_factory=ShardConfig)
 
 
 ConfigStore.instance().store(name="schema", node=Config)
@@ -241,9 +252,12 @@ def describe(verb: str, about: str) -> str:
     needs = {
         "load": ["dataset"],
         "select": ["specialists"],
-        "execute": ["specialists"],
+        "execute": ["specialists", "shard"],
         "caption": ["dataset", "specialists"],
-        "decompose": ["llm"],
+        "decompose": ["llm", "shard"],
+        "convert": ["shard"],
+        "verify": ["shard"],
+        "gather": ["shard"],
         "distill": ["student"],
         "evaluate": ["llm"],
     }

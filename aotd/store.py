@@ -145,6 +145,10 @@ class Stage(Generic[R]):
     def dropped_path(self) -> Path:
         return self.folder / "dropped.jsonl"
 
+    @property
+    def costs_path(self) -> Path:
+        return self.folder / "costs.jsonl"
+
     def stream(self, without: Container[str] = ()) -> Iterator[R]:
         """The records written so far, in the order of their questions, one by one; none is held.
 
@@ -158,6 +162,22 @@ class Stage(Generic[R]):
         for number, line, key in _keyed(self.records_path, self.record):
             if key not in without:
                 yield _read(self.records_path, number, line, self.record)
+
+    def stream_lines(self) -> Iterator[tuple[R, bytes]]:
+        """`stream`, with each record's line as it stands in the file."""
+        self._check_made()
+        for number, line in _lines(self.records_path):
+            yield _read(self.records_path, number, line, self.record), line
+
+    def keyed_lines(self) -> Iterator[tuple[str, bytes]]:
+        """The question ids of `stream`, each with its line as it stands in the file."""
+        for _, line, key in _keyed(self.records_path, self.record):
+            yield key, line
+
+    def keyed_dropped_lines(self) -> Iterator[tuple[str, bytes]]:
+        """The same of the questions this verb dropped."""
+        for _, line, key in _keyed(self.dropped_path, Dropped):
+            yield key, line
 
     def records(self) -> list[R]:
         """All of `stream`, for what needs them at once."""
@@ -239,7 +259,16 @@ class Stage(Generic[R]):
 
     def costs(self) -> dict[str, Cost]:
         """Question id -> what it took at this verb; those that were not measured are not in it."""
-        return {cost.question_id: cost for cost in read_jsonl(self.folder / "costs.jsonl", Cost)}
+        return {cost.question_id: cost for cost in read_jsonl(self.costs_path, Cost)}
+
+    def manifest_text(self) -> str:
+        """`manifest` as it stands in the file.
+
+        Raises:
+            UserError: the verb has not run.
+        """
+        self._check_made()
+        return self.manifest_path.read_text(encoding="utf-8")
 
     def manifest_digest(self) -> str:
         """Hash of the manifest, which stands for everything the records were made from."""
@@ -276,7 +305,18 @@ class Stage(Generic[R]):
         """
         if not is_file(self.manifest_path):
             return ""
-        changed = _differences(self.manifest(), json.loads(_manifest(settings, made_from)))
+        return self._changed(json.loads(_manifest(settings, made_from)))
+
+    def changed_since(self, other: Stage[Any]) -> str:
+        """`changed`, held against another folder of this verb.
+
+        Raises:
+            UserError: the verb has not run in one of them, or a manifest is damaged.
+        """
+        return self._changed(other.manifest())
+
+    def _changed(self, manifest: dict[str, Any]) -> str:
+        changed = _differences(self.manifest(), manifest)
         return f"{self.folder} was made otherwise ({'; '.join(changed[:3])})" if changed else ""
 
     def _check_made(self) -> None:
@@ -332,7 +372,6 @@ class Writer(Generic[R]):
         with ExitStack() as opened:
             self._records = opened.enter_context(closing(Shard(stage.records_path)))
             self._dropped = opened.enter_context(closing(Shard(stage.dropped_path)))
-            self._costs_path = stage.folder / "costs.jsonl"
             self._costs: Shard | None = None
             self.done: set[str] = set()
             for path, record in ((stage.records_path, stage.record), (stage.dropped_path, Dropped)):
@@ -351,7 +390,7 @@ class Writer(Generic[R]):
         """`write` what another process has put into words."""
         assert entry.question_id not in self.done, f"{entry.question_id} written twice"
         if entry.cost is not None:
-            self._costs = self._costs or self._opened.enter_context(closing(Shard(self._costs_path)))
+            self._costs = self._costs or self._opened.enter_context(closing(Shard(self._stage.costs_path)))
             self._costs.add(entry.cost)
         self.done.add(entry.question_id)
         return ~self._dropped.add(entry.line) if entry.dropped else self._records.add(entry.line)

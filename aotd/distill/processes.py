@@ -1,4 +1,4 @@
-"""The processes that train one student together, as torchrun (or SLURM, through it) starts them.
+"""The processes that train one student together, as torchrun or SLURM (`slurm/train.sbatch`) starts them.
 
 torchrun --nproc-per-node 8 -m aotd.cli distill ...
 """
@@ -38,7 +38,7 @@ def first_alone(folder: Path) -> Iterator[bool]:
 
     Yields True in the first process. If it fails, the launcher stops the others.
     """
-    names = ("TORCHELASTIC_RUN_ID", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT")
+    names = ("TORCHELASTIC_RUN_ID", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT", "SLURM_JOB_ID", "SLURM_RESTART_COUNT")
     launch = "-".join(os.environ.get(name, "") for name in names)
     ready = folder / f".ready-{launch}"
     if is_first():

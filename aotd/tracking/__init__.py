@@ -125,8 +125,16 @@ def check(config: TrackingConfig, run: str) -> None:
 
 
 def run_name(run: str) -> str:
-    """The folder's name, as a name of wandb's."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", Path(run).resolve().name)[:80] or "run"
+    """The folder's name, as a name of wandb's; of a shard, with that of the run it belongs to."""
+    path = Path(run).resolve()
+    name = f"{path.parents[1].name}-{path.name}" if path.parent.name == "shards" else path.name
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", name)[:80] or "run"
+
+
+def group_name(run: str) -> str:
+    """The name of the run; of a shard, that of the whole."""
+    path = Path(run).resolve()
+    return run_name(str(path.parents[1] if path.parent.name == "shards" else path))
 
 
 _key: str | None = None

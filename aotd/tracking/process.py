@@ -24,7 +24,7 @@ from typing import Any
 from PIL import Image
 
 from aotd.errors import spelt_out
-from aotd.tracking import KEY, Artifact, Cell, Picture, TrackingConfig, run_name
+from aotd.tracking import KEY, Artifact, Cell, Picture, TrackingConfig, group_name
 
 FINISH_S = 60.0
 """How long a job that is done waits for wandb, which hashes the records and writes; online, it sends them."""
@@ -57,7 +57,7 @@ class WandbTracker:
             self._put(
                 open={
                     "project": config.project,
-                    "group": run_name(run),
+                    "group": group_name(run),
                     "job_type": verb,
                     "name": name,
                     "mode": config.mode.value,

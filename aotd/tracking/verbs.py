@@ -20,6 +20,7 @@ from aotd.meter import total
 from aotd.reading import read_manifest
 from aotd.records import Estimate, Mode, Prediction, Question, Record, Thought, Trace
 from aotd.report.pictures import Frames, NoFramesError, chosen_frames, found_boxes
+from aotd.shards import DIVIDED, divisions, shards
 from aotd.store import Stage
 from aotd.story import Story, arms, scores
 from aotd.tracking import Artifact, Cell, Picture, Tracker, open_tracker, run_name
@@ -72,11 +73,13 @@ def tell(tracker: Tracker, config: Config, verb: str) -> None:
     if verb == "evaluate":
         _scores(tracker, run)
         tracker.table("replies", _REPLIES, _replies(config))
-    manifests = {str(path.parent.relative_to(run)): read_manifest(path) for path in _manifests(run, verb)}
+    verbs = DIVIDED if verb == "gather" else (verb,)
+    paths = [path for one in verbs for path in _manifests(run, one)]
+    manifests = {str(path.parent.relative_to(run)): read_manifest(path) for path in paths}
     tracker.describe({"manifests": manifests})
-    for artifact in _used(run, manifests):
+    for artifact in _gathered(run) if verb == "gather" else _used(run, manifests):
         tracker.artifact(artifact, used=True)
-    for artifact in made(run, verb):
+    for artifact in (artifact for one in verbs for artifact in made(run, one)):
         tracker.artifact(artifact, used=False)
 
 
@@ -210,7 +213,15 @@ def _used(run: Path, manifests: dict[str, Any]) -> list[Artifact]:
     """The artifacts of this run that manifests name as inputs; a mixture names other runs' too."""
     inputs = {str(name) for manifest in manifests.values() for name in manifest.get("inputs", {})}
     known = [name for name in sorted(inputs) if name.partition("/")[0] in MAKES and (run / name).is_dir()]
-    return [_artifact(run, name) for name in known]
+    # A shard's questions are the whole run's, dealt out.
+    whole = run.resolve().parents[1] if run.resolve().parent.name == "shards" else run
+    return [_artifact(whole if name == "load" else run, name) for name in known]
+
+
+def _gathered(run: Path) -> list[Artifact]:
+    """What the shards have made."""
+    parts = (shard.folder(run) for of in divisions(run) for shard in shards(of))
+    return [artifact for part in parts for verb in DIVIDED for artifact in made(part, verb)]
 
 
 def _artifact(run: Path, folder: str) -> Artifact:

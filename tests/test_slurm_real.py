@@ -1,0 +1,145 @@
+"""The whole chain on a real SLURM, with a shard killed and a job pre-empted: what comes out is what `aotd run` gives.
+
+SLURM_CONF=… make test-slurm       a SLURM of one node will do; jobs run here, in the test's own folder
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aotd.cli import main
+from aotd.shards import DIVIDED, ShardId
+from aotd.state import state_of
+
+ROOT = Path(__file__).parents[1]
+SIZES = ("image=16", "channels=16", "patches=1", "hidden=32", "layers=1", "heads=2", "vocabulary=400")
+SETTINGS = [
+    *(f"dataset.playroom.{split}_videos={count}" for split, count in (("train", 16), ("val", 0), ("test", 4))),
+    *("dataset.playroom.difficulty=easy", "execute.workers=1", *(f"student.valley.{size}" for size in SIZES)),
+    *("student.frames=4", "distill.only=[instruct,aotd]", "distill.epochs=1", "distill.batch=8"),
+    *("evaluate.arms=[blind,agent,aotd]", "evaluate.batch=8", "evaluate.resamples=50"),
+    *("evaluate.max_rationale_tokens=8", "report.questions=2", "report.frames=2"),
+]
+LATEST_S = 900.0
+"""A job that goes back into the queue waits there for two minutes."""
+
+pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    if shutil.which("sbatch") is None or subprocess.run(["sinfo"], capture_output=True).returncode:
+        pytest.skip("there is no SLURM here: see SLURM_CONF")
+    aotd = tmp_path / "aotd"
+    aotd.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m aotd.cli "$@"\n')
+    aotd.chmod(0o755)
+    for name, value in {
+        "AOTD": str(aotd),
+        "AOTD_ALL": "--mem=1G --cpus-per-task=1",
+        "AOTD_TRAIN": "--ntasks=2",
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+def words(folder: Path, run: str) -> list[str]:
+    return [f"run={folder / run / 'run'}", f"dataset.root={folder}/world", *SETTINGS]
+
+
+def chain(folder: Path) -> dict[str, str]:
+    """Submit the chain; verb -> number of the job, in the order in which they were submitted."""
+    command = ["bash", "slurm/chain.sh", "4", *words(folder, "many"), "distill.deepspeed=zero2"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    return {verb: number for number, verb in (line.split() for line in ran.stderr.splitlines())}
+
+
+def until(there: Callable[[], Any], every_s: float = 0.01) -> None:
+    latest = time.monotonic() + LATEST_S
+    while not there():
+        assert time.monotonic() < latest
+        time.sleep(every_s)
+
+
+def lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
+def ended(jobs: dict[str, str]) -> bool:
+    queue = subprocess.run(["squeue", "-h", "-o", "%A %F"], capture_output=True, text=True, check=True).stdout
+    return not {*queue.split()} & {*jobs.values()}
+
+
+def contents(run: Path, verb: str) -> dict[str, bytes]:
+    """A verb's files, but for what it measured."""
+    return {path.name: path.read_bytes() for path in (run / verb).iterdir() if path.name != "costs.jsonl"}
+
+
+@pytest.mark.timeout(2400)
+def test_a_chain_with_a_killed_shard_and_a_pre_empted_one_is_the_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *words(folder, "one")]) == 0
+    one, many = folder / "one" / "run", folder / "many" / "run"
+    first = chain(folder)
+    assert list(first) == ["load", *DIVIDED, "gather", "distill", "evaluate", "report"]
+    pre_empted, killed = (ShardId(4, number).folder(many) for number in (1, 2))
+    records = "execute/records.jsonl"
+
+    until(lambda: lines(pre_empted / records))
+    # As SLURM does with --signal=B:, but when we want it.
+    subprocess.run(["scancel", "--batch", "--signal=USR1", f"{first['execute']}_1"], check=True)
+    until(lambda: lines(killed / records))
+    state = state_of(killed, "execute")
+    assert state is not None
+    assert state.job == f"{first['execute']}_2"
+    os.kill(state.pid, signal.SIGKILL)
+
+    until(lambda: (state := state_of(pre_empted, "execute")) and state.doing == "stopped")
+    until(lambda: ended(first), 2.0)
+    log = (many / "logs" / f"execute-{first['execute']}_1.log").read_text()
+    assert "stopped by SIGUSR1; the same command goes on where it left off" in log
+    assert re.search(r"told that time is up: job \d+ goes back into the queue", log)
+    for shard, verbs in ((1, DIVIDED), (2, DIVIDED[:1]), (3, DIVIDED), (4, DIVIDED)):
+        for verb in DIVIDED:
+            state = state_of(ShardId(4, shard).folder(many), verb)
+            assert (state is not None and state.doing == "done") == (verb in verbs), (shard, verb)
+    assert not (many / "execute").exists()
+    assert not (many / "distill").exists()
+    capsys.readouterr()
+    assert main(["status", str(many), "4"]) == 0
+    said = capsys.readouterr().out
+    assert "execute, shard 2/4 has gone without a word" in said
+    assert f"job {first['execute']}_2" in said
+
+    second = chain(folder)
+    assert list(second) == [*DIVIDED[1:], "gather", "distill", "evaluate", "report"]
+    until(lambda: ended(second), 2.0)
+    assert sorted(path.name for path in (many / "logs").glob(f"execute-{second['execute']}_*")) == [
+        f"execute-{second['execute']}_2.log"
+    ]
+    for verb in ("load", *DIVIDED):
+        assert contents(many, verb) == contents(one, verb), verb
+    for arm in ("blind", "agent", "aotd"):
+        scores = [json.loads((run / "evaluate" / arm / "scores.json").read_text()) for run in (one, many)]
+        for score in scores:
+            score.pop("cost", None)
+        assert scores[0] == scores[1]
+    assert (many / "report.html").is_file()
+    assert chain(folder) == {}
