@@ -222,7 +222,7 @@ def test_without_a_server_an_online_run_is_kept_offline(
 
 def test_a_job_that_failed_is_told_as_failed_and_not_waited_for(says: Path, tmp_path: Path) -> None:
     def fail() -> None:
-        with open_tracker(config(), str(tmp_path / "run"), "load", "load") as tracker:
+        with open_tracker(config(), str(tmp_path / "run"), "load", "load"):
             (tmp_path / "run" / "load").mkdir()
             (tmp_path / "run" / "load" / "records.jsonl").write_text("1\n2\n")
             raise UserError("no such file")
