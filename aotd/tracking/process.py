@@ -49,6 +49,7 @@ class WandbTracker:
         self._path = folder / f"{name.replace('/', '-')}-{time.strftime('%Y%m%d_%H%M%S')}-{os.getpid()}.jsonl"
         self._process: subprocess.Popen[bytes] | None = None
         self._lost = False
+        self._started = time.time()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         # What `distill` writes first are examples, and how far a training is its steps say.
         watched = folder.parent / verb if verb != "distill" else None
@@ -63,7 +64,7 @@ class WandbTracker:
                     "mode": config.mode.value,
                     "dir": str(folder.parent),
                     "pid": os.getpid(),
-                    "started": time.time(),
+                    "started": self._started,
                     "watched": str(watched) if watched else None,
                     "sizes": {str(path): path.stat().st_size for path in (watched.rglob("*.jsonl") if watched else ())},
                 }
@@ -112,6 +113,8 @@ class WandbTracker:
         if self._process is None:
             self._said.close()
             return
+        if failed:
+            self._put(progress=time.time() - self._started)
         self._put(end=int(failed))
         try:
             status = self._process.wait(LEAVE_S if failed or self._lost else FINISH_S)

@@ -72,14 +72,14 @@ def follow(wandb: Any, path: Path) -> None:
         for kind, value in (message or {}).items():
             if kind == "log":
                 run.log(value)
+            elif kind == "progress" and watched:
+                run.log(watched.progress(value))
             elif kind == "done":
                 run.log({"seconds": value, **(watched.progress(value) if watched else {})})
             elif kind == "describe":
                 run.config.update(value, allow_val_change=True)
             elif kind == "table":
-                rows = [
-                    [drawn(wandb, cell) if isinstance(cell, dict) else cell for cell in row] for row in value["rows"]
-                ]
+                rows = [[drawn(wandb, cell) for cell in row] for row in value["rows"]]
                 run.log({value["name"]: wandb.Table(columns=value["columns"], data=rows)})
             elif kind == "artifact":
                 made = keep(wandb, run, value, offline)

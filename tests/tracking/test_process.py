@@ -222,13 +222,15 @@ def test_without_a_server_an_online_run_is_kept_offline(
 
 def test_a_job_that_failed_is_told_as_failed_and_not_waited_for(says: Path, tmp_path: Path) -> None:
     def fail() -> None:
-        with open_tracker(config(), str(tmp_path / "run"), "load", "load") as tracker:
-            tracker.log({"a": 1})
+        with open_tracker(config(), str(tmp_path / "run"), "load", "load"):
+            (tmp_path / "run" / "load").mkdir()
+            (tmp_path / "run" / "load" / "records.jsonl").write_text("1\n2\n")
             raise UserError("no such file")
 
     with pytest.raises(UserError, match="no such file"):
         fail()
     wait_for_end(says)
+    assert heard(says)[1]["log"]["handled"] == 2
     assert heard(says)[-1] == {"finish": 1}
 
 
