@@ -213,6 +213,14 @@ def test_jobs_of_the_run_that_are_queued_are_not_submitted_twice(calls: Path, tm
     assert not submitted(calls)
 
 
+def test_where_a_job_is_not_taken_no_more_are_submitted(calls: Path, tmp_path: Path) -> None:
+    command(calls, "sbatch", SBATCH + '[[ $* != *execute* ]] || { echo "no such partition" >&2; exit 1; }\n')
+    ran = chain("2", f"run={tmp_path}/run")
+    assert ran.returncode == 1
+    assert "no such partition" in ran.stderr
+    assert len(submitted(calls)) == 3
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
