@@ -167,9 +167,10 @@ def _job() -> str:
 
 
 def _log() -> str:
-    """The file behind standard error, where the system tells."""
-    try:
-        path = Path("/proc/self/fd/2").readlink()
-        return str(path) if path.is_absolute() and path.is_file() else ""
-    except OSError:
-        return ""
+    """The file behind standard error, where the system or the batch script tells."""
+    for name in ("/proc/self/fd/2", os.environ.get("AOTD_LOG", "")):
+        with suppress(OSError):
+            path = Path(name).resolve()
+            if name and path.is_file():
+                return str(path)
+    return ""

@@ -12,6 +12,7 @@
 # Submitted again, it asks `aotd status` and submits what is missing. A shard that fails is named there; nothing that
 # needs it starts. With other arms in distill or evaluate, remove RUN/state/distill.json and evaluate.json first.
 set -euo pipefail
+shopt -s inherit_errexit  # where one job is not taken, no more are submitted
 
 # ── the chain ─────────────────────────────────────────────────────────────────────────────────────
 

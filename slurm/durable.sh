@@ -14,6 +14,10 @@ child=
 trap 'told=yes; kill -USR1 "$child" 2>/dev/null' USR1
 trap 'kill -TERM "$child" 2>/dev/null' TERM
 
+# srun stands between a command and the file that its errors go to; `aotd status` names that file.
+AOTD_LOG=$(readlink -e /proc/self/fd/2 || true)
+export AOTD_LOG
+
 "$@" &
 child=$!
 # A signal ends `wait`, not the command.

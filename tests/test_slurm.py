@@ -213,6 +213,14 @@ def test_jobs_of_the_run_that_are_queued_are_not_submitted_twice(calls: Path, tm
     assert not submitted(calls)
 
 
+def test_where_a_job_is_not_taken_no_more_are_submitted(calls: Path, tmp_path: Path) -> None:
+    command(calls, "sbatch", SBATCH + '[[ $* != *execute* ]] || { echo "no such partition" >&2; exit 1; }\n')
+    ran = chain("2", f"run={tmp_path}/run")
+    assert ran.returncode == 1
+    assert "no such partition" in ran.stderr
+    assert len(submitted(calls)) == 3
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -257,7 +265,7 @@ def test_processes_that_train_know_each_other_by_what_slurm_says(calls: Path) ->
     told = "$RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $MASTER_PORT"
     command(calls, "aotd", f'#!/usr/bin/env bash\nprintf "%s|" "$@" {told}\n')
     command(calls, "scontrol", '#!/usr/bin/env bash\n[[ $* == "show hostnames n[7-8]" ]] && printf "n7\\nn8\\n"\n')
-    srun = '#!/usr/bin/env bash\nshift 2\nSLURM_PROCID=9 SLURM_LOCALID=1 SLURM_NTASKS=16 "$@"\n'
+    srun = '#!/usr/bin/env bash\nshift 3\nSLURM_PROCID=9 SLURM_LOCALID=1 SLURM_NTASKS=16 "$@"\n'
     command(calls, "srun", srun)
     ran = batch("train.sbatch", "run=a b", "distill.deepspeed=zero2", SLURM_JOB_NODELIST="n[7-8]")
     assert ran.stdout == "distill|run=a b|distill.deepspeed=zero2|9|1|16|n7|25001|", ran.stderr

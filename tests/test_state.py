@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from aotd.records import Dropped, Outcome, Program
 from aotd.state import Doing, recorded, state_of, state_path
 from aotd.stop import Stopped
 from aotd.store import Stage
+
+ROOT = Path(__file__).parents[1]
 
 
 def write(run: Path, *keys: str) -> None:
@@ -79,6 +83,24 @@ def test_what_was_done_stays_done_where_it_fails_when_it_is_begun_again(tmp_path
         state = state_of(tmp_path, "evaluate")
         assert state is not None
         assert state.doing is doing
+
+
+def test_the_log_is_the_file_behind_standard_error_or_the_one_that_a_script_names(tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from aotd.state import recorded
+with recorded(Path({str(tmp_path)!r}), "gather"): pass
+"""
+    log, named = tmp_path / "log.txt", tmp_path / "named.txt"
+    named.touch()
+    (tmp_path / "load").mkdir()
+    environment = {**os.environ, "AOTD_LOG": str(named)}
+    with log.open("w") as errors:
+        for file, found in ((errors, str(log)), (subprocess.PIPE, str(named))):
+            subprocess.run([sys.executable, "-c", code], check=True, stderr=file, env=environment, cwd=ROOT)
+            state = state_of(tmp_path, "gather")
+            assert state is not None
+            assert state.log == found
 
 
 def test_a_run_that_is_not_there_is_not_made(tmp_path: Path) -> None:
