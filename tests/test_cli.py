@@ -64,7 +64,8 @@ def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str], verb: st
 def test_the_overview_lists_the_verbs_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     said = capsys.readouterr().out
-    assert [line.split()[0] for line in said.splitlines() if line.startswith("  ")] == [*JOBS, "show", "status", "serve"]
+    listed = [line.split()[0] for line in said.splitlines() if line.startswith("  ")]
+    assert listed == [*JOBS, "show", "status", "serve"]
 
 
 def test_paths_and_questions_are_taken_as_typed() -> None:
