@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 VLLM := .venv-vllm
 LMMS := .venv-lmms
 
-.PHONY: demo test test-slow test-hostile test-faults test-browser test-vllm test-lmms lint types clean
+.PHONY: demo test test-slow test-hostile test-faults test-browser test-vllm test-lmms test-slurm lint types clean
 
 demo: $(STAMP)
 	$(BIN)/aotd run experiment=demo
@@ -35,6 +35,10 @@ test-vllm: $(VLLM)/.installed
 
 test-lmms: $(LMMS)/.installed
 	$(LMMS)/bin/python -m pytest -m lmms -W ignore --timeout 1800 tests/evaluate/test_lmms_eval.py $(ARGS)
+
+# On a node of a SLURM cluster.
+test-slurm: $(STAMP)
+	$(BIN)/python -m pytest -m slurm --timeout 1800 $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
