@@ -55,7 +55,7 @@ def groups() -> dict[str, dict[str, str]]:
         if path.parent != configs:
             group = path.parent.relative_to(configs).as_posix()
             found.setdefault(group, {})[path.stem] = sentence(path.read_text(encoding="utf-8"))
-    return found
+    return dict(sorted(found.items()))
 
 
 def sentence(text: str) -> str:

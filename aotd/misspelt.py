@@ -49,6 +49,10 @@ def plainly(told: str, tree: type, groups: Iterable[str]) -> str:
         return f"{file}there is no setting {key}{near or meant(key, [*_names(tree), *groups])}"
     if found := re.search(r"Key '[^']*' is not in struct full_key: (\S+)", text):
         return f"{file}there is no setting {found[1]}, and a new name goes into an experiment file"
+    if found := re.search(
+        r"Error merging override \+*([^=\s]+)=.* Invalid type assigned: dict is not a subclass", text
+    ):
+        return f"{file}{found[1]} cannot be added here: a new name goes into an experiment file"
     where = re.search(r"Error merging override \+*([^=\s]+)=", text) or re.search(r"full_key: (\S+)", text)
     at = f"{file}{where[1]}: " if where else file
     if found := re.search(r"Invalid value '(.*?)', expected one of \[([^]]*)\]", text):

@@ -353,7 +353,8 @@ def _jobs_that_end(launcher: str, folder: Path) -> Iterator[None]:
     except UncompletedJobError as error:
         last = next((line for line in reversed(str(error).splitlines()) if line.strip()), "")
         raise UserError(
-            f"a job ended without an answer ({last.strip()}): its log is in {folder}; the same command goes on"
+            f"jobs were not taken, or one ended without an answer ({last.strip()}): logs are in {folder}; "
+            "the same command goes on"
         ) from None
 
 

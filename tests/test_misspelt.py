@@ -44,6 +44,10 @@ from aotd.errors import UserError
             "distill.arms.mine={rationales: true}",
             "there is no setting distill.arms.mine, and a new name goes into an experiment file",
         ),
+        (
+            "+distill.arms.mine.rationales=true",
+            "distill.arms.mine.rationales cannot be added here: a new name goes into an experiment file",
+        ),
         ("seed=1,2", "seed=1,2: write seed=[1,2] for a list, or add -m to sweep over these values"),
         ("llm=none,vllm", "llm=none,vllm: add -m to sweep over these values"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ from aotd.cli import main, read_settings
 from aotd.ledger import ledger
 from aotd.records import Thought, Trace, Verdict
 from aotd.report.facts import facts
+from aotd.stop import Stopped
 from aotd.store import Stage
 from tests.sample_run import question, sample_run
 
@@ -202,6 +204,18 @@ def test_a_launcher_that_is_not_installed_names_the_extra(
     monkeypatch.setitem(sys.modules, "hydra_plugins.hydra_submitit_launcher.config", None)
     words = [f"run={run}", "convert.boxes=1,2", "hydra/launcher=submitit_local"]
     assert "pip install 'aotd[slurm]'" in fails(capsys, "convert", "-m", *words)
+
+
+def test_a_job_that_is_told_to_stop_leaves_it_to_its_launcher_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(sweeps, "run_verb", lambda verb, config: os.kill(os.getpid(), signal.SIGUSR1))
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append("queued again"))
+    try:
+        with pytest.raises(Stopped):
+            sweeps.Work("convert", [sweeps.Point("p", read_settings("convert", []))])(sweeps._Number(0))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert heard == ["queued again"]
 
 
 def test_a_sweep_is_not_for_torchrun(
