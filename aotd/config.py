@@ -180,7 +180,7 @@ def _check_files(folder: Path) -> None:
                         "write the value out"
                     )
             top = yaml.compose(text, Loader=yaml.SafeLoader)
-            if "hydra" in path.relative_to(folder).parts or _names_hydra(top):
+            if "hydra" in path.relative_to(folder).parts or _names_hydra(text, top):
                 raise UserError(f"configs: {path}: there is no setting hydra: aotd reads its own settings")
         except UnicodeDecodeError as error:
             raise UserError(f"configs: {path} is not UTF-8 ({error})") from None
@@ -190,12 +190,14 @@ def _check_files(folder: Path) -> None:
             continue  # Hydra says so when it is asked for that file
 
 
-def _names_hydra(top: Any) -> bool:
+def _names_hydra(text: str, top: Any) -> bool:
     """Whether a file sets anything of Hydra's own, or chooses among its groups."""
+    if re.search(r"^\s*#\s*@package\s+hydra\b", text, re.MULTILINE):
+        return True
     for key, value in _pairs(top):
         chosen = value.value if key.value == "defaults" and isinstance(value, yaml.SequenceNode) else []
         names = [key, *(name for item in chosen for name in ([one for one, _ in _pairs(item)] or [item]))]
-        if any(isinstance(name, yaml.ScalarNode) and "hydra" in re.split(r"[\s/@]+", name.value) for name in names):
+        if any(isinstance(name, yaml.ScalarNode) and "hydra" in re.split(r"[\s/@.]+", name.value) for name in names):
             return True
     return False
 

@@ -201,6 +201,8 @@ LAUGHING_MAPS = "".join(
         ("defaults:\n  - override /hydra/launcher: basic", "no setting hydra"),
         ("defaults:\n  - override hydra/job_logging@hydra.job_logging: none", "no setting hydra"),
         ("defaults:\n  - /hydra/launcher/basic", "no setting hydra"),
+        ("defaults:\n  - /llm@hydra.launcher: openai", "no setting hydra"),
+        ("# @package hydra.launcher\n_target_: os.abort", "no setting hydra"),
         ("nosuch: 1", "nosuch"),
     ],
 )  # fmt: skip
