@@ -4,45 +4,34 @@
     runs/mine/sweep/distill.rationale_weight=0.5/distill/…        a run of its own for each point
     runs/mine/sweep/distill.rationale_weight=0.5/verify -> ../../verify        what the points have in common
 
-Every point is composed and checked here, before the first is begun. The jobs get whole settings and compose none: what
-Hydra itself composes to find its launcher are its own files and the command line's `hydra.launcher.…`, and never a file
-of configs=DIR.
+Every point is composed and checked here, before the first is begun. The jobs get whole settings and compose none.
 """
 
 from __future__ import annotations
 
-import importlib
 import itertools
-import os
 import re
-import shutil
 import signal
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
-from hydra import initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from aotd.cache import cache_folder
 from aotd.cache import key as digest
 from aotd.cli import JOBS, OUTSIDE, TEXT, TEXT_BY_NAME, read_settings, run_verb
-from aotd.config import Config, one_line, shipped, without_environment
+from aotd.config import Config, one_line
 from aotd.disk import disk_errors, make_folder
 from aotd.distill.processes import is_launched
 from aotd.errors import QuestionError, UserError
-from aotd.misspelt import meant
+from aotd.launchers import Launcher
 from aotd.stop import Stopped, listening, tell
 from aotd.story import scores
 from aotd.tables import arms_sheet, drawn, wide_console
@@ -58,9 +47,6 @@ MADE_BY = {
 }
 """Part of the settings -> the first verb whose outcome hangs on it; what stands before it points can have in common."""
 
-LAUNCHERS = ("basic", "submitit_local", "submitit_slurm")
-_OURS = ("submitit_folder", "nodes", "tasks_per_node")
-"""Settings of launchers that are not for the user: a point is one process, and its logs have their place."""
 _MOST = 1000
 """Points of a sweep; SLURM takes no longer array, if it is not told to."""
 
@@ -101,16 +87,6 @@ class Work:
         return ""
 
 
-@dataclass
-class _Number:
-    """All that Hydra composes for a job."""
-
-    number: int = 0
-
-
-ConfigStore.instance().store(name="point", node=_Number)
-
-
 def sweep(verb: str, words: Sequence[str]) -> None:
     """Do a verb for each combination of the swept settings, and print the points beside each other.
 
@@ -122,7 +98,7 @@ def sweep(verb: str, words: Sequence[str]) -> None:
         raise UserError(f"-m: {verb} is no step of the flow: sweep one of run, {', '.join(FLOW)}")
     if is_launched():
         raise UserError("-m: a sweep is not for torchrun, which shares out one job: begin one sweep, without it")
-    launcher = _Launcher([word for word in words if word.lstrip("+~").startswith("hydra")])
+    launcher = Launcher([word for word in words if word.lstrip("+~").startswith("hydra")])
     points = _points(verb, [word for word in words if not word.lstrip("+~").startswith("hydra")])
     run = Path(points[0].config.run)
     shared = _shared(verb, points)
@@ -131,8 +107,7 @@ def sweep(verb: str, words: Sequence[str]) -> None:
     for point in points:
         done = point.config.verbs if verb == "run" else [verb]
         _link(run, Path(point.config.run), shared, bool({"distill", "evaluate"} & set(done)))
-    # Of a new name, which nobody can know: submitit reads pickles from there, and the run may be a stranger's.
-    failed = launcher.launch(Work(verb, points), run / "sweep" / "jobs" / f"{datetime.now():%Y%m%d}-{token_hex(6)}")
+    failed = launcher.launch(Work(verb, points), len(points), f"aotd-{verb}", run / "sweep" / "jobs")
     _print(points)
     if any(failed):
         told = [f"{point.name}: {why}" for point, why in zip(points, failed, strict=True) if why]
@@ -247,115 +222,6 @@ def _link(run: Path, own: Path, shared: Sequence[str], views: bool) -> None:
             up = "../" * (2 + name.count("/"))
             with suppress(FileExistsError):
                 (own / name).symlink_to(f"{up}{name}", target_is_directory=True)
-
-
-class _Launcher:
-    """The launcher that the command line names, with its settings."""
-
-    def __init__(self, words: Sequence[str]) -> None:
-        """
-        Raises:
-            UserError: a launcher that is none, or a setting of Hydra's that is not a launcher's.
-        """
-        self.name, self._settings = "basic", dict[str, str]()
-        for word in words:
-            name, _, value = word.partition("=")
-            setting = re.fullmatch(r"\+?hydra\.launcher\.([a-z][a-z_]*)", name)
-            if name == "hydra/launcher":
-                if value not in LAUNCHERS:
-                    near = meant(value, LAUNCHERS, "hydra/launcher=") or ":"
-                    raise UserError(f"settings: there is no {word}{near} it can be {', '.join(LAUNCHERS)}")
-                self.name = value
-            elif setting and setting[1] not in _OURS and not _holds_names(word):
-                self._settings[setting[1]] = word
-            else:
-                raise UserError(
-                    f"settings: there is no setting {name}: of Hydra's own aotd takes hydra/launcher=… and its settings"
-                )
-
-    def check(self) -> None:
-        """
-        Raises:
-            UserError: it has no such setting; what it needs is not installed, or not on this machine.
-        """
-        known = list[str]()
-        if self.name != "basic":
-            try:
-                queues = importlib.import_module("hydra_plugins.hydra_submitit_launcher.config")
-            except ImportError:
-                raise UserError(f"hydra/launcher={self.name} needs submitit: pip install 'aotd[slurm]'") from None
-            queue = queues.SlurmQueueConf if self.name == "submitit_slurm" else queues.LocalQueueConf
-            known = [item.name for item in fields(queue)]
-        for name in self._settings:
-            if name not in known:
-                near = meant(name, known, "hydra.launcher.")
-                raise UserError(f"settings: hydra/launcher={self.name} has no setting hydra.launcher.{name}{near}")
-        if self.name == "submitit_slurm" and not (shutil.which("srun") and shutil.which("sbatch")):
-            raise UserError("hydra/launcher=submitit_slurm: there is no sbatch here: submit from a node of the cluster")
-
-    def launch(self, work: Work, folder: Path) -> list[str]:
-        """Do the work and wait for its end. What each point failed of; empty where it did not.
-
-        Args:
-            folder: where the launcher may leave its own files.
-
-        Raises:
-            UserError: the launcher's settings are wrong, or a job ended without an answer.
-        """
-        if not re.fullmatch(r"[\w./ ,=+@:~-]+", str(folder)):
-            raise UserError(f"run={folder.parents[2]}: a sweep's run has a plain name, of letters, digits and ./_-")
-        numbers = ",".join(str(number) for number in range(len(work.points)))
-        words = [f"hydra/launcher={self.name}", *self._settings.values(), "hydra.output_subdir=null"]
-        words += ["hydra/job_logging=none", "hydra/hydra_logging=none"]
-        words += [f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir='.'"]
-        if self.name != "basic":
-            words.append(f"hydra.launcher.submitit_folder='{folder}/%j'")
-            os.environ["SUBMITIT_PREEMPT_SIGNAL"] = "USR1"  # which `aotd.stop` listens to
-        with disk_errors(folder), _jobs_that_end(self.name, folder), without_environment():
-            try:
-                with initialize_config_dir(str(shipped("configs")), job_name=f"aotd-{work.verb}", version_base="1.3"):
-                    hydra = GlobalHydra.instance().hydra
-                    assert hydra is not None
-                    (done,) = hydra.multirun("point", work, [*words, f"number={numbers}"], with_log_configuration=False)
-            except (HydraException, OmegaConfBaseException) as error:
-                raise UserError(one_line(error)) from None
-        return [one.return_value for one in done]
-
-
-def _holds_names(word: str) -> bool:
-    """Whether a value of a setting holds keys that Hydra would act on, such as `_target_`."""
-
-    def within(value: Any) -> bool:
-        if isinstance(value, dict):
-            return any(str(name).startswith("_") or within(one) for name, one in value.items())
-        return isinstance(value, list) and any(within(one) for one in value)
-
-    try:
-        (override,) = OverridesParser.create().parse_overrides([word])
-    except (HydraException, ValueError) as error:
-        raise UserError(one_line(error)) from None
-    return override.is_sweep_override() or within(override.value())
-
-
-@contextmanager
-def _jobs_that_end(launcher: str, folder: Path) -> Iterator[None]:
-    """
-    Raises:
-        UserError: a job of submitit's was killed, or could not be submitted.
-    """
-    if launcher == "basic":
-        yield
-        return
-    from submitit.core.utils import UncompletedJobError
-
-    try:
-        yield
-    except UncompletedJobError as error:
-        last = next((line for line in reversed(str(error).splitlines()) if line.strip()), "")
-        raise UserError(
-            f"jobs were not taken, or one ended without an answer ({last.strip()}): logs are in {folder}; "
-            "the same command goes on"
-        ) from None
 
 
 def _print(points: Sequence[Point]) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -212,7 +213,7 @@ def test_a_job_that_is_told_to_stop_leaves_it_to_its_launcher_what_follows(monke
     before = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append("queued again"))
     try:
         with pytest.raises(Stopped):
-            sweeps.Work("convert", [sweeps.Point("p", read_settings("convert", []))])(sweeps._Number(0))
+            sweeps.Work("convert", [sweeps.Point("p", read_settings("convert", []))])(SimpleNamespace(number=0))
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert heard == ["queued again"]
