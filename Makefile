@@ -33,7 +33,7 @@ test-browser: $(STAMP)
 # A whole run on the SLURM that SLURM_CONF names; one node with two cores will do. About six minutes.
 test-slurm: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,deepspeed]"
-	$(BIN)/python -m pytest -m slurm tests/test_slurm_real.py $(ARGS)
+	$(BIN)/python -m pytest -m slurm --timeout 2400 $(ARGS)
 
 test-vllm: $(VLLM)/.installed
 	$(VLLM)/bin/python -m pytest -m vllm -W ignore --timeout 1800 tests/llm/test_vllm.py $(ARGS)

@@ -3,6 +3,8 @@
     aotd run experiment=demo                    every verb, in order
     aotd decompose run=runs/mine llm=openai     one verb
     aotd decompose --help                       what it reads, writes and can be told
+    aotd decompose experiment=star --cfg job    its settings, and nothing is done
+    aotd distill -m run=runs/mine distill.rationale_weight=0.5,1,2      one point for each value
     aotd show runs/mine QUESTION_ID             one question's whole way
 
 Settings are Hydra overrides (`key=value`); `configs=DIR` adds a folder of config files of one's own. A
@@ -17,14 +19,16 @@ import importlib
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from aotd import tracking
-from aotd.config import Config, compose, describe
+from aotd.config import Config, compose
 from aotd.disk import disk_errors
 from aotd.errors import QuestionError, UserError, spelt_out
+from aotd.misspelt import meant
 from aotd.shards import narrowed
 from aotd.state import recorded
 from aotd.stop import Stopped, gone_in_time, leave
@@ -143,17 +147,68 @@ def _dispatch(words: list[str]) -> int:
 
         return serve(rest)
     if verb not in JOBS:
-        raise UserError(f"there is no verb {verb!r}: one of {', '.join([*JOBS, 'show', 'status', 'serve'])}")
+        names = [*JOBS, "show", "status", "serve"]
+        raise UserError(f"there is no verb {verb!r}{meant(verb, names) or ':'} one of {', '.join(names)}")
     if any(word in ("-h", "--help") for word in rest):
-        Console().print(
-            describe(verb, importlib.import_module(JOBS[verb]).__doc__ or ""), highlight=False, markup=False
-        )
+        from aotd.explain import describe
+
+        about = importlib.import_module(JOBS[verb]).__doc__ or ""
+        Console().print(describe(verb, about), highlight=False, markup=False, soft_wrap=True)
         return 0
-    stray = [word for word in rest if word.startswith("-") or "=" not in word]
-    if stray:
-        raise UserError(f"{stray[0]!r} is not a setting: write key=value, or see `aotd {verb} --help`")
-    run_verb(verb, read_settings(verb, rest))
+    flags, settings = read_flags(verb, rest)
+    if flags.sweep:
+        from aotd.sweep import sweep
+
+        sweep(verb, settings)
+        return 0
+    config = read_settings(verb, settings)
+    if flags.show:
+        from aotd.explain import settings_text
+
+        print(settings_text(config, flags.part), end="")  # noqa: T201
+        return 0
+    run_verb(verb, config)
     return 0
+
+
+@dataclass
+class Flags:
+    """What is asked of a verb beside its settings; named as Hydra names it."""
+
+    sweep: bool = False
+    """-m: one job for each point."""
+    show: bool = False
+    """--cfg job: print the settings."""
+    part: str = ""
+    """--package NAME: this part of them."""
+
+
+def read_flags(verb: str, words: Sequence[str]) -> tuple[Flags, list[str]]:
+    """What Hydra's own flags ask for, and the `key=value` words.
+
+    Raises:
+        UserError: a word is neither, or flags that do not go together.
+    """
+    flags, settings, left = Flags(), list[str](), iter(words)
+    for word in left:
+        flag, given, value = word.partition("=")
+        if flag in ("-m", "--multirun") and not given:
+            flags.sweep = True
+        elif flag in ("-c", "--cfg"):
+            if (value if given else next(left, "")) != "job":
+                raise UserError(f"{word}: write --cfg job to see the settings of `aotd {verb}`")
+            flags.show = True
+        elif flag in ("-p", "--package"):
+            flags.part = value if given else next(left, "")
+        elif word.startswith("-") or not given:
+            raise UserError(f"{word!r} is not a setting: write key=value, or see `aotd {verb} --help`")
+        else:
+            settings.append(word)
+    if flags.sweep and flags.show:
+        raise UserError("-m and --cfg do not go together: --cfg job shows the settings of one job")
+    if flags.part and not flags.show:
+        raise UserError(f"--package {flags.part} goes with --cfg job")
+    return flags, settings
 
 
 def read_settings(verb: str, words: Sequence[str]) -> Config:

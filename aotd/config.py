@@ -7,14 +7,11 @@ built from an importable string.
 
 from __future__ import annotations
 
-import ast
-import inspect
 import itertools
-import textwrap
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +36,7 @@ from aotd.execute import ExecuteConfig
 from aotd.export import ExportConfig
 from aotd.llm import LLMConfig
 from aotd.load import LoadConfig
+from aotd.misspelt import plainly
 from aotd.reading import DEEPEST, is_file
 from aotd.report import ReportConfig
 from aotd.select import SelectConfig
@@ -119,6 +117,12 @@ def shipped(folder: str) -> Path:
     return here / folder if (here / folder).is_dir() else here.parent / folder
 
 
+def group_names() -> list[str]:
+    """The config groups, such as `specialists/action`."""
+    configs = shipped("configs")
+    return sorted({path.parent.relative_to(configs).as_posix() for path in configs.rglob("*/*.yaml")} - {"."})
+
+
 def compose(overrides: Sequence[str], own: str = "") -> Config:
     """The settings of a job.
 
@@ -130,23 +134,26 @@ def compose(overrides: Sequence[str], own: str = "") -> Config:
             that asks for the environment; no such folder, or a file in it that is not plain YAML.
     """
     if any(word.lstrip("+~").startswith("hydra") for word in overrides):
-        raise UserError("settings: there is no setting hydra: aotd reads its own settings (see `aotd VERB --help`)")
+        raise UserError(
+            "settings: there is no setting hydra: aotd reads its own settings; hydra/launcher=… and hydra.launcher.… "
+            "go with -m (see docs/settings.md)"
+        )
     if own:
         if not Path(own).is_dir():
             raise UserError(f"configs={own}: there is no such folder")
         _check_files(Path(own))
         overrides = [f"hydra.searchpath=[{Path(own).resolve().as_uri()}]", *overrides]
     try:
-        with _without_environment(), initialize_config_dir(str(shipped("configs")), version_base="1.3"):
+        with without_environment(), initialize_config_dir(str(shipped("configs")), version_base="1.3"):
             tree = hydra_compose("run", overrides=list(overrides))
             config: Any = OmegaConf.to_object(tree)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise UserError(_one_line(error)) from None
+        raise UserError(one_line(error)) from None
     except RecursionError:
         where = f"a value or a file of configs={own}" if own else "a value"
         raise UserError(f"settings: {where} is nested too deeply") from None
     except (ValueError, OverflowError) as error:  # a number of more digits than Python reads
-        raise UserError(_one_line(error)) from None
+        raise UserError(one_line(error)) from None
     assert isinstance(config, Config)
     if stray := next(_strays(config, ""), ""):
         raise UserError(f"settings: there is no setting {stray} (see `aotd VERB --help`)")
@@ -184,7 +191,7 @@ def _check_files(folder: Path) -> None:
                         "write the value out"
                     )
             top = yaml.compose(text, Loader=yaml.SafeLoader)
-            if "hydra" in path.relative_to(folder).parts or any(key.value == "hydra" for key, _ in _pairs(top)):
+            if "hydra" in path.relative_to(folder).parts or _names_hydra(text, top):
                 raise UserError(f"configs: {path}: there is no setting hydra: aotd reads its own settings")
         except UnicodeDecodeError as error:
             raise UserError(f"configs: {path} is not UTF-8 ({error})") from None
@@ -192,6 +199,18 @@ def _check_files(folder: Path) -> None:
             raise UserError(f"configs: {path} cannot be read ({error.strerror})") from None
         except YAMLError:
             continue  # Hydra says so when it is asked for that file
+
+
+def _names_hydra(text: str, top: Any) -> bool:
+    """Whether a file sets anything of Hydra's own, or chooses among its groups."""
+    if re.search(r"^\s*#\s*@package\s+hydra\b", text, re.MULTILINE):
+        return True
+    for key, value in _pairs(top):
+        chosen = value.value if key.value == "defaults" and isinstance(value, yaml.SequenceNode) else []
+        names = [key, *(name for item in chosen for name in ([one for one, _ in _pairs(item)] or [item]))]
+        if any(isinstance(name, yaml.ScalarNode) and "hydra" in re.split(r"[\s/@.]+", name.value) for name in names):
+            return True
+    return False
 
 
 def _pairs(node: Any) -> list[Any]:
@@ -218,7 +237,7 @@ def _odd(part: Any, at: str) -> Iterator[str]:
 
 
 @contextmanager
-def _without_environment() -> Iterator[None]:
+def without_environment() -> Iterator[None]:
     """A config file may be a stranger's: what it sets is written into runs, where no secret of ours belongs."""
     OmegaConf.register_new_resolver("oc.env", _refuse_environment, replace=True)
     try:
@@ -246,56 +265,16 @@ def _strays(part: Any, at: str) -> Iterator[str]:
             yield from _strays(value, f"{at}{name}.")
 
 
-def describe(verb: str, about: str) -> str:
-    """Help of a verb: what its module says, then its settings with their defaults and meaning."""
-    sections = [verb] if is_dataclass(getattr(Config(), verb, None)) else []
-    needs = {
-        "load": ["dataset"],
-        "select": ["specialists"],
-        "execute": ["specialists", "shard"],
-        "caption": ["dataset", "specialists"],
-        "decompose": ["llm", "shard"],
-        "convert": ["shard"],
-        "verify": ["shard"],
-        "gather": ["shard"],
-        "distill": ["student"],
-        "evaluate": ["llm"],
-    }
-    lines = [about.strip(), "", "settings (key=value):", f"  {'run=runs/demo':<40} folder of the run"]
-    for section in [*sections, *needs.get(verb, [])]:
-        lines += _settings(getattr(Config(), section), section)
-    return "\n".join([*lines, "", "Every setting: configs/run.yaml and the files it names."])
-
-
-def _settings(part: Any, prefix: str) -> list[str]:
-    meanings = _field_docs(type(part))
-    lines = []
-    for item in fields(part):
-        value = getattr(part, item.name)
-        if is_dataclass(value):
-            lines += _settings(value, f"{prefix}.{item.name}")
-            continue
-        shown = value.value if isinstance(value, Enum) else value
-        lines.append(f"  {f'{prefix}.{item.name}={shown}':<40} {meanings.get(item.name, '')}".rstrip())
-    return lines
-
-
-def _field_docs(kind: type) -> dict[str, str]:
-    """Field -> the string under it in the dataclass's source, on one line."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
-    assert isinstance(body, ast.ClassDef)
-    docs = {}
-    for item, after in zip(body.body, body.body[1:], strict=False):
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-            text = after.value if isinstance(after, ast.Expr) else None
-            if isinstance(text, ast.Constant) and isinstance(text.value, str):
-                docs[item.target.id] = " ".join(text.value.split())
-    return docs
-
-
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Hydra's complaint and its cause on one line, without the advice for Hydra's own users."""
     told = [str(error), str(error.__cause__ or "")]
+    if plain := plainly("\n".join(told), Config, group_names()):
+        return f"settings: {plain}"
+    if "Ambiguous value" in told[0]:
+        word = told[0].splitlines()[0].partition("argument ")[2].strip("'")
+        key, _, value = word.partition("=")
+        listed = "" if key in group_names() else f"write {key}=[{value}] for a list, or "
+        return f"settings: {word}: {listed}add -m to sweep over these values"
     lines = [line.strip() for text in told for line in text.splitlines()]
     kept = [line for line in lines if line and not line.startswith(_ADVICE)]
     return "settings: " + " ".join(dict.fromkeys(kept)) + " (see `aotd VERB --help`)"

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from aotd.config import compose, shipped
@@ -24,6 +25,34 @@ def test_each_experiment_composes(name: str) -> None:
     assert compose([f"experiment={name}"]).verbs
 
 
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_each_experiment_is_whole_and_on_one_screen(name: str) -> None:
+    text = (shipped("configs") / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 48
+    written = yaml.safe_load(text)
+    assert written["run"] == f"runs/{name}"
+    assert written["verbs"]
+    chosen = {group for override in written["defaults"] for group in override}
+    needs = {"override /dataset", "override /specialists"}
+    if "distill" in written["verbs"]:
+        needs.add("override /student")
+        assert {"only", "arms"} & set(written["distill"])
+    assert needs <= chosen
+
+
+def test_there_is_an_experiment_for_each_that_the_readme_promises() -> None:
+    assert {"demo", "replication", "paper", "star", "nextqa"} <= set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", ["star", "nextqa"])
+def test_a_part_of_the_mixture_is_made_where_the_mixture_looks_for_it(name: str) -> None:
+    config, mixture = compose([f"experiment={name}"]), compose(["experiment=paper"]).distill.mixture
+    (part,) = [part for part in mixture if part.run == config.run]
+    assert part.root == config.dataset.root
+    assert config.dataset.split == config.distill.split
+    assert {"load", "convert", "verify"} <= set(config.verbs)
+
+
 def test_the_papers_recipe() -> None:
     config = compose(["experiment=paper"])
     assert config.student.name is StudentName.llava_next_video
@@ -35,8 +64,7 @@ def test_the_papers_recipe() -> None:
 
 
 def test_the_papers_mixture() -> None:
-    config = compose(["experiment=paper_mixture"])
-    assert config.distill.learning_rate == compose(["experiment=paper"]).distill.learning_rate
+    config = compose(["experiment=paper"])
     parts = {Path(part.run).name: part for part in config.distill.mixture}
     assert set(parts) <= {name.value for name in READERS}
     assert sum(part.questions for part in parts.values()) == 158_600
@@ -132,7 +160,7 @@ def test_a_config_that_is_not_text(tmp_path: Path) -> None:
         ("_target_=os.system", "_target_"),
         ("hydra.searchpath=[pkg://os]", "no setting hydra"),
         ("+hydra.job.name=x", "no setting hydra"),
-        ("experiment=../../../x", "Could not find"),
+        ("experiment=../../../x", "there is no experiment=../../../x"),
     ],
 )
 def test_odd_words_are_refused(word: str, says: str) -> None:
@@ -170,6 +198,11 @@ LAUGHING_MAPS = "".join(
         ("defaults:\n  - ../../../../etc/passwd", "Could not"),
         ("defaults:\n  - theirs", "nested too deeply"),
         ("hydra:\n  run:\n    dir: /tmp/x", "no setting hydra"),
+        ("defaults:\n  - override /hydra/launcher: basic", "no setting hydra"),
+        ("defaults:\n  - override hydra/job_logging@hydra.job_logging: none", "no setting hydra"),
+        ("defaults:\n  - /hydra/launcher/basic", "no setting hydra"),
+        ("defaults:\n  - /llm@hydra.launcher: openai", "no setting hydra"),
+        ("# @package hydra.launcher\n_target_: os.abort", "no setting hydra"),
         ("nosuch: 1", "nosuch"),
     ],
 )  # fmt: skip

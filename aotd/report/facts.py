@@ -34,7 +34,7 @@ def facts(run: Path) -> list[Facts]:
         UserError: a manifest is damaged.
     """
     order = [*FLOW, "distill", "evaluate"]
-    paths = [path for path in run.rglob("manifest.json") if path.relative_to(run).parts[0] in order]
+    paths = [path for verb in order for path in (run / verb).rglob("manifest.json")]  # a verb's folder may be a link
     paths.sort(key=lambda path: (order.index(path.relative_to(run).parts[0]), path))
     return [_facts(run, path) for path in paths]
 

@@ -1,0 +1,94 @@
+"""What Hydra has against a setting, in plain words, with the name that was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import is_dataclass
+from typing import get_args, get_type_hints
+
+
+def meant(word: str, known: Iterable[str], before: str = "") -> str:
+    """The nearest of some names, as words to put behind a complaint; empty where none is near.
+
+    Args:
+        before: what stands before the name where it is typed.
+
+    >>> meant("rot", ["root", "questions"], "dataset.")
+    ': did you mean dataset.root?'
+    """
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.65)
+    return f": did you mean {before}{near[0]}?" if near else ""
+
+
+def plainly(told: str, tree: type, groups: Iterable[str]) -> str:
+    """Hydra's complaint about a key, a choice or a value on one line; empty where it is about something else.
+
+    Args:
+        told: all that Hydra and OmegaConf say, advice included.
+        tree: the dataclass of all settings.
+        groups: the names of the config groups.
+    """
+    text = " ".join(told.split())
+    begins = re.match(r"In '([^']*)': ", text)
+    file = f"{begins[1]}: " if begins and begins[1] != "run" else ""
+    if found := re.search(r"Could not find '([^']*)' Available options in '([^']*)':(.*)", text):
+        group, choices = found[2], found[3].split(" Config search path")[0].split()
+        choice = found[1].removeprefix(f"{group}/")
+        near = meant(choice, choices, f"{group}=") or ":"
+        return f"there is no {group}={choice}{near} it can be {', '.join(choices)}"
+    if found := re.search(r"Could not override '([^']*)'\. No match in the defaults list", text):
+        return f"{file}there is no group {found[1]}{meant(found[1], groups)}"
+    if found := re.search(r"Key '([^']*)' not in '(\w+)'", text):
+        within = re.search(r"Could not override '([^']*)'", text) or re.search(r"full_key: (\S+)", text)
+        key = _whole(within[1] if within else "", found[1])
+        holder, _, last = key.rpartition(".")
+        fields = _classes(tree).get(found[2], ())
+        near = meant(last, fields, f"{holder}." if holder else "") if found[2] != tree.__name__ else ""
+        return f"{file}there is no setting {key}{near or meant(key, [*_names(tree), *groups])}"
+    if found := re.search(r"Key '[^']*' is not in struct full_key: (\S+)", text):
+        return f"{file}there is no setting {found[1]}, and a new name goes into an experiment file"
+    if found := re.search(
+        r"Error merging override \+*([^=\s]+)=.* Invalid type assigned: dict is not a subclass", text
+    ):
+        return f"{file}{found[1]} cannot be added here: a new name goes into an experiment file"
+    where = re.search(r"Error merging override \+*([^=\s]+)=", text) or re.search(r"full_key: (\S+)", text)
+    at = f"{file}{where[1]}: " if where else file
+    if found := re.search(r"Invalid value '(.*?)', expected one of \[([^]]*)\]", text):
+        choices = found[2].split(", ")
+        return f"{at}{found[1]!r} is none of {', '.join(choices)}{meant(found[1], choices)}"
+    if found := re.search(r"Value '(.*?)' (?:of type '\w+' could not be converted to|is not a valid) (\w+)", text):
+        kind = found[2]
+        return f"{at}{found[1]!r} is {_KINDS.get(kind, f'no {kind}')}"
+    if re.search(r"Invalid value assigned: \w+ is not a ListConfig", text):
+        return f"{at}it is a list: write [value, …]"
+    return ""
+
+
+_KINDS = {"Integer": "no whole number", "Float": "no number", "bool": "neither true nor false"}
+
+
+def _whole(at: str, key: str) -> str:
+    """The dotted name of a key that is not there: what is said of its place may end with it or not, or go beyond it."""
+    return at if key in (at, at.rpartition(".")[2], at.partition(".")[0]) else f"{at}.{key}".lstrip(".")
+
+
+def _names(kind: type, at: str = "") -> Iterator[str]:
+    """The dotted names of all settings below a dataclass."""
+    for name, hint in get_type_hints(kind).items():
+        yield f"{at}{name}"
+        if is_dataclass(hint):
+            assert isinstance(hint, type)
+            yield from _names(hint, f"{at}{name}.")
+
+
+def _classes(kind: type) -> dict[str, list[str]]:
+    """Name of each dataclass in a tree of them -> its settings."""
+    hints = get_type_hints(kind)
+    found = {kind.__name__: list(hints)}
+    for hint in hints.values():
+        for inner in (hint, *get_args(hint)):
+            if isinstance(inner, type) and is_dataclass(inner):
+                found |= _classes(inner)
+    return found
