@@ -34,6 +34,7 @@ from aotd.tables import printable, wide_console
 
 USAGE = "usage: aotd status RUN [SHARDS] [--tsv]"
 VERBS = (*FLOW, "gather", "distill", "evaluate", "report")
+GONE = "gone"
 SILENT_S = 600.0
 """After so many seconds without a line it is said that nothing was heard; weights may take minutes to load."""
 
@@ -46,7 +47,7 @@ class Unit:
     shard: ShardId | None
     state: State | None
     doing: str
-    """A `Doing`, or `waiting` where it was not begun."""
+    """A `Doing`; `waiting` where it was not begun; `gone` where its process, on this machine, is no more."""
     lines: int | None
     """Questions that have a line; None of a verb that has no lines of its own."""
     of: int | None
@@ -123,16 +124,21 @@ def _unit(folder: Path, verb: str, shard: ShardId | None) -> Unit:
     if verb == "gather" and any(not is_file(folder / one / "manifest.json") for one in DIVIDED):
         state = state if state and state.doing is not Doing.done else None
     if verb not in FLOW:
-        return Unit(verb, shard, state, state.doing.value if state else "waiting", None, None, 0.0)
+        return Unit(verb, shard, state, _doing(state) if state else "waiting", None, None, 0.0)
     there, of = is_file(stage.manifest_path), _reached(folder, verb)
     lines = state.lines if state and state.lines is not None else stage.count() + stage.count_dropped() if there else 0
     if state:
-        doing = state.doing.value
+        doing = _doing(state)
     else:  # no process of this version wrote it
         doing = "waiting" if not there else Doing.done.value if lines == of else Doing.stopped.value
     paths = (path for path in (stage.records_path, stage.dropped_path) if path.exists())
     heard_s = max((path.stat().st_mtime for path in paths), default=0.0)
     return Unit(verb, shard, state, doing, lines, of, heard_s)
+
+
+def _doing(state: State) -> str:
+    gone = state.doing is Doing.running and state.host == platform.node() and not _alive(state.pid)
+    return GONE if gone else state.doing.value
 
 
 def _reached(folder: Path, verb: str) -> int | None:
@@ -175,7 +181,7 @@ def _print(console: Console, run: Path, of: int, found: Sequence[Unit]) -> None:
         here = [unit for unit in found if unit.verb == verb]
         if not here:
             continue
-        counts = [sum(unit.doing == state for unit in here) for state in states]
+        counts = [sum(unit.doing.replace(GONE, Doing.failed.value) == state for unit in here) for state in states]
         rate = sum(unit.rate for unit in here)
         table.add_row(
             verb,
@@ -218,9 +224,9 @@ def _told(unit: Unit) -> str:
     name = f"{unit.verb}, shard {unit.shard}" if unit.shard else unit.verb
     where = ", ".join(_places(state))
     log = f"; log: {state.log}" if state.log else ""
+    if unit.doing == GONE:
+        return f"{name} has gone without a word ({where}): the same command goes on{log}"
     if unit.doing == Doing.running.value:
-        if state.host == platform.node() and not _alive(state.pid):
-            return f"{name} has gone without a word ({where}): the same command goes on{log}"
         silent = time.time() - max(unit.heard_s, state.started_s)
         return f"{name}: not heard of for {_span(silent)} ({where}){log}" if silent > SILENT_S else ""
     ended = f" at {_clock(state.ended_s)}" if state.ended_s else ""

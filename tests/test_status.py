@@ -90,8 +90,8 @@ def test_when_it_ends_is_told_by_the_slowest_shard(run: Path) -> None:
 
     for number in (2, 3):
         decompose(run, number, 5)
-    say(run, 2, started_s=time.time() - 10)  # half a question a second
-    say(run, 3, started_s=time.time() - 100)
+    say(run, 2, started_s=time.time() - 10, host="far")  # half a question a second
+    say(run, 3, started_s=time.time() - 100, host="far")
     here = [unit for unit in units(run, 3) if unit.verb == "decompose"]
     left = len(keys(run, 3)) - 5
     assert _end(here, 40).startswith(f"in {20 * left} s" if 20 * left < 120 else f"in {20 * left / 60:.0f} min")
@@ -122,7 +122,11 @@ def test_a_process_of_this_machine_that_is_no_more_has_gone(run: Path, printed: 
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     say(run, 2, host=platform.node(), pid=gone.pid)
-    assert f"decompose, shard 2/3 has gone without a word ({platform.node()}, process {gone.pid}): " in printed()
+    text = printed()
+    assert f"decompose, shard 2/3 has gone without a word ({platform.node()}, process {gone.pid}): " in text
+    assert row(text, "decompose")[:4] == ["decompose", "1", "1", "1"]
+    assert " in " not in text  # it has no rate
+    assert "decompose\t2\tgone\t" in printed("--tsv")
     say(run, 2, host=platform.node(), pid=os.getpid())
     assert "has gone" not in printed()
 
