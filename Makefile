@@ -30,10 +30,11 @@ test-faults: $(STAMP)
 test-browser: $(STAMP)
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
-# A whole run on the SLURM that SLURM_CONF names; one node with two cores will do. About six minutes.
+# A whole run, and a sweep, on the SLURM that answers here, or on one of this machine alone that is started for it (root;
+# Debian or Ubuntu). About eight minutes.
 test-slurm: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,deepspeed]"
-	$(BIN)/python -m pytest -m slurm --timeout 2400 $(ARGS)
+	tests/one_node_slurm.sh $(BIN)/python -m pytest -m slurm --timeout 2400 $(ARGS)
 
 test-vllm: $(VLLM)/.installed
 	$(VLLM)/bin/python -m pytest -m vllm -W ignore --timeout 1800 tests/llm/test_vllm.py $(ARGS)
