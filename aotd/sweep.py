@@ -101,6 +101,8 @@ def sweep(verb: str, words: Sequence[str]) -> None:
     launcher = Launcher([word for word in words if word.lstrip("+~").startswith("hydra")])
     points = _points(verb, [word for word in words if not word.lstrip("+~").startswith("hydra")])
     run = Path(points[0].config.run)
+    if any(point.config.shard.of for point in points):
+        raise UserError("-m: a point is done as a whole: leave shard.number and shard.of out")
     shared = _shared(verb, points)
     launcher.check()
     points = [_placed(run, point, shared) for point in points]

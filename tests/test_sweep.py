@@ -51,7 +51,8 @@ def thoughts(run: Path) -> dict[str, str]:
 
 
 def everything(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != "state")
+    return {str(path): path.read_bytes() for path in paths}
 
 
 def test_each_point_is_a_run_and_what_they_share_is_there_once(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +61,7 @@ def test_each_point_is_a_run_and_what_they_share_is_there_once(run: Path, capsys
     points = [run / "sweep" / f"convert.boxes={count}" for count in (1, 2)]
     assert capsys.readouterr().out.split() == [str(point) for point in points]
     for count, point in zip((1, 2), points, strict=True):
-        assert {path.name for path in point.iterdir()} == {*SHARED, "convert"}
+        assert {path.name for path in point.iterdir()} == {*SHARED, "convert", "state"}
         for verb in SHARED:
             assert str((point / verb).readlink()) == f"../../{verb}"
         assert Stage(point, "convert", Thought).manifest()["settings"]["boxes"] == count
@@ -83,6 +84,12 @@ def test_the_same_words_go_on_with_another_verb(run: Path) -> None:
     for count in (1, 2):
         assert Stage(run / "sweep" / f"convert.boxes={count}", "verify", Verdict).count() > 0
     assert not (run / "verify").exists()
+
+
+def test_a_point_is_not_divided(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = fails(capsys, "convert", "-m", f"run={run}", "shard.number=1,2", "shard.of=2")
+    assert "leave shard.number and shard.of out" in said
+    assert not (run / "shards").exists()
 
 
 def test_run_does_what_is_not_shared(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,7 +261,7 @@ def test_what_is_shared_is_what_no_swept_setting_bears_on(tmp_path: Path, words:
 
 def test_every_part_of_the_settings_that_bears_on_results_is_known() -> None:
     parts = set(vars(read_settings("load", [])))
-    assert parts - set(sweeps.MADE_BY) == {"run", "verbs", "tracking", "ask", "cache", "export", "caption"}
+    assert parts - set(sweeps.MADE_BY) == {"run", "verbs", "tracking", "ask", "cache", "export", "caption", "shard"}
     assert set(sweeps.MADE_BY) <= parts
 
 
