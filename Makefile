@@ -33,7 +33,7 @@ test-browser: $(STAMP)
 # A whole run, and a sweep, on the SLURM that answers here, or on one of this machine alone that is started for it (root;
 # Debian or Ubuntu). About eight minutes.
 test-slurm: $(STAMP)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,deepspeed]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,deepspeed,wandb]"
 	tests/one_node_slurm.sh $(BIN)/python -m pytest -m slurm --timeout 2400 $(ARGS)
 
 test-vllm: $(VLLM)/.installed

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from typing import Any
 import pytest
 
 from aotd.cli import main
+from aotd.ledger import FLOW, ledger
 from aotd.shards import DIVIDED, ShardId
 from aotd.state import state_of
+from tests.tracking.test_wandb import kept
 
 ROOT = Path(__file__).parents[1]
 SIZES = ("image=16", "channels=16", "patches=1", "hidden=32", "layers=1", "heads=2", "vocabulary=400")
@@ -31,7 +34,7 @@ SETTINGS = [
     *("dataset.playroom.difficulty=easy", "execute.workers=1", *(f"student.valley.{size}" for size in SIZES)),
     *("student.frames=4", "distill.only=[instruct,aotd]", "distill.epochs=1", "distill.batch=8"),
     *("evaluate.arms=[blind,agent,aotd]", "evaluate.batch=8", "evaluate.resamples=50"),
-    *("evaluate.max_rationale_tokens=8", "report.questions=2", "report.frames=2"),
+    *("evaluate.max_rationale_tokens=8", "report.questions=2", "report.frames=2", "tracking.tracker=wandb"),
 ]
 LATEST_S = 900.0
 """A job that goes back into the queue waits there for two minutes."""
@@ -91,6 +94,31 @@ def contents(run: Path, verb: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (run / verb).iterdir() if path.name != "costs.jsonl"}
 
 
+def check_tracked(run: Path) -> None:
+    """Each job has left a directory for wandb, and what is used is what was made, from the questions to the scores."""
+    found = [one for part in (run, *(ShardId(4, number).folder(run) for number in range(1, 5))) for one in kept(part)]
+    assert {one.group for one in found} == {"run"}
+    done = Counter(one.job_type for one in found if one.status == 0)
+    arms = 2
+    assert done == {
+        **dict.fromkeys(("load", "gather", "evaluate", "report"), 1),
+        **dict.fromkeys(DIVIDED, 4),
+        "distill": 1 + arms,
+    }
+    assert sum(one.job_type == "execute" for one in found) == 4 + 2, "one was killed, one pre-empted"
+    whole = next(one for one in found if one.job_type == "gather")
+    for name, count in ledger(run).counts().items():
+        assert whole.last[f"ledger/{name}"] == count
+    for verb in FLOW:
+        places = {key: value for key, value in whole.last.items() if key.startswith(f"funnel/{verb}/")}
+        assert places.pop(f"funnel/{verb}/reached") == sum(places.values())
+    made = {name: digest for one in found for name, digest in one.made.items()}
+    for one in found:
+        assert one.used.items() <= made.items()
+    assert {"run-questions", "run-thoughts", "run-3-of-4-programs", "run-student-aotd", "run-scores"} <= set(made)
+    assert {f"run-{number}-of-4-verdicts" for number in range(1, 5)} <= set(whole.used)
+
+
 @pytest.mark.timeout(2400)
 def test_a_chain_with_a_killed_shard_and_a_pre_empted_one_is_the_run(
     folder: Path, capsys: pytest.CaptureFixture[str]
@@ -143,3 +171,4 @@ def test_a_chain_with_a_killed_shard_and_a_pre_empted_one_is_the_run(
         assert scores[0] == scores[1]
     assert (many / "report.html").is_file()
     assert chain(folder) == {}
+    check_tracked(many)
