@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hmac
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,47 +18,10 @@ import httpx
 from aotd.errors import UserError
 from aotd.llm.server import POISON
 from aotd.serve.backend import Backend
+from aotd.turns import Turns
 
 _LONGEST = 256 << 20
 """Bytes of a request: some hundred pictures."""
-
-
-class Turns:
-    """Many at a time, or one alone; who wants to be alone goes first."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._inside = 0
-        self._alone = 0
-        """Who is alone, or waits to be."""
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._alone)
-            self._inside += 1
-        try:
-            yield
-        finally:
-            self._leave()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        with self._changed:
-            self._alone += 1
-            self._changed.wait_for(lambda: not self._inside)
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._alone -= 1
-            self._leave()
-
-    def _leave(self) -> None:
-        with self._changed:
-            self._inside -= 1
-            self._changed.notify_all()
 
 
 class Gate:

@@ -25,7 +25,7 @@ from aotd.cache import Cache, code, key
 from aotd.meter import clock
 from aotd.records import Detection, SpanFinding
 from aotd.specialists.base import Specialists
-from aotd.specialists.turns import asking
+from aotd.specialists.weights import asking
 from aotd.video.clip import Clip
 
 _KINDS: Mapping[str, TypeAdapter[Any]] = {
@@ -129,7 +129,7 @@ class Findings:
         specialist = getattr(self.specialists, calls[0].subtask)
         several: Callable[..., list[Any]] | None = getattr(specialist, f"{calls[0].method}_all", None)
         elsewhere = calls[0].subtask in self._unpinned  # behind a server
-        with nullcontext() if elsewhere else asking():
+        with nullcontext() if elsewhere else asking.together():
             if several is not None and len(calls) > 1:
                 found = several([call.given for call in calls])
             else:

@@ -26,12 +26,16 @@ from aotd.disk import file_digest
 from aotd.errors import UserError
 from aotd.meter import loading
 from aotd.specialists.stored import find_stored
-from aotd.specialists.turns import loading_alone
+from aotd.turns import Turns
 
 if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+
+asking = Turns()
+"""Models are asked by several threads together, and weights are loaded by one alone: while transformers loads a model,
+it sets torch's default type for the whole process, and one that is asked meanwhile would compute in another."""
 
 
 class Precision(str, Enum):
@@ -284,7 +288,7 @@ class Shelf:
             self._let_go.add(self._kept.popitem(last=False)[0])
             _give_back()
         # Loading is no question's time, but loading again is the price of a small budget.
-        with loading_alone(), nullcontext() if key in self._let_go else loading():
+        with asking.alone(), nullcontext() if key in self._let_go else loading():
             model = load()
         self._kept[key] = (size, model)
         return model

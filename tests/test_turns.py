@@ -1,4 +1,4 @@
-"""Nobody asks a model while weights are loaded, and nobody waits for ever."""
+"""Nobody is inside while one is alone, and nobody waits for ever."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aotd.specialists.turns import asking, loading_alone
+from aotd.turns import Turns
 
 SECONDS = 20.0
 
@@ -23,11 +23,12 @@ def side_by_side(*tasks: Callable[[], None]) -> None:
 
 
 def test_several_ask_at_once_and_loading_waits_for_them() -> None:
+    turns = Turns()
     both = threading.Barrier(2, timeout=SECONDS)
     done: list[str] = []
 
     def ask(name: str) -> None:
-        with asking():
+        with turns.together():
             both.wait()  # each waits inside until the other is inside too
             time.sleep(0.05)
             done.append(name)
@@ -35,7 +36,7 @@ def test_several_ask_at_once_and_loading_waits_for_them() -> None:
     def load() -> None:
         while both.n_waiting == 0 and not done:
             time.sleep(0.001)
-        with loading_alone():
+        with turns.alone():
             assert len(done) in (0, 2), "one of them was inside"
             done.append("loaded")
 
@@ -45,14 +46,15 @@ def test_several_ask_at_once_and_loading_waits_for_them() -> None:
 
 def test_who_asks_loads_meanwhile_and_loads_are_one_after_the_other() -> None:
     """As a run begins: each lane's first call loads, and some load twice."""
+    turns = Turns()
     inside: list[str] = []
     most: list[int] = []
 
     def lane(loads: int) -> None:
         for _ in range(20):
-            with asking():
+            with turns.together():
                 for _ in range(loads):
-                    with loading_alone():
+                    with turns.alone():
                         inside.append("x")
                         most.append(len(inside))
                         time.sleep(0.001)
@@ -64,13 +66,35 @@ def test_who_asks_loads_meanwhile_and_loads_are_one_after_the_other() -> None:
 
 
 def test_a_load_that_fails_lets_the_others_go_on() -> None:
-    with asking(), pytest.raises(RuntimeError), loading_alone():
+    turns = Turns()
+    with turns.together(), pytest.raises(RuntimeError), turns.alone():
         raise RuntimeError
-    with pytest.raises(RuntimeError), loading_alone():
+    with pytest.raises(RuntimeError), turns.alone():
         raise RuntimeError
 
     def ask() -> None:
-        with asking(), loading_alone():
+        with turns.together(), turns.alone():
             pass
 
     side_by_side(ask)
+
+
+def test_many_go_together_and_one_alone() -> None:
+    turns, inside, most = Turns(), [], []  # type: ignore[var-annotated]
+
+    def go(alone: bool) -> None:
+        for _ in range(30):
+            with turns.alone() if alone else turns.together():
+                inside.append(alone)
+                most.append((len(inside), any(inside)))
+                time.sleep(0.0005)
+                inside.remove(alone)
+
+    threads = [threading.Thread(target=go, args=(number < 2,), daemon=True) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+        assert not thread.is_alive()
+    assert max(count for count, alone in most if not alone) > 1
+    assert max(count for count, alone in most if alone) == 1
