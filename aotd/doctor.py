@@ -35,6 +35,7 @@ from aotd.datasets.base import DatasetName, locate, read
 from aotd.decompose import Author
 from aotd.errors import UserError
 from aotd.llm.base import EngineName
+from aotd.llm.served import address
 from aotd.sandbox.layers import Layer, raised
 from aotd.sandbox.layers import missing as lacks
 from aotd.sandbox.process import Sandbox
@@ -321,13 +322,16 @@ def _server(what: str, url: str, model: str, key_variable: str, setting: str) ->
     found = Found([f"{what}, {model or 'no model named'} at {url}"])
     if not model:
         found.missing.append(f"{setting}.model is not set: the model's name at {url} (its /models lists them)")
-    key = os.environ.get(key_variable, "").strip()
+    where = address(url, key_variable)
+    if where is None:
+        found.missing.append(f"{setting}.url={url} is not there: start `aotd serve` for it")
+        return found
+    inside = url.endswith(".json")  # of the cluster, where no proxy leads
+    url, key = where
     try:
         local = httpx.URL(url).host in ("127.0.0.1", "localhost", "::1")
-        with httpx.Client(timeout=_SERVER_S, trust_env=not local) as client:
-            response = client.get(
-                f"{url.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"} if key else {}
-            )
+        with httpx.Client(timeout=_SERVER_S, trust_env=not (local or inside)) as client:
+            response = client.get(f"{url}/models", headers={"Authorization": f"Bearer {key}"} if key else {})
             response.raise_for_status()
             names = [str(entry["id"]) for entry in response.json()["data"]]
     except httpx.HTTPStatusError as error:

@@ -15,6 +15,7 @@ import pytest
 from aotd import doctor
 from aotd.cli import main
 from aotd.doctor import GIB
+from aotd.llm.served import Served
 from aotd.records import Question
 from aotd.sandbox.layers import Layer
 from aotd.specialists.stored import find_stored, looks_local
@@ -209,6 +210,20 @@ def test_a_server_is_asked_which_models_it_has(capsys: pytest.CaptureFixture[str
             assert missing == [f"{prefix}.url={url} answers 401: put a valid key into $OPENAI_API_KEY"]
         with serving(200, ["coder"]) as url:
             assert "lists no models" in examine(capsys, world, *part, f"{prefix}.url={url}", f"{prefix}.model=m")[2][0]
+
+
+def test_a_server_that_is_kept_beside_a_run_is_found_through_its_file(
+    capsys: pytest.CaptureFixture[str], world: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "llm.json"
+    words = ["llm=openai", f"llm.url={file}", "llm.model=coder"]
+    assert examine(capsys, world, *words)[2] == [f"llm.url={file} is not there: start `aotd serve` for it"]
+    with serving(200, {"data": [{"id": "coder"}]}) as url:
+        served = Served(url=url, key="k" * 16, model="coder", host="here", pid=1)
+        file.write_text(served.model_dump_json())
+        status, said, _ = examine(capsys, world, *words)
+        assert status == 0
+        assert "the server is there" in said
 
 
 def test_an_engine_that_is_wanted_and_not_set_is_missing(capsys: pytest.CaptureFixture[str], world: Path) -> None:

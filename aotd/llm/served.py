@@ -6,6 +6,7 @@ another node; the file says where it is now.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,6 +31,22 @@ class Served(BaseModel):
     """Of `aotd serve`, on that host."""
     job: str | None = None
     """Number of its SLURM job."""
+
+
+def address(url: str, key_variable: str) -> tuple[str, str] | None:
+    """Address and key (empty for none) of a server; None where `url` names a file that is not there, or not yet.
+
+    Args:
+        url: the address, or the file.
+        key_variable: environment variable with the key for an address; a file brings its own.
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    if not url.endswith(".json"):
+        return url.rstrip("/"), os.environ.get(key_variable, "").strip()
+    served = served_at(Path(url))
+    return (served.url, served.key) if served else None
 
 
 def served_at(path: Path) -> Served | None:

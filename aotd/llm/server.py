@@ -7,7 +7,6 @@ the server. Language models (`aotd.llm.openai`) and models that take pictures sh
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import httpx
 
 from aotd.errors import UserError
 from aotd.llm.base import Reply
-from aotd.llm.served import served_at
+from aotd.llm.served import address
 from aotd.stop import stopping
 
 _LONGEST_PAUSE_S = 60.0
@@ -59,8 +58,7 @@ class ChatServer:
         self._url = url.rstrip("/")
         self._file = Path(url) if url.endswith(".json") else None
         if self._file is not None:
-            # Its key is in the file; one of the environment is for another server.
-            self._client = self._client_of(batch, "", trust_env=False)
+            self._client = self._client_of(batch, trust_env=False)
             return
         try:
             host = httpx.URL(self._url).host
@@ -68,14 +66,12 @@ class ChatServer:
             host = ""
         if not host or not self._url.startswith(("http://", "https://")):
             raise UserError(f"{setting}.url: {url!r} is not the address of a server; e.g. http://127.0.0.1:8000/v1")
-        key = os.environ.get(key_variable, "").strip()
         # A proxy that the environment names cannot reach a server on this machine.
-        self._client = self._client_of(batch, key, trust_env=host not in ("127.0.0.1", "localhost", "::1"))
+        self._client = self._client_of(batch, trust_env=host not in ("127.0.0.1", "localhost", "::1"))
 
-    def _client_of(self, batch: int, key: str, *, trust_env: bool) -> httpx.Client:
+    def _client_of(self, batch: int, *, trust_env: bool) -> httpx.Client:
         return httpx.Client(
             timeout=httpx.Timeout(self._timeout_s, connect=10.0),
-            headers={"Authorization": f"Bearer {key}"} if key else {},
             limits=httpx.Limits(max_connections=max(batch, 1)),
             trust_env=trust_env,
         )
@@ -86,14 +82,13 @@ class ChatServer:
         Raises:
             UserError: there is no file within `WAIT_S`, or it holds something else.
         """
-        if self._file is None:
-            return self._url, {}
         give_up = time.monotonic() + WAIT_S
-        while (served := served_at(self._file)) is None:
+        while (found := address(self._url, self._key_variable)) is None:
             if time.monotonic() > give_up or stopping():
                 raise UserError(f"{self._setting}.url: there is no {self._file}: start `aotd serve` for it")
             time.sleep(self._pause_s)
-        return served.url, {"Authorization": f"Bearer {served.key}"}
+        url, key = found
+        return url, {"Authorization": f"Bearer {key}"} if key else {}
 
     def send(self, body: dict[str, Any]) -> httpx.Response:
         """The server's answer, whatever its status, but for trouble that may pass.

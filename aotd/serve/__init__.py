@@ -18,6 +18,7 @@ import shutil
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -37,8 +38,11 @@ def serve(arguments: Sequence[str]) -> int:
         arguments: of the command line, behind `serve`.
 
     Raises:
-        UserError: no command, a name that is none, the server does not start, or it is running already.
+        UserError: no command, a name that is none, or the server does not start.
     """
+    if "--help" in arguments[:1]:
+        Console().print((__doc__ or "").strip(), highlight=False, markup=False)
+        return 0
     if "--" not in arguments:
         raise UserError(USAGE)
     at = list(arguments).index("--")
@@ -54,10 +58,9 @@ def serve(arguments: Sequence[str]) -> int:
     with disk_errors(folder):
         make_folder(folder)
         _keep(folder / f"{name}.json", command)
-    return 1
 
 
-def _keep(file: Path, command: list[str]) -> None:
+def _keep(file: Path, command: list[str]) -> NoReturn:
     key, port = secrets.token_urlsafe(24), _free_port()
     log = file.with_suffix(".log")
     log.touch(mode=0o600)

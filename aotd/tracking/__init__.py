@@ -126,15 +126,20 @@ def check(config: TrackingConfig, run: str) -> None:
 
 def run_name(run: str) -> str:
     """The folder's name, as a name of wandb's; of a shard, with that of the run it belongs to."""
-    path = Path(run).resolve()
-    name = f"{path.parents[1].name}-{path.name}" if path.parent.name == "shards" else path.name
+    path, whole = Path(run).resolve(), whole_run(Path(run))
+    name = path.name if whole == path else f"{whole.name}-{path.name}"
     return re.sub(r"[^A-Za-z0-9_.-]", "-", name)[:80] or "run"
 
 
 def group_name(run: str) -> str:
     """The name of the run; of a shard, that of the whole."""
-    path = Path(run).resolve()
-    return run_name(str(path.parents[1] if path.parent.name == "shards" else path))
+    return run_name(str(whole_run(Path(run))))
+
+
+def whole_run(run: Path) -> Path:
+    """The run's folder, resolved; of a shard (`aotd.shards`), that of the run it belongs to."""
+    path = run.resolve()
+    return path.parents[1] if path.parent.name == "shards" else path
 
 
 _key: str | None = None

@@ -23,7 +23,7 @@ from aotd.report.pictures import Frames, NoFramesError, chosen_frames, found_box
 from aotd.shards import DIVIDED, divisions, shards
 from aotd.store import Stage
 from aotd.story import Story, arms, scores
-from aotd.tracking import Artifact, Cell, Picture, Tracker, open_tracker, run_name
+from aotd.tracking import Artifact, Cell, Picture, Tracker, open_tracker, run_name, whole_run
 
 SAMPLES = 8
 """Questions that a table of samples shows."""
@@ -214,8 +214,7 @@ def _used(run: Path, manifests: dict[str, Any]) -> list[Artifact]:
     inputs = {str(name) for manifest in manifests.values() for name in manifest.get("inputs", {})}
     known = [name for name in sorted(inputs) if name.partition("/")[0] in MAKES and (run / name).is_dir()]
     # A shard's questions are the whole run's, dealt out.
-    whole = run.resolve().parents[1] if run.resolve().parent.name == "shards" else run
-    return [_artifact(whole if name == "load" else run, name) for name in known]
+    return [_artifact(whole_run(run) if name == "load" else run, name) for name in known]
 
 
 def _gathered(run: Path) -> list[Artifact]:
