@@ -69,11 +69,12 @@ def _keep(file: Path, command: list[str]) -> NoReturn:
     console = Console(stderr=True)
     mine = ""
     try:
+        console.print(f"{command[0]} begins: what it prints is in {log}", markup=False, highlight=False, soft_wrap=True)
         backend.wait()
         mine = _written(file, gate.port, key, backend.model)
-        console.print(f"{backend.model} is up: url={file}", markup=False, highlight=False, soft_wrap=True)
         while True:
             life = backend.wait()
+            console.print(f"{backend.model} is up: url={file}", markup=False, highlight=False, soft_wrap=True)
             while not backend.ended(life):
                 pass
             console.print(f"{command[0]} has ended, and is started again: see {log}", markup=False, soft_wrap=True)
