@@ -81,8 +81,8 @@ def _keep(file: Path, command: list[str]) -> NoReturn:
     finally:
         if mine and file.is_file() and file.read_text(encoding="utf-8") == mine:  # another one may have taken over
             file.unlink()
+        backend.close()  # first, so that the gate has an answer for those who wait
         gate.close()
-        backend.close()
 
 
 def _written(file: Path, port: int, key: str, model: str) -> str:

@@ -25,6 +25,7 @@ STARTS = 3
 """How often in a row it may end, or be ended, before it has answered once."""
 _LOOK_S = 0.2
 _ASK_S = 2.0
+_STOPPED = "the server was told to stop"
 
 
 class Backend:
@@ -61,14 +62,21 @@ class Backend:
         """
         with self._changed:
             self._changed.wait_for(lambda: self._up or self._closed or self.failure)
-            if not self._up:
-                raise UserError(self.failure or "the server was told to stop")
+            if self._closed or not self._up:
+                raise UserError(self.failure or _STOPPED)
             return self._ends
 
     def ended(self, life: int) -> bool:
-        """Whether that life is over; it may take a moment until that is seen."""
+        """Whether that life is over; it may take a moment until that is seen.
+
+        Raises:
+            UserError: it was told to stop: whoever was in it has not ended it.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: self._ends != life or self._closed, timeout=10 * _LOOK_S)
+            over = self._changed.wait_for(lambda: self._ends != life or self._closed, timeout=10 * _LOOK_S)
+            if self._closed:
+                raise UserError(_STOPPED)
+            return over
 
     def close(self) -> None:
         """End it for good."""
