@@ -37,7 +37,7 @@ test-slurm: $(STAMP)
 	tests/one_node_slurm.sh $(BIN)/python -m pytest -m slurm --timeout 2400 $(ARGS)
 
 test-vllm: $(VLLM)/.installed
-	$(VLLM)/bin/python -m pytest -m vllm -W ignore --timeout 1800 tests/llm/test_vllm.py $(ARGS)
+	$(VLLM)/bin/python -m pytest -m vllm -W ignore --timeout 1800 tests/llm/test_vllm.py tests/serve/test_vllm_served.py $(ARGS)
 
 test-lmms: $(LMMS)/.installed
 	$(LMMS)/bin/python -m pytest -m lmms -W ignore --timeout 1800 tests/evaluate/test_lmms_eval.py $(ARGS)

@@ -1,8 +1,8 @@
 """A server that speaks the OpenAI chat protocol: how it is reached, asked again, and understood.
 
-A request that the server could not take right now (429, 5xx, a dropped connection, no answer in time) is
-sent again after a pause that doubles. Whatever a person must mend is one line that names the setting and
-the server. Language models (`aotd.llm.openai`) and models that take pictures share it.
+A request that the server could not take right now (429, 5xx, a dropped connection, no answer in time, or a reply
+that it broke off) is sent again after a pause that doubles. Whatever a person must mend is one line that names the
+setting and the server. Language models (`aotd.llm.openai`) and models that take pictures share it.
 """
 
 from __future__ import annotations
@@ -110,9 +110,12 @@ class ChatServer:
                     time.sleep(self._pause_s)
                     continue
             else:
-                if response.status_code != 429 and response.status_code < 500:
+                if _broken_off(response):
+                    problem, wait_s = "broke off its reply", 0.0
+                elif response.status_code != 429 and response.status_code < 500:
                     return response
-                problem, wait_s = f"answered {response.status_code} {said(response)}".strip(), _asked_wait(response)
+                else:
+                    problem, wait_s = f"answered {response.status_code} {said(response)}".strip(), _asked_wait(response)
             if attempt < self._retries:
                 time.sleep(min(max(self._pause_s * 2**attempt, wait_s), _LONGEST_PAUSE_S))
             attempt += 1
@@ -162,6 +165,14 @@ class ChatServer:
             raise UserError(
                 f"{where} answered something that is no chat completion: does {setting}.url end in /v1?"
             ) from None
+
+
+def _broken_off(response: httpx.Response) -> bool:
+    """Whether the server was told to end while it replied: vLLM then sends half a text, with status 200."""
+    try:
+        return bool(response.json()["choices"][0]["finish_reason"] == "abort")
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 def _transport(error: Exception, timeout_s: float) -> str:

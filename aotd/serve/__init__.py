@@ -69,19 +69,20 @@ def _keep(file: Path, command: list[str]) -> NoReturn:
     console = Console(stderr=True)
     mine = ""
     try:
+        console.print(f"{command[0]} begins: what it prints is in {log}", markup=False, highlight=False, soft_wrap=True)
         backend.wait()
         mine = _written(file, gate.port, key, backend.model)
-        console.print(f"{backend.model} is up: url={file}", markup=False, highlight=False, soft_wrap=True)
         while True:
             life = backend.wait()
+            console.print(f"{backend.model} is up: url={file}", markup=False, highlight=False, soft_wrap=True)
             while not backend.ended(life):
                 pass
             console.print(f"{command[0]} has ended, and is started again: see {log}", markup=False, soft_wrap=True)
     finally:
         if mine and file.is_file() and file.read_text(encoding="utf-8") == mine:  # another one may have taken over
             file.unlink()
+        backend.close()  # first, so that the gate has an answer for those who wait
         gate.close()
-        backend.close()
 
 
 def _written(file: Path, port: int, key: str, model: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from aotd.errors import UserError
+from aotd.serve import keeper
 
 START_S = 1800.0
 """How long a server may take until it answers: weights of hundreds of GB, from a slow disk."""
@@ -24,14 +25,7 @@ STARTS = 3
 """How often in a row it may end, or be ended, before it has answered once."""
 _LOOK_S = 0.2
 _ASK_S = 2.0
-_END_S = 2.0
-_LAUNCH = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
-"""Starts a command that ends with the process that has started it, should that be killed outright."""
+_STOPPED = "the server was told to stop"
 
 
 class Backend:
@@ -68,14 +62,21 @@ class Backend:
         """
         with self._changed:
             self._changed.wait_for(lambda: self._up or self._closed or self.failure)
-            if not self._up:
-                raise UserError(self.failure or "the server was told to stop")
+            if self._closed or not self._up:
+                raise UserError(self.failure or _STOPPED)
             return self._ends
 
     def ended(self, life: int) -> bool:
-        """Whether that life is over; it may take a moment until that is seen."""
+        """Whether that life is over; it may take a moment until that is seen.
+
+        Raises:
+            UserError: it was told to stop: whoever was in it has not ended it.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: self._ends != life or self._closed, timeout=10 * _LOOK_S)
+            over = self._changed.wait_for(lambda: self._ends != life or self._closed, timeout=10 * _LOOK_S)
+            if self._closed:
+                raise UserError(_STOPPED)
+            return over
 
     def close(self) -> None:
         """End it for good."""
@@ -90,8 +91,8 @@ class Backend:
         while not self._closed and not self.failure:
             with self._log.open("ab") as log:
                 process = subprocess.Popen(
-                    [sys.executable, "-c", _LAUNCH, *self._command],
-                    stdin=subprocess.DEVNULL,
+                    [sys.executable, "-I", keeper.__file__, *self._command],
+                    stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
                     env=self._environment,
@@ -118,7 +119,7 @@ class Backend:
                 break
             if now - asked > (_ASK_S if self._up else _LOOK_S):
                 asked = now
-                if self._answers():
+                if self.answers():
                     heard = time.monotonic()
                     if not self._up:
                         with self._changed:
@@ -127,8 +128,13 @@ class Backend:
             time.sleep(_LOOK_S)
         return heard != started
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it says that it is there and well."""
         try:
+            # One whose engine has died may list its models all the same. This path is told by vLLM, llama.cpp and
+            # others; a server without it says 404 or the like.
+            if self._client.get(f"{self.url}/health").status_code >= 500:
+                return False
             response = self._client.get(f"{self.url}/v1/models")
             if response.status_code == 200:
                 self.model = self.model or str(response.json()["data"][0]["id"])
@@ -139,8 +145,10 @@ class Backend:
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         """End it and what it has started."""
-        for number, wait_s in ((signal.SIGTERM, _END_S), (signal.SIGKILL, None)):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(wait_s)
+        assert process.stdin is not None
+        process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(2 * keeper.END_S)
+        with suppress(ProcessLookupError):  # where its keeper cannot find all of them, or was killed itself
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -66,7 +66,7 @@ class Gate:
         if not hmac.compare_digest(key.encode(), self._key.encode()):
             return _answer(asked, 401, "the key is in the file that names this server")
         whole = length.isdigit() and int(length) <= _LONGEST and "Transfer-Encoding" not in asked.headers
-        if not asked.path.startswith("/v1/") or not whole:
+        if not asked.path.startswith("/v1/") or ".." in asked.path or not whole:
             return _answer(asked, 404, "no such path, or a request without its length, or too long a one")
         body = asked.rfile.read(int(length))
         try:
@@ -91,11 +91,22 @@ class Gate:
             with turn():
                 life = self._backend.wait()
                 try:
-                    return self._client.request(method, f"{self._backend.url}{path}", content=body, headers=headers)
+                    found = self._client.request(method, f"{self._backend.url}{path}", content=body, headers=headers)
                 except httpx.TransportError:
-                    if not self._backend.ended(life):
+                    if not self._has_ended(life):
                         raise
+                else:
+                    # vLLM whose engine has died says 500 to all who are in it, and only then ends.
+                    if found.status_code < 500 or not self._has_ended(life):
+                        return found
         return None
+
+    def _has_ended(self, life: int) -> bool:
+        """Whether that life of the backend is over. One that does not say that it is well is waited for: it ends."""
+        while not self._backend.ended(life):
+            if self._backend.answers():
+                return False
+        return True
 
 
 def _answer(asked: BaseHTTPRequestHandler, status: int, why: str, *marks: str) -> None:

@@ -127,7 +127,9 @@ def test_a_reply_that_no_file_can_hold_is_mended() -> None:
     assert reply.text == "half ?, whole \U0001f600"
 
 
-@pytest.mark.parametrize("trouble", [(503, {"error": {"message": "loading"}}), (429, {}), (500, b"oops"), None])
+@pytest.mark.parametrize(
+    "trouble", [(503, {"error": {"message": "loading"}}), (429, {}), (500, b"oops"), None, said("half a", "abort")]
+)
 def test_passing_trouble_is_tried_again(trouble: Answer | None) -> None:
     with server(lambda body, number: trouble if number < 3 else said("at last")) as (url, seen):
         assert engine(url, retries=2).complete(["p"], max_tokens=4)[0].text == "at last"

@@ -40,8 +40,11 @@ WORDS = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def make_model(folder: Path, context: int = 512) -> Path:
     """A model whose replies end at times, with what its makers recommend for sampling beside it."""
-    folder = tmp_path_factory.mktemp("models") / "tiny"
     tokens = Tokenizer(models.BPE())
     tokens.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokens.decoder = decoders.ByteLevel()
@@ -64,7 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             num_hidden_layers=2,
             num_attention_heads=2,
             num_key_value_heads=2,
-            max_position_embeddings=512,
+            max_position_embeddings=context,
             eos_token_id=0,
             bos_token_id=1,
             initializer_range=0.3,

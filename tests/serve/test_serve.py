@@ -25,6 +25,7 @@ from aotd.llm.served import Served, served_at
 from aotd.records import Outcome
 from aotd.serve import backend
 from aotd.serve.backend import Backend
+from aotd.serve.gate import Gate
 from aotd.specialists import AnsweringConfig
 from aotd.specialists.video_server import VideoServer
 
@@ -54,8 +55,8 @@ def alive(pid: int) -> bool:
 
 
 @contextmanager
-def serving(run: Path) -> Iterator[subprocess.Popen[bytes]]:
-    words = [sys.executable, "-m", "aotd.cli", "serve", str(run), "llm", "--", *COMMAND]
+def serving(run: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    words = [sys.executable, "-m", "aotd.cli", "serve", str(run), "llm", "--", *COMMAND, *more]
     process = subprocess.Popen(words, stderr=subprocess.PIPE)
     try:
         yield process
@@ -107,11 +108,24 @@ def test_a_prompt_that_ends_the_server_is_found_and_the_others_get_their_replies
     assert not any(alive(pid) for pid in lives(tmp_path))
 
 
-def test_a_server_does_not_outlive_the_one_who_keeps_it(tmp_path: Path) -> None:
-    with serving(tmp_path) as process:
-        until((tmp_path / "servers" / "llm.json").exists)
-        process.kill()
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the command alone is found")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_what_a_server_has_started_does_not_outlive_the_one_who_keeps_it(number: int, tmp_path: Path) -> None:
+    with serving(tmp_path, "family") as process:
+        until(lambda: (tmp_path / "servers" / "llm.json").exists() and len(lives(tmp_path)) == 2)
+        process.send_signal(number)
+        assert process.wait(SECONDS) == (128 + number if number != signal.SIGKILL else -number)
         until(lambda: not any(alive(pid) for pid in lives(tmp_path)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the command alone is found")
+def test_what_a_server_has_started_does_not_outlive_it(tmp_path: Path) -> None:
+    with serving(tmp_path, "family"):
+        until(lambda: (tmp_path / "servers" / "llm.json").exists() and len(lives(tmp_path)) == 2)
+        before = lives(tmp_path)
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: len(lives(tmp_path)) == 4)
+        assert not any(alive(pid) for pid in before)
 
 
 def test_a_specialist_ends_one_question_for_such_a_prompt(tmp_path: Path) -> None:
@@ -140,6 +154,31 @@ def test_a_server_that_says_nothing_is_started_again(tmp_path: Path, monkeypatch
     finally:
         kept.close()
     assert not any(alive(pid) for pid in lives(tmp_path))
+
+
+def test_a_prompt_that_leaves_the_server_dead_inside_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lists its models still, and says 500 to all who are in it: no answer of theirs."""
+    monkeypatch.setattr(backend, "HANGS_S", 0.5)
+    monkeypatch.setattr(backend, "_ASK_S", 0.2)
+    port, key, log = 20000 + os.getpid() % 20000, "k" * 16, tmp_path / "servers" / "llm.log"
+    log.parent.mkdir()
+    kept = Backend([word.replace("{port}", str(port)) for word in COMMAND], port, key, log)
+    gate = Gate(kept, key)
+    try:
+        kept.wait()
+        served = Served(url=f"http://127.0.0.1:{gate.port}/v1", key=key, model="tiny", host="here", pid=os.getpid())
+        (tmp_path / "servers" / "llm.json").write_text(served.model_dump_json())
+        prompts = [f"p{number}" for number in range(6)]
+        prompts[3] += " stroke"
+        replies = engine(tmp_path).complete(prompts, max_tokens=8)
+        assert [reply.text for reply in replies] == [
+            "" if "stroke" in prompt else f"so: {prompt}" for prompt in prompts
+        ]
+        assert replies[3].refused
+        assert len(lives(tmp_path)) == 3
+    finally:
+        gate.close()
+        kept.close()
 
 
 def test_what_does_not_start_is_one_line_that_names_its_log(
