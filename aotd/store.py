@@ -183,6 +183,16 @@ class Stage(Generic[R]):
         """All of `stream`, for what needs them at once."""
         return list(self.stream())
 
+    def records_of(self, wanted: Container[str]) -> dict[str, R]:
+        """The records of some questions, by their ids; the lines of others are passed over unread.
+
+        Raises:
+            UserError: the verb has not run, or a line is damaged.
+        """
+        self._check_made()
+        path, record = self.records_path, self.record
+        return {key: _read(path, number, line, record) for number, line, key in _keyed(path, record) if key in wanted}
+
     def ids(self) -> Iterator[str]:
         """The question ids of `stream`; the lines are not read beyond them.
 

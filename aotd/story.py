@@ -218,8 +218,7 @@ def _of(run: Path, verb: str, record: type[R], ids: Collection[str]) -> dict[str
     stage = Stage(run, verb, record)
     if not stage.manifest_path.is_file():
         return {}
-    wanted = set(ids)
-    return {line.question_id: line for line in stage.stream() if line.question_id in wanted}
+    return stage.records_of(set(ids))
 
 
 def _replies(run: Path, arm: str, mode: Mode, ids: Collection[str]) -> dict[str, Prediction | Dropped]:

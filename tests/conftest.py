@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from aotd.records import Detection, Question, SpanFinding
 from aotd.specialists.base import Specialists
@@ -16,6 +17,9 @@ from aotd.video.clip import Clip, Pixels, Video
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# How long an example takes is the machine's affair: on a busy one it says nothing.
+settings.register_profile("aotd", deadline=None)
+settings.load_profile("aotd")
 
 
 @dataclass

@@ -16,7 +16,7 @@ from aotd.cli import main
 from aotd.disk import Shard
 from aotd.errors import UserError
 from aotd.evaluate.outside import read_replies
-from aotd.evaluate.trained import trained_on
+from aotd.evaluate.trained import loaded_in, trained_on
 from aotd.ledger import ledger
 from aotd.llm.base import LLMConfig
 from aotd.llm.replay import Recorded
@@ -168,7 +168,11 @@ def test_a_manifest_that_is_none_is_named(content: bytes, tmp_path: Path) -> Non
     with stage.open({"author": "fixed"}):
         pass
     stage.manifest_path.write_bytes(content)
-    for read in (stage.manifest, lambda: stage.open({"author": "fixed"}), lambda: trained_on(stage.folder, {}, "")):
+    for read in (
+        stage.manifest,
+        lambda: stage.open({"author": "fixed"}),
+        lambda: trained_on(stage.folder, {}, "", loaded_in),
+    ):
         with pytest.raises(UserError, match=r"manifest\.json is damaged \(it [^\n]*\): delete its folder") as caught:
             read()
         assert str(caught.value).isprintable()
@@ -198,7 +202,7 @@ def test_an_arms_manifest_of_other_types_is_named(manifest: Any, tmp_path: Path)
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match="is not the manifest of an arm"):
-        trained_on(folder, {}, "")
+        trained_on(folder, {}, "", loaded_in)
 
 
 def test_a_student_that_began_from_itself_is_made_up(tmp_path: Path) -> None:
@@ -207,7 +211,7 @@ def test_a_student_that_began_from_itself_is_made_up(tmp_path: Path) -> None:
     settings = {"arm": {"train": False}, "student": {"path": str(folder / "student")}}
     (folder / "manifest.json").write_text(json.dumps({"settings": settings, "inputs": {}}))
     with pytest.raises(UserError, match="began from itself"):
-        trained_on(folder, {}, "")
+        trained_on(folder, {}, "", loaded_in)
 
 
 @pytest.mark.parametrize("content", [*NO_RECORDS.values(), b'{"prompt": 1}\n'])

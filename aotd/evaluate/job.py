@@ -10,7 +10,8 @@ questions, into evaluate/<arm>/judge/<name>/.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -57,8 +58,9 @@ def job(config: Config) -> None:
     check_arms(config)
     arms = expand(config)
     check_judge(config, arms, asked)
-    parts = _Parts(config)
-    scores = [_evaluate_arm(config, arm, asked, parts) for arm in arms]
+    parts = _Parts(config, asked)
+    agents = cache(lambda mode: agent_costs(run, asked, mode))
+    scores = [_evaluate_arm(config, arm, asked, parts, agents) for arm in arms]
     if settings.judge.name:
         judge_arms(config, arms, asked)
         scores = [_with_judges(config, one, asked) for one in scores]
@@ -79,12 +81,13 @@ def job(config: Config) -> None:
 class _Parts:
     """Which part of its video each question's frame numbers stand for."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, asked: Sequence[Question]) -> None:
         self._config = config
         self._source: Source | None = None
         stage = Stage(Path(config.run), "execute", Trace)
-        traces = stage.records() if stage.manifest_path.is_file() else []
-        self._known: dict[str, Part] = {t.question_id: (t.frames, t.start_s, t.end_s) for t in traces}
+        ids = {question.question_id for question in asked}
+        traces = stage.records_of(ids) if stage.manifest_path.is_file() else {}
+        self._known: dict[str, Part] = {key: (t.frames, t.start_s, t.end_s) for key, t in traces.items()}
 
     def part(self, question: Question) -> Part:
         """
@@ -99,7 +102,9 @@ class _Parts:
         return self._known[question.question_id]
 
 
-def _evaluate_arm(config: Config, arm: str, asked: Sequence[Question], parts: _Parts) -> Scores:
+def _evaluate_arm(
+    config: Config, arm: str, asked: Sequence[Question], parts: _Parts, agents: Callable[[Mode], dict[str, Cost]]
+) -> Scores:
     run = Path(config.run)
     replies_there = file_of(config, arm, asked)
     modes = [Mode.answer, Mode.rationale]
@@ -122,11 +127,11 @@ def _evaluate_arm(config: Config, arm: str, asked: Sequence[Question], parts: _P
                 if question.question_id not in out.done and reply is not None:
                     out.write(_predict(config, arm, mode, question, reply, parts), costs.get(question.question_id))
         predictions[mode] = stage.records()
-        took[mode] = agent_costs(run, asked, mode) if arm == "agent" else stage.costs()
+        took[mode] = agents(mode) if arm == "agent" else stage.costs()
     answers, rationales = predictions[Mode.answer], predictions.get(Mode.rationale)
     scores = score(arm, asked, answers, rationales, config.evaluate.resamples, config.seed)
-    agents = {} if arm == "agent" else {mode: agent_costs(run, asked, mode) for mode in modes}
-    cost = spent(asked, took, agents, config.evaluate.resamples, config.seed)
+    beside = {} if arm == "agent" else {mode: agents(mode) for mode in modes}
+    cost = spent(asked, took, beside, config.evaluate.resamples, config.seed)
     scores = scores.model_copy(update={"cost": cost or None})
     return _with_judges(config, scores, asked)
 

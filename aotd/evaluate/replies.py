@@ -38,14 +38,14 @@ def of_guesser(name: str, config: Config, asked: Sequence[Question]) -> Iterator
 
 def of_agent(config: Config, asked: Sequence[Question], mode: Mode) -> Iterator[Reply]:
     """The agent: what its programs answered, and the thoughts made of their traces."""
-    run = Path(config.run)
+    run, ids = Path(config.run), {question.question_id for question in asked}
     if mode is Mode.answer:
-        said = {trace.question_id: trace.answer for trace in Stage(run, "execute", Trace).records()}
+        said = {key: trace.answer for key, trace in Stage(run, "execute", Trace).records_of(ids).items()}
         verbs: list[Stage[Program] | Stage[Trace]] = [Stage(run, "decompose", Program), Stage(run, "execute", Trace)]
         dropped = {line.question_id: line for stage in verbs for line in stage.dropped()}
     else:
         thoughts = Stage(run, "convert", Thought)
-        said = {thought.question_id: thought.text for thought in thoughts.records()}
+        said = {key: thought.text for key, thought in thoughts.records_of(ids).items()}
         dropped = {line.question_id: line for line in thoughts.dropped()}
     for question in asked:
         key = question.question_id

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from aotd.answers import plain
@@ -19,7 +20,7 @@ from aotd.datasets.base import locate
 from aotd.disk import write_atomically
 from aotd.errors import UserError
 from aotd.estimate import estimate
-from aotd.evaluate.trained import Placed, Trained, trained_on
+from aotd.evaluate.trained import Placed, Trained, loaded_in, trained_on
 from aotd.evaluate.wording import alike, all_alike, asked_and_offered, asked_in
 from aotd.records import Estimate, Match, Prediction, Question, Seen
 from aotd.store import Stage
@@ -73,10 +74,11 @@ def write_seen(config: Config, arms: Mapping[str, Path], asked: Sequence[Questio
     run, settings = Path(config.run), config.evaluate
     place = Path(config.dataset.root).resolve()
     roots = {run.resolve(): config.dataset.root}
+    loaded = cache(loaded_in)
     compared: list[tuple[Trained, _Overlap]] = []
     written = []
     for arm, folder in arms.items():
-        trained = trained_on(folder, roots, settings.train_root)
+        trained = trained_on(folder, roots, settings.train_root, loaded)
         overlap = next((found for known, found in compared if known == trained), None)
         if overlap is None:
             overlap = _overlap([Placed(q, place) for q in asked], trained, run / "evaluate" / "videos.json")

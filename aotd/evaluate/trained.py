@@ -6,7 +6,7 @@ questions, its manifest the runs of a mixture with the folders of their videos, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -26,6 +26,9 @@ class Placed(NamedTuple):
     root: Path | None
 
 
+Loaded = Callable[[Path, str, str | None], dict[str, Placed]]
+
+
 @dataclass(frozen=True)
 class Trained:
     """The questions of an arm's training, and of those before it that can be followed."""
@@ -39,7 +42,9 @@ class Trained:
     """False: the lines that name the questions are not there, of this training or of one before."""
 
 
-def trained_on(folder: Path, roots: Mapping[Path, str], elsewhere: str, after: tuple[Path, ...] = ()) -> Trained:
+def trained_on(
+    folder: Path, roots: Mapping[Path, str], elsewhere: str, loaded: Loaded, after: tuple[Path, ...] = ()
+) -> Trained:
     """What the student in an arm's folder was trained on.
 
     A student that began from another one, `…/distill/<arm>/student`, has that one's questions too.
@@ -47,6 +52,7 @@ def trained_on(folder: Path, roots: Mapping[Path, str], elsewhere: str, after: t
     Args:
         roots: run, resolved -> folder of its videos, for runs that are no part of a mixture.
         elsewhere: the same for any other run; empty where it is not known.
+        loaded: `loaded_in`, or what remembers it: the arms of one run were trained on the same questions.
         after: the folders of the students that began from this one.
 
     Raises:
@@ -64,22 +70,22 @@ def trained_on(folder: Path, roots: Mapping[Path, str], elsewhere: str, after: t
     known: dict[str, Placed] = {}
     if mixture:
         for part in mixture:
-            known |= _loaded(Path(part["run"]), part["root"], made["inputs"].get(f"{part['run']}/load"))
+            known |= loaded(Path(part["run"]), part["root"], made["inputs"].get(f"{part['run']}/load"))
     else:
-        known = _loaded(run, roots.get(run, elsewhere), made["inputs"].get("load"))
+        known = loaded(run, roots.get(run, elsewhere), made["inputs"].get("load"))
     ids = [example.question_id for example in examples]
     found = tuple(known[key] for key in ids if key in known)
     untraced = tuple(key for key in ids if key not in known)
     checkpoint = settings["student"].get("path") or None
     if checkpoint and Path(checkpoint).name == "student" and (Path(checkpoint).parent / "manifest.json").is_file():
-        before = trained_on(Path(checkpoint).parent, roots, elsewhere, (*after, folder.resolve()))
+        before = trained_on(Path(checkpoint).parent, roots, elsewhere, loaded, (*after, folder.resolve()))
         both = before.questions + found, before.untraced + untraced
         return Trained(*both, before.checkpoint, before.told and told)
     return Trained(found, untraced, checkpoint, told)
 
 
-def _loaded(run: Path, root: str, digest: str | None) -> dict[str, Placed]:
-    """A run's questions; none where they are not the ones that were trained on."""
+def loaded_in(run: Path, root: str, digest: str | None) -> dict[str, Placed]:
+    """A run's questions; none where they are not the ones that were trained on, by the digest of their manifest."""
     stage = Stage(run, "load", Question)
     if not stage.manifest_path.is_file() or stage.manifest_digest() != digest:
         return {}

@@ -47,11 +47,7 @@ class Ended:
 
 
 class ForkServer:
-    """One warm process, and the process that it has forked for the next program.
-
-    Raises:
-        UserError: it does not start.
-    """
+    """One warm process, and the process that it has forked for the next program."""
 
     def __init__(self, layers: Collection[Layer], memory_bytes: int, cpu_s: int) -> None:
         self._alone = Layer.namespaces in layers
@@ -71,7 +67,7 @@ class ForkServer:
             start_new_session=True,
         )
         theirs.close()
-        settings = {
+        self._settings = {
             "alone": self._alone,
             "landlock": landlock_abi() if Layer.landlock in layers else 0,
             "rlimits": Layer.rlimits in layers,
@@ -80,15 +76,23 @@ class ForkServer:
             "cpu_s": cpu_s,
         }
         self._wire = self._control  # until a process has been forked
+        self._layers = layers
+
+    def begin(self) -> None:
+        """Wait until it has started; several may start side by side.
+
+        Raises:
+            UserError: it does not.
+        """
         try:
-            self._tell(settings)
+            self._tell(self._settings)
             self._hear(self._control, START_S)
             self._wire = self._fork({})
         except LostServerError:
             self.close()
             raise UserError(
                 f"the sandbox's process does not start ({interpreter()}, layers: "
-                f"{', '.join(sorted(layer.value for layer in layers)) or 'none'})"
+                f"{', '.join(sorted(layer.value for layer in self._layers)) or 'none'})"
             ) from None
 
     def _fork(self, message: dict[str, Any]) -> socket.socket:

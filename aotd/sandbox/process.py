@@ -10,8 +10,9 @@ import contextlib
 import json
 import select
 import time
+from collections import deque
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -88,7 +89,9 @@ class Sandbox:
 
     def __init__(self, limits: Limits, layers: Collection[Layer], *, checked: bool = True) -> None:
         self._limits, self._layers, self._checked = limits, frozenset(layers), checked
-        self._idle: list[ForkServer] = []
+        self._idle: deque[ForkServer] = deque()
+        """The one whose program ended first is taken next: it has had most time to clear up behind it."""
+        self._spare: Future[None] | None = None
         # bubblewrap ends with the thread that has started it, so all are started by one that stays.
         self._starting = ThreadPoolExecutor(1, "sandbox")
 
@@ -147,26 +150,39 @@ class Sandbox:
 
     def _start(self) -> _Child:
         """A process for a program, from a server that waits for one, or from a new one."""
-        while self._idle:
-            server = self._idle.pop()
-            try:
-                return _Child(server, self._limits)
-            except LostServerError:
-                server.close()
+        # A second server, so that programs one after another need not wait until the first has cleared up.
+        self._spare = self._spare or self._starting.submit(self._add_spare)
+        with contextlib.suppress(IndexError):  # none is idle
+            while True:
+                server = self._idle.popleft()
+                try:
+                    return _Child(server, self._limits)
+                except LostServerError:
+                    server.close()
         try:
             return _Child(self._serve(), self._limits)
         except LostServerError:
             raise UserError("a process of the sandbox does not start; is the machine out of memory?") from None
 
     def _serve(self) -> ForkServer:
-        seconds = int(self._limits.seconds) + 1
-        return self._starting.submit(ForkServer, self._layers, self._limits.memory_mb << 20, seconds).result()
+        server = self._starting.submit(self._new).result()
+        server.begin()
+        return server
+
+    def _new(self) -> ForkServer:
+        return ForkServer(self._layers, self._limits.memory_mb << 20, int(self._limits.seconds) + 1)
+
+    def _add_spare(self) -> None:
+        server = self._new()
+        with contextlib.suppress(UserError):  # whoever cannot do without says so
+            server.begin()
+            self._idle.append(server)
 
     def close(self) -> None:
         """End the warm processes."""
+        self._starting.shutdown()
         while self._idle:
             self._idle.pop().close()
-        self._starting.shutdown(wait=False)
 
     def __enter__(self) -> Sandbox:
         self._idle.append(self._serve())

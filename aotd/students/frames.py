@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,10 @@ def frame_numbers(seen: int, count: int) -> list[int]:
     return [int((k + 0.5) * seen / count) for k in range(count)]
 
 
+KEPT_BYTES = 256 << 20
+"""How much of the views that were asked for last stays in memory."""
+
+
 class ViewCache:
     """A student's views of a run's videos, made once each and kept as safetensors files in a folder."""
 
@@ -37,6 +42,8 @@ class ViewCache:
         self._folder, self._source, self._student = folder, source, student
         self._sight = json.dumps(student.sight, sort_keys=True)
         self._keys: dict[tuple[Any, ...], str] = {}
+        self._kept: OrderedDict[str, View] = OrderedDict()
+        self._taken = 0
 
     def key(self, question: Question) -> str:
         """Name of what is seen: equal for questions about the same part of the same video."""
@@ -47,11 +54,22 @@ class ViewCache:
         return self._keys[part]
 
     def view(self, question: Question) -> View:
-        """What the student keeps of a question's video.
+        """What the student keeps of a question's video; not to be changed.
 
         Raises:
             QuestionError: `video_unreadable`.
         """
+        key = self.key(question)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        else:
+            self._kept[key] = view = self._read(question)
+            self._taken += _bytes(view)
+            while self._taken > KEPT_BYTES and len(self._kept) > 1:
+                self._taken -= _bytes(self._kept.popitem(last=False)[1])
+        return self._kept[key]
+
+    def _read(self, question: Question) -> View:
         from safetensors.torch import load_file
 
         try:
@@ -105,6 +123,10 @@ def run_views(config: Config, student: Student) -> ViewCache:
     source: Any = SOURCES[config.specialists.source]
     opened = source(replace(config.specialists, frames=student.seen), config.dataset.root)
     return ViewCache(Path(config.run) / "distill" / "views", opened, student)
+
+
+def _bytes(view: View) -> int:
+    return sum(tensor.nbytes for tensor in view.values())
 
 
 def _write(path: Path, view: View, seconds: float) -> None:

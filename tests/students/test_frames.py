@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
 from aotd.records import Question
@@ -42,6 +43,19 @@ def test_a_view_is_made_once_for_each_part(tmp_path: Path) -> None:
     assert views.key(one) == views.key(same) != views.key(later)
     assert [int(views.view(asked)["pixels"]) for asked in (one, same, later, one)] == [1, 1, 2, 1]
     assert looked.opened == ["a", "c"]
+
+
+def test_views_stay_in_memory_within_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: Any = Looked()
+    views = ViewCache(tmp_path, looked, looked)
+    asked = [question(name, name) for name in "abc"]
+    monkeypatch.setattr("aotd.students.frames.KEPT_BYTES", 2 * views.view(asked[0])["pixels"].nbytes)
+    for one in (*asked, asked[1]):
+        views.view(one)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert [int(views.view(asked[at])["pixels"]) for at in (1, 2)] == [2, 3], "of the files nothing is left"
+    assert int(views.view(asked[0])["pixels"]) == 4, "it was asked for longest ago"
 
 
 def test_a_view_that_has_gone_is_made_again(tmp_path: Path) -> None:
