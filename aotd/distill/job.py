@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def job(config: Config) -> None:
     """Train every arm that has no student yet.
 
     Raises:
-        UserError: a verb before has not run, or settings that cannot be trained with.
+        UserError: a verb before has not run, settings that cannot be trained with, or no question that can be.
     """
     settings, run = config.distill, Path(config.run)
     _check(config)
@@ -52,6 +53,7 @@ def job(config: Config) -> None:
             for name in set(wanted) - set(todo):  # of one that was killed just when it had finished
                 shutil.rmtree(run / "distill" / name / "checkpoints", ignore_errors=True)
             _write_examples(config, material, todo)
+    _check_examples(run, [name for name in todo if students[name][0].train])
     if todo:
         from aotd.distill.arms import train_arms
 
@@ -110,6 +112,21 @@ def _check_thoughts(config: Config, material: Material) -> None:
                 f"distill.arms.{name} wants chains of thought, but none of split {config.distill.split} "
                 f"passed {wanted}: look at `aotd show {config.run}`, or ask for less in distill.arms.{name}.require"
             )
+
+
+def _check_examples(run: Path, arms: list[str]) -> None:
+    empty = [name for name in arms if not _stage(run, name).count()]
+    if not empty:
+        return
+    dropped = _stage(run, empty[0]).dropped()  # arms are given the same questions
+    outcome, count = Counter(one.outcome for one in dropped).most_common(1)[0]
+    one = next(one for one in dropped if one.outcome is outcome)
+    folders = " ".join(str(run / "distill" / name) for name in empty)
+    raise UserError(
+        f"distill: all {len(dropped)} questions of arm{'s' * (len(empty) > 1)} {', '.join(empty)} were dropped, "
+        f"{count} of them as {outcome.value}, such as {one.question_id} ({one.reason}): mend that, remove {folders}, "
+        "where they are written down, and run the verb again"
+    )
 
 
 def _stage(run: Path, arm: str) -> Stage[Example]:

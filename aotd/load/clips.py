@@ -34,15 +34,21 @@ def files_below(root: str, limit: int | None) -> list[str]:
 
 
 def examine(root: str, names: Sequence[str], deadline_s: float) -> dict[str, VideoFacts]:
-    """Decode every file once; each may take `deadline_s` seconds."""
+    """Decode every file once; each may take `deadline_s` seconds.
+
+    Raises:
+        UserError: nothing can be decoded here.
+    """
     decoder = Decoder(deadline_s)
     found = {}
     try:
         for name in track(names, "decode", console=Console(stderr=True)):
             try:
-                found[name] = probe(locate(root, name), decoder)
+                path = locate(root, name)
             except UserError as error:  # a link that leads outside
                 found[name] = unusable(str(error))
+            else:
+                found[name] = probe(path, decoder)
     finally:
         decoder.close()
     return found

@@ -16,12 +16,10 @@ import hashlib
 import json
 import os
 import selectors
-import signal
 import socket
 import stat
 import struct
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,17 +28,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from aotd.sandbox.layers import Layer, landlock_abi, missing
-from aotd.sandbox.seccomp import DECODING, seccomp_filter
-from aotd.stop import SIGNALS
 from aotd.video.clip import Pixels
 from aotd.video.heard import EndReply, Found, FoundReply, FramesReply, NonsenseError, Refusal, understand
+from aotd.video.start import end, from_outside, start
 
-_WORKER = Path(__file__).with_name("worker.py")
-_INHERITED = ("HOME", "PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT")
-"""What the decoding process may know of the environment: how to find its libraries, and no secrets."""
-_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""One thread: walls that a process raises around itself stand around the thread that raises them."""
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HEADER_BYTES = 1 << 20
@@ -102,6 +93,7 @@ class Decoder:
 
         Raises:
             DamagedError: not a video, or decoding hung or crashed.
+            UserError: the process does not start.
         """
         return self._twice(lambda: self._facts(path, every_frame))
 
@@ -115,6 +107,7 @@ class Decoder:
 
         Raises:
             DamagedError: a frame is missing, or decoding hung or crashed.
+            UserError: the process does not start.
         """
         return self._twice(lambda: self._frames(path, times, width, height))
 
@@ -146,10 +139,7 @@ class Decoder:
     def close(self) -> None:
         """End the process."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            assert self._process.stdout is not None
-            self._process.stdout.close()
+            end(self._process)
             self._process = None
         if self._wire is not None:
             self._wire.close()
@@ -166,8 +156,7 @@ class Decoder:
             if self._process is not None and (self._process.poll() is not None or _talks(self._process)):
                 self.close()
             if self._process is None:
-                self._start()
-            assert self._process is not None
+                self._process, self._wire = start(self._deadline_s)
             assert self._wire is not None
             reply = _Reply(self._process, self._deadline_s)
             text = json.dumps({**request, "deadline_s": self._deadline_s}).encode()
@@ -187,20 +176,6 @@ class Decoder:
             raise
         finally:
             os.close(file)
-
-    def _start(self) -> None:
-        self._wire, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, str(_WORKER), json.dumps(_layers())],
-                stdin=theirs.fileno(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _INHERITED if name in os.environ} | _THREADS,
-                start_new_session=True,  # a terminal's Ctrl-C is not for it
-            )
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
 
 
 def _open(path: Path) -> int:
@@ -250,15 +225,6 @@ def content_digest(path: Path) -> str:
         except OSError as error:
             raise DamagedError(f"cannot be read ({error.strerror})") from None
     return found.hexdigest()
-
-
-def _layers() -> dict[str, Any]:
-    """The sandbox's layers that the process is to raise around itself: those that deny files, and that are here."""
-    return {
-        "landlock": landlock_abi(),
-        "rlimits": False,  # it is handed descriptors, and has a limit on memory of its own
-        "seccomp": "" if missing(Layer.seccomp) else seccomp_filter(DECODING).hex(),
-    }
 
 
 _NO_FILE = "is a folder, a pipe or a device"
@@ -322,7 +288,7 @@ class _Reply:
             status = self._process.wait(1)
         except subprocess.TimeoutExpired:
             return DamagedError("the decoder crashed on it (it closed its output)")
-        kind = _KilledError if -status in (signal.SIGKILL, *SIGNALS) else DamagedError
+        kind = _KilledError if from_outside(status) else DamagedError
         return kind(f"the decoder crashed on it (status {status})")
 
 
@@ -337,7 +303,11 @@ def unusable(defect: str) -> VideoFacts:
 
 
 def probe(path: Path, decoder: Decoder) -> VideoFacts:
-    """Decode a whole file and say what it is, or its defect."""
+    """Decode a whole file and say what it is, or its defect.
+
+    Raises:
+        UserError: nothing can be decoded here.
+    """
     try:
         facts = decoder.facts(path, every_frame=True)
     except DamagedError as error:
@@ -362,7 +332,11 @@ def probe(path: Path, decoder: Decoder) -> VideoFacts:
 
 
 def frame_rate(path: Path, decoder: Decoder) -> float | None:
-    """Frames a second, as the container says; None where it does not, or is no video."""
+    """Frames a second, as the container says; None where it does not, or is no video.
+
+    Raises:
+        UserError: nothing can be decoded here.
+    """
     try:
         return decoder.facts(path).fps
     except DamagedError:

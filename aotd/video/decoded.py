@@ -94,6 +94,8 @@ class DecodedVideos:
         """More files at once would not be read sooner."""
         self._facts: dict[str, Found] = {}
         self._defects: dict[str, str] = {}
+        self._useless = ""
+        """Why nothing can be decoded here at all."""
         self._contents: dict[str, str] = {}
         self._kept: OrderedDict[_Key, Pixels] = OrderedDict()
         self._kept_bytes = kept_bytes
@@ -111,6 +113,7 @@ class DecodedVideos:
 
         Raises:
             QuestionError: `video_unreadable`: no such file, not a video, cut off, or shorter than the question's part.
+            UserError: nothing can be decoded here.
         """
         if question.video is None:
             raise QuestionError(Outcome.video_unreadable, "the question names no video file")
@@ -189,12 +192,17 @@ class DecodedVideos:
     @contextlib.contextmanager
     def _decoder(self) -> Iterator[Decoder]:
         with self._cores:
+            if self._useless:  # it was tried while this thread waited
+                raise UserError(self._useless)
             try:
                 decoder = self._idle.pop()
             except IndexError:  # all are at work
                 decoder = Decoder(self._deadline_s)
             try:
                 yield decoder
+            except UserError as error:
+                self._useless = str(error)
+                raise
             finally:
                 self._idle.append(decoder)
 

@@ -2,7 +2,8 @@
 
 Started by `aotd.video.decode`, which may kill it at any moment; nothing it says is trusted there. A
 message is a 4-byte big-endian length, that many bytes of JSON, and, where the JSON names `bytes`, that
-many raw bytes. Requests and their replies:
+many raw bytes. The first one is `{"ready": true}`, unasked, once all is imported and the walls are up: until then
+no file is read, and what goes wrong is printed on stderr, which leads nowhere afterwards. Requests and their replies:
 
     {"do": "facts"}           -> {"facts": {…}}                         container read, first frame decoded
     {"do": "probe"}           -> {"facts": {…}}                         every frame decoded
@@ -30,6 +31,7 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, BinaryIO
 
@@ -86,6 +88,18 @@ def answer(request: dict[str, Any], file: BinaryIO, out: BinaryIO) -> None:
         send(out, {"error": "decoding needs more memory than it may use"})
 
 
+@contextlib.contextmanager
+def _printing_nowhere() -> Iterator[None]:
+    """What a C library prints leads nowhere, from now on; an error in here is still printed for the parent."""
+    heard = os.fdopen(os.dup(2), "w")
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), 2)  # the walls forbid it
+    sys.stderr = heard
+    yield
+    sys.stderr = sys.__stderr__
+    heard.close()
+
+
 def main() -> None:
     av.logging.set_level(av.logging.PANIC)
     try:
@@ -96,7 +110,9 @@ def main() -> None:
         pass  # a system without the limit is protected by the parent's checks only
     wire, out = socket.socket(fileno=sys.stdin.fileno()), sys.stdout.buffer
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-    raise_layers(json.loads(sys.argv[1]), libc)  # type: ignore[no-untyped-call]
+    with _printing_nowhere():
+        raise_layers(json.loads(sys.argv[1]), libc)  # type: ignore[no-untyped-call]
+    send(out, {"ready": True})
     while received := receive(wire):
         request, file = received
         if hasattr(signal, "setitimer"):

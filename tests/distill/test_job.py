@@ -19,8 +19,8 @@ from aotd.config import Config
 from aotd.distill import ArmConfig, PartConfig
 from aotd.distill.job import job
 from aotd.distill.material import gather
-from aotd.errors import UserError
-from aotd.records import Example, Mode, Question
+from aotd.errors import QuestionError, UserError
+from aotd.records import Example, Mode, Outcome, Question
 from aotd.store import Stage
 from aotd.students import StudentConfig, StudentName
 from aotd.students.base import Asked
@@ -125,6 +125,36 @@ def test_wrong_settings_are_one_line(run: Path, settings: dict[str, object], say
 def test_a_question_too_long_for_a_batch_is_one_line(run: Path) -> None:
     with pytest.raises(UserError, match="tokens=20 is too small for 14 questions of arm instruct"):
         job(only(run, "instruct", tokens=20))
+
+
+def test_an_arm_that_all_questions_were_dropped_of_is_one_line_and_goes_on_once_it_is_mended(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Corners, question: Question) -> None:
+        known = {"3": Outcome.unlabelled}  # a rare one
+        raise QuestionError(known.get(question.video_id, Outcome.video_unreadable), f"{question.video}: is broken")
+
+    config = corner_config(run)
+    base = ArmConfig(rationales=False, require=[], train=False)
+    arms = {"base": base, **{arm: config.distill.arms[arm] for arm in ("instruct", "aotd")}}
+    config = replace(config, distill=replace(config.distill, arms=arms))
+    for _ in range(2):
+        with monkeypatch.context() as patched:
+            patched.setattr(Corners, "open", refuse)
+            with pytest.raises(UserError) as caught:
+                job(config)
+        assert str(caught.value) == (
+            "distill: all 16 questions of arms instruct, aotd were dropped, 14 of them as video_unreadable, such as 0a "
+            f"(0.mp4: is broken): mend that, remove {run / 'distill' / 'instruct'} {run / 'distill' / 'aotd'}, where "
+            "they are written down, and run the verb again"
+        )
+        assert not (run / "distill" / "instruct" / "student").exists()
+    for arm in ("instruct", "aotd"):
+        shutil.rmtree(run / "distill" / arm)
+    job(config)
+    assert len(examples(run, "aotd")) == 14
+    assert (run / "distill" / "aotd" / "student").is_dir()
+    assert (run / "distill" / "base" / "student").is_dir(), "what is not trained needs no question"
 
 
 def test_a_mixture_takes_from_several_runs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

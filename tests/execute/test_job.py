@@ -17,6 +17,7 @@ from aotd.llm import Reply
 from aotd.records import Cost, Dropped, Outcome, Program, Question, Trace
 from aotd.store import Entry, Stage
 from tests.execute.test_attempts import attempt, failed
+from tests.video.test_start import break_av
 
 SIZES = [f"dataset.playroom.{split}_videos=4" for split in ("train", "val", "test")]
 
@@ -209,3 +210,22 @@ def test_what_programs_run_without_is_said(
     monkeypatch.setattr("aotd.execute.job.missing", lambda layer: "the pail is empty")
     run_verb("execute", settings(world, tmp_path, "execute.run_without_kernel_layers=true", "execute.workers=1"))
     assert "programs run without seccomp: the pail is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["programs=1", "programs=4", "workers=2"])
+def test_where_nothing_can_be_decoded_the_run_ends_in_one_line_and_goes_on_once_it_is_mended(
+    how: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    prepared(world, run)
+    words = ["execute", f"run={run}", f"dataset.root={world}/videos", *SIZES, "execute.workers=1", f"execute.{how}"]
+    with monkeypatch.context() as patched:
+        break_av(tmp_path / "broken", patched)
+        assert main(words) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("aotd: frames cannot be decoded on this machine: ")
+    assert "its last line: ImportError: libavcodec" in said
+    assert not Stage(run, "execute", Trace).dropped(), "no question is at fault"
+    assert main(words) == 0
+    assert len(Stage(run, "execute", Trace).records()) + len(Stage(run, "execute", Trace).dropped()) == 12
+    assert Outcome.video_unreadable not in {end.outcome for end in Stage(run, "execute", Trace).dropped()}

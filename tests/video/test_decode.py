@@ -17,10 +17,13 @@ import pytest
 
 from aotd.errors import QuestionError, UserError
 from aotd.records import Outcome, Question
-from aotd.video import decode
+from aotd.video import start
 from aotd.video.decode import Decoder, probe
 from aotd.video.decoded import DecodedVideos
 from tests.video.clips import turn, write_video
+
+GREET = f"__import__('os').write(1, {start._READY!r})"
+"""What a decoding process of a test's own does first."""
 
 
 def ask(video: str | None, start_s: float | None = None, end_s: float | None = None) -> Question:
@@ -186,10 +189,10 @@ def test_a_hanging_decoder_is_killed_and_started_again(
 ) -> None:
     write_video(tmp_path / "a.mp4")
     hangs = tmp_path / "hangs.py"
-    hangs.write_text("import time\ntime.sleep(60)\n")
+    hangs.write_text(f"import time\n{GREET}\ntime.sleep(60)\n")
     late = DecodedVideos(str(tmp_path), 4, 0.5)
     with monkeypatch.context() as patched:
-        patched.setattr(decode, "_WORKER", hangs)
+        patched.setattr(start, "_WORKER", hangs)
         started = time.monotonic()
         assert "within 0.5 s" in unreadable(late, ask("a.mp4"))
         assert time.monotonic() - started < 5
@@ -213,10 +216,10 @@ def test_a_decoder_that_talks_nonsense_is_not_believed(
     write_video(tmp_path / "a.mp4")
     script = tmp_path / "worker.py"
     script.write_text(
-        "import sys\ndef out(raw):\n    sys.stdout.buffer.write(raw)\n    sys.stdout.flush()\n    sys.stdin.read()\n"
-        + says
+        f"import sys\n{GREET}\n"
+        "def out(raw):\n    sys.stdout.buffer.write(raw)\n    sys.stdout.flush()\n    sys.stdin.read()\n" + says
     )
-    monkeypatch.setattr(decode, "_WORKER", script)
+    monkeypatch.setattr(start, "_WORKER", script)
     source = DecodedVideos(str(tmp_path), 4, 20)
     assert reason in unreadable(source, ask("a.mp4"))
     source.close()
@@ -368,13 +371,14 @@ from pathlib import Path
 deaths = Path({str(tmp_path / "deaths")!r})
 deaths.touch()
 if len(deaths.read_text()) < {times}:
+    {GREET}
     sys.stdin.buffer.read(4)
     deaths.write_text(deaths.read_text() + "x")
     os.kill(os.getpid(), {status})
-runpy.run_path({str(decode._WORKER)!r}, run_name="__main__")
+runpy.run_path({str(start._WORKER)!r}, run_name="__main__")
 """
     (tmp_path / "worker.py").write_text(script)
-    monkeypatch.setattr(decode, "_WORKER", tmp_path / "worker.py")
+    monkeypatch.setattr(start, "_WORKER", tmp_path / "worker.py")
     if times == 1:
         assert len(source.open(ask("v.mp4")).pixels()) == 4
     else:

@@ -13,11 +13,11 @@ import av
 import pytest
 
 from aotd.records import Dropped, Outcome
-from aotd.video import decode
+from aotd.video import start
 from aotd.video.decode import Decoder, frame_rate, probe
 from aotd.video.decoded import DecodedVideos
 from tests.video.clips import write_video
-from tests.video.test_decode import ask, shot, unreadable
+from tests.video.test_decode import GREET, ask, shot, unreadable
 from tests.video.test_hostile import write_sound
 
 DEADLINE_S = 2
@@ -61,6 +61,7 @@ def frames(**changes):
     say({{**FRAME, **changes}}, bytes(144))
     say({{"end": True}})
     asked()
+{greet}
 {says}
 """
 
@@ -80,8 +81,8 @@ def lie(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
     def begin(says: str) -> DecodedVideos:
         script = tmp_path / "liar.py"
-        script.write_text(LIAR.format(facts=json.dumps(FACTS), says=says))
-        monkeypatch.setattr(decode, "_WORKER", script)
+        script.write_text(LIAR.format(facts=json.dumps(FACTS), greet=GREET, says=says))
+        monkeypatch.setattr(start, "_WORKER", script)
         made.append(DecodedVideos(str(root), 4, DEADLINE_S))
         return made[-1]
 
@@ -252,10 +253,10 @@ def test_the_real_one_needs_no_more_than_the_file_it_is_given(
         f"import resource, runpy, os, sys\nmodule = runpy.run_path({worker.__file__!r}, run_name='walled')\n"
         "def raise_layers(settings, libc):\n"
         "    free = os.dup(0)\n    os.close(free)\n"
-        "    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, free + 1))\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))\n"  # what it prints to is shut behind this
         "module['main'].__globals__['raise_layers'] = raise_layers\nmodule['main']()\n"
     )
-    monkeypatch.setattr(decode, "_WORKER", walled)
+    monkeypatch.setattr(start, "_WORKER", walled)
     write_video(root / "b.avi")
     write_all_kinds(root / "c.mkv")
     write_video(root / "d.ts", codec="mpeg2video", fps=25)
