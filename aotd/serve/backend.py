@@ -25,6 +25,8 @@ STARTS = 3
 _LOOK_S = 0.2
 _ASK_S = 2.0
 _END_S = 2.0
+KEYS = ("AOTD_API_KEY", "VLLM_API_KEY", "LLAMA_API_KEY")
+"""Environment variables by which a server is told the key it is to want: ours, vLLM's and llama.cpp's."""
 _LAUNCH = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":
@@ -41,12 +43,12 @@ class Backend:
         """Args:
         command: what starts it, a list of words.
         port: where it then listens, at 127.0.0.1.
-        key: what it is told to want, as vLLM and llama.cpp take it: by environment variables.
+        key: what it is told to want, in the environment (`KEYS`).
         log: what it prints is appended to this file.
         """
         self._command, self._log, self._start_s = list(command), log, start_s
         self.url = f"http://127.0.0.1:{port}"
-        self._environment = {**os.environ, "VLLM_API_KEY": key, "LLAMA_API_KEY": key}
+        self._environment = {**os.environ, **dict.fromkeys(KEYS, key)}
         self._client = httpx.Client(timeout=_ASK_S, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
         self._changed = threading.Condition()
         self._up = False
@@ -102,7 +104,8 @@ class Backend:
             in_a_row = 0 if was_up else in_a_row + 1
             if in_a_row == STARTS and not self._closed:
                 with self._changed:
-                    self.failure = f"{self._command[0]} ended {STARTS} times before it answered: see {self._log}"
+                    last = _last_line(self._log)
+                self.failure = f"{self._command[0]} ended {STARTS} times before it answered: see {self._log}{last}"
             with self._changed:
                 self._up, self._ends = False, self._ends + 1
                 self._changed.notify_all()
@@ -144,3 +147,12 @@ class Backend:
                 os.killpg(process.pid, number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(wait_s)
+
+
+def _last_line(log: Path) -> str:
+    """What it printed last, if anything: mostly, why it has ended."""
+    with log.open("rb") as file:
+        file.seek(max(log.stat().st_size - 4096, 0))
+        lines = file.read().decode("utf-8", "replace").split("\n")
+    said = [line.strip() for line in lines if line.strip()]
+    return f", whose last line is: {said[-1][:500]}" if said else ""

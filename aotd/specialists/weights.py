@@ -60,6 +60,13 @@ class WeightsConfig:
     """auto: bfloat16 on a GPU, float32 on a CPU. int8 and int4 want a GPU and the extra `bits`."""
     batch: int = 8
     """Pictures or prompts that go through it at once; the findings do not depend on it."""
+    url: str = ""
+    """Where it is, if not in this process: the file that `aotd serve` writes, RUN/servers/NAME.json. server: or its
+    address."""
+    timeout_s: float = 300.0
+    """url: seconds to wait for one reply."""
+    retries: int = 4
+    """url: how often a failed request is sent again."""
 
 
 def device() -> torch.device:
