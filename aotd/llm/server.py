@@ -199,7 +199,7 @@ class _Waiting:
         waited_s = time.monotonic() - self._began
         if waited_s > _SAY_AFTER_S and not self._said:
             self._said = True
-            print(f"aotd: {self._why}; waiting for it for {WAIT_S / 60:g} minutes", file=sys.stderr)  # noqa: T201
+            print(f"aotd: {self._why}: waiting, {WAIT_S / 60:g} minutes at most", file=sys.stderr)  # noqa: T201
         return waited_s > WAIT_S or stopping()
 
 
