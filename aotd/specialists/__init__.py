@@ -107,6 +107,10 @@ class VideoLLMConfig(WeightsConfig):
     """Video-LLMs, server: frames of a clip that it is shown; all where there are no more."""
     key_variable: str = "OPENAI_API_KEY"
     """server: environment variable that holds the key; an unset one sends none."""
+    timeout_s: float = 300.0
+    """server: seconds to wait for one reply."""
+    retries: int = 4
+    """server: how often a failed request is sent again."""
 
 
 @dataclass

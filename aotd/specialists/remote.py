@@ -27,6 +27,11 @@ from aotd.specialists.wire import Ask, Asked, Offered, Seen, Told, Wanted, told_
 from aotd.video.clip import Clip
 from aotd.video.decoded import DecodedVideo
 
+TIMEOUT_S = 600.0
+"""How long a reply is waited for: others are asked for first, and weights may have to be loaded. The server remembers
+what it found, so that who asks again is not behind."""
+RETRIES = 4
+
 B = TypeVar("B", bound=BaseModel)
 
 
@@ -49,8 +54,8 @@ class Remote:
             self._setting,
             url=config.url,
             key_variable="",
-            timeout_s=config.timeout_s,
-            retries=config.retries,
+            timeout_s=TIMEOUT_S,
+            retries=RETRIES,
             batch=1,
             pause_s=pause_s,
         )

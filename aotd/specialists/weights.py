@@ -61,12 +61,8 @@ class WeightsConfig:
     batch: int = 8
     """Pictures or prompts that go through it at once; the findings do not depend on it."""
     url: str = ""
-    """Where it is, if not in this process: the file that `aotd serve` writes, RUN/servers/NAME.json. server: or its
-    address."""
-    timeout_s: float = 300.0
-    """url: seconds to wait for one reply."""
-    retries: int = 4
-    """url: how often a failed request is sent again."""
+    """Where it is, if not in this process: the file that `aotd serve` writes, RUN/servers/NAME.json (server: or an
+    address)."""
 
 
 def device() -> torch.device:

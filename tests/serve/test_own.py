@@ -27,12 +27,13 @@ from aotd.records import Outcome, Question
 from aotd.serve import own as serving
 from aotd.serve.own import Own
 from aotd.specialists import AnswererName, DetectorName, load_specialist, load_specialists
+from aotd.specialists import remote as remotely
 from aotd.specialists.findings import Findings
 from aotd.specialists.remote import Remote
 from aotd.video.clip import Clip
 from aotd.video.decoded import DecodedVideos
 from tests.serve.own_server import Told
-from tests.serve.test_serve import SECONDS, alive, until
+from tests.serve.test_serve import SECONDS, until
 from tests.specialists.tiny import write_checkpoint
 from tests.video.clips import write_video
 
@@ -46,6 +47,7 @@ SIZES = ["dataset.playroom.train_videos=4", "dataset.playroom.val_videos=0", "da
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with videos; `owlv2` and `qwen_vl` are mocks that need no weights."""
     told = Told()
+    monkeypatch.setattr(remotely, "RETRIES", 0)
     monkeypatch.setitem(named.DETECTORS, DetectorName.owlv2, lambda config, root, shelf: told)
     monkeypatch.setitem(named.ANSWERERS, AnswererName.qwen_vl, lambda config, root, shelf: told)
     (tmp_path / "videos").mkdir()
@@ -75,7 +77,6 @@ def served(folder: Path, *more: str) -> Iterator[Own]:
 
 def remote(folder: Path, subtask: str = "detection", *more: str, root: str = "videos") -> Any:
     config = settings(folder, f"specialists.{subtask}.url={folder}/own.json", *more).specialists
-    config = replace(config, **{subtask: replace(getattr(config, subtask), retries=0)})
     return load_specialist(subtask, config, str(folder / root))
 
 
@@ -144,7 +145,7 @@ def test_what_does_not_decide_a_finding_may_differ(folder: Path) -> None:
         remote(
             folder,
             "detection",
-            *("specialists.detection.batch=2", "specialists.detection.timeout_s=9", "specialists.memory_gb=3"),
+            *("specialists.detection.batch=2", "specialists.memory_gb=3"),
             "specialists.detection.model=/other/place/owlv2-base-patch16-ensemble/",
         )
 
@@ -269,7 +270,7 @@ def kept(run: Path, *words: str) -> Iterator[Path]:
 def test_a_call_that_ends_the_server_fails_alone(folder: Path) -> None:
     words = [sys.executable, str(PROGRAM), "{port}", f"dataset.root={folder}/videos", *NAMES]
     with kept(folder / "run", "--", *words) as file:
-        config = replace(settings(folder).specialists.detection, url=str(file), retries=0)
+        config = replace(settings(folder).specialists.detection, url=str(file))
         detector = Remote("detection", config, str(folder / "videos"), 0.02)
         seen, found, failed = clip(folder), list[Any](), list[str]()
 
@@ -293,39 +294,77 @@ def without_times(run: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (run / "execute").iterdir() if path.name != "costs.jsonl"}
 
 
-def test_records_are_the_same_bytes_and_a_killed_server_is_waited_for(tmp_path: Path) -> None:
+def load(folder: Path, *runs: str) -> list[str]:
+    """Some runs that have been loaded and decomposed, and their settings; all but the detector looks at nothing."""
+    words = [f"dataset.root={folder}/world", "dataset.playroom.difficulty=easy", *SIZES, "dataset.limit=1"]
+    words += [f"specialists/{name}=trivial" for name in ("grounding", "action", "answering")]
+    assert main(["run", f"run={folder}/{runs[0]}", *words, "verbs=[load,decompose]"]) == 0
+    for run in runs[1:]:
+        shutil.copytree(folder / runs[0], folder / run)
+    return words
+
+
+def execute(folder: Path, run: str, *words: str) -> dict[str, bytes]:
+    """What executing a run writes, but for what it measures."""
+    run_verb("execute", read_settings("execute", [f"run={folder / run}", *words]))
+    return written(folder / run)
+
+
+def written(run: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (run / "execute").iterdir() if path.name != "costs.jsonl"}
+
+
+def test_records_are_the_same_bytes_and_the_cache_is_one(tmp_path: Path) -> None:
     model = write_checkpoint("owlv2", tmp_path / "models" / "owlv2")
-    words = [f"dataset.root={tmp_path}/videos", "dataset.playroom.difficulty=easy", *SIZES, "cache.gb=0"]
-    detector = ["specialists/detection=owlv2", f"specialists.detection.model={model}"]
-    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
-    assert main(["run", f"run={first}", *words, "verbs=[load,decompose]"]) == 0
-    for run in (second, third):
-        shutil.copytree(first, run)
-    kept_in = f"cache.folder={tmp_path}/cache"
-    run_verb("execute", read_settings("execute", [f"run={first}", *words, *detector, "cache.gb=1", kept_in]))
-    with kept(second, words[0], *detector) as file:
-        url = f"specialists.detection.url={file}"
+    words = load(tmp_path, "here", "there", "again")
+    words += ["specialists/detection=owlv2", f"specialists.detection.model={model}"]
+    cache = f"cache.folder={tmp_path}/cache"
+    with kept(tmp_path / "there", words[0], *words[-2:]) as file:
+        here = execute(tmp_path, "here", *words, cache)
+        assert b"owlv2 owlv2 (" in here["manifest.json"]
+        assert here["records.jsonl"]
+        words.append(f"specialists.detection.url={file}")
+        assert execute(tmp_path, "there", *words, "cache.gb=0") == here
+        assert execute(tmp_path, "again", *words, cache, "execute.workers=2") == here
+    costs = [json.loads(line) for line in (tmp_path / "again" / "execute" / "costs.jsonl").read_text().splitlines()]
+    assert sum(cost["specialist_calls"] for cost in costs) == sum(cost["reused"] for cost in costs) > 0
+
+
+def test_a_server_that_is_killed_is_waited_for_by_a_worker_without_torch(folder: Path) -> None:
+    words = load(folder, "here", "there")
+    words += ["specialists/detection=owlv2", "cache.gb=0", "execute.workers=1"]
+    here = execute(folder, "here", *words)
+    command = [sys.executable, str(PROGRAM), "{port}", words[0], NAMES[0]]
+    with kept(folder / "there", "--", *command) as file:
+        log, records = file.with_suffix(".log"), folder / "there" / "execute" / "records.jsonl"
         says = (
             "import sys; from aotd.cli import main; assert main(sys.argv[1:]) == 0; "
             "assert not {'torch', 'transformers'} & {*sys.modules}, 'a worker has no use for them'"
         )
-        asking = ["execute", f"run={second}", *words, *detector, url]
-        process = subprocess.Popen([sys.executable, "-c", says, *asking, "execute.workers=1"])
-        records = second / "execute" / "records.jsonl"
-        until(lambda: records.is_file() and records.read_bytes().count(b"\n") > 1)
-        server = subprocess.run(["pgrep", "-f", f"aotd.serve.own.*run={second}"], capture_output=True, text=True)
-        pids = [int(pid) for pid in server.stdout.split()]
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        assert process.wait(2 * SECONDS) == 0
-        assert pids
-        assert without_times(second) == without_times(first)
-        # What one has found, the other need not look for; nor a third one, with several workers.
-        words[-1] = "cache.gb=1"
-        run_verb(
-            "execute", read_settings("execute", [f"run={third}", *words, *detector, kept_in, url, "execute.workers=2"])
+        asking = ["execute", f"run={folder}/there", *words, f"specialists.detection.url={file}"]
+        with subprocess.Popen([sys.executable, "-c", says, *asking]) as process:
+            until(lambda: records.is_file() and b"\n" in records.read_bytes())
+            assert process.poll() is None
+            os.kill(int(log.read_text().split()[-1]), signal.SIGKILL)
+            assert process.wait(SECONDS) == 0
+        assert log.read_text().count("begins") == 2
+        assert written(folder / "there") == here
+
+
+def test_the_doctor_asks_the_server_and_looks_for_no_checkpoint(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "mine.jsonl").write_text('{"video": "a.mp4", "question": "what?"}\n')
+    words = ["doctor", f"run={folder}/run", "dataset=files", f"dataset.questions={folder}/mine.jsonl"]
+    words += [f"dataset.root={folder}/videos", NAMES[0], f"specialists.detection.url={folder}/own.json"]
+    assert main(words) == 2
+    assert f"specialists.detection.url={folder}/own.json is not there: start `aotd serve`" in capsys.readouterr().out
+    with served(folder):
+        assert main(words) == 0
+        assert "the server is there, with told-1" in capsys.readouterr().out
+        assert main([*words, "specialists.detection.threshold=0.5"]) == 2
+        assert "answers 409: specialists.detection.threshold is 0.1, and those who ask have 0.5" in (
+            capsys.readouterr().out
         )
-        assert without_times(third) == without_times(first)
-        costs = [json.loads(line) for line in (third / "execute" / "costs.jsonl").read_text().splitlines()]
-        assert sum(cost["specialist_calls"] for cost in costs) == sum(cost["reused"] for cost in costs) > 0
-    until(lambda: not any(alive(pid) for pid in pids))
+    assert main([*words, "specialists/detection=playroom"]) == 2
+    assert "playroom has no weights and needs no server" in capsys.readouterr().out
