@@ -124,7 +124,8 @@ def test_whoever_is_told_goes_whatever_it_does(number: signal.Signals, what: str
 
 def test_a_second_signal_does_not_disturb_who_is_leaving() -> None:
     left = []
-    with pytest.raises(Stopped), listening():
+
+    def leave() -> None:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)
@@ -132,6 +133,9 @@ def test_a_second_signal_does_not_disturb_who_is_leaving() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.01)
             left.append("in order")
+
+    with pytest.raises(Stopped), listening():
+        leave()
     assert left == ["in order"]
 
 
