@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -57,13 +58,15 @@ def served(config: Config) -> list[str]:
     """Sub-tasks whose specialists settings have served.
 
     Raises:
-        UserError: there are none, or what they look at is no video file.
+        UserError: there are none, or what they look at is no video file, or the folder of the videos is not there.
     """
     found = config.specialists.weighted()
     if not found:
         raise UserError("serve: these settings name no specialist with weights; e.g. specialists/detection=owlv2")
     if config.specialists.source is not SourceName.video:
         raise UserError(f"serve: specialists.source is {config.specialists.source.value}, and video is what is served")
+    if not Path(config.dataset.root).is_dir():
+        raise UserError(f"serve: {config.dataset.root} is not a folder: set dataset.root to the folder of the videos")
     return found
 
 
@@ -74,7 +77,7 @@ class Own:
         """Reads the checkpoints' configurations; weights are loaded when they are first asked for.
 
         Raises:
-            UserError: as `served`, or a checkpoint or the folder of the videos is not there.
+            UserError: as `served`, or a checkpoint is not there.
         """
         self.subtasks = served(config)
         self._root = config.dataset.root

@@ -30,11 +30,13 @@ from aotd.specialists import AnswererName, DetectorName, load_specialist, load_s
 from aotd.specialists import remote as remotely
 from aotd.specialists.findings import Findings
 from aotd.specialists.remote import Remote
+from aotd.specialists.wire import SUBTASKS
 from aotd.video.clip import Clip
 from aotd.video.decoded import DecodedVideos
 from tests.serve.own_server import Told
 from tests.serve.test_serve import SECONDS, until
-from tests.specialists.tiny import write_checkpoint
+from tests.specialists.tiny import write_checkpoint, write_univtg
+from tests.students.tiny import write_checkpoint as write_llm
 from tests.video.clips import write_video
 
 KEY = "k" * 32
@@ -124,6 +126,57 @@ def test_a_failure_of_the_specialist_is_the_questions_and_not_the_runs(folder: P
         assert {odd.value.outcome, crashed.value.outcome} == {Outcome.tool_failed}
         with pytest.raises(UserError, match=r"own\.json: at the server, specialists\.memory_gb is too small"):
             detector.detect(seen, "stuck")
+
+
+def test_every_kind_of_specialist_finds_there_what_it_finds_here(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos" / "a.mp4")
+    seen, llm = clip(tmp_path), write_llm("video_llava", tmp_path / "llm")
+    feature = 16 + 2  # CLIP's, and the edges of a clip
+    write_univtg(tmp_path / "univtg", video=feature, text=16)
+    models = {
+        "detection=grounding_dino": write_checkpoint("grounding_dino", tmp_path / "dino"),
+        "grounding=univtg": tmp_path / "univtg",
+        "action=video_llava": llm,
+        "answering=video_llava": llm,
+    }
+    words = [
+        f"dataset.root={tmp_path}/videos",
+        f"specialists.grounding.clip={write_checkpoint('clip', tmp_path / 'c')}",
+    ]
+    for choice, folder in models.items():
+        words += [f"specialists/{choice}", f"specialists.{choice.partition('=')[0]}.model={folder}"]
+    config = read_settings("execute", words).specialists
+    here = load_specialists(config, f"{tmp_path}/videos")
+    with served(tmp_path, *words):
+        there = load_specialists(
+            read_settings(
+                "execute", [*words, *(f"specialists.{name}.url={tmp_path}/own.json" for name in SUBTASKS)]
+            ).specialists,
+            f"{tmp_path}/videos",
+        )
+        assert there.models() == here.models()
+        asked = [(seen, f"what is on frame {number}?") for number in range(3)]
+        verbs, info, options = ("opening", "closing"), {"seen": "cup"}, ("cup", "bag")
+        boxes = there.detection.detect(seen, "cup/door")
+        assert boxes
+        assert boxes == here.detection.detect(seen, "cup/door")
+        assert there.grounding.ground(seen, "opening") == here.grounding.ground(seen, "opening")
+        assert there.action.actions(seen, "door", verbs) == here.action.actions(seen, "door", verbs)
+        answering: Any = there.answering
+        assert answering.answer_all(asked) == [here.answering.answer(*one) for one in asked]
+        assert answering.choose("which?", info, options) == here.answering.choose("which?", info, options)
+
+
+def test_only_weights_in_this_process_keep_it_from_having_others_beside_it(folder: Path) -> None:
+    words = ["specialists/action=video_llava", "specialists.action.model=a", "specialists.detection.url=x.json"]
+    one = settings(folder, *words, "specialists.answering.url=x.json").specialists
+    assert one.remote() == ["detection", "answering"]
+    assert one.weighty()
+    assert len(set(one.lanes().values())) == 4
+    assert not settings(
+        folder, *words, "specialists.action.url=x.json", "specialists.answering.url=x"
+    ).specialists.weighty()
 
 
 @pytest.mark.parametrize(
@@ -368,3 +421,27 @@ def test_the_doctor_asks_the_server_and_looks_for_no_checkpoint(
         )
     assert main([*words, "specialists/detection=playroom"]) == 2
     assert "playroom has no weights and needs no server" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gpu"], "usage: aotd serve RUN NAME SETTINGS"),
+        (["gpu", "specialists=playroom"], "these settings name no specialist with weights"),
+        (["gpu", "specialists/detection=owlv3"], "did you mean specialists/detection=owlv2?"),
+        (["gpu", "vllm", "serve"], "'vllm' is no setting of a specialist"),
+        (["gpu", "specialists/detection=owlv2", "run=other"], "'run=other' is no setting of a specialist"),
+        (["specialists/detection=owlv2", "dataset.root=."], "'specialists/detection=owlv2' is no name for a server"),
+        (["gpu", "specialists/detection=owlv2", "dataset.root=nowhere"], "nowhere is not a folder"),
+        (["gpu", "specialists/detection=owlv2", "specialists.source=mock"], "specialists.source is mock"),
+    ],
+)
+def test_words_that_are_no_server_are_one_line(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["serve", "run", *words]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert said in told[0]
+    assert not list(tmp_path.iterdir())
