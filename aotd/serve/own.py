@@ -120,6 +120,8 @@ class Own:
                 f"{ask.subtask} has become {offered.model}, made by {', '.join(offered.made_by)}, since it was "
                 "started again: begin anew those who ask"
             )
+        if len(ask.calls) > offered.batch:
+            raise UserError(f"{len(ask.calls)} calls at once, and {ask.subtask} takes {offered.batch}")
         lane = self._lanes[ask.subtask]
         with lane.in_hand:
             try:
@@ -190,7 +192,7 @@ class Own:
             if video.content != seen.content:
                 raise UserError(
                     f"{seen.video} below dataset.root={self._root} is another file than that of those who ask (its "
-                    "SHA-256 differs): let both see the same videos"
+                    "SHA-256 differs): let both see the same videos; if it was changed lately, start the server again"
                 )
             clip = Clip(video, seen.numbers, dict(seen.crops))
         return self._findings.call(ask.subtask, ask.method, clip, *ask.given(one))

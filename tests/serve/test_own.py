@@ -281,6 +281,7 @@ def test_a_request_is_believed_in_nothing(folder: Path) -> None:
             status, text = request(folder, whole | {"calls": [sound | {"seen": seen | {"video": name}}]})
             assert status == 409, name
             assert "videos" in text or "name" in text
+        assert request(folder, whole | {"calls": [sound, sound]})[0] == 409, "one goes through it at once"
         big = seen | {"frames": 100_000}
         write_video(folder / "videos" / "a.mp4", size=(640, 480))
         own._videos._facts.clear()
