@@ -16,6 +16,8 @@ import httpx
 
 from aotd.errors import UserError
 
+KEYS = ("AOTD_API_KEY", "VLLM_API_KEY", "LLAMA_API_KEY")
+"""Environment variables by which a server is told the key it is to want: ours, vLLM's and llama.cpp's."""
 START_S = 1800.0
 """How long a server may take until it answers: weights of hundreds of GB, from a slow disk."""
 HANGS_S = 60.0
@@ -25,8 +27,6 @@ STARTS = 3
 _LOOK_S = 0.2
 _ASK_S = 2.0
 _END_S = 2.0
-KEYS = ("AOTD_API_KEY", "VLLM_API_KEY", "LLAMA_API_KEY")
-"""Environment variables by which a server is told the key it is to want: ours, vLLM's and llama.cpp's."""
 _LAUNCH = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":
@@ -104,12 +104,20 @@ class Backend:
             in_a_row = 0 if was_up else in_a_row + 1
             if in_a_row == STARTS and not self._closed:
                 with self._changed:
-                    last = _last_line(self._log)
+                    last = self._last_line()
                 self.failure = f"{self._command[0]} ended {STARTS} times before it answered: see {self._log}{last}"
             with self._changed:
                 self._up, self._ends = False, self._ends + 1
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._closed, timeout=min(2.0**in_a_row, 30.0) - 1.0)
+
+    def _last_line(self) -> str:
+        """What it printed last, if anything: mostly, why it has ended."""
+        with self._log.open("rb") as file:
+            file.seek(max(self._log.stat().st_size - 4096, 0))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        return f", whose last line is: {said[-1][:500]}" if said else ""
 
     def _live(self, process: subprocess.Popen[bytes]) -> bool:
         """From its start to its end, or to where it hangs; whether it was up."""
@@ -147,12 +155,3 @@ class Backend:
                 os.killpg(process.pid, number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(wait_s)
-
-
-def _last_line(log: Path) -> str:
-    """What it printed last, if anything: mostly, why it has ended."""
-    with log.open("rb") as file:
-        file.seek(max(log.stat().st_size - 4096, 0))
-        lines = file.read().decode("utf-8", "replace").split("\n")
-    said = [line.strip() for line in lines if line.strip()]
-    return f", whose last line is: {said[-1][:500]}" if said else ""
