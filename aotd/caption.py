@@ -31,10 +31,10 @@ from aotd.disk import write_atomically
 from aotd.errors import QuestionError, UserError
 from aotd.load.clips import files_below
 from aotd.records import Dropped, Question, Record
-from aotd.specialists import ANSWERERS, SOURCES, SourceName
+from aotd.specialists import SOURCES, SourceName, load_specialist
 from aotd.specialists.base import Answerer, Source
 from aotd.specialists.prompted import Prompted
-from aotd.specialists.weights import Shelf
+from aotd.specialists.remote import Remote
 from aotd.store import Stage
 from aotd.video.clip import Clip
 from aotd.video.decoded import DecodedVideo
@@ -65,8 +65,7 @@ def job(config: Config) -> None:
         raise UserError("caption needs specialists.source=video: it describes what is seen in video files")
     videos = _videos(config)
     source = SOURCES[config.specialists.source](config.specialists, config.dataset.root)
-    answering = config.specialists.answering
-    captioner = ANSWERERS[answering.name](config.specialists, config.dataset.root, Shelf(config.specialists.memory_gb))
+    captioner = load_specialist("answering", config.specialists, config.dataset.root)
     stage = Stage(Path(config.run), "caption", Captioned)
     models = {"source": source.model, "answering": captioner.model}
     console = Console(stderr=True)
@@ -119,7 +118,7 @@ def _described(clip: Clip, captioner: Answerer, every: int) -> list[str]:
     """The caption of each frame of a clip that has one frame of each second."""
     stretches = [clip.span(first, first + every) for first in range(0, len(clip.numbers), every)]
     texts: Sequence[str]
-    if isinstance(captioner, Prompted):
+    if isinstance(captioner, Prompted | Remote):
         texts = captioner.summarise_all([(stretch, "") for stretch in stretches])
     else:
         texts = [captioner.summarise(stretch, "") for stretch in stretches]

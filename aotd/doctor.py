@@ -5,9 +5,9 @@
 
 Says of each missing thing how to mend it. Loads no weights, goes to no hub and
 writes nothing: it looks for the models' folders and into the hub's local cache,
-computes what weights take in the precision asked for, asks a language model's
-server which models it has, and reads the dataset's files as `aotd load` would.
-Ends with status 0 when everything is there, else with 2 and one line for each
+computes what weights take in the precision asked for, asks a server which models
+it has, or whether its specialists are set alike, and reads the dataset's files as
+`aotd load` would. Ends with status 0 when everything is there, else with 2 and one line for each
 thing that is missing.
 """
 
@@ -22,9 +22,11 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import httpx
 import torch
+from pydantic import ValidationError
 from rich.console import Console
 
 from aotd import __version__, tracking
@@ -36,15 +38,17 @@ from aotd.decompose import Author
 from aotd.errors import UserError
 from aotd.llm.base import EngineName
 from aotd.llm.served import address
+from aotd.llm.server import said
 from aotd.sandbox.layers import Layer, raised
 from aotd.sandbox.layers import missing as lacks
 from aotd.sandbox.process import Sandbox
-from aotd.specialists import GroundingConfig, SourceName, VideoLLMConfig
+from aotd.specialists import WEIGHTLESS, GroundingConfig, SourceName, VideoLLMConfig, check_remote
 from aotd.specialists.captions import read_captions
 from aotd.specialists.embedder import PACKAGE
 from aotd.specialists.stored import Stored, find_stored, looks_local
 from aotd.specialists.video_llm import checkpoint_bytes
 from aotd.specialists.weights import Precision, WeightsConfig, check_bits, dtype_of, held_in
+from aotd.specialists.wire import Offered, Wanted, told_settings
 from aotd.store import verbs_of
 from aotd.students import StudentName
 from aotd.students.student import FAMILIES
@@ -53,8 +57,6 @@ from aotd.verify import Judge
 GIB = 2**30
 _SERVER_S = 3.0
 """How long a server may take to list its models."""
-_WEIGHTLESS = ("playroom", "captions", "mock", "trivial")
-"""Specialists without weights."""
 
 
 @dataclass
@@ -156,6 +158,10 @@ def _specialists(config: Config) -> Found:
     found.lines.append(f"source: {settings.source.value}, {settings.frames} frames")
     parts = {name: getattr(settings, name) for name in ("detection", "grounding", "action", "answering")}
     sizes: dict[tuple[str, str, str], int] = {}
+    try:
+        check_remote(settings)
+    except UserError as error:
+        found.missing.append(str(error))
     for name, part in parts.items():
         told = _specialist(name, part, sizes)
         found.lines += told.lines
@@ -174,11 +180,13 @@ def _specialists(config: Config) -> Found:
 def _specialist(name: str, part: WeightsConfig, sizes: dict[tuple[str, str, str], int]) -> Found:
     """One sub-task's specialist; what it takes goes into `sizes`, once for each model in a precision."""
     kind, setting = part.name.value, f"specialists.{name}"  # type: ignore[attr-defined]
-    if kind in _WEIGHTLESS:
+    if kind in WEIGHTLESS:
         return Found([f"{name}: {kind}, no weights"])
     if kind == "server":
         assert isinstance(part, VideoLLMConfig)
         return _server(f"{name}: server", part.url, part.model, part.key_variable, setting)
+    if part.url:
+        return _remote(name, part)
     there = _checkpoint(part.model, f"{setting}.model")
     if isinstance(there, Found):
         return Found([f"{name}: {kind}, {part.model or 'no model named'}", *there.lines], there.missing)
@@ -322,28 +330,11 @@ def _server(what: str, url: str, model: str, key_variable: str, setting: str) ->
     found = Found([f"{what}, {model or 'no model named'} at {url}"])
     if not model:
         found.missing.append(f"{setting}.model is not set: the model's name at {url} (its /models lists them)")
-    where = address(url, key_variable)
-    if where is None:
-        found.missing.append(f"{setting}.url={url} is not there: start `aotd serve` for it")
+    response = _asked(found, url, key_variable, setting, "models")
+    if response is None:
         return found
-    inside = url.endswith(".json")  # of the cluster, where no proxy leads
-    url, key = where
     try:
-        local = httpx.URL(url).host in ("127.0.0.1", "localhost", "::1")
-        with httpx.Client(timeout=_SERVER_S, trust_env=not (local or inside)) as client:
-            response = client.get(f"{url}/models", headers={"Authorization": f"Bearer {key}"} if key else {})
-            response.raise_for_status()
-            names = [str(entry["id"]) for entry in response.json()["data"]]
-    except httpx.HTTPStatusError as error:
-        status = error.response.status_code
-        mend = f"put a valid key into ${key_variable}" if status in (401, 403) else f"see {setting}.url"
-        found.missing.append(f"{setting}.url={url} answers {status}: {mend}")
-    except httpx.ReadTimeout:
-        found.missing.append(f"{setting}.url={url} gave no reply within {_SERVER_S:g} s: it is busy, or no such server")
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        found.missing.append(
-            f"{setting}.url={url} cannot be reached ({type(error).__name__}): start the server, or set {setting}.url"
-        )
+        names = [str(entry["id"]) for entry in response.json()["data"]]
     except (ValueError, KeyError, TypeError):
         found.missing.append(f"{setting}.url={url} lists no models: does it end in /v1?")
     else:
@@ -351,6 +342,50 @@ def _server(what: str, url: str, model: str, key_variable: str, setting: str) ->
         if model and model not in names:
             found.missing.append(f"{setting}.model={model}: {url} has {', '.join(names[:5]) or 'no model'}")
     return found
+
+
+def _remote(name: str, part: WeightsConfig) -> Found:
+    """A specialist that `aotd serve` holds: whether the server is there, and its settings are these."""
+    wanted, setting = Wanted(subtask=name, settings=told_settings(part)), f"specialists.{name}"
+    found = Found([f"{name}: {wanted.settings['name']}, {part.model or 'no model named'} at {part.url}"])
+    response = _asked(found, part.url, "", setting, "specialist", wanted.model_dump(mode="json"))
+    if response is not None:
+        try:
+            found.lines.append(f"the server is there, with {Offered.model_validate_json(response.content).model}")
+        except ValidationError:
+            found.missing.append(f"{setting}.url={part.url} answers what no server of specialists says: see its log")
+    return found
+
+
+def _asked(
+    found: Found, url: str, key_variable: str, setting: str, path: str, body: dict[str, Any] | None = None
+) -> httpx.Response | None:
+    """A server's answer to one request; None where there is none, which `found` is told."""
+    where = address(url, key_variable)
+    if where is None:
+        found.missing.append(f"{setting}.url={url} is not there: start `aotd serve` for it")
+        return None
+    inside = url.endswith(".json")  # of the cluster, where no proxy leads
+    at, key = where
+    try:
+        local = httpx.URL(at).host in ("127.0.0.1", "localhost", "::1")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        with httpx.Client(timeout=_SERVER_S, trust_env=not (local or inside), headers=headers) as client:
+            response = client.post(f"{at}/{path}", json=body) if body else client.get(f"{at}/{path}")
+            response.raise_for_status()
+            return response
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        mend = f"put a valid key into ${key_variable}" if status in (401, 403) else f"see {setting}.url"
+        mend = said(error.response, 1000) if status == 409 else mend
+        found.missing.append(f"{setting}.url={url} answers {status}: {mend}")
+    except httpx.ReadTimeout:
+        found.missing.append(f"{setting}.url={url} gave no reply within {_SERVER_S:g} s: it is busy, or no such server")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        found.missing.append(
+            f"{setting}.url={url} cannot be reached ({type(error).__name__}): start the server, or set {setting}.url"
+        )
+    return None
 
 
 # ── dataset, student, run ─────────────────────────────────────────────────────────────────────────

@@ -61,10 +61,11 @@ def patience() -> Iterator[None]:
 
 
 def tell(number: int, frame: FrameType | None = None) -> None:
-    """What a signal does."""
+    """What a signal does. One that comes while who was told is leaving (`scancel --full` tells a script, which tells us
+    again) does not disturb that."""
     global _told
-    _told = number
-    if not _patient:
+    again, _told = _told is not None, number
+    if not _patient and not again:
         raise Stopped(number)
 
 

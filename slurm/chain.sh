@@ -5,9 +5,10 @@
 #
 #     --dry            print what would be submitted
 #     --until VERB     submit nothing behind that verb
+#     --serve FILE     start servers beside the arrays, a line for each: NAME [settings], or NAME -- COMMAND (aotd serve)
 #
 # Settings are those of `aotd run`, the same for every job. What is to be asked of SLURM stands in the environment:
-# AOTD_ALL for every job (--partition=… --account=…), and after it AOTD_ARRAY, AOTD_TRAIN, AOTD_EVALUATE.
+# AOTD_ALL for every job (--partition=… --account=…), and after it AOTD_ARRAY, AOTD_TRAIN, AOTD_EVALUATE, AOTD_SERVE.
 #
 # Submitted again, it asks `aotd status` and submits what is missing. A shard that fails is named there; nothing that
 # needs it starts. With other arms in distill or evaluate, remove RUN/state/distill.json and evaluate.json first.
@@ -17,14 +18,19 @@ shopt -s inherit_errexit  # where one job is not taken, no more are submitted
 # ── the chain ─────────────────────────────────────────────────────────────────────────────────────
 
 chain() {
-    local load shards="" gather trained evaluated verb group last
+    local load servers ready shards="" gather trained evaluated verb group last
     load=$(job load '')
+    servers=$(serve "$load")
+    # No task holds a node while the server that it needs is queued.
+    ready=${load:+afterok:$load}
+    [[ -z $servers ]] || ready+=${ready:+,}after:$servers
     for verb in "${divided[@]}"; do
         # Shards that are at this verb go on from here; each waits for itself alone.
         group=$(shards_at "$verb")
-        last=$(arrays "$verb" "$group" "$load")
+        last=$(arrays "$verb" "$group" "$ready")
         shards+=${last:+:$last}
     done
+    [[ -z $servers ]] || end "$servers" "${shards#:}" >/dev/null
     gather=$(job gather "${shards#:}" "shard.of=$count")
     trained=$(train "$gather")
     evaluated=$(job evaluate "$trained")
@@ -47,7 +53,7 @@ job() {
 }
 
 arrays() {
-    local first=$1 group=$2 after=${3:+afterok:$3} verb options id=''
+    local first=$1 group=$2 after=$3 verb options id=''
     read -ra options <<<"${AOTD_ARRAY:-}"
     for verb in "${divided[@]}"; do
         [[ $verb != "$first" ]] || first=
@@ -58,6 +64,28 @@ arrays() {
         fi
     done
     printf '%s' "$id"
+}
+
+serve() { # the numbers of the servers' jobs, with a colon between them
+    local after=$1 line words name options ids=''
+    read -ra options <<<"${AOTD_SERVE:-}"
+    for line in ${servers_asked[@]+"${servers_asked[@]}"}; do
+        shards_left || break
+        read -ra words <<<"$line"
+        name=${words[0]}
+        words=("${words[@]:1}")
+        [[ ${words[0]:-} == -- ]] || words=(${settings_of_serve[@]+"${settings_of_serve[@]}"} ${words[@]+"${words[@]}"})
+        ids+=:$(submit "serve-$name" "${after:+afterok:$after}" --output="$run/logs/serve-$name-%j.log" \
+            ${options[@]+"${options[@]}"} slurm/serve.sbatch "$run" "$name" ${words[@]+"${words[@]}"})
+    done
+    printf '%s' "${ids#:}"
+}
+
+end() { # ends servers when the arrays have come to an end, whatever end that is
+    local ids=${1//:/ }
+    # A server that was pre-empted is queued, and hears no signal.
+    submit end "afterany:$2" --output="$run/logs/end-%j.log" \
+        --wrap="scancel --full --signal=TERM $ids || true; scancel --state=PENDING $ids || true"
 }
 
 train() {
@@ -101,6 +129,15 @@ shards_at() { # the shards of which this is the first verb that is not done, as 
     printf '%s' "$found"
 }
 
+shards_left() { # whether an array is submitted
+    local verb group
+    for verb in "${divided[@]}"; do
+        group=$(shards_at "$verb")
+        if [[ -n $group ]] && wanted "$verb"; then return 0; fi
+    done
+    return 1
+}
+
 wanted() { # whether a verb does not stand behind the one that is the last
     local verb
     for verb in "${order[@]}"; do
@@ -117,12 +154,20 @@ die() {
 
 # ── what was asked ────────────────────────────────────────────────────────────────────────────────
 
-dry='' until=report
+dry='' until=report servers_asked=()
 while [[ ${1:-} == --* ]]; do
     case $1 in
     --dry) dry=yes ;;
     --until) until=${2:-} && shift ;;
-    *) die "there is no option $1: --dry or --until VERB" ;;
+    --serve)
+        [[ -f ${2:-} ]] || die "--serve ${2:-}: there is no such file"
+        while read -r line || [[ -n $line ]]; do
+            [[ -z $line || $line == \#* ]] || servers_asked+=("$line")
+        done <"$2"
+        [[ -n ${servers_asked[*]+x} ]] || die "--serve $2: names no server: a line is NAME [settings], or NAME -- COMMAND"
+        shift
+        ;;
+    *) die "there is no option $1: --dry, --until VERB or --serve FILE" ;;
     esac
     shift
 done
@@ -130,10 +175,13 @@ done
 [[ " ${order[*]} " == *" $until "* ]] || die "--until $until: one of ${order[*]}"
 count=$1 run=runs/demo
 shift
-settings=("$@")
+settings=("$@") settings_of_serve=()
 for setting in "$@"; do
     [[ $setting == *=* ]] || die "$setting is not a setting: write key=value"
-    [[ $setting != run=* ]] || run=${setting#run=}
+    if [[ $setting == run=* ]]; then run=${setting#run=}; else settings_of_serve+=("$setting"); fi
+done
+for line in ${servers_asked[@]+"${servers_asked[@]}"}; do
+    [[ ${line%%[[:space:]]*} =~ ^[A-Za-z0-9_-]+$ ]] || die "--serve: ${line%%[[:space:]]*} is no name for a server: $line"
 done
 aotd=${AOTD:-.venv/bin/aotd}
 every=$(seq -s, "$count")

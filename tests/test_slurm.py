@@ -44,7 +44,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("CALLS", str(folder))
     monkeypatch.setenv("AOTD", str(folder / "aotd"))
-    for name in ("AOTD_ALL", "AOTD_ARRAY", "AOTD_TRAIN", "AOTD_EVALUATE"):
+    for name in ("AOTD_ALL", "AOTD_ARRAY", "AOTD_TRAIN", "AOTD_EVALUATE", "AOTD_SERVE"):
         monkeypatch.delenv(name, raising=False)
     return folder
 
@@ -152,6 +152,66 @@ def partly(run: Path) -> None:
     state_path(ShardId(4, 2).folder(run), "execute").write_text(killed.model_dump_json())
 
 
+SERVERS = """# what execute and convert need
+
+gpu
+llm -- vllm serve models/coder --port {port}
+vlm  specialists.answering.precision=int8 specialists.detection.name=trivial
+"""
+
+
+def test_servers_begin_before_the_arrays_and_end_behind_them(
+    calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, file = tmp_path / "my runs" / "big one", tmp_path / "servers.txt"
+    file.write_text(SERVERS)
+    monkeypatch.setenv("AOTD_SERVE", "--gpus=1 --time=12:00:00")
+    ran = chain("--serve", str(file), "--until", "gather", "4", f"run={run}", "dataset.root=a b;c")
+    assert ran.returncode == 0, ran.stderr
+    serve = lambda name: [f"--job-name=serve-{name} {run}", "--dependency=afterok:101", "--gpus=1", "--time=12:00:00"]  # noqa: E731
+    script = ["slurm/serve.sbatch", str(run)]
+    jobs = submitted(calls)
+    assert jobs[1:4] == [
+        [*serve("gpu"), *script, "gpu", "dataset.root=a b;c"],
+        [*serve("llm"), *script, "llm", "--", "vllm", "serve", "models/coder", "--port", "{port}"],
+        [
+            *(*serve("vlm"), *script, "vlm", "dataset.root=a b;c"),
+            *("specialists.answering.precision=int8", "specialists.detection.name=trivial"),
+        ],
+    ]
+    assert [(job[0].split()[0], job[1]) for job in jobs[4:]] == [
+        ("--job-name=decompose", "--dependency=afterok:101,after:102:103:104"),
+        ("--job-name=execute", "--dependency=aftercorr:105"),
+        ("--job-name=convert", "--dependency=aftercorr:106"),
+        ("--job-name=verify", "--dependency=aftercorr:107"),
+        ("--job-name=end", "--dependency=afterany:108"),
+        ("--job-name=gather", "--dependency=afterok:108"),
+    ]
+    ends = "scancel --full --signal=TERM 102 103 104 || true; scancel --state=PENDING 102 103 104 || true"
+    assert jobs[8][2:] == [f"--wrap={ends}"]
+    assert "103 serve-llm" in ran.stderr.splitlines()
+
+
+def test_servers_begin_only_where_an_array_does(calls: Path, tmp_path: Path) -> None:
+    run, file = tmp_path / "run", tmp_path / "servers.txt"
+    file.write_text("gpu")
+    partly(run)
+    assert chain("--serve", str(file), "--until", "load", "4", f"run={run}").returncode == 0
+    assert not submitted(calls)
+    ran = chain("--dry", "--serve", str(file), "--until", "convert", "4", f"run={run}")
+    assert ran.returncode == 0
+    assert not submitted(calls)
+    dry = ran.stderr.splitlines()
+    assert sum("slurm/serve.sbatch" in line for line in dry) == 1
+    assert all("--dependency=after:serve-gpu" in line for line in dry if "array.sbatch 4 decompose" in line)
+    assert "--dependency=afterany:convert:convert:convert" in dry[-1]
+    file.write_text("a/b x=1\n")
+    ran = chain("--serve", str(file), "4", f"run={run}")
+    assert (ran.returncode, ran.stderr) == (2, "chain.sh: --serve: a/b is no name for a server: a/b x=1\n")
+    file.write_text("# nothing\n")
+    assert "names no server" in chain("--serve", str(file), "4", f"run={run}").stderr
+
+
 def test_submitted_again_only_what_is_missing_is(calls: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     partly(run)
@@ -229,6 +289,8 @@ def test_where_a_job_is_not_taken_no_more_are_submitted(calls: Path, tmp_path: P
         (["0"], "say how many shards"),
         (["4", "execute"], "execute is not a setting"),
         (["--wet", "4"], "there is no option --wet"),
+        (["--serve", "nowhere.txt", "4"], "--serve nowhere.txt: there is no such file"),
+        (["--serve", "/dev/null", "4"], "--serve /dev/null: there is no such file"),
         (["--until", "select", "4"], "--until select: one of load decompose"),
         (["2000", "run=nowhere"], "'2000' is no number of shards"),
     ],

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from aotd.cli import main
+from aotd.stop import Stopped, listening
 from tests.llm.test_openai import said, server
 from tests.test_faults import before, contents, whole, words
 
@@ -91,6 +92,7 @@ STUCK = """
 import hashlib, sys, time
 from pathlib import Path
 from aotd.cli import main
+from aotd.stop import Stopped, listening
 from aotd.load import job
 from aotd.disk import Shard
 from aotd.records import Dropped, Outcome
@@ -118,6 +120,23 @@ def test_whoever_is_told_goes_whatever_it_does(number: signal.Signals, what: str
     path = tmp_path / "lines.jsonl"
     said = stop([sys.executable, "-c", STUCK.format(what=what), str(path)], number, lambda: lines(path) == 1)
     assert said == f"aotd: stopped by {number.name}; the same command goes on where it left off"
+
+
+def test_a_second_signal_does_not_disturb_who_is_leaving() -> None:
+    left = []
+
+    def leave() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+            left.append("in order")
+
+    with pytest.raises(Stopped), listening():
+        leave()
+    assert left == ["in order"]
 
 
 def test_workers_go_with_a_parent_that_is_killed(whole: Path, tmp_path: Path) -> None:

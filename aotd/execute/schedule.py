@@ -134,7 +134,7 @@ class Schedule:
         started = clock()
         if (known := self._findings.known(call)) is not None:
             return Answer(known, True, clock() - started)
-        if call.clip is not None and call.clip.numbers:
+        if call.clip is not None and self._findings.looks(call):
             with suppress(QuestionError):  # a specialist that looks at the frames will say so
                 self._in_hand.frames = call.clip.video.pixels()  # until this thread takes others: decoded once
         own_s = clock() - started

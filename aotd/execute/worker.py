@@ -27,7 +27,7 @@ from aotd.store import Entry
 from aotd.video.clip import Clip
 
 PROGRAMS = 16
-"""Programs at once in a process whose specialists have weights."""
+"""Programs at once in a process whose specialists have weights, here or at a server of ours."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,13 @@ class Worker:
     """Specialists and a sandbox, and what runs programs with them in one process."""
 
     def __init__(self, work: Work, specialists: Specialists) -> None:
-        self._findings = Findings(specialists, load_cache(work.cache, work.run), work.specialists.unpinned())
+        models = work.specialists
+        self._findings = Findings(
+            specialists, load_cache(work.cache, work.run), models.unpinned(), remote := models.remote()
+        )
         self._sandbox = Sandbox(work.execute.limits, work.layers)
-        self._lanes = work.specialists.lanes()
-        self._programs = work.execute.programs or (PROGRAMS if work.specialists.weighty() else 1)
+        self._lanes = models.lanes()
+        self._programs = work.execute.programs or (PROGRAMS if models.weighty() or remote else 1)
         self._repairs = work.execute.repairs
 
     def run(self, attempts: Iterable[Attempt]) -> Iterator[Entry | Result]:

@@ -1,12 +1,14 @@
-"""A server that speaks the OpenAI chat protocol: how it is reached, asked again, and understood.
+"""A server that is asked over HTTP: how it is reached, asked again, and, where it speaks of chats, understood.
 
 A request that the server could not take right now (429, 5xx, a dropped connection, no answer in time, or a reply
 that it broke off) is sent again after a pause that doubles. Whatever a person must mend is one line that names the
-setting and the server. Language models (`aotd.llm.openai`) and models that take pictures share it.
+setting and the server. Language models (`aotd.llm.openai`), models that take pictures, and specialists on another node
+(`aotd.specialists.remote`) share it.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,12 @@ WAIT_S = 1800.0
 """How long a server is waited for that `aotd serve` starts, or has moved."""
 POISON = "X-Ends-The-Server"
 """Header of an answer to a prompt that has ended its server twice (`aotd.serve.gate`)."""
+_SAY_AFTER_S = 5.0
+"""Who waits for a server for longer is told so."""
 
 
-class ChatServer:
-    """A model at a server's `/chat/completions`.
+class Server:
+    """A server at an address, or wherever a file says that it is.
 
     Raises:
         UserError: the address is none.
@@ -37,24 +41,21 @@ class ChatServer:
         setting: str,
         *,
         url: str,
-        model: str,
         key_variable: str,
         timeout_s: float,
         retries: int,
         batch: int,
         pause_s: float = 0.5,
-        refused: str = "",
     ) -> None:
         """Args:
         setting: where the other arguments stand among the settings, e.g. `llm`, for errors.
-        key_variable: environment variable that holds the key; an unset one sends none.
+        key_variable: environment variable that holds the key for an address; an unset one sends none.
         batch: requests in flight at a time.
         pause_s: the wait before the first retry, in seconds.
-        refused: what else to look at where the server refuses a request.
         url: the server's address, or the file that `aotd serve` writes (`aotd.llm.served`).
         """
-        self._setting, self._model, self._key_variable = setting, model, key_variable
-        self._timeout_s, self._retries, self._pause_s, self._refused = timeout_s, retries, pause_s, refused
+        self._setting, self._key_variable = setting, key_variable
+        self._timeout_s, self._retries, self._pause_s = timeout_s, retries, pause_s
         self._url = url.rstrip("/")
         self._file = Path(url) if url.endswith(".json") else None
         if self._file is not None:
@@ -82,30 +83,32 @@ class ChatServer:
         Raises:
             UserError: there is no file within `WAIT_S`, or it holds something else.
         """
-        give_up = time.monotonic() + WAIT_S
+        waiting = _Waiting(f"{self._setting}.url: there is no {self._file} yet, which `aotd serve` writes")
         while (found := address(self._url, self._key_variable)) is None:
-            if time.monotonic() > give_up or stopping():
+            if waiting.over():
                 raise UserError(f"{self._setting}.url: there is no {self._file}: start `aotd serve` for it")
             time.sleep(self._pause_s)
         url, key = found
         return url, {"Authorization": f"Bearer {key}"} if key else {}
 
-    def send(self, body: dict[str, Any]) -> httpx.Response:
+    def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         """The server's answer, whatever its status, but for trouble that may pass.
+
+        Args:
+            path: behind the address, e.g. `chat/completions`.
 
         Raises:
             UserError: it cannot be reached, or keeps failing.
         """
         problem, setting = "", self._setting
-        attempt, give_up = 0, time.monotonic() + WAIT_S
+        attempt, waiting = 0, _Waiting(f"{setting}.url: the server that {self._file} names cannot be reached")
         while attempt <= self._retries:
             url, headers = self._where()
-            asked = {"model": self._model, **body}
             try:
-                response = self._client.post(f"{url}/chat/completions", json=asked, headers=headers)
+                response = self._client.post(f"{url}/{path}", json=body, headers=headers)
             except (httpx.TransportError, httpx.DecodingError) as error:
                 problem, wait_s = _transport(error, self._timeout_s), 0.0
-                if self._file is not None and isinstance(error, httpx.ConnectError) and time.monotonic() < give_up:
+                if self._file is not None and isinstance(error, httpx.ConnectError) and not waiting.over():
                     # Its job was ended and will begin again, here or elsewhere: the file will say where.
                     time.sleep(self._pause_s)
                     continue
@@ -119,10 +122,31 @@ class ChatServer:
             if attempt < self._retries:
                 time.sleep(min(max(self._pause_s * 2**attempt, wait_s), _LONGEST_PAUSE_S))
             attempt += 1
+        kept = f" (what it printed is in {self._file.with_suffix('.log')})" if self._file else ""
         raise UserError(
-            f"{setting}.url: {self._url} {problem} ({self._retries + 1} tries): "
+            f"{setting}.url: {self._url} {problem} ({self._retries + 1} tries){kept}: "
             f"start the server, or set {setting}.url=…, {setting}.timeout_s=… or {setting}.batch=… to what it can do"
         )
+
+
+class ChatServer(Server):
+    """A model at a server's `/chat/completions`.
+
+    Raises:
+        UserError: the address is none.
+    """
+
+    def __init__(self, setting: str, *, model: str, refused: str = "", **reached: Any) -> None:
+        """Args:
+        reached: as `Server` takes them.
+        refused: what else to look at where the server refuses a request.
+        """
+        super().__init__(setting, **reached)
+        self._model, self._refused = model, refused
+
+    def send(self, body: dict[str, Any]) -> httpx.Response:
+        """As `post`, of a chat."""
+        return self.post("chat/completions", {"model": self._model, **body})
 
     def read(self, response: httpx.Response, *, constrained: bool = False) -> Reply:
         """The reply in an answer.
@@ -167,6 +191,21 @@ class ChatServer:
             ) from None
 
 
+class _Waiting:
+    """Waits for a server, with a line on standard error where that takes long: a file may be one that nobody writes."""
+
+    def __init__(self, why: str) -> None:
+        self._why, self._began, self._said = why, time.monotonic(), False
+
+    def over(self) -> bool:
+        """Whether to wait no longer."""
+        waited_s = time.monotonic() - self._began
+        if waited_s > _SAY_AFTER_S and not self._said:
+            self._said = True
+            print(f"aotd: {self._why}: waiting, {WAIT_S / 60:g} minutes at most", file=sys.stderr)  # noqa: T201
+        return waited_s > WAIT_S or stopping()
+
+
 def _broken_off(response: httpx.Response) -> bool:
     """Whether the server was told to end while it replied: vLLM then sends half a text, with status 200."""
     try:
@@ -183,8 +222,8 @@ def _transport(error: Exception, timeout_s: float) -> str:
     return f"dropped the connection ({type(error).__name__})"
 
 
-def said(response: httpx.Response) -> str:
-    """The server's own message on one line, cut short."""
+def said(response: httpx.Response, most: int = 200) -> str:
+    """The server's own message on one line, cut to so many characters."""
     try:
         data: Any = response.json()
     except ValueError:
@@ -193,7 +232,7 @@ def said(response: httpx.Response) -> str:
         data = data.get("error", data.get("message", data))
     if isinstance(data, dict):
         data = data.get("message", data)
-    return " ".join(str(data).split())[:200]
+    return " ".join(str(data).split())[:most]
 
 
 def _asked_wait(response: httpx.Response) -> float:

@@ -3,6 +3,13 @@
     aotd serve runs/mine llm -- vllm serve Qwen/Qwen2.5-Coder-7B-Instruct --host 127.0.0.1 --port {port}
     aotd decompose run=runs/mine llm=openai llm.url=runs/mine/servers/llm.json llm.model=Qwen/Qwen2.5-Coder-7B-Instruct
 
+    aotd serve runs/mine gpu specialists/detection=owlv2 dataset.root=videos
+    aotd execute run=runs/mine specialists/detection=owlv2 dataset.root=videos \\
+        specialists.detection.url=runs/mine/servers/gpu.json
+
+With a command it keeps that one running. With settings it serves the specialists with weights that they name, to runs
+that have the same settings and see the same videos.
+
 It waits until the server answers, writes where it is to RUN/servers/NAME.json, and starts it again when it ends or
 hangs. A prompt that ends it is found, answered with an error, and asked no more (`aotd.serve.gate`). Those who ask wait
 while the server begins. Stopped, it ends the server and removes the file. What the server prints is in
@@ -16,6 +23,7 @@ import re
 import secrets
 import shutil
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -28,7 +36,10 @@ from aotd.llm.served import Served
 from aotd.serve.backend import Backend
 from aotd.serve.gate import Gate
 
-USAGE = "usage: aotd serve RUN NAME -- COMMAND …, with {port} in the command where it is told its port"
+USAGE = (
+    "usage: aotd serve RUN NAME SETTINGS … for the run's own specialists, or aotd serve RUN NAME -- COMMAND …, "
+    "with {port} in the command where it is told its port"
+)
 
 
 def serve(arguments: Sequence[str]) -> int:
@@ -43,24 +54,40 @@ def serve(arguments: Sequence[str]) -> int:
     if "--help" in arguments[:1]:
         Console().print((__doc__ or "").strip(), highlight=False, markup=False)
         return 0
-    if "--" not in arguments:
-        raise UserError(USAGE)
-    at = list(arguments).index("--")
-    named, command = list(arguments[:at]), list(arguments[at + 1 :])
-    if len(named) != 2 or not command or not any("{port}" in word for word in command):
+    words, dashes = list(arguments), "--" in arguments
+    at = words.index("--") if dashes else 2
+    named, rest = words[:at], words[at + dashes :]
+    if len(named) != 2 or not rest or (dashes and not any("{port}" in word for word in rest)):
         raise UserError(USAGE)
     run, name = Path(named[0]), named[1]
-    if shutil.which(command[0]) is None:
-        raise UserError(f"serve: there is no command {command[0]!r}")
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
-        raise UserError(f"serve: {name!r} is no name for a server: letters, digits, - and _")
+    if "=" in named[0] or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise UserError(f"serve: {name!r} is no name for a server (letters, digits, - and _); {USAGE}")
+    if dashes and shutil.which(rest[0]) is None:
+        raise UserError(f"serve: there is no command {rest[0]!r}")
+    settings = ["url"] if dashes else _settings(run, rest)
+    command = rest if dashes else [sys.executable, "-m", "aotd.serve.own", "{port}", f"run={run}", *rest]
     folder = run / "servers"
     with disk_errors(folder):
         make_folder(folder)
-        _keep(folder / f"{name}.json", command)
+        _keep(folder / f"{name}.json", command, settings)
 
 
-def _keep(file: Path, command: list[str]) -> NoReturn:
+def _settings(run: Path, words: Sequence[str]) -> list[str]:
+    """The settings by which those who ask name a server of the run's own specialists.
+
+    Raises:
+        UserError: the words are no settings, or name no specialist that can be served.
+    """
+    from aotd.cli import read_settings
+    from aotd.serve.own import served
+
+    for word in words:
+        if "=" not in word or word.startswith(("-", "run=")):
+            raise UserError(f"serve: {word!r} is no setting of a specialist: write key=value; {USAGE}")
+    return [f"specialists.{subtask}.url" for subtask in served(read_settings("execute", [f"run={run}", *words]))]
+
+
+def _keep(file: Path, command: list[str], settings: list[str]) -> NoReturn:
     key, port = secrets.token_urlsafe(24), _free_port()
     log = file.with_suffix(".log")
     log.touch(mode=0o600)
@@ -72,12 +99,13 @@ def _keep(file: Path, command: list[str]) -> NoReturn:
         console.print(f"{command[0]} begins: what it prints is in {log}", markup=False, highlight=False, soft_wrap=True)
         backend.wait()
         mine = _written(file, gate.port, key, backend.model)
+        where = " ".join(f"{setting}={file}" for setting in settings)
         while True:
             life = backend.wait()
-            console.print(f"{backend.model} is up: url={file}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{backend.model} is up: {where}", markup=False, highlight=False, soft_wrap=True)
             while not backend.ended(life):
                 pass
-            console.print(f"{command[0]} has ended, and is started again: see {log}", markup=False, soft_wrap=True)
+            console.print(f"{backend.model} has ended, and is started again: see {log}", markup=False, soft_wrap=True)
     finally:
         if mine and file.is_file() and file.read_text(encoding="utf-8") == mine:  # another one may have taken over
             file.unlink()

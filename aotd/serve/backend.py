@@ -17,6 +17,8 @@ import httpx
 from aotd.errors import UserError
 from aotd.serve import keeper
 
+KEYS = ("AOTD_API_KEY", "VLLM_API_KEY", "LLAMA_API_KEY")
+"""Environment variables by which a server is told the key it is to want: ours, vLLM's and llama.cpp's."""
 START_S = 1800.0
 """How long a server may take until it answers: weights of hundreds of GB, from a slow disk."""
 HANGS_S = 60.0
@@ -35,12 +37,12 @@ class Backend:
         """Args:
         command: what starts it, a list of words.
         port: where it then listens, at 127.0.0.1.
-        key: what it is told to want, as vLLM and llama.cpp take it: by environment variables.
+        key: what it is told to want, in the environment (`KEYS`).
         log: what it prints is appended to this file.
         """
         self._command, self._log, self._start_s = list(command), log, start_s
         self.url = f"http://127.0.0.1:{port}"
-        self._environment = {**os.environ, "VLLM_API_KEY": key, "LLAMA_API_KEY": key}
+        self._environment = {**os.environ, **dict.fromkeys(KEYS, key)}
         self._client = httpx.Client(timeout=_ASK_S, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
         self._changed = threading.Condition()
         self._up = False
@@ -103,11 +105,20 @@ class Backend:
             in_a_row = 0 if was_up else in_a_row + 1
             if in_a_row == STARTS and not self._closed:
                 with self._changed:
-                    self.failure = f"{self._command[0]} ended {STARTS} times before it answered: see {self._log}"
+                    last = self._last_line()
+                self.failure = f"{self._command[0]} ended {STARTS} times before it answered: see {self._log}{last}"
             with self._changed:
                 self._up, self._ends = False, self._ends + 1
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._closed, timeout=min(2.0**in_a_row, 30.0) - 1.0)
+
+    def _last_line(self) -> str:
+        """What it printed last, if anything: mostly, why it has ended."""
+        with self._log.open("rb") as file:
+            file.seek(max(self._log.stat().st_size - 4096, 0))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        return f", whose last line is: {said[-1][:500]}" if said else ""
 
     def _live(self, process: subprocess.Popen[bytes]) -> bool:
         """From its start to its end, or to where it hangs; whether it was up."""

@@ -64,20 +64,20 @@ class Gate:
         length = asked.headers.get("Content-Length") or "0"
         key = asked.headers.get("Authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(key.encode(), self._key.encode()):
-            return _answer(asked, 401, "the key is in the file that names this server")
+            return answer(asked, 401, "the key is in the file that names this server")
         whole = length.isdigit() and int(length) <= _LONGEST and "Transfer-Encoding" not in asked.headers
         if not asked.path.startswith("/v1/") or ".." in asked.path or not whole:
-            return _answer(asked, 404, "no such path, or a request without its length, or too long a one")
+            return answer(asked, 404, "no such path, or a request without its length, or too long a one")
         body = asked.rfile.read(int(length))
         try:
             found = self._forward(asked.command, asked.path, body)
         except UserError as error:
-            return _answer(asked, 503, str(error))
+            return answer(asked, 503, str(error))
         except httpx.HTTPError as error:
-            return _answer(asked, 502, f"the server is there and dropped the connection ({type(error).__name__})")
+            return answer(asked, 502, f"the server is there and dropped the connection ({type(error).__name__})")
         if found is None:
-            return _answer(asked, 422, "the server ended twice while it had this prompt, the second time alone", POISON)
-        return _send(asked, found.status_code, found.content, found.headers.get("content-type", ""))
+            return answer(asked, 422, "the server ended twice while it had this prompt, the second time alone", POISON)
+        return send(asked, found.status_code, found.content, found.headers.get("content-type", ""))
 
     def _forward(self, method: str, path: str, body: bytes) -> httpx.Response | None:
         """The backend's answer; None where the request ends it.
@@ -109,12 +109,14 @@ class Gate:
         return True
 
 
-def _answer(asked: BaseHTTPRequestHandler, status: int, why: str, *marks: str) -> None:
+def answer(asked: BaseHTTPRequestHandler, status: int, why: str, *marks: str) -> None:
+    """Say what is wrong with a request, as servers of the OpenAI protocol do; `marks` are further headers."""
     text = httpx.Response(status, json={"error": {"message": why}})
-    _send(asked, status, text.content, "application/json", *marks)
+    send(asked, status, text.content, "application/json", *marks)
 
 
-def _send(asked: BaseHTTPRequestHandler, status: int, body: bytes, kind: str, *marks: str) -> None:
+def send(asked: BaseHTTPRequestHandler, status: int, body: bytes, kind: str, *marks: str) -> None:
+    """Answer a request; `kind` is the body's media type."""
     try:
         asked.send_response(status)
         asked.send_header("Content-Type", kind)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from aotd.errors import UserError
 from aotd.specialists.base import Answerer, Detector, Grounder, Recogniser, Source, Specialists
 from aotd.specialists.weights import Shelf, WeightsConfig
 
@@ -70,6 +71,12 @@ class AnswererName(str, Enum):
     server = "server"
 
 
+WEIGHTLESS = ("playroom", "captions", "mock", "trivial")
+"""Specialists without weights."""
+_SERVER = "server"
+"""A model that somebody else's server holds."""
+
+
 @dataclass
 class DetectionConfig(WeightsConfig):
     """Who finds things."""
@@ -98,8 +105,6 @@ class VideoLLMConfig(WeightsConfig):
 
     frames: int = 32
     """Video-LLMs, server: frames of a clip that it is shown; all where there are no more."""
-    url: str = "http://127.0.0.1:8000/v1"
-    """server: where it is, or the file that `aotd serve` writes: RUN/servers/NAME.json."""
     key_variable: str = "OPENAI_API_KEY"
     """server: environment variable that holds the key; an unset one sends none."""
     timeout_s: float = 300.0
@@ -150,8 +155,8 @@ class SpecialistsConfig:
 
     def weighty(self) -> bool:
         """Whether a specialist holds weights that no two processes should load."""
-        parts = (self.detection, self.grounding, self.action, self.answering)
-        return any(part.model and part.name.value != "server" for part in parts)
+        parts = [getattr(self, name) for name in BUILDERS if name not in (*self.unpinned(), *self.remote())]
+        return any(part.model for part in parts)
 
     def lanes(self) -> dict[str, str]:
         """Sub-task -> its lane. Specialists of one lane are asked in turn: those that share weights, those that share a
@@ -160,13 +165,21 @@ class SpecialistsConfig:
 
     def _lane(self, subtask: str) -> str:
         part = getattr(self, subtask)
-        if part.name.value == "server":
+        if subtask in (*self.unpinned(), *self.remote()):
             return subtask
         return "memory_gb" if self.memory_gb and part.model else str(part.model)
 
     def unpinned(self) -> list[str]:
         """Sub-tasks whose model is known by a bare name only."""
-        return [name for name in BUILDERS if getattr(self, name).name.value == "server"]
+        return [name for name in BUILDERS if getattr(self, name).name.value == _SERVER]
+
+    def remote(self) -> list[str]:
+        """Sub-tasks whose specialist `aotd serve` holds in another process."""
+        return [name for name in BUILDERS if getattr(self, name).url and name not in self.unpinned()]
+
+    def weighted(self) -> list[str]:
+        """Sub-tasks whose specialist is one of ours that has weights, wherever they are."""
+        return [name for name in BUILDERS if getattr(self, name).name.value not in (*WEIGHTLESS, _SERVER)]
 
 
 def _playroom_detector(config: SpecialistsConfig, root: str, shelf: Shelf) -> Detector:
@@ -341,10 +354,33 @@ def load_specialist(subtask: str, config: SpecialistsConfig, root: str, shelf: S
         root: folder of the videos (`dataset.root`).
 
     Raises:
-        UserError: its model, or the stored captions, are not there.
+        UserError: its model, or the stored captions, are not there; or it can be at no server and is said to be.
     """
+    check_remote(config)
+    if subtask in config.remote():
+        from aotd.specialists.remote import Remote
+
+        return Remote(subtask, getattr(config, subtask), root)
     name = getattr(config, subtask).name
     return BUILDERS[subtask][name](config, root, shelf or Shelf(config.memory_gb))
+
+
+def check_remote(config: SpecialistsConfig) -> None:
+    """Whether the specialists that are said to be at a server can be there.
+
+    Raises:
+        UserError: one cannot, or it is no file that says where it is.
+    """
+    for subtask in config.remote():
+        part, setting = getattr(config, subtask), f"specialists.{subtask}"
+        if subtask not in config.weighted():
+            raise UserError(f"{setting}.url: {part.name.value} has no weights and needs no server: leave it empty")
+        if config.source is not SourceName.video:
+            raise UserError(
+                f"{setting}.url: a server looks into video files, and specialists.source is {config.source.value}"
+            )
+        if not part.url.endswith(".json"):
+            raise UserError(f"{setting}.url={part.url}: name the file that `aotd serve` writes, RUN/servers/NAME.json")
 
 
 def load_specialists(config: SpecialistsConfig, root: str) -> Specialists:

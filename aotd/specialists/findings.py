@@ -28,7 +28,7 @@ from aotd.specialists.base import Specialists
 from aotd.specialists.weights import asking
 from aotd.video.clip import Clip
 
-_KINDS: Mapping[str, TypeAdapter[Any]] = {
+KINDS: Mapping[str, TypeAdapter[Any]] = {
     "detect": TypeAdapter(list[Detection]),
     "ground": TypeAdapter(SpanFinding | None),
     "actions": TypeAdapter(list[str]),
@@ -77,16 +77,23 @@ class Findings:
     `call` and `known` may be used by several threads; a specialist is asked by one at a time.
     """
 
-    def __init__(self, specialists: Specialists, cache: Cache | None = None, unpinned: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        specialists: Specialists,
+        cache: Cache | None = None,
+        unpinned: Collection[str] = (),
+        remote: Collection[str] = (),
+    ) -> None:
         """Args:
         cache: where findings of other runs are; without one they are remembered while this lives.
         unpinned: sub-tasks whose model tells nothing but a name, as behind a server: nothing of theirs is written
             down, since another model may have the name tomorrow.
+        remote: sub-tasks whose specialist is in another process, which reads the videos itself.
         """
         self.specialists = specialists
         self._memory = Cache()
         self._cache = cache or self._memory
-        self._unpinned = frozenset(unpinned)
+        self._unpinned, self._remote = frozenset(unpinned), frozenset(remote)
         self._models = specialists.models()
 
     def call(self, subtask: str, method: str, clip: Clip | None, *arguments: Any) -> Call:
@@ -103,7 +110,7 @@ class Findings:
             part = [video.video_id, video.content, video.start_s, video.end_s, video.frames]
             seen = [self._models["source"], *part, clip.numbers, sorted(clip.crops.items())]
             page = key(video.content)
-        asked = key(_made_by(), self._models[subtask], subtask, method, seen, arguments)
+        asked = key(made_by(), self._models[subtask], subtask, method, seen, arguments)
         return Call(subtask, method, clip, arguments, f"{page}.findings", asked)
 
     def known(self, call: Call) -> Found | None:
@@ -112,7 +119,7 @@ class Findings:
         if text is None:
             return None
         try:
-            return Found(_KINDS[call.method].validate_json(text))
+            return Found(KINDS[call.method].validate_json(text))
         except ValidationError:  # somebody has written into the cache
             return None
 
@@ -128,14 +135,14 @@ class Findings:
         """
         specialist = getattr(self.specialists, calls[0].subtask)
         several: Callable[..., list[Any]] | None = getattr(specialist, f"{calls[0].method}_all", None)
-        elsewhere = calls[0].subtask in self._unpinned  # behind a server
+        elsewhere = calls[0].subtask in self._unpinned | self._remote
         with nullcontext() if elsewhere else asking.together():
             if several is not None and len(calls) > 1:
                 found = several([call.given for call in calls])
             else:
                 found = [getattr(specialist, call.method)(*call.given) for call in calls]
         for call, finding in zip(calls, found, strict=True):
-            text = _KINDS[call.method].dump_json(finding).decode()
+            text = KINDS[call.method].dump_json(finding).decode()
             self._store(call).put(call.page, call.key, text)
         return [Found(finding) for finding in found]
 
@@ -149,6 +156,10 @@ class Findings:
         known = self.known(call)
         found = known or self.find([call])[0]
         return Answer(found, known is not None, clock() - started)
+
+    def looks(self, call: Call) -> bool:
+        """Whether frames are looked at in this process for a call."""
+        return call.clip is not None and bool(call.clip.numbers) and call.subtask not in self._remote
 
     def at_once(self, call: Call) -> int:
         """How many calls like this one can be asked together."""
@@ -235,6 +246,6 @@ class Asking:
 
 
 @once
-def _made_by() -> list[str]:
+def made_by() -> tuple[str, ...]:
     """What findings are made by: our code, and the libraries' versions."""
-    return [code(*_CODE), *(f"{name} {version(name)}" for name in _LIBRARIES)]
+    return (f"code {code(*_CODE)}", *(f"{name} {version(name)}" for name in _LIBRARIES))

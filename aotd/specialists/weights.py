@@ -60,6 +60,9 @@ class WeightsConfig:
     """auto: bfloat16 on a GPU, float32 on a CPU. int8 and int4 want a GPU and the extra `bits`."""
     batch: int = 8
     """Pictures or prompts that go through it at once; the findings do not depend on it."""
+    url: str = ""
+    """Where it is, if not in this process: the file that `aotd serve` writes, RUN/servers/NAME.json (server: or an
+    address)."""
 
 
 def device() -> torch.device:
