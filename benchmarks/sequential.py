@@ -29,11 +29,11 @@ The module counts what goes through image towers, for this executor and for ours
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -41,7 +41,7 @@ from aotd.config import Config
 from aotd.errors import QuestionError
 from aotd.records import Dropped, Program, Question, Trace
 from aotd.sandbox.tools import Tools, trace
-from aotd.specialists import SpecialistsConfig, load_specialists
+from aotd.specialists import SpecialistsConfig, load_specialists, towers
 from aotd.specialists.base import Specialists
 from aotd.specialists.imagetext import ImageText
 from aotd.specialists.kept import Kept
@@ -50,6 +50,9 @@ from aotd.store import Stage
 from aotd.video.clip import Clip
 from aotd.video.decoded import DecodedVideos
 from benchmarks.honest import called
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 DETECTING = ("Query_Objs", "Filter_frames_with_obj", "Find", "exist", "Count")
 """Tools that ask the detector."""
@@ -88,7 +91,8 @@ def run_sequentially(config: Config, specialists: Specialists, questions: Sequen
     run = Path(config.run)
     by_id = {question.question_id: question for question in Stage(run, "load", Question).records()}
     programs = Stage(run, "decompose", Program).records()
-    with Stage(run, "execute", Trace).open({"executor": "sequential"}, models=specialists.models()) as out:
+    stage = Stage(run, "execute", Trace)
+    with _one_picture_at_a_time(), stage.open({"executor": "sequential"}, models=specialists.models()) as out:
         for program in programs:
             if not questions or program.question_id in questions:
                 out.write(_traced(by_id[program.question_id], program, specialists))
@@ -179,6 +183,21 @@ def _traced(question: Question, program: Program, specialists: Specialists) -> T
         events=trace(tools),
         answer=answer,
     )
+
+
+@contextmanager
+def _one_picture_at_a_time() -> Iterator[None]:
+    """Each picture goes through a tower by itself, on all cores, while another thread prepares the next one."""
+    ours = towers.through
+
+    def through(batches: Iterable[T], prepare: Callable[[T], Any], tower: Callable[[Any], Iterable[U]]) -> Iterator[U]:
+        return (made for pixels in towers.ahead(batches, prepare) for made in tower(pixels))
+
+    towers.through = through
+    try:
+        yield
+    finally:
+        towers.through = ours
 
 
 def _one_by_one(config: SpecialistsConfig) -> SpecialistsConfig:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from aotd.overlap import apart
 from aotd.records import Box, Detection
-from aotd.specialists import DetectionConfig
-from aotd.specialists.kept import Features, Kept, ahead, frame_key
+from aotd.specialists import DetectionConfig, towers
+from aotd.specialists.kept import Features, Kept, frame_key
 from aotd.specialists.weights import (
     Shelf,
     device,
@@ -77,7 +77,7 @@ class FrameDetector(ABC):
         found: list[Detection] = []
         with torch.inference_mode():
             seen = self._features(clip)
-            for numbers in self._batches(clip, list(seen)):
+            for numbers in self._batches(clip, list(seen), self._config.batch):
                 sizes = [clip.pixels(number).shape[:2] for number in numbers]
                 logits, boxes = self._ask([seen[number] for number in numbers], texts)
                 results = self._processor.post_process_object_detection(
@@ -94,9 +94,11 @@ class FrameDetector(ABC):
         numbers = [number for number in clip.numbers if clip.shows(number)]
 
         def look(new: list[int]) -> Iterator[Features]:
-            batches = self._batches(clip, [numbers[at] for at in new])
-            for pixels in ahead(batches, lambda batch: self._prepared([clip.pixels(number) for number in batch])):
-                yield from self._look(pixels)
+            self._model()  # loaded by this thread
+            batches = self._batches(clip, [numbers[at] for at in new], towers.at_once(self._config.batch))
+            return towers.through(
+                batches, lambda batch: self._prepared([clip.pixels(number) for number in batch]), self._look
+            )
 
         return dict(zip(numbers, self._seen.each([frame_key(clip, number) for number in numbers], look), strict=True))
 
@@ -119,13 +121,13 @@ class FrameDetector(ABC):
         kept = apart([box for _, box in scored], self._config.overlap)
         return [Detection(frame=number, box=scored[at][1], label=query, score=scored[at][0]) for at in kept]
 
-    def _batches(self, clip: Clip, numbers: list[int]) -> Iterator[list[int]]:
-        """Those of some frames of a clip that go through the model together."""
+    def _batches(self, clip: Clip, numbers: list[int], most: int) -> Iterator[list[int]]:
+        """Those of some frames of a clip that go through the model together, `most` at the most."""
         shapes = {number: clip.pixels(number).shape[:2] for number in numbers}
         runs = [numbers] if self.mixed else [list(run) for _, run in groupby(numbers, key=lambda at: shapes[at])]
         for run in runs:
-            for at in range(0, len(run), self._config.batch):
-                yield run[at : at + self._config.batch]
+            for at in range(0, len(run), most):
+                yield run[at : at + most]
 
     def _model(self) -> Any:
         key = f"{self.family} {self._config.model} {self._config.precision.value}"

@@ -11,7 +11,8 @@ from transformers import AutoTokenizer, CLIPModel, SiglipModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from aotd.specialists.kept import Features, Kept, ahead, frame_key
+from aotd.specialists import towers
+from aotd.specialists.kept import Features, Kept, frame_key
 from aotd.specialists.weights import (
     Shelf,
     WeightsConfig,
@@ -96,10 +97,10 @@ class ImageText:
             made: Tensor = pixels.to(model.device, model.dtype)
             return made
 
-        batches = (numbers[at : at + self._config.batch] for at in range(0, len(numbers), self._config.batch))
-        return [
-            (vector.float().cpu(),) for pixels in ahead(batches, prepared) for vector in self._vectors(model, pixels)
-        ]
+        most = towers.at_once(self._config.batch)
+        batches = (numbers[at : at + most] for at in range(0, len(numbers), most))
+        vectors = towers.through(batches, prepared, lambda pixels: self._vectors(model, pixels))
+        return [(vector.float().cpu(),) for vector in vectors]
 
     def _vectors(self, model: Any, pixels: Tensor) -> Iterator[Tensor]:
         """What the image tower makes of each picture, `[width]`.

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from aotd.video.clip import Clip
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-T = TypeVar("T")
-U = TypeVar("U")
 
 BUDGET = 1 << 30
 """Bytes that one specialist keeps of frames: about three videos of 32 frames for OWLv2 base in float32."""
@@ -61,19 +57,6 @@ class Kept:
     def room(self) -> int:
         """How often the most that was asked for at once, which is a whole clip's, can be kept beside each other."""
         return self._budget // self._most if self._most else sys.maxsize
-
-
-def ahead(items: Iterable[T], make: Callable[[T], U]) -> Iterator[U]:
-    """`make` of each item; while one is used, another thread makes the next."""
-    with ThreadPoolExecutor(1) as other:
-        coming: Future[U] | None = None
-        for item in items:
-            following = other.submit(make, item)
-            if coming is not None:
-                yield coming.result()
-            coming = following
-        if coming is not None:
-            yield coming.result()
 
 
 def frame_key(clip: Clip, number: int) -> Hashable:
