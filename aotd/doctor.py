@@ -53,6 +53,7 @@ from aotd.store import verbs_of
 from aotd.students import StudentName
 from aotd.students.student import FAMILIES
 from aotd.verify import Judge
+from aotd.workers import cores
 
 GIB = 2**30
 _SERVER_S = 3.0
@@ -108,7 +109,7 @@ def _machine(config: Config) -> Found:
             f"aotd {__version__}, Python {platform.python_version()}, {libraries}",
             *[f"GPU {number}: {gpu.name}, {gpu.total_memory / GIB:.1f} GiB" for number, gpu in enumerate(gpus)],
             *([] if gpus else ["no GPU: models run on the CPU"]),
-            f"{_ram() / GIB:.1f} GiB of memory, {_cores()} cores, {shutil.disk_usage(folder).free / GIB:.1f} GiB free "
+            f"{_ram() / GIB:.1f} GiB of memory, {cores()} cores, {shutil.disk_usage(folder).free / GIB:.1f} GiB free "
             f"in {folder}",
         ]
     )
@@ -116,10 +117,6 @@ def _machine(config: Config) -> Found:
 
 def _ram() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _room() -> tuple[int, str]:

@@ -18,6 +18,11 @@ from typing import Any
 from aotd.stop import SIGNALS
 
 
+def cores() -> int:
+    """How many cores this process may use; a job has seldom all of its node's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def spawning() -> SpawnContext:
     """How processes are started: anew, since the parent may have threads (a progress bar, torch)."""
     # Python's process that looks after semaphores ignores the other signals that are sent to a whole job. It removes

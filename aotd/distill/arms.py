@@ -28,7 +28,7 @@ from aotd.distill.processes import is_first, part, processes
 from aotd.errors import UserError
 from aotd.stop import Stopped, check, listening, patience, stopping
 from aotd.tracking import take_key
-from aotd.workers import spawning, worker_pool
+from aotd.workers import cores, spawning, worker_pool
 
 
 def train_arms(config: Config, arms: Sequence[str], material: Material) -> None:
@@ -40,7 +40,7 @@ def train_arms(config: Config, arms: Sequence[str], material: Material) -> None:
     """
     columns = (TextColumn("distill {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     alone = torch.cuda.is_available() or processes() > 1
-    at_once = 1 if alone else min(config.distill.workers or 2 * (os.cpu_count() or 1), len(arms))
+    at_once = 1 if alone else min(config.distill.workers or 2 * cores(), len(arms))
     with Progress(*columns, console=Console(stderr=True), disable=not is_first()) as bars, listening():
         tasks = {arm: bars.add_task(arm, total=None) for arm in arms}
 

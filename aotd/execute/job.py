@@ -15,7 +15,6 @@ another run, is not asked again (`aotd.cache`). What is written depends on none 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -45,7 +44,7 @@ from aotd.sandbox.layers import Layer, missing, raised
 from aotd.specialists import load_specialists
 from aotd.specialists.base import Specialists
 from aotd.store import Entry, Stage
-from aotd.workers import worker_pool
+from aotd.workers import cores, worker_pool
 
 BATCH = 256
 """With `execute.repairs`, questions whose programs are run until all of them are settled, before the next ones are
@@ -169,7 +168,7 @@ def _mended_with(config: Config) -> dict[str, dict[str, str]]:
 
 def _workers(config: Config) -> int:
     """As many processes as are asked for; by default one per core, and a single one where models have weights."""
-    return config.execute.workers or (1 if config.specialists.weighty() else os.cpu_count() or 1)
+    return config.execute.workers or (1 if config.specialists.weighty() else cores())
 
 
 Execute = Callable[[Iterable[Attempt]], Iterator[Entry | Result]]

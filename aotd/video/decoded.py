@@ -6,7 +6,6 @@ Files are read by `aotd.video.decode`; what is known of one is kept here, its fr
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
 from collections import OrderedDict, defaultdict
@@ -22,6 +21,7 @@ from aotd.records import Outcome, Question
 from aotd.video.clip import Pixels, frame_times
 from aotd.video.decode import DamagedError, Decoder, content_digest, cut_off
 from aotd.video.heard import Found
+from aotd.workers import cores
 
 _MOST_FRAMES = 100_000
 KEPT_BYTES = 1 << 30
@@ -90,7 +90,7 @@ class DecodedVideos:
         self._frames = frames
         self._deadline_s = deadline_s
         self._idle: list[Decoder] = []
-        self._cores = threading.Semaphore(os.cpu_count() or 1)
+        self._cores = threading.Semaphore(cores())
         """More files at once would not be read sooner."""
         self._facts: dict[str, Found] = {}
         self._defects: dict[str, str] = {}

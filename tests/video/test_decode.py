@@ -241,7 +241,7 @@ def at_once(work: Callable[[str], Any], names: Sequence[str]) -> list[Any]:
 def test_threads_decode_as_many_files_at_once_as_there_are_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr("aotd.video.decoded.cores", lambda: 3)
     source = DecodedVideos(str(tmp_path), 4, 20)
     names = [f"{number}.mp4" for number in range(3)]
     for name in names:

@@ -211,7 +211,7 @@ def test_threads_that_wait_their_turn_are_told_at_once(
 ) -> None:
     """It has been tried; to wait for as many processes as there are threads would take the run a long time to end."""
     monkeypatch.setattr(start, "START_S", 1.0)
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr("aotd.video.decoded.cores", lambda: 1)
     begin_with("time.sleep(60)")
     source = DecodedVideos(str(root), 4, 0.5)
     names = [write_video(root / f"{number}.mp4").name for number in range(8)]

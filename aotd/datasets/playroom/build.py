@@ -11,7 +11,6 @@ without `world.json` is not finished.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -33,7 +32,7 @@ from aotd.datasets.playroom.staging import play
 from aotd.datasets.playroom.storyboard import FAMILY, Plan, family
 from aotd.disk import digest, make_folder, whole_file, write_atomically
 from aotd.errors import UserError
-from aotd.workers import worker_pool
+from aotd.workers import cores, worker_pool
 
 WORLD = 1
 """Raised when the same settings give another world than before."""
@@ -171,7 +170,7 @@ def _claim(root: Path, settings: dict[str, Any]) -> None:
 
 def _render_all(chunks: list[list[Plan]], videos: Path, config: PlayroomConfig) -> Iterator[int]:
     jobs = [(chunk, str(videos), str(config.seed), config.difficulty) for chunk in chunks]
-    if min(WORKERS, os.cpu_count() or 1, len(chunks) // 2) < 2:
+    if min(WORKERS, cores(), len(chunks) // 2) < 2:
         for job in jobs:
             yield _render(job)
         return
