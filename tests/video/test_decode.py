@@ -216,7 +216,7 @@ def test_a_decoder_that_talks_nonsense_is_not_believed(
     write_video(tmp_path / "a.mp4")
     script = tmp_path / "worker.py"
     script.write_text(
-        f"import sys\n{GREET}\n"
+        f"import select, sys\n{GREET}\nselect.select([0], [], [])\n"  # until it is asked
         "def out(raw):\n    sys.stdout.buffer.write(raw)\n    sys.stdout.flush()\n    sys.stdin.read()\n" + says
     )
     monkeypatch.setattr(start, "_WORKER", script)
