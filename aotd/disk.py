@@ -26,8 +26,9 @@ from pydantic import BaseModel
 from aotd.errors import UserError
 from aotd.reading import is_file
 
-SYNC_S = 1.0
-"""Seconds between the syncs of a file that is appended to; a sync takes some milliseconds."""
+SYNC_S = 5.0
+"""Seconds between the syncs of a file that is appended to, the most that a power cut costs; a sync takes some
+milliseconds, on a network disk some tenths of a second, and whoever appends waits for it."""
 
 _PIECE = 1 << 16
 """Bytes that are read of a file at once."""

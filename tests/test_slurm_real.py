@@ -25,6 +25,7 @@ from aotd.cli import main
 from aotd.ledger import FLOW, ledger
 from aotd.shards import DIVIDED, ShardId
 from aotd.state import state_of
+from tests.specialists.tiny import write_checkpoint
 from tests.tracking.test_wandb import kept
 
 ROOT = Path(__file__).parents[1]
@@ -172,3 +173,30 @@ def test_a_chain_with_a_killed_shard_and_a_pre_empted_one_is_the_run(
     assert (many / "report.html").is_file()
     assert chain(folder) == {}
     check_tracked(many)
+
+
+@pytest.mark.timeout(900)
+def test_arrays_ask_specialists_of_a_server_that_is_started_and_ended_with_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write_checkpoint("owlv2", folder / "models" / "owlv2")
+    detector = ["specialists/detection=owlv2", f"specialists.detection.model={model}"]
+    one, many = folder / "one" / "run", folder / "many" / "run"
+    verbs = f"verbs=[load,{','.join(DIVIDED)}]"
+    assert main(["run", *words(folder, "one"), *detector, f"cache.folder={folder}/first", verbs]) == 0
+    (folder / "servers.txt").write_text("# what the arrays ask\ngpu\n")
+    monkeypatch.setenv("AOTD_SERVE", "--gpus=0 --cpus-per-task=1 --mem=2G")
+    command = ["bash", "slurm/chain.sh", "--until", "gather", "--serve", f"{folder}/servers.txt", "2"]
+    command += [*words(folder, "many"), *detector, f"cache.folder={folder}/second"]
+    command.append(f"specialists.detection.url={many}/servers/gpu.json")
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    jobs = {verb: number for number, verb in (line.split() for line in ran.stderr.splitlines())}
+    assert list(jobs) == ["load", "serve-gpu", *DIVIDED, "end", "gather"]
+    until(lambda: ended(jobs), 2.0)
+    for verb in ("load", *DIVIDED):
+        assert contents(many, verb) == contents(one, verb), verb
+    assert b"owlv2 owlv2 (" in contents(many, "execute")["manifest.json"]
+    assert not (many / "servers" / "gpu.json").exists()
+    log = (many / "logs" / f"serve-gpu-{jobs['serve-gpu']}.log").read_text()
+    assert "is up" in log

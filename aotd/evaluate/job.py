@@ -10,6 +10,7 @@ questions, into evaluate/<arm>/judge/<name>/.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -126,6 +127,7 @@ def _evaluate_arm(
             for question, reply in track(steps, title, total=len(asked), console=Console(stderr=True)):
                 if question.question_id not in out.done and reply is not None:
                     out.write(_predict(config, arm, mode, question, reply, parts), costs.get(question.question_id))
+        _print_dropped(title, stage.dropped(), len(asked))
         predictions[mode] = stage.records()
         took[mode] = agents(mode) if arm == "agent" else stage.costs()
     answers, rationales = predictions[Mode.answer], predictions.get(Mode.rationale)
@@ -134,6 +136,19 @@ def _evaluate_arm(
     cost = spent(asked, took, beside, config.evaluate.resamples, config.seed)
     scores = scores.model_copy(update={"cost": cost or None})
     return _with_judges(config, scores, asked)
+
+
+def _print_dropped(title: str, dropped: Sequence[Dropped], asked: int) -> None:
+    """Which questions count as wrong since there is no reply to them: how many by outcome, and one of them."""
+    if dropped:
+        outcomes = ", ".join(
+            f"{name} {count}" for name, count in Counter(d.outcome.value for d in dropped).most_common()
+        )
+        Console(stderr=True).print(
+            f"{title}: {len(dropped)} of {asked} have no reply and count as wrong ({outcomes}), "
+            f"such as {dropped[0].question_id}: {dropped[0].reason}",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def _with_judges(config: Config, scores: Scores, asked: Sequence[Question]) -> Scores:

@@ -163,6 +163,7 @@ def _candidate(
         inputs["decompose"] = Stage(Path(candidate), "decompose", Program).manifest_digest()
     else:
         settings["candidate"] = _plain(candidate)
+    console = Console(stderr=True)
     with stage.open(settings | {"seed": config.seed}, inputs=inputs) as out:
         asked = items if isinstance(candidate, str) else [item.question for item in items]
         todo = [item for item, question in zip(items, asked, strict=True) if question.question_id not in out.done]
@@ -170,11 +171,17 @@ def _candidate(
             results = run_programs(_programs(candidate, todo), truth, config)
         else:
             results = measure(subtask, _with(config.specialists, subtask, candidate), config.dataset.root, todo)
-        console = Console(stderr=True)
         for measured in track(results, f"{subtask.value} {label}", total=len(todo), console=console):
             out.write(measured)
+    done = stage.records()
+    if failed := [one for one in done if one.failed is not None]:
+        why = f"such as {failed[0].question_id}: {failed[0].failed}"
+        console.print(
+            f"{subtask.value} {label}: {len(failed)} of {len(done)} items failed and score 0, {why}",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
     videos = {question.question_id: question.video_id for question in questions}
-    return _ranking(subtask, label, stage.records(), videos, config.seed)
+    return _ranking(subtask, label, done, videos, config.seed)
 
 
 def _programs(run: str, questions: Sequence[Question]) -> list[tuple[Question, Program | None]]:

@@ -60,7 +60,12 @@ def test_arms_are_asked_and_scored(marked: Path, capsys: pytest.CaptureFixture[s
     settings = config(marked, ARMS)
     distill(settings)
     job(settings)
-    assert "chance on multiple choice is 50.0" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "chance on multiple choice is 50.0" in printed.out
+    wrong = "of 16 have no reply and count as wrong"
+    assert f"evaluate agent answer: 1 {wrong} (tool_failed 1), such as 0a: it crashed" in printed.err
+    assert f"evaluate aotd answer: 2 {wrong} (video_unreadable 2), such as 7a: 7 is damaged" in printed.err
+    assert "evaluate blind answer: " not in printed.err
     agent = scores(marked, "agent")
     assert agent.multiple_choice is not None
     assert (agent.multiple_choice.mean, agent.multiple_choice.n) == (7 / 8, 8)

@@ -37,11 +37,11 @@ def rankings(world: Path) -> list[Ranking]:
     return [Ranking.model_validate(one) for one in json.loads((world / "run/select/rankings.json").read_text())]
 
 
-def spoiled(world: Path, run: Path) -> Path:
-    """A run whose author answers with the first option, whatever is asked."""
+def spoiled(world: Path, run: Path, option: int = 0) -> Path:
+    """A run whose author answers with one option, whatever is asked."""
     with Stage(run, "decompose", Program).open({"author": "first"}) as out:
         for program in Stage(world / "run", "decompose", Program).records():
-            code = "def execute_command(video_clip, query, possible_answers):\n    return possible_answers[0]\n"
+            code = f"def execute_command(video_clip, query, possible_answers):\n    return possible_answers[{option}]\n"
             out.write(program.model_copy(update={"code": code}))
     return run
 
@@ -70,6 +70,15 @@ def test_every_sub_task_is_ranked_and_the_winners_are_a_config(
     assert "playroom" in capsys.readouterr().out
     config = read_settings("execute", [f"configs={world}/run/select", "specialists=winners"])
     assert config.specialists.grounding.name is GrounderName(by_task["grounding"][0].candidate)
+
+
+def test_why_a_candidate_failed_is_said(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = spoiled(world, tmp_path / "broken", 99)
+    none = [f"select.{name}=[]" for name in ("detection", "grounding", "action", "answering")]
+    assert main(arguments(world, *none, f"select.decomposition=[{broken}]")) == 0
+    said = capsys.readouterr().err
+    assert "decomposition broken: 3 of 3 items failed and score 0, such as " in said
+    assert ": line 2: IndexError: " in said
 
 
 def test_what_was_measured_is_not_measured_again(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
