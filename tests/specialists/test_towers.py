@@ -1,0 +1,73 @@
+"""Pictures go through a tower in parts, on a CPU each core its own; what comes of them is in their order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import Tensor
+
+from aotd.errors import QuestionError
+from aotd.records import Outcome
+from aotd.specialists import towers
+from aotd.specialists.weights import device
+
+pytestmark = pytest.mark.skipif(device().type != "cpu", reason="of a GPU there is one")
+
+
+def test_what_is_made_comes_in_the_order_of_the_batches() -> None:
+    def tower(pixels: Tensor) -> list[float]:
+        time.sleep(0.01 * float(pixels[0]))  # the first takes longest
+        return [float(one) for one in pixels]
+
+    made = list(towers.through([[3, 2], [1], [0, 5, 4]], lambda batch: torch.tensor(batch), tower))
+    assert made == [3, 2, 1, 0, 5, 4]
+    assert list(towers.ahead([3, 1, 2], str)) == ["3", "1", "2"]
+    assert list(towers.through([], lambda batch: torch.tensor(batch), tower)) == []
+
+
+def test_each_core_computes_by_itself_and_the_caller_keeps_its_threads() -> None:
+    before, seen = torch.get_num_threads(), set[tuple[int, bool]]()
+
+    def tower(pixels: Tensor) -> list[Tensor]:
+        seen.add((torch.get_num_threads(), torch.is_inference_mode_enabled()))
+        return [(pixels @ pixels).exp().sum()]
+
+    for _ in range(2):
+        made = list(towers.through(range(8), lambda number: torch.full((64, 64), number / 64), tower))
+        assert made == sorted(made)
+    assert seen == {(1, True)}
+    assert torch.get_num_threads() == before
+    with ThreadPoolExecutor(1) as new:
+        assert new.submit(torch.get_num_threads).result() == before
+
+
+def test_as_many_batches_are_in_work_as_there_are_cores() -> None:
+    cores = torch.get_num_threads()
+    together = threading.Barrier(cores, timeout=20)
+
+    def tower(pixels: Tensor) -> list[int]:
+        together.wait()
+        return [1]
+
+    assert list(towers.through(range(cores), lambda number: torch.tensor(number), tower)) == [1] * cores
+
+
+@pytest.mark.parametrize("batch", [1, 2, 8, 100])
+def test_a_batch_is_shared_out(batch: int) -> None:
+    cores = torch.get_num_threads()
+    assert 1 <= towers.at_once(batch) <= max(batch // cores, 1)
+
+
+def test_a_picture_that_cannot_be_had_is_the_callers_error() -> None:
+    def prepare(number: int) -> Tensor:
+        if number == 2:
+            raise QuestionError(Outcome.video_unreadable, "it has gone")
+        return torch.tensor([number])
+
+    with pytest.raises(QuestionError, match="it has gone"):
+        list(towers.through(range(4), prepare, lambda pixels: [int(pixels)]))
+    assert list(towers.through(range(2), prepare, lambda pixels: [int(pixels)])) == [0, 1]
