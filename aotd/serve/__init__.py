@@ -52,7 +52,7 @@ def serve(arguments: Sequence[str]) -> int:
         UserError: no command, a name that is none, or the server does not start.
     """
     if "--help" in arguments[:1]:
-        Console().print((__doc__ or "").strip(), highlight=False, markup=False)
+        Console().print((__doc__ or "").strip(), highlight=False, markup=False, soft_wrap=True)
         return 0
     words, dashes = list(arguments), "--" in arguments
     at = words.index("--") if dashes else 2
