@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -21,7 +23,12 @@ def clustered(rng: np.random.Generator, videos: int, accuracy: float, alike: flo
     return list(rng.random(len(about)) < easy[about]), list(about)
 
 
-@pytest.mark.parametrize(("questions", "accuracy"), [(60, 0.5), (150, 0.27), (250, 0.92)])
+def slowly(*values: float) -> Any:
+    """One more setting of a simulation, for `make test-slow`."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("questions", "accuracy"), [(60, 0.5), (150, 0.27), slowly(250, 0.92)])
 def test_intervals_cover_the_true_accuracy(questions: int, accuracy: float) -> None:
     rng, covered = np.random.default_rng(1), 0
     for trial in range(TRIALS):
@@ -31,7 +38,7 @@ def test_intervals_cover_the_true_accuracy(questions: int, accuracy: float) -> N
     assert FEW[0] <= covered / TRIALS <= FEW[1]
 
 
-@pytest.mark.parametrize(("videos", "accuracy"), [(25, 0.6), (60, 0.88)])
+@pytest.mark.parametrize(("videos", "accuracy"), [(25, 0.6), slowly(60, 0.88)])
 def test_intervals_cover_it_where_questions_of_a_video_are_alike(videos: int, accuracy: float) -> None:
     rng, covered, naive = np.random.default_rng(2), 0, 0
     for trial in range(TRIALS):
@@ -57,7 +64,7 @@ def test_intervals_of_a_paired_difference_cover_it() -> None:
     assert FEW[0] <= covered / TRIALS <= FEW[1]
 
 
-@pytest.mark.parametrize("questions_a_video", [1, 4])
+@pytest.mark.parametrize("questions_a_video", [slowly(1), 4])
 def test_false_alarms_of_the_paired_test(questions_a_video: int) -> None:
     rng, alarms, trials = np.random.default_rng(4), 0, 3000
     for _ in range(trials):

@@ -302,6 +302,7 @@ def check_points(run: Path) -> None:
     assert counts[0] == counts[1] > 0
 
 
+@pytest.mark.slow
 def test_jobs_in_processes_of_their_own(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     run = mock_run(tmp_path)
