@@ -314,6 +314,7 @@ def test_jobs_in_processes_of_their_own(tmp_path: Path) -> None:
     assert not (tmp_path / "multirun").exists()
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_says_why_here(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     run = mock_run(tmp_path)
