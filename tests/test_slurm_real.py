@@ -200,3 +200,26 @@ def test_arrays_ask_specialists_of_a_server_that_is_started_and_ended_with_them(
     assert not (many / "servers" / "gpu.json").exists()
     log = (many / "logs" / f"serve-gpu-{jobs['serve-gpu']}.log").read_text()
     assert "is up" in log
+
+
+@pytest.mark.timeout(900)
+def test_a_sweep_over_the_weight_of_rationales_is_an_array_of_jobs(folder: Path) -> None:
+    run, weights = folder / "one" / "run", (0.5, 2.0)
+    plain = [*words(folder, "one"), "tracking.tracker=none", "distill.only=[aotd]", "evaluate.arms=[aotd]"]
+    assert main(["run", *plain, f"verbs=[load,{','.join(DIVIDED)}]"]) == 0
+    swept = f"distill.rationale_weight={','.join(map(str, weights))}"
+    limits = ["hydra.launcher.timeout_min=10", "hydra.launcher.cpus_per_task=1", "hydra.launcher.array_parallelism=1"]
+    command = [sys.executable, "-m", "aotd.cli", "run", "-m", *plain, "verbs=[distill,evaluate]", swept]
+    command += ["hydra/launcher=submitit_slurm", *limits]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert len(list((run / "sweep" / "jobs").glob("*/*_*/*_log.out"))) == 2, "not one array of two jobs"
+    students = set()
+    for weight in weights:
+        point = run / "sweep" / f"distill.rationale_weight={weight}"
+        made = json.loads((point / "distill" / "aotd" / "manifest.json").read_text())
+        assert made["settings"]["rationale_weight"] == weight
+        assert (point / "evaluate" / "aotd" / "scores.json").is_file()
+        students.add((point / "distill" / "aotd" / "student" / "model.safetensors").read_bytes())
+        assert f"rationale_weight={weight}" in done.stdout, "scores side by side"
+    assert len(students) == 2
