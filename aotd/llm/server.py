@@ -113,7 +113,7 @@ class Server:
                     time.sleep(self._pause_s)
                     continue
             else:
-                if _broken_off(response):
+                if self._broken_off(response):
                     problem, wait_s = "broke off its reply", 0.0
                 elif response.status_code != 429 and response.status_code < 500:
                     return response
@@ -127,6 +127,10 @@ class Server:
             f"{setting}.url: {self._url} {problem} ({self._retries + 1} tries){kept}: "
             f"start the server, or set {setting}.url=…, {setting}.timeout_s=… or {setting}.batch=… to what it can do"
         )
+
+    def _broken_off(self, response: httpx.Response) -> bool:
+        """Whether an answer that looks well is half of one."""
+        return False
 
 
 class ChatServer(Server):
@@ -147,6 +151,13 @@ class ChatServer(Server):
     def send(self, body: dict[str, Any]) -> httpx.Response:
         """As `post`, of a chat."""
         return self.post("chat/completions", {"model": self._model, **body})
+
+    def _broken_off(self, response: httpx.Response) -> bool:
+        """Whether the server was told to end while it replied: vLLM then sends half a text, with status 200."""
+        try:
+            return bool(response.json()["choices"][0]["finish_reason"] == "abort")
+        except (ValueError, LookupError, TypeError):
+            return False
 
     def read(self, response: httpx.Response, *, constrained: bool = False) -> Reply:
         """The reply in an answer.
@@ -204,14 +215,6 @@ class _Waiting:
             self._said = True
             print(f"aotd: {self._why}: waiting, {WAIT_S / 60:g} minutes at most", file=sys.stderr)  # noqa: T201
         return waited_s > WAIT_S or stopping()
-
-
-def _broken_off(response: httpx.Response) -> bool:
-    """Whether the server was told to end while it replied: vLLM then sends half a text, with status 200."""
-    try:
-        return bool(response.json()["choices"][0]["finish_reason"] == "abort")
-    except (ValueError, LookupError, TypeError):
-        return False
 
 
 def _transport(error: Exception, timeout_s: float) -> str:

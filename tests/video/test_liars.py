@@ -67,14 +67,6 @@ def frames(**changes):
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    made = tmp_path / "root"
-    made.mkdir()
-    write_video(made / "a.mp4")
-    return made
-
-
-@pytest.fixture
 def lie(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Gives a source of videos whose decoding process runs these lines."""
     made: list[DecodedVideos] = []

@@ -35,14 +35,6 @@ REAL = f"\nimport runpy\nrunpy.run_path({str(start._WORKER)!r}, run_name='__main
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    made = tmp_path / "root"
-    made.mkdir()
-    write_video(made / "a.mp4")
-    return made
-
-
-@pytest.fixture
 def source(root: Path) -> Iterator[DecodedVideos]:
     made = DecodedVideos(str(root), 4, 20)
     yield made
