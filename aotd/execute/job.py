@@ -65,8 +65,6 @@ def job(config: Config) -> None:
             raise UserError(f"execute.{name}={getattr(config.execute, name)} must be 0 or more")
     load_cache(config.cache, config.run)  # in a worker it would be no line of ours
     layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
-    for layer in (layer for layer in Layer if layer not in layers):
-        Console(stderr=True).print(f"programs run without {layer.value}: {missing(layer)}", markup=False)
     questions, programs = Stage(run, "load", Question), Stage(run, "decompose", Program)
     stage = Stage(run, "execute", Trace)
     specialists = load_specialists(config.specialists, config.dataset.root)
@@ -75,6 +73,9 @@ def job(config: Config) -> None:
         stage.open(**_decides(config, specialists, mender)) as out,
         questions.beside(programs) as question_of,
     ):
+        for layer in (layer for layer in Layer if layer not in layers):
+            said = f"programs run without {layer.value}: {missing(layer)}"
+            Console(stderr=True).print(said, markup=False, soft_wrap=True)
         attempts = (first(question_of(one.question_id), one) for one in programs.stream(without=out.done))
         count = programs.count() - len(out.done)
         work = Work(config.run, config.dataset.root, config.execute, config.specialists, config.cache, layers)

@@ -202,14 +202,19 @@ def test_a_run_that_asks_for_a_missing_layer_does_not_start(
     assert not (tmp_path / "execute").exists()
 
 
-def test_what_programs_run_without_is_said(
+def test_what_programs_run_without_is_said_in_a_line_once_they_can_run(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    prepared(world, tmp_path, count=1)
-    monkeypatch.setattr("aotd.sandbox.layers.missing", lambda layer: "the pail is empty")
-    monkeypatch.setattr("aotd.execute.job.missing", lambda layer: "the pail is empty")
-    run_verb("execute", settings(world, tmp_path, "execute.run_without_kernel_layers=true", "execute.workers=1"))
-    assert "programs run without seccomp: the pail is empty" in capsys.readouterr().err
+    lacks = "the pail is empty: fill it at the well behind the house, or have somebody fill it"
+    monkeypatch.setattr("aotd.sandbox.layers.missing", lambda layer: lacks)
+    monkeypatch.setattr("aotd.execute.job.missing", lambda layer: lacks)
+    config = settings(world, tmp_path / "run", "execute.run_without_kernel_layers=true", "execute.workers=1")
+    with pytest.raises(UserError, match="run `aotd load` first"):
+        run_verb("execute", config)
+    assert not capsys.readouterr().err
+    prepared(world, tmp_path / "run", count=1)
+    run_verb("execute", config)
+    assert f"programs run without seccomp: {lacks}" in capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.parametrize("how", ["programs=1", "programs=4", "workers=2"])
