@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aotd.records import Box
 
@@ -120,6 +121,7 @@ class Claims:
     counts: tuple[TextCount, ...]
 
 
+@lru_cache(maxsize=1)  # each score of a text reads it
 def read_claims(text: str) -> Claims:
     """Every span, box, frame and count that a chain of thought states. Never raises.
 

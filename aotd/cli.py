@@ -29,6 +29,7 @@ from aotd.config import Config, compose
 from aotd.disk import disk_errors
 from aotd.errors import QuestionError, UserError, spelt_out
 from aotd.misspelt import meant
+from aotd.modules import loading_modules
 from aotd.shards import narrowed
 from aotd.state import recorded
 from aotd.stop import Stopped, gone_in_time, leave
@@ -87,7 +88,9 @@ def _do(verb: str, config: Config) -> None:
     run = Path(config.run)
     told = _is_step(verb) and not config.load.dry_run
     with disk_errors(run), recorded(run, verb) if told else nullcontext():
-        importlib.import_module(JOBS[verb]).job(config)
+        with loading_modules():
+            module = importlib.import_module(JOBS[verb])
+        module.job(config)
 
 
 def _is_step(verb: str) -> bool:

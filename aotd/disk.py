@@ -50,8 +50,11 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, named: bool = True) -> Iterator[Path]:
     """Another path beside `path`, to be written; it takes the place of `path` when all of it is on the disk.
+
+    Args:
+        named: whether the disk holds the name, too, before this ends; what can be made again may lose it.
 
     Raises:
         UserError: the disk does not take it.
@@ -67,7 +70,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        sync(path.parent)
+        if named:
+            sync(path.parent)
 
 
 @cache

@@ -11,6 +11,7 @@ videos (Clopper and Pearson, Biometrika 26(4), 1934). benchmarks/coverage.py mea
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -72,11 +73,11 @@ def _interval(
     rows: NDArray[np.float64], there: NDArray[np.bool_], group: NDArray[np.intp], resamples: int, seed: int
 ) -> tuple[float, float]:
     """The interval of the mean of `rows` where `there`, widened BCa."""
-    rng, seeds, many = np.random.default_rng(seed), len(rows), int(group.max()) + 1
+    seeds, many = len(rows), int(group.max()) + 1
     sums = np.array([np.bincount(group, np.where(there[s], rows[s], 0.0), many) for s in range(seeds)])
     counts = np.array([np.bincount(group, there[s], many) for s in range(seeds)])
-    videos = rng.multinomial(many, np.full(many, 1 / many), resamples)
-    own = rng.multinomial(seeds, np.full(seeds, 1 / seeds), resamples)
+    draw = _kept_draws if resamples * many <= _KEPT else _draws
+    videos, own = draw(many, seeds, resamples, seed)
     total, number = ((own * (videos @ part.T)).sum(axis=1) for part in (sums, counts))
     means = total[number > 0] / number[number > 0]
     mean = sums.sum() / counts.sum()
@@ -89,6 +90,18 @@ def _interval(
     wider = t.ppf(1 - _MISS / 2, many - 1) / norm.ppf(1 - _MISS / 2) * np.sqrt(many / (many - 1))
     low, high = np.quantile(means, norm.cdf((bias + ends / (1 - skew * ends)) * wider))
     return float(low), float(high)
+
+
+def _draws(many: int, seeds: int, resamples: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How often each video is in each resample, `[resamples, many]`, and each seed, `[resamples, seeds]`."""
+    rng = np.random.default_rng(seed)
+    videos = rng.multinomial(many, np.full(many, 1 / many), resamples)
+    return videos, rng.multinomial(seeds, np.full(seeds, 1 / seeds), resamples)
+
+
+_KEPT = 1 << 18
+"""The most numbers of draws that are kept for the next arm and measure; they take longer than all the rest."""
+_kept_draws = lru_cache(maxsize=32)(_draws)
 
 
 def flip_test(differences: Sequence[int], videos: Sequence[Hashable]) -> float:

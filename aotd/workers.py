@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -66,5 +67,6 @@ def _begin(start: Callable[..., object] | None, given: tuple[Any, ...]) -> None:
 
     # A parent that is killed outright cannot stop its workers; they notice and go by themselves.
     threading.Thread(target=leave_with_parent, daemon=True).start()
+    gc.freeze()  # what is there by now are modules, which stay: nobody needs to look for garbage among them
     if start is not None:
         start(*given)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aotd.disk import SYNC_S, Shard, write_atomically
+from aotd.disk import SYNC_S, Shard, whole_file, write_atomically
 from aotd.errors import UserError
 from aotd.records import Program
 from aotd.store import read_jsonl
@@ -45,6 +45,16 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     write_atomically(path, "two")
     assert path.read_text() == "two"
     assert [item.name for item in path.parent.iterdir()] == ["file.json"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_whole_file_has_its_name_only_once_its_bytes_are_on_the_disk(tmp_path: Path, named: bool) -> None:
+    path = tmp_path / "view"
+    with Disk(str(tmp_path)) as disk:
+        with whole_file(path, named=named) as partial:
+            partial.write_bytes(b"12345")
+        assert disk.synced[str(path)] == 5
+        assert bool(disk.pending) is not named, "only what can be made again may lose its name"
 
 
 def test_lines_are_on_the_disk_within_some_seconds_while_there_are_more(

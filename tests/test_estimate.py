@@ -129,3 +129,16 @@ def test_seeds_widen_the_interval_and_gaps_are_left_out() -> None:
     gaps = estimate([[0.5, np.nan, np.nan], [0.7, np.nan, 0.3]], 100, 0)
     assert gaps is not None
     assert (gaps.mean, gaps.n) == (pytest.approx(0.5), 2)
+
+
+def test_an_interval_does_not_depend_on_draws_having_been_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    said = [(rng.random((seeds, 40)) < 0.6, rng.integers(0, 9, 40)) for seeds in (1, 2, 1)]
+
+    def all_of_them() -> list[Any]:
+        return [estimate(values, 200, seed, list(videos)) for values, videos in said for seed in (0, 1, 0)]
+
+    kept = all_of_them()
+    monkeypatch.setattr("aotd.estimate._KEPT", 0)
+    assert all_of_them() == kept
+    assert len(set(kept)) == 6

@@ -7,7 +7,6 @@ the students.
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -42,7 +41,6 @@ def train_arms(config: Config, arms: Sequence[str], material: Material) -> None:
     columns = (TextColumn("distill {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     alone = torch.cuda.is_available() or processes() > 1
     at_once = 1 if alone else min(config.distill.workers or 2 * cores(), len(arms))
-    _settle()
     with Progress(*columns, console=Console(stderr=True), disable=not is_first()) as bars, listening():
         tasks = {arm: bars.add_task(arm, total=None) for arm in arms}
 
@@ -58,13 +56,6 @@ def train_arms(config: Config, arms: Sequence[str], material: Material) -> None:
             _side_by_side(config, arms, at_once, show)
         part()
         check()
-
-
-def _settle() -> None:
-    """Have Python leave alone what is there by now: the objects of all modules, a million of them, stay, and are
-    otherwise looked through for garbage again and again."""
-    gc.collect()  # a student that is done with must not stay as well
-    gc.freeze()
 
 
 def _side_by_side(config: Config, arms: Sequence[str], workers: int, show: Callable[[str, int, int], None]) -> None:
@@ -109,7 +100,6 @@ _worker: tuple[Config, SimpleQueue[tuple[str, int, int]]]
 def _start_worker(config: Config, steps: SimpleQueue[tuple[str, int, int]], key: str | None) -> None:
     global _worker
     _worker = config, steps
-    _settle()
     take_key(key)  # an arm has a tracker of its own
 
 

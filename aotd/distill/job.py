@@ -26,6 +26,7 @@ from aotd.distill.examples import Thoughts, check_arm, example
 from aotd.distill.material import Material, gather
 from aotd.distill.processes import deepspeed_file, first_alone, is_launched
 from aotd.errors import QuestionError, UserError
+from aotd.modules import loading_modules
 from aotd.prompts import digest
 from aotd.records import Dropped, Example, Outcome, Question
 from aotd.specialists import SourceName
@@ -55,7 +56,8 @@ def job(config: Config) -> None:
             _write_examples(config, material, todo)
     _check_examples(run, [name for name in todo if students[name][0].train])
     if todo:
-        from aotd.distill.arms import train_arms
+        with loading_modules():
+            from aotd.distill.arms import train_arms
 
         train_arms(config, todo, material)
 

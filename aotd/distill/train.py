@@ -79,6 +79,7 @@ def train(
         weight_decay=config.weight_decay,
         max_grad_norm=1.0,
         logging_strategy="no",
+        logging_nan_inf_filter=False,  # it looks at every batch's loss for what is logged
         save_strategy="steps" if config.save_steps else "no",
         save_steps=config.save_steps or 1,
         bf16=config.bf16,

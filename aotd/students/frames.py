@@ -135,5 +135,5 @@ def _write(path: Path, view: View, seconds: float) -> None:
 
     from aotd.tensors import tensor_errors
 
-    with whole_file(path) as partial, tensor_errors(path):
+    with whole_file(path, named=False) as partial, tensor_errors(path):
         save_file(dict(view), partial, metadata={"seconds": f"{seconds:.6f}"})

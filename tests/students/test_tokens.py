@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 from aotd.students.tokens import END, PAD, VIDEO, encode, train_tokenizer
 
@@ -29,3 +32,14 @@ def test_tokenizers_of_the_same_texts_are_equal_and_share_nothing() -> None:
     assert one.backend_tokenizer.to_str() == same.backend_tokenizer.to_str() != other.backend_tokenizer.to_str()
     one.add_tokens(["<more>"])
     assert encode(same, "<more>") == encode(train_tokenizer(TEXTS, 600), "<more>") != encode(one, "<more>")
+
+
+def test_a_text_has_the_tokens_that_transformers_gives_it_and_no_mark_of_ours(tmp_path: Path) -> None:
+    made = train_tokenizer(TEXTS, 600)
+    texts = [*TEXTS, "", " 7", f"{END}{PAD} says the {VIDEO}", "häßlich 本 \u200d\n\n  ."]
+    own = [made.encode(text, add_special_tokens=False, split_special_tokens=True) for text in texts]
+    assert [encode(made, text) for text in texts] == own
+    assert not {made.eos_token_id, made.pad_token_id} & {token for tokens in own for token in tokens}
+    made.save_pretrained(tmp_path)
+    loaded = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    assert [encode(loaded, text) for text in texts] == own
