@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils.logging import disable_progress_bar
 
-from aotd.disk import disk_errors, write_atomically
+from aotd.disk import Shard, write_atomically
 from aotd.distill import DistillConfig
 from aotd.distill.batch import Laid, batch_of
 from aotd.distill.checkpoint import KeepNewest, newest, step_of, sweep
@@ -66,7 +67,7 @@ def train(
     Returns:
         Whether it came to the end. It does not where a signal came: then a checkpoint of the last step is written.
     """
-    checkpoints = folder / "checkpoints"
+    checkpoints, losses = folder / "checkpoints", folder / "losses.jsonl"
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
         num_train_epochs=1,  # the plan's epochs are one after another in it
@@ -101,17 +102,17 @@ def train(
     trainer.model_accepts_loss_kwargs = False  # then `Trainer` divides by the number of batches, and we multiply
     trainer.weight = config.rationale_weight
     main = trainer.is_world_process_zero()
-    trainer.add_callback(KeepNewest(checkpoints, trainer.accelerator.wait_for_everyone, folder / "losses.jsonl"))
+    trainer.add_callback(KeepNewest(checkpoints, trainer.accelerator.wait_for_everyone, losses))
     if main:
         sweep(checkpoints)
     trainer.accelerator.wait_for_everyone()
     start = newest(checkpoints)
-    report = _Report(folder / "losses.jsonl", tracker, step_of(start) if start else 0) if main else None
-    trainer.add_callback(_Steps(trainer, report, show))
     if config.recompute:
         student.recompute()
     student.model.train()
-    with patience(), tensor_errors(checkpoints):
+    reporting = closing(_Report(losses, tracker, step_of(start) if start else 0)) if main else nullcontext()
+    with patience(), tensor_errors(checkpoints), reporting as report:
+        trainer.add_callback(_Steps(trainer, report, show))
         trainer.train(resume_from_checkpoint=str(start) if start else None)
     student.model.train(False)
     finished = bool(trainer.state.global_step >= plan.steps)
@@ -138,16 +139,19 @@ class _Report:
     """Losses by kind of target, as JSON lines and to the tracker."""
 
     def __init__(self, path: Path, tracker: Tracker, from_step: int) -> None:
-        self._path, self._tracker, self._last = path, tracker, time.monotonic()
+        """Goes on behind the lines of the steps until `from_step`."""
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
         write_atomically(path, "".join(f"{line}\n" for line in lines[:from_step]))
+        self._lines, self._tracker, self._last = Shard(path), tracker, time.monotonic()
 
     def write(self, values: Mapping[str, float]) -> None:
-        with disk_errors(self._path), self._path.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(values) + "\n")
+        self._lines.add(json.dumps(values).encode() + b"\n")
         now = time.monotonic()
         self._tracker.log({**values, "tokens_per_second": values["tokens"] / max(now - self._last, 1e-9)})
         self._last = now
+
+    def close(self) -> None:
+        self._lines.close()
 
 
 class _Trainer(Trainer):  # type: ignore[misc,unused-ignore]
