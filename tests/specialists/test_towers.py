@@ -18,6 +18,13 @@ from aotd.specialists.weights import device
 pytestmark = pytest.mark.skipif(device().type != "cpu", reason="of a GPU there is one")
 
 
+@pytest.fixture(autouse=True)
+def counted_anew() -> None:
+    """How many cores there are is asked once, and tests of small models let torch have one."""
+    towers._cores.cache_clear()
+    towers._made_pool.cache_clear()
+
+
 def test_what_is_made_comes_in_the_order_of_the_batches() -> None:
     def tower(pixels: Tensor) -> list[float]:
         time.sleep(0.01 * float(pixels[0]))  # the first takes longest
