@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -16,6 +15,7 @@ from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext
 from typing import Any
 
+from aotd.modules import all_stays
 from aotd.stop import SIGNALS
 
 
@@ -67,6 +67,6 @@ def _begin(start: Callable[..., object] | None, given: tuple[Any, ...]) -> None:
 
     # A parent that is killed outright cannot stop its workers; they notice and go by themselves.
     threading.Thread(target=leave_with_parent, daemon=True).start()
-    gc.freeze()  # what is there by now are modules, which stay: nobody needs to look for garbage among them
+    all_stays()
     if start is not None:
         start(*given)

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from aotd.modules import loading_modules
+from aotd.modules import SELDOM, loading_modules
 
 
 class Student:
@@ -23,6 +23,16 @@ def test_nobody_looks_for_garbage_while_modules_are_loaded_nor_among_them_later(
         module = {"as large as": ["a module"]}
     assert gc.isenabled()
     assert not any(one is module for one in gc.get_objects())
+
+
+def test_garbage_is_looked_for_seldom_afterwards_and_found() -> None:
+    with loading_modules():
+        pass
+    gone = weakref.ref(Student())
+    some = [[number] for number in range(SELDOM // 2)]
+    assert gone() is not None
+    more = [[number] for number in range(SELDOM)]
+    assert gone() is None, f"garbage stays beside {len(some) + len(more)} new objects"
 
 
 def test_a_module_that_is_not_there_leaves_the_search_on() -> None:

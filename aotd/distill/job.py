@@ -49,6 +49,9 @@ def job(config: Config) -> None:
     students = trainings(settings, config.seed)
     wanted = [name for name in students if not settings.only or name.partition(".")[0] in settings.only]
     todo = [name for name in wanted if not _finished(run, name)]
+    if todo:
+        with loading_modules():
+            from aotd.distill.arms import train_arms
     with first_alone(run / "distill") as first:
         if first:
             for name in set(wanted) - set(todo):  # of one that was killed just when it had finished
@@ -56,9 +59,6 @@ def job(config: Config) -> None:
             _write_examples(config, material, todo)
     _check_examples(run, [name for name in todo if students[name][0].train])
     if todo:
-        with loading_modules():
-            from aotd.distill.arms import train_arms
-
         train_arms(config, todo, material)
 
 
