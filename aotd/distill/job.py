@@ -150,7 +150,11 @@ def _settings(config: Config, arm: ArmConfig, seed: int) -> dict[str, Any]:
 
 
 def _unreadable(config: Config, material: Material) -> dict[str, Dropped]:
-    """Have the student look at every video once; the questions whose video cannot be read."""
+    """Have the student look at every video once; the questions whose video cannot be read.
+
+    Raises:
+        UserError: the disk does not take what it keeps of one.
+    """
     from aotd.distill.arm import begin
 
     views = material.views(config, begin(config, material))
@@ -160,6 +164,8 @@ def _unreadable(config: Config, material: Material) -> dict[str, Dropped]:
             views[material.roots[key]].look(question)
         except QuestionError as error:
             unreadable[key] = Dropped(question_id=key, outcome=error.outcome, reason=str(error))
+    for cache in views.values():
+        cache.written()
     return unreadable
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aotd.config import Config
 from aotd.disk import file_digest
@@ -17,8 +19,11 @@ from aotd.prompts import digest
 from aotd.records import Cost, Mode, Question
 from aotd.specialists.weights import weights_digest
 from aotd.store import Stage
-from aotd.students.frames import run_views
+from aotd.students.frames import ViewCache, run_views
 from aotd.students.prompts import SUFFIXES
+
+if TYPE_CHECKING:
+    from aotd.students.base import Student
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -100,13 +105,17 @@ def asker(config: Config, arm: str, replies: Replies | None) -> Ask:
     if arm == "agent":
         return lambda asked, mode, done, costs: of_agent(config, asked, mode)
 
+    @cache
+    def student() -> tuple[Student, ViewCache]:
+        from aotd.students.student import load_student
+
+        loaded = load_student(_student_folder(config, arm), config.student)
+        return loaded, run_views(config, loaded)
+
     def ask(asked: Sequence[Question], mode: Mode, done: set[str], costs: dict[str, Cost]) -> Iterator[Reply | None]:
         if all(question.question_id in done for question in asked):
             return iter([None] * len(asked))
-        from aotd.students.student import load_student
-
-        student = load_student(_student_folder(config, arm), config.student)
-        return of_student(student, run_views(config, student), config, asked, mode, done, costs)
+        return of_student(*student(), config, asked, mode, done, costs)
 
     return ask
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,9 @@ def of_student(
             seen |= {views.key(question) for question in batch}
             yield from [None] * len(batch)
             continue
+        for question in batch:  # one view is written while the next is made
+            with suppress(QuestionError):  # said below
+                views.look(question)
         unread: dict[str, Dropped] = {}
         rows = []
         looks = {}
@@ -111,12 +115,11 @@ def _look(views: ViewCache, question: Question, paid: bool) -> tuple[View, Cost]
     Raises:
         QuestionError: `video_unreadable`.
     """
-    views.look(question)  # the view says what it took to make it, now or before
     with Meter() as meter:
         view = views.view(question)
     read = meter.cost(question.question_id)
     if paid:
         return view, read
-    made = views.seconds(question)
+    made = views.seconds(question)  # the view says it, whenever that was
     more = {"reused": 1} if made is None else {"seconds": read.seconds + made}
     return view, read.model_copy(update=more)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,9 @@ class ViewCache:
         self._keys: dict[tuple[Any, ...], str] = {}
         self._kept: OrderedDict[str, View] = OrderedDict()
         self._taken = 0
+        self._writer = ThreadPoolExecutor(1, "views")
+        self._writing: tuple[str, Future[None]] | None = None
+        """The key of the view that was made last, while it is written."""
 
     def key(self, question: Question) -> str:
         """Name of what is seen: equal for questions about the same part of the same video."""
@@ -72,10 +76,12 @@ class ViewCache:
     def _read(self, question: Question) -> View:
         from safetensors.torch import load_file
 
-        try:
-            return load_file(self._path(question))
-        except FileNotFoundError:
-            return load_file(self.look(question))
+        return load_file(self._file(question))
+
+    def _file(self, question: Question) -> Path:
+        self.look(question)
+        self.written()
+        return self._path(question)
 
     def _path(self, question: Question) -> Path:
         return self._folder / f"{self.key(question)}.safetensors"
@@ -88,18 +94,31 @@ class ViewCache:
         """
         return self._source.open(question).pixels()
 
-    def look(self, question: Question) -> Path:
-        """Make a view if there is none yet, and say where it is.
+    def look(self, question: Question) -> None:
+        """Make a view if there is none yet. It is written while the next video is decoded.
 
         Raises:
             QuestionError: `video_unreadable`.
+            UserError: as `written`.
         """
-        path = self._path(question)
-        if not path.is_file():
-            started = time.perf_counter()
-            view = self._student.view(self._source.open(question))
-            _write(path, view, time.perf_counter() - started)
-        return path
+        key, path = self.key(question), self._path(question)
+        if (self._writing is not None and self._writing[0] == key) or path.is_file():
+            return
+        started = time.perf_counter()
+        view = self._student.view(self._source.open(question))
+        took_s = time.perf_counter() - started
+        self.written()
+        self._writing = key, self._writer.submit(_write, path, view, took_s)
+
+    def written(self) -> None:
+        """Wait until every view that was made is a file.
+
+        Raises:
+            UserError: the disk does not take one.
+        """
+        if self._writing is not None:
+            writing, self._writing = self._writing[1], None
+            writing.result()
 
     def seconds(self, question: Question) -> float | None:
         """What a view took when it was made, decoding included; None where it does not say.
@@ -109,7 +128,7 @@ class ViewCache:
         """
         from safetensors import safe_open
 
-        with safe_open(self.look(question), "pt") as file:
+        with safe_open(self._file(question), "pt") as file:
             told = (file.metadata() or {}).get("seconds")
         return None if told is None else float(told)
 

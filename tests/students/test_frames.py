@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from aotd.errors import UserError
 from aotd.records import Question
+from aotd.students import frames
 from aotd.students.frames import ViewCache
 
 
@@ -61,5 +64,46 @@ def test_views_stay_in_memory_within_a_budget(tmp_path: Path, monkeypatch: pytes
 def test_a_view_that_has_gone_is_made_again(tmp_path: Path) -> None:
     looked: Any = Looked()
     views = ViewCache(tmp_path, looked, looked)
-    views.look(question("a", "v")).unlink()
+    views.look(question("a", "v"))
+    views.written()
+    (file,) = tmp_path.iterdir()
+    file.unlink()
     assert int(views.view(question("a", "v"))["pixels"]) == 2
+
+
+def test_a_view_is_written_while_the_next_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    next_made, write = threading.Event(), frames._write
+
+    def late(*given: Any) -> None:
+        assert next_made.wait(10)
+        write(*given)
+
+    class Telling(Looked):
+        def view(self, video: Any) -> dict[str, torch.Tensor]:
+            if video.number == 2:
+                next_made.set()
+            return super().view(video)
+
+    monkeypatch.setattr(frames, "_write", late)
+    looked: Any = Telling()
+    views = ViewCache(tmp_path, looked, looked)
+    for one in (question("a", "v"), question("b", "v"), question("c", "w")):
+        views.look(one)
+    views.written()
+    assert looked.opened == ["a", "c"], "what is being written is not made again"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_view_that_the_disk_does_not_take_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any) -> None:
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(frames, "_write", full)
+    looked: Any = Looked()
+    views = ViewCache(tmp_path, looked, looked)
+    views.look(question("a", "v"))
+    with pytest.raises(UserError, match="disk is full"):
+        views.look(question("b", "w"))
+    views.look(question("c", "x"))
+    with pytest.raises(UserError, match="disk is full"):
+        views.written()
