@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtrit
 
 from aotd.records import Estimate
 
@@ -81,14 +81,14 @@ def _interval(
     total, number = ((own * (videos @ part.T)).sum(axis=1) for part in (sums, counts))
     means = total[number > 0] / number[number > 0]
     mean = sums.sum() / counts.sum()
-    bias = norm.ppf(np.clip(((means < mean).mean() + (means <= mean).mean()) / 2, 0.01, 0.99))
+    bias = ndtri(np.clip(((means < mean).mean() + (means <= mean).mean()) / 2, 0.01, 0.99))
     # How much each video pulls at the mean; the third moment of that is the skew.
     pull = (sums - mean * counts).sum(axis=0)
     spread = (pull**2).sum()
     skew = np.clip((pull**3).sum() / (6 * spread**1.5), -0.25, 0.25) if spread else 0.0
-    ends = bias + norm.ppf([_MISS / 2, 1 - _MISS / 2])
-    wider = t.ppf(1 - _MISS / 2, many - 1) / norm.ppf(1 - _MISS / 2) * np.sqrt(many / (many - 1))
-    low, high = np.quantile(means, norm.cdf((bias + ends / (1 - skew * ends)) * wider))
+    ends = bias + ndtri([_MISS / 2, 1 - _MISS / 2])
+    wider = stdtrit(many - 1, 1 - _MISS / 2) / ndtri(1 - _MISS / 2) * np.sqrt(many / (many - 1))
+    low, high = np.quantile(means, ndtr((bias + ends / (1 - skew * ends)) * wider))
     return float(low), float(high)
 
 

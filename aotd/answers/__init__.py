@@ -364,11 +364,9 @@ def read_choice(reply: str, options: Sequence[str]) -> str | None:
     return parse(reply, options).strict
 
 
-def read_answer(reply: str, options: Sequence[str], *, lenient: bool = False) -> str | None:
+def read_answer(reply: str, options: Sequence[str]) -> str | None:
     """The answer in a reply: the option it chooses, or, for an open-ended question, its words. None if unreadable."""
-    if options:
-        return parse(reply, options).option if lenient else read_choice(reply, options)
-    return reply.strip() or None
+    return read_choice(reply, options) if options else reply.strip() or None
 
 
 def same_answer(given: str | None, true: str, options: Sequence[str]) -> bool:

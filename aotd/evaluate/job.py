@@ -174,9 +174,12 @@ def _predict(
     """One reply, read and scored."""
     if isinstance(reply, Dropped):
         return reply
-    answer = reply if mode is Mode.answer else final_answer(reply)
-    lenient = config.evaluate.reading is Reading.lenient
-    parsed = None if answer is None else read_answer(answer, question.options, lenient=lenient)
+    answer = (reply if mode is Mode.answer else final_answer(reply)) or ""
+    if question.options:
+        read = parse(answer, question.options)
+        parsed, rule = read.option if config.evaluate.reading is Reading.lenient else read.strict, read.rule.value
+    else:
+        parsed, rule = read_answer(answer, ()), None
     correct = None if question.answer is None else same_answer(parsed, question.answer, question.options)
     prediction = Prediction(
         question_id=question.question_id,
@@ -184,7 +187,7 @@ def _predict(
         mode=mode,
         text=reply,
         parsed=parsed,
-        rule=parse(answer or "", question.options).rule.value if question.options else None,
+        rule=rule,
         correct=correct,
     )
     if mode is Mode.answer or question.evidence is None:

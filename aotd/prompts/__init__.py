@@ -8,6 +8,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from string import Template
 
@@ -22,6 +23,7 @@ _BRACKETED = re.compile(r"\[(/?(?:INST|SYS|CLS|SEP|MASK|PAD|UNK|IMG|[A-Z]{2,20}(
 """What chat formats are made of: `<|im_start|>`, `</s>`, `[INST]`, `[TOOL_CALLS]`."""
 
 
+@cache  # students are asked thousands of times with one of three
 def source(name: str) -> str:
     """The prompt's text with its `$variables`, without the newline at the end."""
     return (_FOLDER / f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")

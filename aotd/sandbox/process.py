@@ -298,9 +298,11 @@ class _Child:
         self._left_s -= time.monotonic() - started
         line, self._buffer = self._buffer.split(b"\n", 1)
         try:
-            message = json.loads(line)
-            json.dumps(message, ensure_ascii=False).encode()
-        except UnicodeEncodeError:  # half a surrogate pair, which no file of a run could hold
+            text = line.decode()
+            message = json.loads(text)
+            if "\\u" in text:
+                json.dumps(message, ensure_ascii=False).encode()
+        except UnicodeEncodeError:  # half a surrogate pair, which can only be escaped, and no file of a run could hold
             raise QuestionError(Outcome.program_error, "sent text that is not Unicode") from None
         except (ValueError, RecursionError):
             message = None

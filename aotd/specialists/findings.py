@@ -104,12 +104,13 @@ class Findings:
             arguments: what JSON can hold.
         """
         seen: list[Any] = []
-        page = key(subtask, method, arguments)[:3]  # calls without a video share out 4,096 pages
-        if clip is not None:
-            video = clip.video
-            part = [video.video_id, video.content, video.start_s, video.end_s, video.frames]
+        if clip is None:
+            page = key(subtask, method, arguments)[:3]  # calls without a video share out 4,096 pages
+        else:
+            video, content = clip.video, clip.video.content
+            part = [video.video_id, content, video.start_s, video.end_s, video.frames]
             seen = [self._models["source"], *part, clip.numbers, sorted(clip.crops.items())]
-            page = key(video.content)
+            page = key(content)
         asked = key(made_by(), self._models[subtask], subtask, method, seen, arguments)
         return Call(subtask, method, clip, arguments, f"{page}.findings", asked)
 

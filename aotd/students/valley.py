@@ -262,6 +262,8 @@ class ValleyStudent(Student):
         self.model: Valley = model
         self.tokenizer: PreTrainedTokenizerFast = tokenizer
         self.seen = len(model.config.number_tokens)
+        count = model.config.video_tokens
+        self._opening = Opening([model.config.video_token_id] * count, [list(range(count))])
 
     @property
     def sight(self) -> dict[str, Any]:
@@ -280,8 +282,7 @@ class ValleyStudent(Student):
         return {"pixels": torch.from_numpy(np.stack(small)), "numbers": torch.tensor(numbers)}
 
     def opening(self, view: View) -> Opening:
-        count = self.model.config.video_tokens
-        return Opening([self.model.config.video_token_id] * count, [list(range(count))])
+        return self._opening
 
     def asked(self, text: str) -> list[int]:
         return encode(self.tokenizer, text)

@@ -92,6 +92,7 @@ class DecodedVideos:
         self._idle: list[Decoder] = []
         self._cores = threading.Semaphore(cores())
         """More files at once would not be read sooner."""
+        self._paths: dict[str, Path] = {}
         self._facts: dict[str, Found] = {}
         self._defects: dict[str, str] = {}
         self._useless = ""
@@ -117,7 +118,9 @@ class DecodedVideos:
         """
         if question.video is None:
             raise QuestionError(Outcome.video_unreadable, "the question names no video file")
-        path = locate(self._root, question.video)
+        if question.video not in self._paths:
+            self._paths[question.video] = locate(self._root, question.video)
+        path = self._paths[question.video]
         facts = self._read_facts(path)
         duration_s = facts.duration_s
         start_s = question.start_s or 0.0
