@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -51,6 +52,7 @@ def train_arm(config: Config, arm: str, material: Material, show: Show) -> None:
         torch.set_num_threads(config.distill.threads)
     if is_first():
         shutil.rmtree(partial_student, ignore_errors=True)
+    gc.collect()  # the arm before: its `Trainer` refers to itself, and would keep its student beside this one
     student = begin(config, material)
     if not kind.train:
         torch.set_num_threads(before)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -17,13 +19,14 @@ from safetensors.torch import load_file
 import aotd.distill.train as training
 from aotd.config import Config
 from aotd.distill import ArmConfig, PartConfig
+from aotd.distill.arm import begin
 from aotd.distill.job import job
-from aotd.distill.material import gather
+from aotd.distill.material import Material, gather
 from aotd.errors import QuestionError, UserError
 from aotd.records import Example, Mode, Outcome, Question
 from aotd.store import Stage
 from aotd.students import StudentConfig, StudentName
-from aotd.students.base import Asked
+from aotd.students.base import Asked, Student
 from aotd.students.frames import run_views
 from aotd.students.prompts import prompt, target
 from aotd.students.student import load_student
@@ -200,6 +203,25 @@ def test_no_such_deepspeed_file_is_one_line(run: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("WORLD_SIZE", "1")
     with pytest.raises(UserError, match="deepspeed=zero9: there is no such file; name one, or one of zero2, zero3"):
         job(only(run, "instruct", deepspeed="zero9"))
+
+
+def test_a_student_is_gone_before_the_next_one_is_there(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models: list[weakref.ref[Any]] = []
+
+    def begun(config: Config, material: Material) -> Student:
+        assert not any(model() is not None for model in models), "two students at once"
+        student = begin(config, material)
+        models.append(weakref.ref(student.model))
+        return student
+
+    monkeypatch.setattr("aotd.distill.arm.begin", begun)
+    config = corner_config(run)
+    gc.disable()
+    try:
+        job(replace(config, distill=replace(config.distill, workers=1)))
+    finally:
+        gc.enable()
+    assert len(models) == 1 + len(config.distill.arms)
 
 
 def test_no_kept_thought_is_one_line(run: Path) -> None:
