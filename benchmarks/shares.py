@@ -96,7 +96,8 @@ class Clock:
 
     @contextmanager
     def on(self, kind: str) -> Iterator[None]:
-        """What is done in here is of this kind. Threads beside the first do nothing but for it, and it waits."""
+        """What is done in here is of this kind. Of other threads nothing is counted: the first waits for what they do,
+        or for the decoder while one writes a view."""
         if threading.get_ident() != self._thread:
             yield
             return
