@@ -3,9 +3,10 @@
 A program asks for one thing at a time and waits for it, so that a model that serves one program sees one prompt at
 a time. Here each program runs in a thread of its own. A call that nobody knows the finding of is put down, once for
 all who want to know it, and who wants to know it waits. The models are asked by one more thread for each lane: calls
-that cannot go together as they come, those that can when they fill a batch, or when every program waits. A specialist
+that cannot go together one by one, those that can when they fill a batch, or when every program waits. A specialist
 shares its lane with those that share its weights or a budget of memory (`SpecialistsConfig.lanes`). So a slow server,
-or a model that leaves a core idle, holds up no other.
+or a model that leaves a core idle, holds up no other. What the program that began first asks for goes first: programs
+then end one after the other, and what one asks at its end is answered while the models of others are at work.
 
 What a program is told does not depend on the others, since a finding depends on its call alone. A video's frames are
 decoded by the thread that first asks about them, while the models are busy with other things.
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 
 from aotd.errors import QuestionError
 from aotd.execute.attempts import Attempt, Result
@@ -35,6 +38,8 @@ class _Wanted:
     """A call that somebody waits for."""
 
     call: Call
+    turn: int
+    """Of the program that asked first; the smallest is asked next."""
     waiting: int = 0
     """How many programs."""
     alone: bool = False
@@ -78,7 +83,7 @@ class Schedule:
         self._wanted: dict[str, _Wanted] = {}
         """Key -> a call that has no answer yet."""
         self._queue: list[_Wanted] = []
-        """Those of them that no model has been asked for, in the order in which they came."""
+        """Those of them that no model has been asked for."""
         self._waiting = 0
         """Programs that wait."""
         self._in_hand = threading.local()
@@ -89,7 +94,7 @@ class Schedule:
         Raises:
             UserError: a specialist cannot go on at all.
         """
-        coming = iter(attempts)
+        coming, turns = iter(attempts), count()
         following = next(coming, None)
         running: dict[Future[Result], str] = {}
         asking: dict[str, _Asked] = {}
@@ -98,7 +103,7 @@ class Schedule:
         try:
             while following is not None or running:
                 while following is not None and self._has_room(following, running):
-                    future = programs.submit(self._run, following, self._ask)
+                    future = programs.submit(self._run, following, partial(self._ask, next(turns)))
                     running[future] = following.question.video_id
                     future.add_done_callback(self._tell)
                     following = next(coming, None)
@@ -129,8 +134,8 @@ class Schedule:
             self._news = True
             self._changed.notify_all()
 
-    def _ask(self, call: Call) -> Answer:
-        """Answer a call of a program; in its thread."""
+    def _ask(self, turn: int, call: Call) -> Answer:
+        """Answer a call of the program that began as the `turn`-th; in its thread."""
         started = clock()
         if (known := self._findings.known(call)) is not None:
             return Answer(known, True, clock() - started)
@@ -145,7 +150,7 @@ class Schedule:
             if wanted is None:
                 if (known := self._findings.known(call)) is not None:  # since we last looked
                     return Answer(known, True, own_s)
-                wanted = self._wanted[call.key] = _Wanted(call)
+                wanted = self._wanted[call.key] = _Wanted(call, turn)
                 self._queue.append(wanted)
             first = not wanted.waiting
             wanted.waiting += 1
@@ -161,7 +166,7 @@ class Schedule:
         """The calls that go through a model of a lane next; none where it is better to wait for more."""
         with self._changed:
             groups: dict[tuple[str, str], list[_Wanted]] = {}
-            for one in self._queue:
+            for one in sorted(self._queue, key=lambda one: one.turn):
                 if self._lanes[one.call.subtask] != lane:
                     continue
                 if one.alone:
@@ -185,7 +190,7 @@ class Schedule:
             if error is not None and len(asked.several) > 1:
                 for one in asked.several:
                     one.alone = True
-                self._queue = [*asked.several, *self._queue]
+                self._queue += asked.several
                 return
             shared = sum(one.waiting for one in asked.several)
             for at, one in enumerate(asked.several):

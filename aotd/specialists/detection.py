@@ -134,11 +134,13 @@ class FrameDetector(ABC):
         return self._shelf.take(key, self._size, self._load)
 
     def _load(self) -> Any:
+        from aotd.specialists.packed import pack
+
         kind = self._kinds()[0]
         model = load_model("detection", self._config, kind, dtype_of(self._config.precision), self.boxes_from)
         for name in self.boxes_from:
             getattr(model, name).float()
-        return model
+        return pack(model)
 
     def _prepared(self, pictures: Sequence[Pixels]) -> Tensor:
         """Pictures as the model takes them, `[n, 3, height, width]`."""

@@ -17,6 +17,7 @@ from transformers.models.grounding_dino.image_processing_pil_grounding_dino impo
 from aotd.specialists import DetectionConfig
 from aotd.specialists.detection import FrameDetector
 from aotd.specialists.kept import Features, Kept
+from aotd.specialists.packed import pack
 from aotd.specialists.weights import Precision, Shelf, load_model, no_packing, size_of
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class GroundingDino(FrameDetector):
         encoder = model.model.backbone.conv_encoder
         encoder.model = Recalled(encoder.model.to(self._dtype()))
         model.model.text_backbone = ReadOnce(model.model.text_backbone, self._read)
-        return model
+        return pack(model)
 
     def _look(self, pixels: Tensor) -> list[Features]:
         backbone = self._model().model.backbone.conv_encoder.model.backbone

@@ -13,6 +13,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from aotd.specialists import towers
 from aotd.specialists.kept import Features, Kept, frame_key
+from aotd.specialists.packed import pack
 from aotd.specialists.weights import (
     Shelf,
     WeightsConfig,
@@ -138,5 +139,5 @@ class ImageText:
         config = self._config
         key = f"{self._family} {config.model} {config.precision.value}"
         return self._shelf.take(
-            key, self._size, lambda: load_model(self._role, config, self._kind, dtype_of(config.precision))
+            key, self._size, lambda: pack(load_model(self._role, config, self._kind, dtype_of(config.precision)))
         )

@@ -87,6 +87,7 @@ def _made_pool() -> ThreadPoolExecutor:
 
     cores = _cores()
     all_there = Barrier(cores + 1)
+    _keep_pages()
 
     def begin() -> None:
         torch.get_num_threads()  # a thread's first question sets its number anew
@@ -99,3 +100,11 @@ def _made_pool() -> ThreadPoolExecutor:
     all_there.wait()
     torch.set_num_threads(cores)  # of threads to come; each that is there has its own number
     return pool
+
+
+def _keep_pages() -> None:
+    """Have glibc keep memory that is let go, as it does anyway once it has seen blocks this large come and go: else it
+    hands the pages back after each layer, and gets them anew for the next one."""
+    import torch
+
+    torch.empty(31 << 20, dtype=torch.uint8)

@@ -30,6 +30,7 @@ from aotd.llm.base import Reply
 from aotd.prompts import one_line, render
 from aotd.specialists import VideoLLMConfig
 from aotd.specialists.bits import bits_settings, weights_bytes
+from aotd.specialists.packed import pack
 from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
 from aotd.specialists.weights import Precision, Shelf, check_bits, device, dtype_of, folder_name, held_in
 from aotd.students import StudentName
@@ -134,6 +135,7 @@ class VideoLLM(Prompted):
             how |= {"quantization_config": bits, "device_map": {"": device()}}
         model, tokenizer, pictures = read_checkpoint(self._family, config.model, self._path, **how)
         model.requires_grad_(False)
+        pack(model)
         return _Loaded(self._family(model, tokenizer, pictures, config.frames, config.frames))
 
 

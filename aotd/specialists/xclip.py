@@ -21,6 +21,7 @@ from aotd.disk import digest
 from aotd.errors import UserError
 from aotd.specialists import ActionConfig
 from aotd.specialists.kept import Features, Kept, frame_key
+from aotd.specialists.packed import pack
 from aotd.specialists.weights import Shelf, dtype_of, held_in, load_model, load_part, model_name, read_config, size_of
 from aotd.specialists.wording import alternatives, sentence
 from aotd.video.clip import Clip
@@ -126,7 +127,7 @@ class XCLIPRecogniser:
         config = self._config
         key = f"xclip {config.model} {config.precision.value}"
         return self._shelf.take(
-            key, self._size, lambda: load_model("action", config, XCLIPModel, dtype_of(config.precision))
+            key, self._size, lambda: pack(load_model("action", config, XCLIPModel, dtype_of(config.precision)))
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,30 @@ def test_no_more_videos_are_in_work_than_there_is_room_for() -> None:
 
     assert len(scheduled(model, program, 8, attempts(24, videos=8))) == 24
     assert max(most) == 2
+
+
+def test_the_program_that_began_first_goes_first() -> None:
+    came = [threading.Event() for _ in range(4)]
+
+    class Busy(Model):
+        def answer_all(self, asked: Sequence[tuple[Clip, str]]) -> list[str]:
+            if asked[0][1] == "q3":  # with this the model is busy until the others have come
+                came[3].set()
+                assert came[0].wait(10)
+                time.sleep(0.05)
+            return super().answer_all(asked)
+
+    def program(attempt: Attempt, asking: Asking, clip: Clip) -> str:
+        number = int(attempt.question.question_id[1:])
+        if number < 3:  # the last one comes first
+            assert came[number + 1].wait(10)
+            time.sleep(0.05)
+            came[number].set()
+        return asking.answer(clip, attempt.question.question_id)
+
+    model = Busy(batch=1)
+    scheduled(model, program, 4, attempts(4))
+    assert model.together == [["q3"], ["q0"], ["q1"], ["q2"]]
 
 
 def test_one_lane_holds_up_no_other() -> None:
