@@ -15,7 +15,7 @@ from transformers.models.owlvit.image_processing_pil_owlvit import OwlViTImagePr
 
 from aotd.errors import UserError
 from aotd.records import Detection
-from aotd.specialists import DetectionConfig
+from aotd.specialists import DetectionConfig, packed
 from aotd.specialists.detection import FrameDetector
 from aotd.specialists.grounding_dino import GroundingDino
 from aotd.specialists.owl import OWLv2, OWLViT
@@ -237,3 +237,15 @@ def test_pickled_weights_are_refused(tmp_path: Path, named: tuple[str, Path]) ->
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     with pytest.raises(UserError, match=r"specialists\.detection\.model=.* cannot be loaded: .*safetensors"):
         detector((named[0], tmp_path)).detect(whole(), "cup")
+
+
+@pytest.mark.skipif(not packed._can(), reason="oneDNN does not pack here")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU nothing is packed")
+def test_layers_are_packed_in_float32_alone(named: tuple[str, Path]) -> None:
+    shares = []
+    for precision in (Precision.float32, Precision.bfloat16):
+        model = detector(named, precision=precision)._model()
+        layers = [part for part in model.modules() if hasattr(part, "in_features")]
+        shares.append(sum(isinstance(part, packed.PackedLinear) for part in layers) / len(layers))
+    assert shares[0] > 0.8
+    assert shares[1] < shares[0]
