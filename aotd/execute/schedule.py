@@ -39,7 +39,7 @@ class _Wanted:
 
     call: Call
     turn: int
-    """Of the program that asked first; the smallest is asked next."""
+    """Of those who wait, the one that began first; the smallest is asked next."""
     waiting: int = 0
     """How many programs."""
     alone: bool = False
@@ -152,6 +152,7 @@ class Schedule:
                     return Answer(known, True, own_s)
                 wanted = self._wanted[call.key] = _Wanted(call, turn)
                 self._queue.append(wanted)
+            wanted.turn = min(wanted.turn, turn)
             first = not wanted.waiting
             wanted.waiting += 1
             self._waiting += 1

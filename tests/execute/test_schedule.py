@@ -166,7 +166,9 @@ def test_no_more_videos_are_in_work_than_there_is_room_for() -> None:
     assert max(most) == 2
 
 
-def test_the_program_that_began_first_goes_first() -> None:
+@pytest.mark.parametrize(("asked_first", "order"), [("q0", ["q0", "q1", "q2"]), ("q2", ["q2", "q1"])])
+def test_the_program_that_began_first_goes_first(asked_first: str, order: list[str]) -> None:
+    """Also where it asks for what another one waits for already."""
     came = [threading.Event() for _ in range(4)]
 
     class Busy(Model):
@@ -183,11 +185,11 @@ def test_the_program_that_began_first_goes_first() -> None:
             assert came[number + 1].wait(10)
             time.sleep(0.05)
             came[number].set()
-        return asking.answer(clip, attempt.question.question_id)
+        return asking.answer(clip, attempt.question.question_id if number else asked_first)
 
     model = Busy(batch=1)
     scheduled(model, program, 4, attempts(4))
-    assert model.together == [["q3"], ["q0"], ["q1"], ["q2"]]
+    assert model.together == [["q3"], *([name] for name in order)]
 
 
 def test_one_lane_holds_up_no_other() -> None:
