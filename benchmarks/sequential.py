@@ -92,7 +92,7 @@ def run_sequentially(config: Config, specialists: Specialists, questions: Sequen
     by_id = {question.question_id: question for question in Stage(run, "load", Question).records()}
     programs = Stage(run, "decompose", Program).records()
     stage = Stage(run, "execute", Trace)
-    with _one_picture_at_a_time(), stage.open({"executor": "sequential"}, models=specialists.models()) as out:
+    with _one_thing_at_a_time(), stage.open({"executor": "sequential"}, models=specialists.models()) as out:
         for program in programs:
             if not questions or program.question_id in questions:
                 out.write(_traced(by_id[program.question_id], program, specialists))
@@ -186,18 +186,22 @@ def _traced(question: Question, program: Program, specialists: Specialists) -> T
 
 
 @contextmanager
-def _one_picture_at_a_time() -> Iterator[None]:
-    """Each picture goes through a tower by itself, on all cores, while another thread prepares the next one."""
-    ours = towers.through
+def _one_thing_at_a_time() -> Iterator[None]:
+    """Each picture goes through a tower by itself, on all cores, while another thread prepares the next one. Every
+    model has all cores: none computes beside it."""
+    ours = towers.through, towers.beside
 
     def through(batches: Iterable[T], prepare: Callable[[T], Any], tower: Callable[[Any], Iterable[U]]) -> Iterator[U]:
         return (made for pixels in towers.ahead(batches, prepare) for made in tower(pixels))
 
-    towers.through = through
+    def beside(size: int, ask: Callable[[], T]) -> T:
+        return ask()
+
+    towers.through, towers.beside = through, beside
     try:
         yield
     finally:
-        towers.through = ours
+        towers.through, towers.beside = ours
 
 
 def _one_by_one(config: SpecialistsConfig) -> SpecialistsConfig:

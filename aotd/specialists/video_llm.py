@@ -17,7 +17,7 @@ from __future__ import annotations
 import string
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from transformers.utils.logging import disable_progress_bar
 from aotd.errors import UserError
 from aotd.llm.base import Reply
 from aotd.prompts import one_line, render
-from aotd.specialists import VideoLLMConfig
+from aotd.specialists import VideoLLMConfig, towers
 from aotd.specialists.bits import bits_settings, weights_bytes
 from aotd.specialists.packed import pack
 from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
@@ -84,8 +84,8 @@ class VideoLLM(Prompted):
         size = self.batch
         for group in groups.values():
             for part in (group[first : first + size] for first in range(0, len(group), size)):
-                rows = [loaded.row(*asked[at], self._config.frames) for at in part]
-                replies.update(zip(part, loaded.student.say(rows, longest), strict=True))
+                say = partial(loaded.say, [asked[at] for at in part], self._config.frames, longest)
+                replies.update(zip(part, towers.beside(self.size, say), strict=True))
         return [replies[at] for at in range(len(asked))]
 
     def ranks(self, asked: Sequence[tuple[Clip, str | None, Sequence[str]]]) -> list[list[str]]:
@@ -95,11 +95,11 @@ class VideoLLM(Prompted):
         sum would. Candidates are not listed in the prompt, so that their order says nothing. Those of one clip are
         a batch already.
         """
-        return [self._rank(*one) for one in asked]
-
-    def _rank(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
-        prompt = render("clip_action_with", thing=one_line(obj)) if obj else render("clip_action")
         loaded = self._loaded()
+        return [towers.beside(self.size, partial(self._rank, loaded, *one)) for one in asked]
+
+    def _rank(self, loaded: _Loaded, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
+        prompt = render("clip_action_with", thing=one_line(obj)) if obj else render("clip_action")
         scores = loaded.student.log_probs(loaded.row(clip, prompt, self._config.frames), candidates)
         # Rounded, so that the last bits, which depend on what else is in the pass, never decide.
         order = sorted(range(len(candidates)), key=lambda at: (-round(scores[at], 4), at))
@@ -107,7 +107,9 @@ class VideoLLM(Prompted):
 
     def picks(self, asked: Sequence[tuple[str, int]]) -> list[int | None]:
         """The letter with the largest next-token logit; never None."""
-        student = self._loaded().student
+        return towers.beside(self.size, partial(self._picks, self._loaded().student, asked))
+
+    def _picks(self, student: PretrainedStudent, asked: Sequence[tuple[str, int]]) -> list[int | None]:
         rows = [student.alone(prompt) for prompt, _ in asked]
         most = max(count for _, count in asked)
         letters = [student.said(letter)[0] for letter in string.ascii_uppercase[:most]]
@@ -148,6 +150,9 @@ class _Loaded:
 
     def row(self, clip: Clip | None, prompt: str, frames: int) -> Row:
         return self.student.alone(prompt) if clip is None else self.student.row(self.view(clip, frames), prompt)
+
+    def say(self, asked: Sequence[Asked], frames: int, longest: int) -> list[Reply]:
+        return self.student.say([self.row(*one, frames) for one in asked], longest)
 
     def view(self, clip: Clip, frames: int) -> View:
         """What the model keeps of a clip; looked at once while it stays among the last."""

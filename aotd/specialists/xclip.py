@@ -7,6 +7,7 @@ so what is kept is of a clip as a whole, not of a frame.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from aotd.datasets.star import VERBS
 from aotd.disk import digest
 from aotd.errors import UserError
-from aotd.specialists import ActionConfig
+from aotd.specialists import ActionConfig, towers
 from aotd.specialists.kept import Features, Kept, frame_key
 from aotd.specialists.packed import pack
 from aotd.specialists.weights import Shelf, dtype_of, held_in, load_model, load_part, model_name, read_config, size_of
@@ -72,7 +73,9 @@ class XCLIPRecogniser:
         seen = [number for number in clip.numbers if clip.shows(number)]
         if not seen or not texts:
             return []
-        scores = dict(zip(texts, self._logits(clip.keep(seen), list(texts.values())).tolist(), strict=True))
+        self._model()  # loaded by this thread
+        logits = towers.beside(self._size, partial(self._logits, clip.keep(seen), list(texts.values())))
+        scores = dict(zip(texts, logits.tolist(), strict=True))
         # Rounded, so that the last bits never decide.
         ranked = sorted(texts, key=lambda name: -round(scores[name], 4))
         return ranked if candidates else ranked[:_MOST]
