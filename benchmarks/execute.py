@@ -38,7 +38,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from rich.console import Console
@@ -63,6 +63,8 @@ FRAMES, BOXES = 32, 2.0
 ACTION_FRAMES = 8
 """Frames that X-CLIP takes of a clip."""
 WORLD = ["dataset.playroom.train_videos=8", "dataset.playroom.val_videos=4", "dataset.playroom.test_videos=4"]
+TURNS = 4
+"""How often the executors take turns in a setting."""
 OTHERWISE = (["batch=1"], ["batch=3", "programs=3"], ["batch=32"], ["programs=1"])
 """Settings under which the records must be the same."""
 
@@ -80,16 +82,17 @@ class Measured:
     records: bytes
     """What was written, a line for each program, sorted."""
 
-    def beside(self, other: Measured, share: float) -> Measured:
-        """This and another one: of two halves the sum (`share` 1), of two runs of the same the mean (0.5)."""
-        lines = sorted({*self.records.splitlines(keepends=True), *other.records.splitlines(keepends=True)})
-        return Measured(
-            (self.seconds + other.seconds) * share,
-            (self.cpu_s + other.cpu_s) * share,
-            round((self.pictures + other.pictures) * share),
-            len(lines),
-            b"".join(lines),
-        )
+
+def together(several: Sequence[Measured], share: float) -> Measured:
+    """Of parts the sum (`share` 1), of n runs of the same the mean (1 / n)."""
+    lines = sorted({line for one in several for line in one.records.splitlines(keepends=True)})
+    return Measured(
+        sum(one.seconds for one in several) * share,
+        sum(one.cpu_s for one in several) * share,
+        round(sum(one.pictures for one in several) * share),
+        len(lines),
+        b"".join(lines),
+    )
 
 
 # ── what is asked ─────────────────────────────────────────────────────────────────────────────────
@@ -308,14 +311,14 @@ def measure(bench: Bench, asked: dict[str, list[Question]]) -> None:
     ours: dict[str, Measured] = {}
     same: dict[str, bool] = {}
     for name, questions in asked.items():
-        # In turn, the rival by halves and ours twice: a machine that slows down slows both.
-        halves, half = [], len(questions) // 2
-        for number, part in enumerate((questions[:half], questions[half:])):
-            halves.append(bench.rival(f"{name}-{number}", part, others))
-            once = bench.ours(f"{name}-{number}", questions)
-            same[f"{name}, run {number + 1}"] = once.records == ours.get(name, once).records
-            ours[name] = once if not number else once.beside(ours[name], 0.5)
-        rival[name] = halves[0].beside(halves[1], 1.0)
+        # In turn, the rival a quarter at a time and all of ours after each: a machine that slows down slows both.
+        theirs, every = [], []
+        ends = [len(questions) * number // TURNS for number in range(TURNS + 1)]
+        for number, (first, end) in enumerate(pairwise(ends)):
+            theirs.append(bench.rival(f"{name}-{number}", questions[first:end], others))
+            every.append(bench.ours(f"{name}-{number}", questions))
+            same[f"{name}, run {number + 1}"] = every[-1].records == every[0].records
+        rival[name], ours[name] = together(theirs, 1.0), together(every, 1 / TURNS)
     with calls_counted() as calls:
         again = bench.ours("again", asked["eight"], cache="eight-0")
     same |= {name: rival[name].records == ours[name].records for name in asked}

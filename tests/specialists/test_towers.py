@@ -63,6 +63,24 @@ def test_as_many_batches_are_in_work_as_there_are_cores() -> None:
     assert list(towers.through(range(cores), lambda number: torch.tensor(number), tower)) == [1] * cores
 
 
+def test_a_small_model_is_asked_on_one_core_and_a_large_one_on_all() -> None:
+    def ask() -> tuple[str, int]:
+        return threading.current_thread().name.partition("_")[0], torch.get_num_threads()
+
+    cores, here = torch.get_num_threads(), threading.current_thread().name
+    assert towers.beside(towers.SMALL_BYTES, ask) == ("tower", 1)
+    assert towers.beside(towers.SMALL_BYTES + 1, ask) == (here, cores)
+    assert torch.get_num_threads() == cores
+
+
+def test_what_a_small_model_raises_is_the_callers_error() -> None:
+    def ask() -> None:
+        raise QuestionError(Outcome.tool_failed, "it has fallen over")
+
+    with pytest.raises(QuestionError, match="fallen over"):
+        towers.beside(1, ask)
+
+
 @pytest.mark.parametrize("batch", [1, 2, 8, 100])
 def test_a_batch_is_shared_out(batch: int) -> None:
     cores = torch.get_num_threads()

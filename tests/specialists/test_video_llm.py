@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from aotd.cli import main, read_settings
 from aotd.errors import UserError
 from aotd.prompts import render
 from aotd.records import ActionsFinding, Program, Question, TextFinding, Trace
-from aotd.specialists import VideoLLMConfig, load_specialists
+from aotd.specialists import VideoLLMConfig, load_specialists, towers
 from aotd.specialists import video_llm as module
 from aotd.specialists.prompted import shown
 from aotd.specialists.video_llm import VideoLLM, checkpoint_bytes, checkpoint_name, empty_model
-from aotd.specialists.weights import Precision, Shelf, held_in
+from aotd.specialists.weights import Precision, Shelf, device, held_in
 from aotd.store import Stage
 from aotd.students import StudentName
 from aotd.students.student import FAMILIES
@@ -153,6 +154,29 @@ def test_a_clip_is_looked_at_once_and_the_last_ones_are_kept(
     specialist.answer(part, "what?")
     specialist.answer(whole, "what?")
     assert looks == [4, 3, 2, 2, 4], "the last one always stays, the others made room"
+
+
+@pytest.mark.skipif(device().type != "cpu", reason="of a GPU there is one")
+def test_a_small_one_computes_on_one_core_and_says_the_same(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, where = [], []
+    for largest in (towers.SMALL_BYTES, 0):
+        monkeypatch.setattr(towers, "SMALL_BYTES", largest)
+        specialist, names = llm("llava_next_video", checkpoints["llava_next_video"]), set()
+        for part in specialist._loaded().student.model.modules():
+            part.register_forward_pre_hook(lambda *_, names=names: names.add(threading.current_thread().name[:5]))
+        clip = clips()[0]
+        said.append(
+            [
+                specialist.answer(clip, "what?"),
+                specialist.actions(clip, None, OPTIONS),
+                specialist.choose("what?", {"seen": "a door"}, OPTIONS),
+            ]
+        )
+        where.append(names)
+    assert said[0] == said[1]
+    assert where == [{"tower"}, {threading.current_thread().name[:5]}]
 
 
 def test_one_checkpoint_is_loaded_once_for_both_sub_tasks(
