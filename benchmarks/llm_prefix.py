@@ -94,11 +94,13 @@ def moved(engine: TransformersEngine, network: Any, texts: list[str]) -> float:
     shares = []
     with torch.inference_mode():
         assert engine._prefixes is not None
-        given = engine._padded(rows)
-        mask, cache = given["attention_mask"], engine._prefixes.past(rows, room=1)
+        cache, alike = engine._prefixes.past(rows, room=1)
+        given = engine._padded(rows, alike)
+        mask = given["attention_mask"]
         places = mask.cumsum(1)[:, -1:] - 1
         last = given["input_ids"][:, -1:]
-        together = network(last, attention_mask=mask, position_ids=places, past_key_values=cache).logits[:, -1]
+        given = {"attention_mask": mask, "position_ids": places, "past_key_values": cache}
+        together = engine._network(last, **given).logits[:, -1]
         for row, scores in zip(rows, together, strict=True):
             expected = network(torch.tensor([row]), logits_to_keep=1).logits[0, -1]
             shares.append(float((scores - expected).abs().max() / expected.abs().max()))
@@ -107,7 +109,7 @@ def moved(engine: TransformersEngine, network: Any, texts: list[str]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prompts", type=int, default=32)
+    parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=96, help="longest reply; a program has 60 to 200")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--layers", type=int, default=4)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-Layers = list[tuple[torch.Tensor, torch.Tensor]]
-"""Keys and values of each layer, each (rows, heads, tokens, width)."""
+from aotd.llm.rows import Layers, side_by_side, use_attend
 
 BUDGET = 2**30
 """Bytes of keys and values that are kept: ten prompts of 2,000 tokens or so, for a model of 1.5 billion parameters in
@@ -35,25 +35,32 @@ class _Read:
 class Prefixes:
     """The keys and values of the prompts that a network has read last."""
 
-    def __init__(self, network: Any, budget: int = BUDGET) -> None:
-        """`network` is one that `can_go_on`. The last prompt is kept whatever the budget."""
-        self._network, self._budget = network, budget
+    def __init__(self, network: Any, budget: int = BUDGET, *, once: bool = False) -> None:
+        """Args:
+        network: one that `can_go_on`.
+        budget: the last prompt is kept whatever it is.
+        once: whether what the rows of a batch begin with is held once for all of them (`reads_once`).
+        """
+        self._network, self._budget, self._once = network, budget, once
         self._kept: list[_Read] = []
         """The one used last stands last."""
         self.computed = 0
         """Tokens that were not known, so far."""
 
-    def past(self, rows: Sequence[list[int]], room: int) -> DynamicCache:
-        """Keys and values of all tokens of each row but the last, padded with zeros on the left.
+    def past(self, rows: Sequence[list[int]], room: int) -> tuple[DynamicCache, int]:
+        """Keys and values of all tokens of each row but the last, and how many first tokens are held once.
+
+        Behind those, shorter rows are padded with zeros on the left.
 
         Args:
             room: how many more tokens there will be for each row, the last one of these rows included.
         """
         # One after another: a row of some hundred tokens fills a processor, and is padded to no other row's length.
         read = [self._layers(row[:-1]) for row in rows]
+        alike = len(reduce(_beginning, (row[:-1] for row in rows))) if self._once else 0
         cache = DynamicCache()
-        cache.layers.extend(_joined(read, max(len(row) for row in rows) - 1, room))
-        return cache
+        cache.layers.extend(side_by_side(read, alike, max(len(row) for row in rows) - 1, room))
+        return cache, alike
 
     def _layers(self, tokens: list[int]) -> Layers:
         """Keys and values of one row; what is new in it is read, and all of it kept."""
@@ -111,50 +118,30 @@ def alike_in_company(network: Any) -> bool:
     return not any("dynamic" in name or name == "longrope" for name in named)
 
 
-class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]
-    """A layer of a cache whose new tokens are written into room that is there.
+def reads_once(network: Any) -> bool:
+    """Whether a network that `can_go_on` reads the same where what rows begin with is held once; from then on it does.
 
-    transformers' own copies all that is known at each token: behind 2,000 of them, a third of the time.
+    It is tried out: an architecture may do something of its own to keys and values.
     """
-
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor, length: int) -> None:
-        """`keys` and `values` have room for more tokens than their first `length`."""
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.lazy_initialization(keys, values)
-        self._all, self._length = (keys, values), 0
-        self._grow(length)
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        start, new = self._length, (key_states, value_states)
-        assert start + key_states.shape[2] <= self._all[0].shape[2], "more tokens than there is room for"
-        for part, states in zip(self._all, new, strict=True):
-            part[:, :, start : start + states.shape[2]] = states
-        return self._grow(key_states.shape[2])
-
-    def _grow(self, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
-        self._length += tokens
-        keys, values = (part[:, :, : self._length] for part in self._all)
-        self.keys, self.values = keys, values
-        return keys, values
+    if not use_attend(network):
+        return False
+    rows = [[0, 1, 0, 1, 1, 0], [0, 1, 0, 0]]
+    with torch.inference_mode():
+        cache, alike = Prefixes(network, once=True).past(rows, room=1)
+        assert alike == 3
+        last = torch.tensor([[row[-1]] for row in rows], device=network.device)
+        places = torch.tensor([[len(row) - 1] for row in rows], device=network.device)
+        seen = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 1]], device=network.device)
+        together = network(last, attention_mask=seen, position_ids=places, past_key_values=cache).logits[:, -1]
+        alone = [network(torch.tensor([row], device=network.device)).logits[0, -1] for row in rows]
+    same = bool(torch.isclose(together, torch.stack(alone), rtol=0, atol=1e-4 * float(together.abs().max())).all())
+    if not same:
+        network.set_attn_implementation("sdpa")
+    return same
 
 
-def _joined(rows: Sequence[Layers], longest: int, room: int) -> list[_Layer]:
-    """The layers of all rows, padded with zeros on the left to `longest` tokens, with room on the right."""
-    filled = [(at, row) for at, row in enumerate(rows) if row]
-    layers = []
-    for layer in range(len(filled[0][1]) if filled else 0):
-        both = []
-        for part in (0, 1):
-            like = filled[0][1][layer][part]
-            space = like.new_zeros((len(rows), like.shape[1], longest + room, like.shape[3]))
-            for at, row in filled:
-                tokens = row[layer][part]
-                space[at, :, longest - tokens.shape[2] : longest] = tokens[0]
-            both.append(space)
-        layers.append(_Layer(both[0], both[1], longest))
-    return layers
+def _beginning(one: list[int], other: list[int]) -> list[int]:
+    return one[: _common(one, other)]
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

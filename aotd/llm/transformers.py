@@ -49,7 +49,7 @@ class TransformersEngine(Engine):
         from transformers import GenerationConfig
         from transformers.utils.logging import disable_progress_bar
 
-        from aotd.llm.prefixes import Prefixes, alike_in_company, can_go_on
+        from aotd.llm.prefixes import Prefixes, alike_in_company, can_go_on, reads_once
 
         if not config.model:
             raise UserError("llm=transformers needs llm.model=…: a local folder, a GGUF file or a hub id")
@@ -70,7 +70,10 @@ class TransformersEngine(Engine):
         if not alike_in_company(self._network):
             self._batch = 1
         self._exact = dtype in (torch.float32, torch.float64)
-        self._prefixes = Prefixes(self._network) if self._batch > 1 and can_go_on(self._network) else None
+        self._prefixes: Prefixes | None = None
+        if self._batch > 1 and can_go_on(self._network):
+            # In half precision the scores of two parts, put together, would be rounded once more.
+            self._prefixes = Prefixes(self._network, once=self._exact and reads_once(self._network))
 
     def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
         """Each ask with its reply, `llm.batch` of them at a time; the order is the engine's."""
@@ -157,11 +160,11 @@ class TransformersEngine(Engine):
         ends = {"pad_token_id": self._tokenizer.pad_token_id, "eos_token_id": self._ends}
         how = GenerationConfig(do_sample=False, return_dict_in_generate=True, **ends, **settings)  # type: ignore[no-untyped-call]
         with torch.inference_mode():
-            known = {}
+            known, alike = {}, 0
             if together and self._prefixes:
-                known["past_key_values"] = self._prefixes.past(rows, room=settings["max_new_tokens"])
+                known["past_key_values"], alike = self._prefixes.past(rows, room=settings["max_new_tokens"])
             return self._network.generate(
-                **self._padded(rows), **known, generation_config=how, logits_processor=processors
+                **self._padded(rows, alike), **known, generation_config=how, logits_processor=processors
             )
 
     def _spelt(self, options: Sequence[str]) -> list[tuple[int, ...]]:
@@ -169,14 +172,16 @@ class TransformersEngine(Engine):
         end = self._tokenizer.eos_token_id
         return [(*self._tokenizer(option, add_special_tokens=False)["input_ids"], end) for option in options]
 
-    def _padded(self, rows: list[list[int]]) -> dict[str, torch.Tensor]:
-        """Rows of tokens as a batch, padded on the left: `input_ids` and `attention_mask`, each (rows, longest)."""
+    def _padded(self, rows: list[list[int]], alike: int = 0) -> dict[str, torch.Tensor]:
+        """Rows of tokens as a batch: `input_ids` and `attention_mask`, each (rows, longest). Padding stands behind the
+        first tokens, that many, which are the same in all rows."""
         import torch
 
         longest = max(len(row) for row in rows)
         pads = [longest - len(row) for row in rows]
-        padded = [[self._tokenizer.pad_token_id] * pad + row for pad, row in zip(pads, rows, strict=True)]
-        mask = [[0] * pad + [1] * len(row) for pad, row in zip(pads, rows, strict=True)]
+        pad_token = self._tokenizer.pad_token_id
+        padded = [[*row[:alike], *[pad_token] * pad, *row[alike:]] for pad, row in zip(pads, rows, strict=True)]
+        mask = [[1] * alike + [0] * pad + [1] * (len(row) - alike) for pad, row in zip(pads, rows, strict=True)]
         device = self._network.device
         return {
             "input_ids": torch.tensor(padded, device=device),

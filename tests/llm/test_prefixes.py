@@ -17,9 +17,11 @@ from transformers import (
     MistralForCausalLM,
 )
 
+from aotd.llm import prefixes as prefixes_module
+from aotd.llm import rows as rows_module
 from aotd.llm import transformers as module
 from aotd.llm.base import LLMConfig
-from aotd.llm.prefixes import Prefixes, alike_in_company, can_go_on
+from aotd.llm.prefixes import Prefixes, alike_in_company, can_go_on, reads_once
 from aotd.llm.transformers import TransformersEngine
 from tests.llm.test_transformers import WORDS, save
 
@@ -155,7 +157,8 @@ def test_what_is_known_of_a_prompt_is_what_the_network_makes_of_it(folder: Path)
     held = prefixes(folder)
     rows = [tokens(prompt) for prompt in PROMPTS[:4]]
     with torch.inference_mode():
-        cache = held.past(rows, room=3)
+        cache, alike = held.past(rows, room=3)
+        assert alike == 0
         longest = max(map(len, rows)) - 1
         assert cache.get_seq_length() == longest
         for at, row in enumerate(rows):
@@ -166,6 +169,57 @@ def test_what_is_known_of_a_prompt_is_what_the_network_makes_of_it(folder: Path)
                 torch.testing.assert_close(layer.keys[at : at + 1, :, pad:], keys)
                 torch.testing.assert_close(layer.values[at : at + 1, :, pad:], values)
                 assert not layer.keys[at, :, :pad].any()
+
+
+def test_what_rows_begin_with_is_held_once_and_padding_stands_behind_it(folder: Path) -> None:
+    held = prefixes(folder)
+    held._once = True
+    rows = [tokens(prompt) for prompt in (ONE + "e f g", OTHER + "a", ONE + "k", API + "b")]
+    with torch.inference_mode():
+        cache, alike = held.past(rows, room=3)
+        assert (alike, cache.get_seq_length()) == (26, 32)
+        for at, row in enumerate(rows):
+            expected = held._network(input_ids=torch.tensor([row[:-1]]), use_cache=True).past_key_values
+            pad = 32 - (len(row) - 1)
+            for layer, whole in zip(cache.layers, expected, strict=True):
+                for own, first, part in zip((layer.keys, layer.values), layer._alike, whole, strict=False):
+                    torch.testing.assert_close(first, part[:, :, :26])
+                    torch.testing.assert_close(own[at : at + 1, :, pad:], part[:, :, 26:])
+                    assert not own[at, :, :pad].any()
+                    assert own.shape[2] == 6
+
+
+def test_a_batch_reads_what_it_begins_with_once_where_numbers_are_exact(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    joined = prefixes_module.side_by_side
+
+    def counting(rows: Any, alike: int, longest: int, room: int) -> Any:
+        held.append(alike)
+        return joined(rows, alike, longest, room)
+
+    monkeypatch.setattr(prefixes_module, "side_by_side", counting)
+    asked = [prompt for prompt in PROMPTS if prompt.startswith(API)]
+    for dtype, counts in (("float32", [26]), ("bfloat16", [0])):
+        made = engine(folder, 32, dtype)
+        held.clear()
+        made.complete(asked, max_tokens=4)
+        assert held == counts
+
+
+def test_a_network_that_reads_parts_otherwise_is_given_whole_rows(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = LlamaForCausalLM.from_pretrained(folder).eval()
+    assert reads_once(network)
+    assert network.config._attn_implementation == rows_module.ATTENTION
+    assert not reads_once(LlamaForCausalLM.from_pretrained(folder, attn_implementation="eager").eval())
+    right = rows_module._one_product
+    monkeypatch.setattr(rows_module, "_one_product", lambda rows, shared: 1.1 * right(rows, shared))
+    network = LlamaForCausalLM.from_pretrained(folder).eval()
+    assert not reads_once(network)
+    assert network.config._attn_implementation == "sdpa"
 
 
 def test_a_reply_that_rounding_may_have_decided_is_asked_for_alone(
