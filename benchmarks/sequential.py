@@ -6,7 +6,7 @@ What the executors of ViperGPT (cvlab-columbia/viper: `main_batch.py`, `vision_p
 - Programs run one after the other, each by `exec` in the process that holds the models. The same (`honest.called`).
 - A video is opened and decoded for each question, AoTD's in 32 frames of all of it. The source keeps nothing.
 - Each call of the detector is, for each frame, the processor, the image tower, the text tower and the heads, on that
-  one picture. `batch=1`, and nothing is kept.
+  one picture, one after the other. `batch=1`, and nothing is kept.
 - Each grounding takes CLIP's image tower over all frames of the clip, one at a time, and its text tower. The same.
 - Each call of the Video-LLM takes its vision tower over the frames of the clip, together, and then one prompt. The
   same, eight frames at a time, as everywhere in `aotd`.
@@ -15,7 +15,7 @@ What the executors of ViperGPT (cvlab-columbia/viper: `main_batch.py`, `vision_p
 It is meant to lose for no other reason. It shares process, threads, `inference_mode`, precision and checkpoints with
 ours; weights, tokenizers and the decoder's process are there before the clock starts. Frames of one program stay in
 memory. Programs are called here and not in a sandbox, which would cost it some milliseconds. Its traces are records
-and go through the writer that ours go through.
+and go through the writer that ours go through. No picture is prepared while another is in a tower, which is our way.
 
 Left out, in its favour: AoTD's `exist` looks for a thing, asks the Video-LLM about the crops, and looks for it once
 more; its `Query_Actions` and `select_answer` have a model write, where our specialists score the options in one pass.
@@ -29,7 +29,7 @@ The module counts what goes through image towers, for this executor and for ours
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,16 +86,15 @@ def load_rival(config: Config) -> Specialists:
     return specialists
 
 
-def run_sequentially(config: Config, specialists: Specialists, questions: Sequence[str] = ()) -> None:
-    """Write `execute/` of a run as `aotd execute` does; of some questions only, where they are named."""
+def run_sequentially(config: Config, specialists: Specialists) -> None:
+    """Write `execute/` of a run as `aotd execute` does."""
     run = Path(config.run)
     by_id = {question.question_id: question for question in Stage(run, "load", Question).records()}
     programs = Stage(run, "decompose", Program).records()
     stage = Stage(run, "execute", Trace)
     with _one_thing_at_a_time(), stage.open({"executor": "sequential"}, models=specialists.models()) as out:
         for program in programs:
-            if not questions or program.question_id in questions:
-                out.write(_traced(by_id[program.question_id], program, specialists))
+            out.write(_traced(by_id[program.question_id], program, specialists))
 
 
 def shown(done: Trace, specialists: SpecialistsConfig, action_frames: int) -> int:
@@ -187,12 +186,12 @@ def _traced(question: Question, program: Program, specialists: Specialists) -> T
 
 @contextmanager
 def _one_thing_at_a_time() -> Iterator[None]:
-    """Each picture goes through a tower by itself, on all cores, while another thread prepares the next one. Every
-    model has all cores: none computes beside it."""
+    """Each picture is prepared and goes through a tower by itself, on all cores. Every model has all cores: none
+    computes beside it."""
     ours = towers.through, towers.beside
 
     def through(batches: Iterable[T], prepare: Callable[[T], Any], tower: Callable[[Any], Iterable[U]]) -> Iterator[U]:
-        return (made for pixels in towers.ahead(batches, prepare) for made in tower(pixels))
+        return (made for batch in batches for made in tower(prepare(batch)))
 
     def beside(size: int, ask: Callable[[], T]) -> T:
         return ask()
