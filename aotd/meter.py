@@ -4,7 +4,8 @@
         replies = engine.complete(prompts, max_tokens=512)
     out.write(record, meter.cost(question_id, batch=len(prompts), replies=[replies[0]]))
 
-The clock stands still while weights are loaded: that is done once, however many questions there are.
+The clock stands still while models are loaded and the processes that decode are started: that is done once, however
+many questions there are.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from aotd.llm.base import Reply
 
 _loading_s = 0.0
-"""Seconds that this process has spent loading weights."""
+"""Seconds that this process has spent on that."""
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def loading() -> Iterator[None]:
 
 
 def clock() -> float:
-    """Seconds from some moment on, those left out in which weights were loaded."""
+    """Seconds from some moment on, those left out that were spent in `loading`."""
     return time.perf_counter() - _loading_s
 
 

@@ -372,7 +372,7 @@ class Cost(Record):
     them, and no two runs measure the same."""
 
     seconds: float
-    """Wall time without the loading of weights; of what was done for several questions together, an equal share."""
+    """Wall time without the loading of models; of what was done for several questions together, an equal share."""
     batch: int = 1
     """Over how many questions, or calls, the time was shared out at most."""
     llm_calls: int = 0

@@ -10,6 +10,7 @@ import torch
 from aotd.llm import Reply
 from aotd.meter import Meter, carried, once, total
 from aotd.records import Cost
+from aotd.specialists import SourceName, SpecialistsConfig, load_specialists
 from aotd.specialists.weights import Shelf
 
 ASKED = Reply("yes", True, prompt_tokens=100, reply_tokens=7)
@@ -25,6 +26,13 @@ def test_the_clock_stands_still_while_weights_are_loaded_for_the_first_time() ->
     with Meter() as again:
         shelf.take("a", 2**30, lambda: time.sleep(0.2))
     assert again.seconds >= 0.2, "it made room for another one: that is the price of the budget"
+
+
+def test_the_clock_stands_still_while_specialists_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aotd.specialists.load_specialist", lambda *given: time.sleep(0.1))
+    with Meter() as meter:
+        load_specialists(SpecialistsConfig(source=SourceName.mock), "")
+    assert meter.seconds < 0.05
 
 
 def test_a_meter_measures_up_to_an_exception() -> None:

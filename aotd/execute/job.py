@@ -79,7 +79,7 @@ def job(config: Config) -> None:
         attempts = (first(question_of(one.question_id), one) for one in programs.stream(without=out.done))
         count = programs.count() - len(out.done)
         work = Work(config.run, config.dataset.root, config.execute, config.specialists, config.cache, layers)
-        with _executor(work, specialists, min(_workers(config), count)) as execute:
+        with _executor(work, specialists, _workers(config), count) as execute:
             for entry in shown("execute", _ends(attempts, execute, mender), count):
                 out.add(entry)
         out.sort(programs.ids())
@@ -177,13 +177,13 @@ Execute = Callable[[Iterable[Attempt]], Iterator[Entry | Result]]
 
 
 @contextmanager
-def _executor(work: Work, specialists: Specialists, workers: int) -> Iterator[Execute]:
-    """What runs programs: this process, or several where more than one worker is asked for."""
-    if workers > 1:
-        with _Workers(work, workers) as several:
+def _executor(work: Work, specialists: Specialists, workers: int, count: int) -> Iterator[Execute]:
+    """What runs `count` programs: this process, or several where more than one worker is asked for."""
+    if min(workers, count) > 1:
+        with _Workers(work, min(workers, count)) as several:
             yield several.run
         return
-    with Worker(work, specialists) as worker:
+    with Worker(work, specialists, count) as worker:
         yield worker.run
 
 

@@ -27,6 +27,7 @@ from aotd.execute.attempts import Attempt, Result
 from aotd.meter import clock
 from aotd.specialists.findings import Answer, Call, Findings, Found
 from aotd.stop import stopping
+from aotd.workers import cores
 
 
 class _Over(BaseException):
@@ -73,7 +74,8 @@ class Schedule:
     ) -> None:
         """Args:
         run: runs one attempt; its calls are answered by what it is given.
-        programs: how many run at once, at most; no more videos are in work than there is room for.
+        programs: how many run at once, at most; no more videos are in work than there is room for, and none begins
+            while there is no core for it.
         lanes: sub-task -> whom it shares a thread with.
         """
         self._run, self._findings, self._programs, self._lanes = run, findings, programs, lanes
@@ -126,8 +128,10 @@ class Schedule:
                 pool.shutdown(wait=not stopping(), cancel_futures=True)
 
     def _has_room(self, attempt: Attempt, running: dict[Future[Result], str]) -> bool:
+        if len(running) >= self._programs or len(running) - self._waiting >= cores():
+            return False  # several sandboxes that start at once keep each other, and the first frames, waiting
         video, videos = attempt.question.video_id, set(running.values())
-        return len(running) < self._programs and (video in videos or len(videos) < self._findings.room())
+        return video in videos or len(videos) < self._findings.room()
 
     def _tell(self, _: object = None) -> None:
         with self._changed:

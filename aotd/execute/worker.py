@@ -16,7 +16,7 @@ from aotd.errors import QuestionError
 from aotd.execute import ExecuteConfig
 from aotd.execute.attempts import Attempt, Result, candidate, first, settled
 from aotd.execute.schedule import Schedule
-from aotd.meter import Meter, total
+from aotd.meter import Meter, loading, total
 from aotd.records import Dropped, Program, Question, Trace
 from aotd.sandbox.layers import Layer
 from aotd.sandbox.process import Calls, Run, Sandbox, StoppedError
@@ -104,7 +104,8 @@ def ended(result: Result, repairs: int) -> Entry | Result:
 class Worker:
     """Specialists and a sandbox, and what runs programs with them in one process."""
 
-    def __init__(self, work: Work, specialists: Specialists) -> None:
+    def __init__(self, work: Work, specialists: Specialists, count: int = 0) -> None:
+        """`count`: for how many programs all is made ready when this is entered."""
         models = work.specialists
         self._findings = Findings(
             specialists, load_cache(work.cache, work.run), models.unpinned(), remote := models.remote()
@@ -113,6 +114,7 @@ class Worker:
         self._lanes = models.lanes()
         self._programs = work.execute.programs or (PROGRAMS if models.weighty() or remote else 1)
         self._repairs = work.execute.repairs
+        self._source, self._count = specialists.source, count
 
     def run(self, attempts: Iterable[Attempt]) -> Iterator[Entry | Result]:
         """What comes of attempts and of the other candidates, as it comes (`ended`)."""
@@ -125,6 +127,9 @@ class Worker:
         return (run(attempt, self._findings.answer) for attempt in attempts)
 
     def __enter__(self) -> Worker:
+        if hasattr(self._source, "begin"):
+            with loading():
+                self._source.begin(min(self._count, self._programs))
         self._sandbox.__enter__()
         return self
 

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from aotd.errors import UserError
+from aotd.meter import loading
 from aotd.specialists.base import Answerer, Detector, Grounder, Recogniser, Source, Specialists
 from aotd.specialists.weights import Shelf, WeightsConfig
 
@@ -386,5 +387,6 @@ def check_remote(config: SpecialistsConfig) -> None:
 def load_specialists(config: SpecialistsConfig, root: str) -> Specialists:
     """The specialists a config names, within one budget of memory; see `load_specialist`."""
     shelf = Shelf(config.memory_gb)
-    built = {subtask: load_specialist(subtask, config, root, shelf) for subtask in BUILDERS}
-    return Specialists(source=SOURCES[config.source](config, root), **built)
+    with loading():
+        built = {subtask: load_specialist(subtask, config, root, shelf) for subtask in BUILDERS}
+        return Specialists(source=SOURCES[config.source](config, root), **built)

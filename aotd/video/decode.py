@@ -75,7 +75,8 @@ class _KilledError(DamagedError):
 
 
 class Decoder:
-    """The parent's end of one decoding process; started at the first request, again after it had to be killed.
+    """The parent's end of one decoding process; started at the first request if not before, again after it had to be
+    killed.
 
     A request whose process is killed by somebody else (for want of memory, or with the whole job) is sent once more.
     """
@@ -84,6 +85,15 @@ class Decoder:
         self._deadline_s = deadline_s
         self._process: subprocess.Popen[bytes] | None = None
         self._wire: socket.socket | None = None
+
+    def begin(self) -> None:
+        """Start the process, unless there is one.
+
+        Raises:
+            UserError: it does not start.
+        """
+        if self._process is None:
+            self._process, self._wire = start(self._deadline_s)
 
     def facts(self, path: Path, every_frame: bool = False) -> Found:
         """What a file is.
@@ -155,8 +165,8 @@ class Decoder:
         try:
             if self._process is not None and (self._process.poll() is not None or _talks(self._process)):
                 self.close()
-            if self._process is None:
-                self._process, self._wire = start(self._deadline_s)
+            self.begin()
+            assert self._process is not None
             assert self._wire is not None
             reply = _Reply(self._process, self._deadline_s)
             text = json.dumps({**request, "deadline_s": self._deadline_s}).encode()

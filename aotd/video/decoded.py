@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -108,6 +109,17 @@ class DecodedVideos:
         """Held while `_kept` or `_locks` is looked at, never while a file is read."""
         self._locks: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
         """Held by whoever finds out what is under a key."""
+
+    def begin(self, count: int) -> None:
+        """Start the processes that will decode `count` videos, no more than can be at work at once.
+
+        Raises:
+            UserError: nothing can be decoded here.
+        """
+        if decoders := [Decoder(self._deadline_s) for _ in range(min(count, cores()))]:
+            with ThreadPoolExecutor(len(decoders)) as pool:
+                list(pool.map(Decoder.begin, decoders))
+            self._idle += decoders
 
     def open(self, question: Question) -> DecodedVideo:
         """The video of a question; reads the container and the first frame, and decodes the rest when asked for.

@@ -29,6 +29,12 @@ __all__ = ["world"]
 ONE_LANE = dict.fromkeys(("detection", "grounding", "action", "answering"), "all")
 
 
+@pytest.fixture(autouse=True)
+def _many_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs here wait for each other before they ask."""
+    monkeypatch.setattr("aotd.execute.schedule.cores", lambda: 64)
+
+
 class Model(Mock):
     """Answers with what it was asked; notes how many prompts it saw together, and in which thread."""
 
@@ -164,6 +170,26 @@ def test_no_more_videos_are_in_work_than_there_is_room_for() -> None:
 
     assert len(scheduled(model, program, 8, attempts(24, videos=8))) == 24
     assert max(most) == 2
+
+
+def test_no_more_programs_begin_than_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aotd.execute.schedule.cores", lambda: 2)
+    beginning, most, lock = 0, 0, threading.Lock()
+
+    def program(attempt: Attempt, asking: Asking, clip: Clip) -> str:
+        nonlocal beginning, most
+        with lock:
+            beginning += 1
+            most = max(most, beginning)
+        time.sleep(0.02)
+        with lock:
+            beginning -= 1
+        return asking.answer(clip, attempt.question.question_id)
+
+    model = Model(8)
+    assert len(scheduled(model, program, 8, attempts(8))) == 8
+    assert most == 2
+    assert [len(asked) for asked in model.together] == [8], "who waits for a model keeps nobody from beginning"
 
 
 @pytest.mark.parametrize(("asked_first", "order"), [("q0", ["q0", "q1", "q2"]), ("q2", ["q2", "q1"])])

@@ -266,6 +266,26 @@ def test_threads_decode_as_many_files_at_once_as_there_are_cores(
     assert all(process is not None and process.poll() is not None for process in processes)
 
 
+def test_processes_that_were_begun_before_are_those_that_decode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aotd.video.decoded.cores", lambda: 2)
+    source = DecodedVideos(str(tmp_path), 4, 20)
+    source.begin(0)
+    assert not source._idle
+    source.begin(9)
+    processes = [decoder._process for decoder in source._idle]
+    assert len(processes) == 2, "no more than there are cores"
+    assert all(process is not None and process.poll() is None for process in processes)
+    monkeypatch.setattr("aotd.video.decode.start", lambda deadline_s: pytest.fail("another one is started"))
+    names = ["a.mp4", "b.mp4"]
+    for name in names:
+        write_video(tmp_path / name)
+    assert at_once(lambda name: shot(source.open(ask(name)).pixels()), names) == 2 * [[2, 7, 12, 17]]
+    source.close()
+    assert all(process.poll() is not None for process in processes if process)
+
+
 def test_what_several_threads_ask_for_is_done_once(
     tmp_path: Path, source: DecodedVideos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
