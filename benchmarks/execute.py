@@ -4,8 +4,8 @@
     python -m benchmarks.execute --one 2 --eight 1 --profile      # a short one; where our time goes
 
 The rival is `benchmarks/sequential.py`; the models are those of `benchmarks/small_models.py`, the same for both. Two
-settings: one question about each of fourteen videos, and eight questions about each of two. Both executors begin with
-nothing kept; no clock runs while weights are loaded (`aotd.meter`).
+settings: one question about each of 28 videos, and eight questions about each of four. Both executors begin with
+nothing kept; no clock runs while models are loaded and decoders are started (`aotd.meter`).
 
 Videos are playroom's, each seen whole, in 32 frames, as AoTD's executor sees STAR's and NExT-QA's. Of four programs
 three go through what the options name, one thing after the other, as programs of ViperGPT's do: they ask the detector
@@ -62,7 +62,7 @@ FRAMES, BOXES = 32, 2.0
 """Frames of a video, and boxes that the detector finds in one, on the mean over some queries."""
 ACTION_FRAMES = 8
 """Frames that X-CLIP takes of a clip."""
-WORLD = ["dataset.playroom.train_videos=8", "dataset.playroom.val_videos=4", "dataset.playroom.test_videos=4"]
+WORLD = ["dataset.playroom.train_videos=16", "dataset.playroom.val_videos=8", "dataset.playroom.test_videos=8"]
 TURNS = 4
 """How often the executors take turns in a setting."""
 OTHERWISE = (["batch=1"], ["batch=3", "programs=3"], ["batch=32"], ["programs=1"])
@@ -278,8 +278,8 @@ def asked_table(done: Sequence[Trace]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--one", type=int, default=14, help="videos with one question")
-    parser.add_argument("--eight", type=int, default=2, help="videos with eight questions")
+    parser.add_argument("--one", type=int, default=28, help="videos with one question")
+    parser.add_argument("--eight", type=int, default=4, help="videos with eight questions")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--profile", action="store_true", help="say where our time goes, and measure nothing else")
     told = parser.parse_args()
