@@ -25,6 +25,10 @@ ATTENTION = "aotd"
 """What `attend` is called among transformers' attentions."""
 
 
+class OtherKeysError(Exception):
+    """A network has made other keys of those that its cache gave it, and what rows begin with is not among them."""
+
+
 class RowsLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """A layer of a cache: the tokens that all rows begin with, then each row's own, padded on the left.
 
@@ -70,7 +74,7 @@ def side_by_side(rows: Sequence[Layers], alike: int, longest: int, room: int) ->
     Args:
         rows: of each row what is known of it, an empty list where nothing is.
         alike: how many tokens are to be held once; all rows begin with them.
-        longest: tokens of the longest row.
+        longest: how many are known of the longest row.
         room: how many more tokens there will be for each row.
     """
     filled = [(at, row) for at, row in enumerate(rows) if row]
@@ -111,9 +115,14 @@ def attend(
 
     Returns:
         (rows, tokens, heads, width)
+
+    Raises:
+        OtherKeysError: there are fewer keys than tokens.
     """
     alike = getattr(key, "alike", None)
     if alike is None:
+        if attention_mask is not None and attention_mask.shape[-1] > key.shape[2]:
+            raise OtherKeysError
         found: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **more
         )

@@ -9,6 +9,8 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    DeepseekV3Config,
+    DeepseekV3ForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MambaConfig,
@@ -216,6 +218,9 @@ def test_a_network_that_reads_parts_otherwise_is_given_whole_rows(
     assert network.config._attn_implementation == rows_module.ATTENTION
     assert not reads_once(LlamaForCausalLM.from_pretrained(folder, attn_implementation="eager").eval())
     right = rows_module._one_product
+    latent = networks()["latent"].eval()
+    assert not reads_once(latent)
+    assert latent.config._attn_implementation == "sdpa"
     monkeypatch.setattr(rows_module, "_one_product", lambda rows, shared: 1.1 * right(rows, shared))
     network = LlamaForCausalLM.from_pretrained(folder).eval()
     assert not reads_once(network)
@@ -285,6 +290,18 @@ def networks() -> dict[str, Any]:
             )
         ),
         "moving": LlamaForCausalLM(LlamaConfig(**SMALL, rope_parameters=moving)),
+        # It makes keys of what its cache holds.
+        "latent": DeepseekV3ForCausalLM(
+            DeepseekV3Config(
+                **{**SMALL, "num_key_value_heads": 2},
+                kv_lora_rank=8,
+                q_lora_rank=8,
+                qk_rope_head_dim=8,
+                qk_nope_head_dim=8,
+                v_head_dim=8,
+                first_k_dense_replace=2,
+            )
+        ),
     }
 
 
@@ -295,6 +312,7 @@ def networks() -> dict[str, Any]:
         ("sliding", False, True),
         ("recurrent", False, True),
         ("moving", False, False),
+        ("latent", True, True),
     ],
 )
 def test_a_network_that_cannot_go_on_from_a_beginning_reads_each_prompt_whole(
