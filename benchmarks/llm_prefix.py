@@ -95,11 +95,9 @@ def moved(engine: TransformersEngine, network: Any, texts: list[str]) -> float:
     with torch.inference_mode():
         assert engine._prefixes is not None
         cache, alike = engine._prefixes.past(rows, room=1)
-        given = engine._padded(rows, alike)
-        mask = given["attention_mask"]
-        places = mask.cumsum(1)[:, -1:] - 1
-        last = given["input_ids"][:, -1:]
-        given = {"attention_mask": mask, "position_ids": places, "past_key_values": cache}
+        padded = engine._padded(rows, alike)
+        mask, last = padded["attention_mask"], padded["input_ids"][:, -1:]
+        given = {"attention_mask": mask, "position_ids": mask.cumsum(1)[:, -1:] - 1, "past_key_values": cache}
         together = engine._network(last, **given).logits[:, -1]
         for row, scores in zip(rows, together, strict=True):
             expected = network(torch.tensor([row]), logits_to_keep=1).logits[0, -1]

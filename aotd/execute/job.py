@@ -179,8 +179,8 @@ Execute = Callable[[Iterable[Attempt]], Iterator[Entry | Result]]
 @contextmanager
 def _executor(work: Work, specialists: Specialists, workers: int, count: int) -> Iterator[Execute]:
     """What runs `count` programs: this process, or several where more than one worker is asked for."""
-    if min(workers, count) > 1:
-        with _Workers(work, min(workers, count)) as several:
+    if (processes := min(workers, count)) > 1:
+        with _Workers(work, processes) as several:
             yield several.run
         return
     with Worker(work, specialists, count) as worker:

@@ -114,7 +114,7 @@ class Worker:
         self._lanes = models.lanes()
         self._programs = work.execute.programs or (PROGRAMS if models.weighty() or remote else 1)
         self._repairs = work.execute.repairs
-        self._source, self._count = specialists.source, count
+        self._count = count
 
     def run(self, attempts: Iterable[Attempt]) -> Iterator[Entry | Result]:
         """What comes of attempts and of the other candidates, as it comes (`ended`)."""
@@ -127,9 +127,10 @@ class Worker:
         return (run(attempt, self._findings.answer) for attempt in attempts)
 
     def __enter__(self) -> Worker:
-        if hasattr(self._source, "begin"):
+        source = self._findings.specialists.source
+        if hasattr(source, "begin"):
             with loading():
-                self._source.begin(min(self._count, self._programs))
+                source.begin(min(self._count, self._programs))
         self._sandbox.__enter__()
         return self
 

@@ -1,6 +1,6 @@
 """Engine `transformers`: a model in this process, from a local folder, a GGUF file or the hub.
 
-Decoding in left-padded batches, behind what prompts share. Weights are read as safetensors or GGUF only, and no code
+Decoding in padded batches, behind what prompts share. Weights are read as safetensors or GGUF only, and no code
 that comes with a model is run.
 """
 
