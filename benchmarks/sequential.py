@@ -75,6 +75,7 @@ class Forgetful(Tools):
         for part in (specialists.action, specialists.answering):
             if isinstance(part, VideoLLM):
                 part._loaded()._views.clear()
+                part._loaded()._beginning = None
         return specialists
 
 

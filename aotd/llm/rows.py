@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
 from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -66,6 +66,19 @@ class RowsLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         keys.alike = self._alike  # type: ignore[attr-defined]
         self.keys, self.values = keys, values
         return keys, values
+
+
+def make_room(cache: DynamicCache, room: int) -> None:
+    """Have a cache take so many more tokens of each row without copying what it holds (`RowsLayer`).
+
+    Layers that are not transformers' plain ones (sliding windows) stay as they are.
+    """
+    for at, layer in enumerate(cache.layers):
+        if type(layer) is DynamicLayer:
+            assert layer.keys is not None, "something has been read"
+            assert layer.values is not None
+            keys, values = (torch.nn.functional.pad(part, (0, 0, 0, room)) for part in (layer.keys, layer.values))
+            cache.layers[at] = RowsLayer(None, (keys, values), layer.get_seq_length())
 
 
 def side_by_side(rows: Sequence[Layers], alike: int, longest: int, room: int) -> list[RowsLayer]:

@@ -116,7 +116,7 @@ class Prompted(ABC):
 
     def choose_all(self, asked: Sequence[tuple[str, Mapping[str, str], Sequence[str]]]) -> list[str | None]:
         """As `choose`, of several at once."""
-        prompts = [_choice_prompt(*one) for one in asked]
+        prompts = [choice_prompt(*one) for one in asked]
         chosen: dict[int, str | None] = {}
         lettered = [at for at, prompt in enumerate(prompts) if prompt and asked[at][2]]
         free = [at for at, prompt in enumerate(prompts) if prompt and not asked[at][2]]
@@ -138,7 +138,7 @@ def _summary_prompt(query: str) -> str:
     return render("clip_summary", question=one_line(query)) if query.strip() else render("clip_caption")
 
 
-def _choice_prompt(question: str, info: Mapping[str, str], options: Sequence[str]) -> str:
+def choice_prompt(question: str, info: Mapping[str, str], options: Sequence[str]) -> str:
     """What is asked for a choice; empty where no value of `info` says anything.
 
     Raises:

@@ -31,10 +31,10 @@ from aotd.prompts import one_line, render
 from aotd.specialists import VideoLLMConfig, towers
 from aotd.specialists.bits import bits_settings, weights_bytes
 from aotd.specialists.packed import pack
-from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
+from aotd.specialists.prompted import Asked, Prompted, choice_prompt, prompts_digest, shown
 from aotd.specialists.weights import Precision, Shelf, check_bits, device, dtype_of, folder_name, held_in
 from aotd.students import StudentName
-from aotd.students.base import Row, View, close
+from aotd.students.base import Beginning, Row, View, close
 from aotd.students.pretrained import PretrainedStudent, read_checkpoint, read_config
 from aotd.students.student import FAMILIES
 from aotd.video.clip import Clip
@@ -107,20 +107,21 @@ class VideoLLM(Prompted):
 
     def picks(self, asked: Sequence[tuple[str, int]]) -> list[int | None]:
         """The letter with the largest next-token logit; never None."""
-        return towers.beside(self.size, partial(self._picks, self._loaded().student, asked))
+        return towers.beside(self.size, partial(self._picks, self._loaded(), asked))
 
-    def _picks(self, student: PretrainedStudent, asked: Sequence[tuple[str, int]]) -> list[int | None]:
+    def _picks(self, loaded: _Loaded, asked: Sequence[tuple[str, int]]) -> list[int | None]:
+        student, beginning = loaded.student, loaded.beginning()
         rows = [student.alone(prompt) for prompt, _ in asked]
         most = max(count for _, count in asked)
         letters = [student.said(letter)[0] for letter in string.ascii_uppercase[:most]]
         assert len(set(letters)) == most, "each letter begins with a token of its own"
         size, picked = self.batch, []
         for first in range(0, len(rows), size):
-            logits = student.next_logits(rows[first : first + size])[:, letters]
+            logits = student.next_logits(rows[first : first + size], beginning)[:, letters]
             for at, own in enumerate(logits, start=first):
                 own = own[: asked[at][1]]
                 if len(logits) > 1 and close(own[None]).any():
-                    own = student.next_logits([rows[at]])[0, letters[: asked[at][1]]]
+                    own = student.next_logits([rows[at]], beginning)[0, letters[: asked[at][1]]]
                 picked.append(int(own.argmax()))
         return [*picked]
 
@@ -142,11 +143,12 @@ class VideoLLM(Prompted):
 
 
 class _Loaded:
-    """A model in memory, and what its tower made of the clips it saw last."""
+    """A model in memory, what its tower made of the clips it saw last, and what it read of what prompts begin with."""
 
     def __init__(self, student: PretrainedStudent) -> None:
         self.student = student
         self._views: OrderedDict[tuple[Any, ...], View] = OrderedDict()
+        self._beginning: Beginning | None = None
 
     def row(self, clip: Clip | None, prompt: str, frames: int) -> Row:
         return self.student.alone(prompt) if clip is None else self.student.row(self.view(clip, frames), prompt)
@@ -165,6 +167,13 @@ class _Loaded:
         while len(self._views) > 1 and sum(map(_bytes, self._views.values())) > _KEPT_BYTES:
             self._views.popitem(last=False)
         return self._views[key]
+
+    def beginning(self) -> Beginning:
+        """What prompts for a choice begin with, read once."""
+        if self._beginning is None:
+            prompts = [choice_prompt(word, {word: word}, [word]) for word in ("a", "1")]
+            self._beginning = self.student.beginning([self.student.alone(prompt) for prompt in prompts])
+        return self._beginning
 
 
 def _bytes(view: View) -> int:

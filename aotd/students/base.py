@@ -20,9 +20,10 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from aotd.llm.base import Reply
+from aotd.llm.rows import Layers, make_room
 from aotd.records import Mode
 from aotd.students.prompts import suffix
-from aotd.students.tree import grow, sees
+from aotd.students.tree import fork, grow, sees
 from aotd.video.clip import Video
 
 ANSWER_TOKENS = 24
@@ -57,6 +58,15 @@ class Row:
     opening: Opening
     texts: Sequence[Sequence[int]]
     """Tokens behind the opening, at least one."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What texts without a video begin with, read once for all of them."""
+
+    tokens: list[int]
+    known: Layers
+    """Keys and values of the tokens, one row."""
 
 
 _ROUNDING = 256
@@ -144,7 +154,9 @@ class TreeModel(ABC):
         """What `embed` gives; without a video, the embeddings of the tokens."""
         return self.embed(views, input_ids) if views else {"inputs_embeds": self.get_input_embeddings()(input_ids)}
 
-    def tree_logits(self, views: View, input_ids: Tensor, end: Tensor, positions: Tensor, at: Tensor) -> Tensor:
+    def tree_logits(
+        self, views: View, input_ids: Tensor, end: Tensor, positions: Tensor, at: Tensor, known: Layers | None = None
+    ) -> Tensor:
         """Logits at some places of a batch of trees.
 
         Args:
@@ -152,18 +164,34 @@ class TreeModel(ABC):
             input_ids, end: as in `Batch`, `[B, S]`.
             positions: `[axes, B, S]`.
             at: places in `[B * S]` whose successors are predicted, `[M]`.
+            known: keys and values of the tokens before all of the trees (`keys_and_values`).
 
         Returns:
             `[M, vocabulary]`: nothing is computed for other places.
         """
         language_model = self.language_model_of()
         given = self._given(views, input_ids)
-        mask = _attention_mask(sees(end), language_model.config._attn_implementation, given["inputs_embeds"].dtype)
+        seen, cache = sees(end), None
+        if known:
+            count = len(input_ids)
+            cache = DynamicCache([tuple(part.expand(count, -1, -1, -1) for part in layer) for layer in known])
+            seen = torch.nn.functional.pad(seen, (known[0][0].shape[2], 0), value=True)
+        mask = _attention_mask(seen, language_model.config._attn_implementation, given["inputs_embeds"].dtype)
         hidden = language_model(
-            **given, attention_mask=mask, position_ids=_squeezed(positions), use_cache=False
+            **given, attention_mask=mask, position_ids=_squeezed(positions), past_key_values=cache, use_cache=False
         ).last_hidden_state
         logits: Tensor = self.get_output_embeddings()(hidden.flatten(0, 1)[at])
         return logits
+
+    @torch.inference_mode()
+    def keys_and_values(self, opening: Opening) -> Layers:
+        """What the language model keeps of an opening without a video, one row."""
+        ids, positions = (torch.tensor(one, device=self.device) for one in ([opening.tokens], opening.positions))
+        cache = DynamicCache()
+        self.language_model_of()(
+            **self._given({}, ids), position_ids=_squeezed(positions[:, None]), past_key_values=cache, use_cache=True
+        )
+        return [(keys, values) for keys, values, _ in cache]
 
     @torch.inference_mode()
     def write(self, rows: Sequence[Row], end_token: int, pad: int, longest: int) -> list[list[int]]:
@@ -202,6 +230,8 @@ class TreeModel(ABC):
                 past_key_values=cache,
                 use_cache=True,
             )
+            if not written:
+                make_room(cache, longest - 1)
             logits = self.get_output_embeddings()(out.last_hidden_state[:, -1])
             lucky |= close(logits) & ~done
             token = logits.argmax(-1).masked_fill(done, end_token)
@@ -229,6 +259,10 @@ def close(logits: Tensor) -> Tensor:
         return torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
     first, second = logits.topk(2).values.unbind(-1)
     return first - second <= _ROUNDING * torch.finfo(torch.float32).eps * logits.abs().amax(-1)
+
+
+def _cut(opening: Opening, first: int, end: int | None) -> Opening:
+    return Opening(opening.tokens[first:end], [axis[first:end] for axis in opening.positions])
 
 
 def _squeezed(positions: Tensor) -> Tensor:
@@ -358,17 +392,30 @@ class Student(ABC):
         each = torch.cat([part.float().log_softmax(-1).gather(1, label[:, None])[:, 0] for part, label in parts])
         return [float(one.mean()) for one in torch.split(each, [len(tokens) for tokens in said])]
 
-    def next_logits(self, rows: Sequence[Row]) -> Tensor:
-        """What rows of one text each are followed by: `[rows, vocabulary]`."""
-        batch = collate(rows, self.pad_token)
-        return self._logits(batch, [paths[0][-1] for paths in batch.paths])
+    def beginning(self, rows: Sequence[Row]) -> Beginning:
+        """What some rows without a video begin with."""
+        self.model.train(False)
+        opening = _cut(rows[0].opening, 0, fork([row.opening.tokens for row in rows], 0))
+        return Beginning(opening.tokens, self.model.keys_and_values(opening))
+
+    def next_logits(self, rows: Sequence[Row], beginning: Beginning) -> Tensor:
+        """What rows of one text each, without a video, are followed by: `[rows, vocabulary]`.
+
+        Args:
+            beginning: what the rows begin with, as a rule; it is not read again.
+        """
+        shared = fork([beginning.tokens, *(row.opening.tokens[:-1] for row in rows)], 0)
+        rest = [Row(row.view, _cut(row.opening, shared, None), row.texts) for row in rows]
+        known = [(keys[:, :, :shared], values[:, :, :shared]) for keys, values in beginning.known]
+        batch = collate(rest, self.pad_token)
+        return self._logits(batch, [paths[0][-1] for paths in batch.paths], known if shared else None)
 
     @torch.inference_mode()
-    def _logits(self, batch: Batch, at: Sequence[int]) -> Tensor:
+    def _logits(self, batch: Batch, at: Sequence[int], known: Layers | None = None) -> Tensor:
         """Logits at some places of a batch, `[len(at), vocabulary]`."""
         self.model.train(False)
         device = self.model.device
         inputs = {name: one.to(device) for name, one in batch.inputs.items() if name != "views"}
         views = {name: one.to(device) for name, one in batch.inputs["views"].items()}
-        logits: Tensor = self.model(views=views, **inputs, at=torch.tensor(at, device=device))
+        logits: Tensor = self.model.tree_logits(views, **inputs, at=torch.tensor(at, device=device), known=known)
         return logits

@@ -52,7 +52,7 @@ def _branch(tree: Tree, sequences: Sequence[Sequence[int]], members: Sequence[in
         if len(sequences[member]) > begin:
             branches.setdefault(sequences[member][begin], []).append(member)
     for branch in branches.values():
-        stop = _fork([sequences[member] for member in branch], begin)
+        stop = fork([sequences[member] for member in branch], begin)
         first, length = len(tree), stop - begin
         tree.tokens.extend(sequences[branch[0]][begin:stop])
         tree.depth.extend(range(begin, stop))
@@ -63,7 +63,7 @@ def _branch(tree: Tree, sequences: Sequence[Sequence[int]], members: Sequence[in
         tree.end[first : first + length] = [len(tree)] * length
 
 
-def _fork(sequences: Sequence[Sequence[int]], begin: int) -> int:
+def fork(sequences: Sequence[Sequence[int]], begin: int) -> int:
     """How many tokens sequences share, which share the first `begin`."""
     stop = min(map(len, sequences))
     for other in sequences[1:]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import DynamicCache, LlamaConfig
+from transformers.cache_utils import DynamicSlidingWindowLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from aotd.llm.rows import RowsLayer, attend
+from aotd.llm.rows import RowsLayer, attend, make_room
 
 ROWS, HEADS, WIDTH, ALIKE, OWN = 3, 4, 8, 5, 6
 
@@ -55,3 +57,28 @@ def test_tokens_are_written_into_the_room_that_is_there() -> None:
     layer.update(torch.ones(2, 1, 1, 4), torch.ones(2, 1, 1, 4))
     with pytest.raises(AssertionError, match="room"):
         layer.update(torch.ones(2, 1, 1, 4), torch.ones(2, 1, 1, 4))
+
+
+def test_a_cache_with_room_holds_what_it_held_and_takes_more_without_copying() -> None:
+    torch.manual_seed(0)
+    pairs = [(torch.randn(2, 1, 3, 4), torch.randn(2, 1, 3, 4)) for _ in range(2)]
+    plain, roomy = DynamicCache(pairs), DynamicCache(pairs)
+    make_room(roomy, 2)
+    places = [layer.keys.data_ptr() for layer in roomy.layers]
+    for _ in range(2):
+        new = [torch.randn(2, 1, 1, 4) for _ in range(2)]
+        for layer in range(2):
+            for one, other in zip(plain.update(*new, layer), roomy.update(*new, layer), strict=True):
+                assert torch.equal(one, other)
+    assert roomy.get_seq_length() == plain.get_seq_length() == 5
+    assert [layer.keys.data_ptr() for layer in roomy.layers] == places
+
+
+def test_a_layer_that_forgets_is_left_as_it_is() -> None:
+    cache = DynamicCache(
+        config=LlamaConfig(num_hidden_layers=2, sliding_window=2, layer_types=["sliding_attention"] * 2)
+    )
+    for layer in range(2):
+        cache.update(torch.randn(1, 1, 3, 4), torch.randn(1, 1, 3, 4), layer)
+    make_room(cache, 2)
+    assert [type(layer) for layer in cache.layers] == [DynamicSlidingWindowLayer] * 2

@@ -19,7 +19,7 @@ from aotd.prompts import render
 from aotd.records import ActionsFinding, Program, Question, TextFinding, Trace
 from aotd.specialists import VideoLLMConfig, load_specialists, towers
 from aotd.specialists import video_llm as module
-from aotd.specialists.prompted import shown
+from aotd.specialists.prompted import choice_prompt, shown
 from aotd.specialists.video_llm import VideoLLM, checkpoint_bytes, checkpoint_name, empty_model
 from aotd.specialists.weights import Precision, Shelf, device, held_in
 from aotd.store import Stage
@@ -117,6 +117,22 @@ def test_the_option_is_that_of_the_likeliest_letter(name: str, checkpoints: dict
         letters = [own.student.said(letter)[0] for letter in "ABCD"]
         wanted = OPTIONS[int(logits[letters].argmax())]
         assert specialist.choose(question, {"seen": "a door", "actions": "nothing"}, OPTIONS) == wanted
+
+
+def test_what_prompts_for_a_choice_begin_with_is_read_once(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specialist = llm("llava_next_video", checkpoints["llava_next_video"])
+    model, read = specialist._loaded().student.model, []
+    given = model._given
+    monkeypatch.setattr(model, "_given", lambda views, ids: read.append(ids.shape[1]) or given(views, ids))
+    prompt = choice_prompt("what?", {"seen": "a door"}, OPTIONS)
+    whole = len(specialist._loaded().student.alone(prompt).opening.tokens) + 1
+    for _ in range(2):
+        specialist.choose("what?", {"seen": "a door"}, OPTIONS)
+    beginning, first, second = read
+    assert first == second == whole - beginning
+    assert beginning > first, "the instruction is longer than question, notes and options"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -293,12 +293,35 @@ def test_without_a_video_it_says_what_the_family_says_to_the_text(name: str, che
     said = student.say(rows, 6)
     for row, reply in zip(rows, said, strict=True):
         tokens = [*row.opening.tokens, *row.texts[0]]
-        with torch.no_grad():
-            logits = own(input_ids=torch.tensor([tokens])).logits[0, -1]
-        assert torch.allclose(student.next_logits([row])[0].double(), logits, atol=1e-4)
         end = {"eos_token_id": student.end_token, "pad_token_id": student.pad_token}
         written = own.generate(input_ids=torch.tensor([tokens]), max_new_tokens=6, do_sample=False, **end)[0]
         assert student.text(written[len(tokens) :].tolist()).strip() == reply.text
         assert reply.finished == (student.end_token in written[len(tokens) :].tolist())
         assert reply.prompt_tokens == len(tokens)
         assert reply.reply_tokens == len(written) - len(tokens) - reply.finished
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_texts_begin_with_is_read_once_and_they_are_followed_by_the_same(
+    name: str, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = load(name, checkpoints[name])
+    own = getattr(transformers, type(student.model).__name__).from_pretrained(checkpoints[name]).double()
+    own.train(False)
+    rows = [student.alone(f"Which of the many things is {word}") for word in ("it then?", "here and not there?", "a?")]
+    beginning = student.beginning(rows)
+    assert len(beginning.tokens) > 10
+    read = []
+    given = student.model._given
+    monkeypatch.setattr(student.model, "_given", lambda views, ids: read.append(ids.shape[1]) or given(views, ids))
+    others = [student.alone(text) for text in ("Which of them?", "is it then?")]
+    for several in (rows, rows[:1], [rows[0], others[0]], others[1:]):
+        found = student.next_logits(several, beginning)
+        for row, one in zip(several, found, strict=True):
+            with torch.no_grad():
+                logits = own(input_ids=torch.tensor([[*row.opening.tokens, *row.texts[0]]])).logits[0, -1]
+            assert torch.allclose(one.double(), logits, atol=1e-4)
+    longest = max(len(row.opening.tokens) + 1 for row in rows)
+    assert read[0] == longest - len(beginning.tokens)
+    assert read[1] < read[0]
+    assert read[2] > read[0], "a text that begins otherwise is read from there"
