@@ -38,7 +38,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby, pairwise
+from itertools import groupby
 from pathlib import Path
 
 from rich.console import Console
@@ -63,8 +63,8 @@ FRAMES, BOXES = 32, 2.0
 ACTION_FRAMES = 8
 """Frames that X-CLIP takes of a clip."""
 WORLD = ["dataset.playroom.train_videos=16", "dataset.playroom.val_videos=8", "dataset.playroom.test_videos=8"]
-TURNS = 4
-"""How often the executors take turns in a setting."""
+TURN = 4
+"""Programs that the rival runs, one of each kind, until it is our turn."""
 OTHERWISE = (["batch=1"], ["batch=3", "programs=3"], ["batch=32"], ["programs=1"])
 """Settings under which the records must be the same."""
 
@@ -311,14 +311,15 @@ def measure(bench: Bench, asked: dict[str, list[Question]]) -> None:
     ours: dict[str, Measured] = {}
     same: dict[str, bool] = {}
     for name, questions in asked.items():
-        # In turn, the rival a quarter at a time and all of ours after each: a machine that slows down slows both.
+        # In turn, the rival a few programs at a time and all of ours after each: a machine that slows down slows both.
         theirs, every = [], []
-        ends = [len(questions) * number // TURNS for number in range(TURNS + 1)]
-        for number, (first, end) in enumerate(pairwise(ends)):
-            theirs.append(bench.rival(f"{name}-{number}", questions[first:end], others))
+        for number, first in enumerate(range(0, len(questions), TURN)):
+            theirs.append(bench.rival(f"{name}-{number}", questions[first : first + TURN], others))
             every.append(bench.ours(f"{name}-{number}", questions))
             same[f"{name}, run {number + 1}"] = every[-1].records == every[0].records
-        rival[name], ours[name] = together(theirs, 1.0), together(every, 1 / TURNS)
+        rival[name], ours[name] = together(theirs, 1.0), together(every, 1 / len(every))
+        for who, measured in ((f"sequential, {TURN} programs each", theirs), ("ours, all of them", every)):
+            print(f"{name}: seconds of {who}:", *(f"{one.seconds:.1f}" for one in measured))
     with calls_counted() as calls:
         again = bench.ours("again", asked["eight"], cache="eight-0")
     same |= {name: rival[name].records == ours[name].records for name in asked}

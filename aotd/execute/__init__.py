@@ -15,7 +15,7 @@ class ExecuteConfig:
     depend on it."""
     programs: int = 0
     """Programs that run at once in a process, so that their calls go through a model together; 0 is 16 where
-    specialists have weights, else 1. The records do not depend on it."""
+    specialists have weights, but 4 a core where there are fewer, else 1. The records do not depend on it."""
     repairs: int = 0
     """How often a program that failed goes back to the code LLM, with the error and what its tools had found."""
     layers: list[Layer] = field(default_factory=list)

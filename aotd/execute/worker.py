@@ -25,9 +25,19 @@ from aotd.specialists.base import Specialists
 from aotd.specialists.findings import Answer, Asking, Call, Findings
 from aotd.store import Entry
 from aotd.video.clip import Clip
+from aotd.workers import cores
 
 PROGRAMS = 16
-"""Programs at once in a process whose specialists have weights, here or at a server of ours."""
+"""Programs at once, at most, in a process whose specialists have weights, here or at a server of ours."""
+PROGRAMS_A_CORE = 4
+"""So many find work for a core; each more is one more process to start. A server is not on these cores."""
+
+
+def programs_at_once(models: SpecialistsConfig) -> int:
+    """How many programs run at once in a process, where nothing is said of it."""
+    if models.remote():
+        return PROGRAMS
+    return min(PROGRAMS, PROGRAMS_A_CORE * cores()) if models.weighty() else 1
 
 
 @dataclass(frozen=True)
@@ -107,12 +117,10 @@ class Worker:
     def __init__(self, work: Work, specialists: Specialists, count: int = 0) -> None:
         """`count`: for how many programs all is made ready when this is entered."""
         models = work.specialists
-        self._findings = Findings(
-            specialists, load_cache(work.cache, work.run), models.unpinned(), remote := models.remote()
-        )
+        self._findings = Findings(specialists, load_cache(work.cache, work.run), models.unpinned(), models.remote())
         self._sandbox = Sandbox(work.execute.limits, work.layers)
         self._lanes = models.lanes()
-        self._programs = work.execute.programs or (PROGRAMS if models.weighty() or remote else 1)
+        self._programs = work.execute.programs or programs_at_once(models)
         self._repairs = work.execute.repairs
         self._count = count
 

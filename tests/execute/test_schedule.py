@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from aotd.cli import main
+from aotd.cli import main, read_settings
 from aotd.errors import QuestionError, UserError
 from aotd.execute.attempts import Attempt, Result, first
 from aotd.execute.schedule import Schedule
+from aotd.execute.worker import programs_at_once
 from aotd.meter import carried
 from aotd.records import Detection, Dropped, Outcome, Program, Question
 from aotd.specialists.base import Specialists
@@ -256,6 +257,24 @@ def test_frames_are_decoded_beside_the_models(monkeypatch: pytest.MonkeyPatch) -
     assert set(found.values()) == {"v0: x", "v1: x"}, "who does not look at frames does not mind"
     assert len(threads) == 2
     assert not threads & model.threads
+
+
+@pytest.mark.parametrize(
+    ("words", "cores", "wanted"),
+    [
+        ([], 2, 1),
+        (["specialists/detection=owlv2", "specialists.detection.model=there"], 1, 4),
+        (["specialists/detection=owlv2", "specialists.detection.model=there"], 2, 8),
+        (["specialists/detection=owlv2", "specialists.detection.model=there"], 64, 16),
+        (["specialists/detection=owlv2", "specialists.detection.url=http://elsewhere:80"], 2, 16),
+    ],
+)
+def test_as_many_programs_run_at_once_as_find_work(
+    words: list[str], cores: int, wanted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aotd.execute.worker.cores", lambda: cores)
+    settings = read_settings("execute", ["run=runs/mine", *words])
+    assert programs_at_once(settings.specialists) == wanted
 
 
 def test_a_run_is_the_same_at_any_number_of_programs(world: Path, tmp_path: Path) -> None:
