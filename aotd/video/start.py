@@ -6,6 +6,8 @@ walls that cannot be raised) says nothing about a file, since none has been read
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import selectors
@@ -37,6 +39,8 @@ _PRINTED = 4096
 """How much is kept of what a process prints: the end of it."""
 _LONGEST = 300
 """How much of its last line is shown."""
+_PIPE_BYTES = 1 << 20
+"""What Linux lets everybody have. A usual pipe holds 64 KiB, and each side waits for the other some times a frame."""
 _LAST_S = 1.0
 """How long a process that has closed its output may take to end, with the last that it prints."""
 
@@ -113,7 +117,15 @@ def _begin(seconds: float) -> tuple[subprocess.Popen[bytes], socket.socket]:
     except BaseException:
         ours.close()
         raise
+    assert process.stdout is not None
+    _widen(process.stdout.fileno())
     return process, ours
+
+
+def _widen(pipe: int) -> None:
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):  # it stays as it is where the user has too much in pipes already
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _layers() -> dict[str, Any]:

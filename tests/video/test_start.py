@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
@@ -189,6 +190,25 @@ def test_the_real_one_has_neither_a_terminal_nor_a_pipe_to_print_to(source: Deco
     held = {link.name: str(link.readlink()) for link in Path(f"/proc/{decoder._process.pid}/fd").iterdir()}
     assert held.pop("2") == os.devnull
     assert [name for name, to in held.items() if to.startswith(("pipe:", "/dev/"))] == ["1"]
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_GETPIPE_SZ"), reason="only Linux says how large a pipe is")
+def test_its_pipe_holds_some_frames_where_the_system_lets_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(1, "too much in pipes")
+
+    sizes = []
+    for change in (None, refuse):
+        if change:
+            monkeypatch.setattr("aotd.video.start.fcntl.fcntl", change)
+        source = DecodedVideos(str(root), 4, 20)
+        assert shot(source.open(ask("a.mp4")).pixels()) == [2, 7, 12, 17]
+        (decoder,) = source._idle
+        assert decoder._process is not None
+        monkeypatch.undo()
+        sizes.append(fcntl.fcntl(decoder._process.stdout.fileno(), fcntl.F_GETPIPE_SZ))
+        source.close()
+    assert sizes[0] == start._PIPE_BYTES > sizes[1]
 
 
 def test_starting_does_not_take_from_a_file_its_time(root: Path, begin_with: Any) -> None:
