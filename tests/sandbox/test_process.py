@@ -202,6 +202,22 @@ def test_a_program_that_has_broken_out_cannot_hold_up_its_parent(
     assert time.monotonic() - started < 2
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "{'end': 'A'}".replace("'", '"').encode("utf-16-be"),  # Python's own reader of JSON would take it
+        "{'end': 'A'}".replace("'", '"').encode("utf-32-be"),
+        b'\xff{"end": "A"}',
+        b'["end", "A"]',
+        b'"A"',
+        b"",
+    ],
+)
+def test_a_message_that_is_not_one_of_ours_ends_its_program(scripted: Scripted, message: bytes) -> None:
+    got = outcome(scripted, BREAK_OUT + f"os['write'](1, {message + bytes([10])!r})\nreturn 'x'", layers=())
+    assert got == (Outcome.program_error, "sent a message that is not one of the protocol's")
+
+
 def test_what_a_program_has_forked_dies_with_it(scripted: Scripted) -> None:
     body = BREAK_OUT + "child = os['fork']()\nos['setsid']() if not child else None\nwhile not child:\n    pass\n"
     answer = run(scripted, body + "return str(child)", layers=()).answer
