@@ -14,8 +14,8 @@ class ExecuteConfig:
     """Processes that share out the videos; 0 is one per core, or one where specialists have weights. The records do not
     depend on it."""
     programs: int = 0
-    """Programs that run at once in a process, so that their calls go through a model together; 0 is 16 where
-    specialists have weights, but 4 a core where there are fewer, else 1. The records do not depend on it."""
+    """Programs that run at once in a process, so that their calls go through a model together; 0 is 4 a core, at most
+    16, where specialists have weights; 16 where `aotd serve` holds them; else 1. The records do not depend on it."""
     repairs: int = 0
     """How often a program that failed goes back to the code LLM, with the error and what its tools had found."""
     layers: list[Layer] = field(default_factory=list)
