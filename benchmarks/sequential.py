@@ -8,8 +8,8 @@ What the executors of ViperGPT (cvlab-columbia/viper: `main_batch.py`, `vision_p
 - Each call of the detector is, for each frame, the processor, the image tower, the text tower and the heads, on that
   one picture, one after the other. `batch=1`, and nothing is kept.
 - Each grounding takes CLIP's image tower over all frames of the clip, one at a time, and its text tower. The same.
-- Each call of the Video-LLM takes its vision tower over the frames of the clip, together, and then one prompt. The
-  same, eight frames at a time, as everywhere in `aotd`.
+- Each call of the Video-LLM takes its vision tower over the frames of the clip, together, and then one prompt, also
+  what all prompts begin with. The same, eight frames at a time, as everywhere in `aotd`.
 - What came of a call is not there for the next one, nor for the next program or question.
 
 It is meant to lose for no other reason. It shares process, threads, `inference_mode`, precision and checkpoints with

@@ -261,8 +261,8 @@ def close(logits: Tensor) -> Tensor:
     return first - second <= _ROUNDING * torch.finfo(torch.float32).eps * logits.abs().amax(-1)
 
 
-def _cut(opening: Opening, first: int, end: int | None) -> Opening:
-    return Opening(opening.tokens[first:end], [axis[first:end] for axis in opening.positions])
+def _cut(opening: Opening, part: slice) -> Opening:
+    return Opening(opening.tokens[part], [axis[part] for axis in opening.positions])
 
 
 def _squeezed(positions: Tensor) -> Tensor:
@@ -395,7 +395,7 @@ class Student(ABC):
     def beginning(self, rows: Sequence[Row]) -> Beginning:
         """What some rows without a video begin with."""
         self.model.train(False)
-        opening = _cut(rows[0].opening, 0, fork([row.opening.tokens for row in rows], 0))
+        opening = _cut(rows[0].opening, slice(fork([row.opening.tokens for row in rows], 0)))
         return Beginning(opening.tokens, self.model.keys_and_values(opening))
 
     def next_logits(self, rows: Sequence[Row], beginning: Beginning) -> Tensor:
@@ -405,10 +405,10 @@ class Student(ABC):
             beginning: what the rows begin with, as a rule; it is not read again.
         """
         shared = fork([beginning.tokens, *(row.opening.tokens[:-1] for row in rows)], 0)
-        rest = [Row(row.view, _cut(row.opening, shared, None), row.texts) for row in rows]
+        rest = [Row(row.view, _cut(row.opening, slice(shared, None)), row.texts) for row in rows]
         known = [(keys[:, :, :shared], values[:, :, :shared]) for keys, values in beginning.known]
         batch = collate(rest, self.pad_token)
-        return self._logits(batch, [paths[0][-1] for paths in batch.paths], known if shared else None)
+        return self._logits(batch, [paths[0][-1] for paths in batch.paths], known)
 
     @torch.inference_mode()
     def _logits(self, batch: Batch, at: Sequence[int], known: Layers | None = None) -> Tensor:

@@ -18,7 +18,7 @@ from aotd.distill.loss import distillation_loss
 from aotd.errors import UserError
 from aotd.records import Example, Mode
 from aotd.students import Attention, StudentConfig, StudentName
-from aotd.students.base import Asked, Row
+from aotd.students.base import Asked, Beginning, Row
 from aotd.students.pretrained import PretrainedStudent
 from aotd.students.prompts import suffix
 from aotd.students.qwen_vl import QwenVL
@@ -321,6 +321,8 @@ def test_what_texts_begin_with_is_read_once_and_they_are_followed_by_the_same(
             with torch.no_grad():
                 logits = own(input_ids=torch.tensor([[*row.opening.tokens, *row.texts[0]]])).logits[0, -1]
             assert torch.allclose(one.double(), logits, atol=1e-4)
+    none = student.next_logits(rows[:1], Beginning([-1, *beginning.tokens], beginning.known))
+    assert torch.allclose(none, student.next_logits(rows[:1], beginning), atol=1e-4), "nothing in common is no harm"
     longest = max(len(row.opening.tokens) + 1 for row in rows)
     assert read[0] == longest - len(beginning.tokens)
     assert read[1] < read[0]
