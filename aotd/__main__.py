@@ -7,9 +7,9 @@ import sys
 
 def main() -> int:
     """The command line (`aotd.cli.main`). Returns the exit status."""
-    from aotd import cli
+    from aotd.cli.main import main as command_line
 
-    return cli.main()
+    return command_line()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from aotd.estimate import estimate, flip_test
+from aotd.scoring.intervals import estimate, flip_test
 
 CASES = [(25, 0.6, 0.4), (80, 0.4, 0.4), (80, 0.9, 0.2), (150, 0.7, 0.1), (150, 0.27, 0.0)]
 """Videos, true accuracy, and how alike the answers to a video are."""

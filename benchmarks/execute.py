@@ -5,7 +5,7 @@
 
 The rival is `benchmarks/sequential.py`; the models are those of `benchmarks/small_models.py`, the same for both. Two
 settings: one question about each of 28 videos, and eight questions about each of four. Both executors begin with
-nothing kept; no clock runs while models are loaded and decoders are started (`aotd.meter`).
+nothing kept; no clock runs while models are loaded and decoders are started (`aotd.runtime.meter`).
 
 Videos are playroom's, each seen whole, in 32 frames, as AoTD's executor sees STAR's and NExT-QA's. Of four programs
 three go through what the options name, one thing after the other, as programs of ViperGPT's do: they ask the detector
@@ -44,17 +44,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from aotd.cli import read_settings, run_verb
-from aotd.config import Config
+from aotd.commands.run import run_verb
+from aotd.config.command_line import read_settings
+from aotd.config.tree import Config
 from aotd.datasets.star import OBJECTS
 from aotd.decompose.annotated import write
-from aotd.meter import Meter
 from aotd.records import Program, Question, Trace
-from aotd.specialists import load_specialist
-from aotd.specialists.base import Specialists
-from aotd.store import Stage
+from aotd.runtime.meter import Meter
+from aotd.specialists.load import load_specialist
+from aotd.specialists.protocols import Specialists
+from aotd.store.stage import Stage
 from aotd.video.clip import Clip
-from aotd.video.decoded import DecodedVideos
+from aotd.video.source import DecodedVideos
 from benchmarks.sequential import calls_counted, load_rival, pictures_counted, run_sequentially, shown
 from benchmarks.small_models import threshold_for, write_models
 

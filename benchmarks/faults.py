@@ -114,7 +114,7 @@ NOTED: dict[str, tuple[str, str, Callable[..., str]]] = {
     "convert": ("aotd.convert.template", "write", lambda trace, boxes: trace.question_id),
     "verify": ("aotd.verify.job", "check_faithful", lambda question, *_: question.question_id),
     "distill": ("aotd.distill.train._Report", "write", lambda to, it: f"{to._lines._path.parent.name} {it['step']}"),
-    "evaluate": ("aotd.evaluate.replies", "_look", lambda views, question: f"{_asked} {question.question_id}"),
+    "evaluate": ("aotd.evaluate.ask", "_look", lambda views, question: f"{_asked} {question.question_id}"),
     "report": ("aotd.report.job", "_card", lambda story, *_: story.question.question_id),
 }
 """Verb -> where, and by what function, it begins to work on an item, and the name of that item."""
@@ -173,11 +173,11 @@ class Bench:
             log = os.open("log.txt", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
             for number in (1, 2):
                 os.dup2(log, number)
-            import aotd.disk
-            from aotd.cli import main
+            import aotd.store.files
+            from aotd.cli.main import main
 
             watch(words[0])
-            aotd.disk._STARTED_S = time.time()  # that is when a process of its own would have begun
+            aotd.store.files._STARTED_S = time.time()  # that is when a process of its own would have begun
             with disk:
                 code = main(words)
             Path("operations.txt").write_text(str(disk.count))
@@ -386,12 +386,12 @@ def main() -> int:
 
 
 def bench(folder: Path, kills: int, chance: Random, verbs: list[str]) -> dict[str, Any]:
-    from aotd.cli import JOBS
+    from aotd.verbs import VERBS as TABLE
 
     one = Bench(folder, chance, verbs)
     one.data.mkdir(parents=True)
     words = [*one.words("run"), f"verbs=[{','.join(verbs)}]"]
-    subprocess.run([sys.executable, "-m", "aotd.cli", *words], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "aotd", *words], check=True, capture_output=True)
     expected = {}
     for verb in verbs:
         one.expected[verb] = final(verb, one.data)
@@ -400,9 +400,9 @@ def bench(folder: Path, kills: int, chance: Random, verbs: list[str]) -> dict[st
     one.data.rename(folder / "whole")
     one.data.mkdir()
     for verb in verbs:
-        importlib.import_module(JOBS[verb])
+        importlib.import_module(TABLE[verb].module)
     if "distill" in verbs:
-        importlib.import_module("aotd.distill.arms")
+        importlib.import_module("aotd.distill.parallel")
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans become ours, and can be counted
     tallies = {}

@@ -15,9 +15,9 @@ import statistics
 from pathlib import Path
 from random import Random
 
-from aotd.evaluate.scoring import spatial, temporal
+from aotd.evaluate.grounding import spatial, temporal
 from aotd.records import Prediction, Question, Trace
-from aotd.store import Stage
+from aotd.store.stage import Stage
 
 ROUNDS = 5
 

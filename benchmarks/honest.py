@@ -32,22 +32,22 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from aotd.agents.program.examples import read_programs
 from aotd.datasets import star
 from aotd.datasets.base import DatasetConfig
 from aotd.datasets.playroom import PlayroomConfig
 from aotd.datasets.playroom.build import SPLITS, entries
 from aotd.decompose.annotated import write
 from aotd.errors import QuestionError
-from aotd.example_programs import read_programs
 from aotd.llm.replay import Line
 from aotd.records import Detection, Event, Program, Question, Trace
 from aotd.sandbox.check import extract, written
 from aotd.sandbox.layers import raised
 from aotd.sandbox.process import Limits, Sandbox, StoppedError
-from aotd.sandbox.tools import Tools, signatures, trace
-from aotd.specialists.base import Specialists
 from aotd.specialists.mock import Mock
-from aotd.store import Stage, read_jsonl
+from aotd.specialists.protocols import Specialists
+from aotd.store.stage import Stage, read_jsonl
+from aotd.tools.video import Tools, signatures, trace
 from aotd.video.clip import Clip
 
 FRAMES = 32

@@ -50,8 +50,8 @@ from pathlib import Path
 from aotd.records import Dropped, Trace
 from aotd.sandbox.layers import Layer, missing
 from aotd.sandbox.process import Limits, Sandbox, StoppedError
-from aotd.specialists.base import Specialists
 from aotd.specialists.mock import Mock, MockVideo
+from aotd.specialists.protocols import Specialists
 from aotd.video.clip import Clip
 
 SECONDS = 1.0

@@ -23,14 +23,15 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from aotd.authoring import examples_for, prompt
+from aotd.agents.program.examples import read_programs
+from aotd.agents.program.prompting import examples_for, prompt
 from aotd.datasets import star
 from aotd.datasets.base import DatasetConfig
 from aotd.datasets.playroom import PlayroomConfig
 from aotd.datasets.playroom.build import entries
 from aotd.decompose import DecomposeConfig
-from aotd.example_programs import read_programs
-from aotd.llm.base import Ask, LLMConfig, Reply
+from aotd.llm import LLMConfig
+from aotd.llm.base import Ask, Reply
 from aotd.llm.local import encode
 from aotd.llm.transformers import ROUNDING, TransformersEngine
 

@@ -14,8 +14,8 @@ import json
 import string
 import sys
 
-from aotd.answers import parse
 from aotd.errors import UserError
+from aotd.scoring.answers import parse
 
 
 def read(number: int, line: bytes) -> tuple[str, list[str]]:

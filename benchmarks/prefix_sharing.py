@@ -25,10 +25,10 @@ import transformers
 from aotd.distill.batch import Laid, batch_of
 from aotd.distill.loss import distillation_loss
 from aotd.students import StudentConfig, ValleySizes
-from aotd.students.base import Opening, Student, View
-from aotd.students.llava_next_video import LlavaNextVideoForConditionalGeneration
-from aotd.students.pretrained import straight
 from aotd.students.valley import new_valley
+from aotd.video_llms.base import Opening, Student, View
+from aotd.video_llms.llava_next_video import LlavaNextVideoForConditionalGeneration
+from aotd.video_llms.pretrained import straight
 
 VOCABULARY, VIDEO = 4096, 3
 QUESTION, ANSWER, RATIONALE = 70, 2, 130

@@ -22,8 +22,8 @@ import numpy as np
 from aotd.records import Detection, Question, SpanFinding
 from aotd.sandbox.layers import Layer, missing
 from aotd.sandbox.process import Limits, Sandbox
-from aotd.sandbox.tools import Tools, signatures
-from aotd.specialists.base import Specialists
+from aotd.specialists.protocols import Specialists
+from aotd.tools.video import Tools, signatures
 from aotd.video.clip import Clip, Pixels, Video
 
 ROUNDS = 60

@@ -73,7 +73,7 @@ def questions(path: Path, count: int) -> Path:
 
 def do(verb: str, run: Path, *more: str) -> float:
     """Seconds that a verb takes, done as the command line does it."""
-    from aotd.cli import main
+    from aotd.cli.main import main
 
     started = time.perf_counter()
     with (
@@ -138,7 +138,7 @@ def million(run: Path, count: int) -> None:
         Thought,
         Trace,
     )
-    from aotd.store import Stage
+    from aotd.store.stage import Stage
 
     box = Detection(frame=8, box=(101.5, 44.25, 180.0, 200.0), label="door", score=0.912)
     events = (
@@ -176,7 +176,7 @@ def million(run: Path, count: int) -> None:
 def open_child(folder: Path, count: int) -> dict[str, float]:
     """Seconds until the first new question is at hand, and until the verb is at its end."""
     from aotd.convert import job
-    from aotd.store import Stage
+    from aotd.store.stage import Stage
 
     run = folder / "run"
     million(run, count)

@@ -37,18 +37,20 @@ from typing import Any, TypeVar
 
 import torch
 
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.errors import QuestionError
+from aotd.models.cpu import threads
+from aotd.models.lru import Kept
 from aotd.records import Dropped, Program, Question, Trace
-from aotd.sandbox.tools import Tools, trace
-from aotd.specialists import SpecialistsConfig, load_specialists, towers
-from aotd.specialists.base import Specialists
+from aotd.specialists import SpecialistsConfig
 from aotd.specialists.imagetext import ImageText
-from aotd.specialists.kept import Kept
+from aotd.specialists.load import load_specialists
+from aotd.specialists.protocols import Specialists
 from aotd.specialists.video_llm import VideoLLM
-from aotd.store import Stage
+from aotd.store.stage import Stage
+from aotd.tools.video import Tools, trace
 from aotd.video.clip import Clip
-from aotd.video.decoded import DecodedVideos
+from aotd.video.source import DecodedVideos
 from benchmarks.honest import called
 
 T = TypeVar("T")
@@ -189,7 +191,7 @@ def _traced(question: Question, program: Program, specialists: Specialists) -> T
 def _one_thing_at_a_time() -> Iterator[None]:
     """Each picture is prepared and goes through a tower by itself, on all cores. Every model has all cores: none
     computes beside it."""
-    ours = towers.through, towers.beside
+    ours = threads.through, threads.beside
 
     def through(batches: Iterable[T], prepare: Callable[[T], Any], tower: Callable[[Any], Iterable[U]]) -> Iterator[U]:
         return (made for batch in batches for made in tower(prepare(batch)))
@@ -197,11 +199,11 @@ def _one_thing_at_a_time() -> Iterator[None]:
     def beside(size: int, ask: Callable[[], T]) -> T:
         return ask()
 
-    towers.through, towers.beside = through, beside
+    threads.through, threads.beside = through, beside
     try:
         yield
     finally:
-        towers.through, towers.beside = ours
+        threads.through, threads.beside = ours
 
 
 def _one_by_one(config: SpecialistsConfig) -> SpecialistsConfig:

@@ -50,16 +50,16 @@ SMALL = ["dataset.playroom.train_videos=24", "dataset.playroom.val_videos=4", "d
 ENTRIES = {
     "accelerate.accelerator": [("Accelerator", "clip_grad_norm_", MODELS)],
     "accelerate.optimizer": [("AcceleratedOptimizer", "step", MODELS)],
-    "aotd.cache": [("Cache", "put", OUTSIDE)],
+    "aotd.store.cache": [("Cache", "put", OUTSIDE)],
     "aotd.datasets.playroom.build": [("", "_build", RENDERING)],
     "aotd.distill.train": [("_Trainer", "training_step", MODELS)],
     "aotd.llm.openai": [("OpenAIEngine", "stream", MODELS)],
     "aotd.llm.transformers": [("TransformersEngine", "stream", MODELS)],
     "aotd.llm.vllm": [("VLLMEngine", "stream", MODELS)],
     "aotd.specialists.embedder": [("SentenceEmbedder", "embed", MODELS)],
-    "aotd.specialists.findings": [("Findings", "find", MODELS)],
-    "aotd.students.base": [("TreeModel", "write", MODELS), ("Student", "_logits", MODELS)],
-    "aotd.students.pretrained": [("PretrainedStudent", "view", MODELS)],
+    "aotd.specialists.calls": [("Findings", "find", MODELS)],
+    "aotd.video_llms.base": [("TreeModel", "write", MODELS), ("Student", "_logits", MODELS)],
+    "aotd.video_llms.pretrained": [("PretrainedStudent", "view", MODELS)],
     "aotd.students.valley": [("ValleyStudent", "view", MODELS)],
     "aotd.video.decode": [("Decoder", "frames", DECODING), ("Decoder", "facts", DECODING)],
 }
@@ -181,10 +181,11 @@ def time_imports(clock: Clock) -> None:
 
 def do(clock: Clock, words: Sequence[str]) -> int:
     """Do a run's verbs; returns how many questions it has."""
-    from aotd.cli import read_settings, run_verb
+    from aotd.commands.run import run_verb
+    from aotd.config.command_line import read_settings
     from aotd.datasets.playroom import build
     from aotd.records import Question
-    from aotd.store import Stage
+    from aotd.store.stage import Stage
 
     build.WORKERS = 1
     config = read_settings("run", words)

@@ -24,7 +24,7 @@ from transformers import CLIPTokenizer, PreTrainedTokenizerFast, set_seed
 from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil
 from transformers.utils.logging import disable_progress_bar
 
-from aotd.specialists.base import Detector
+from aotd.specialists.protocols import Detector
 from aotd.specialists.univtg import Sizes, UniVTG
 from aotd.students.tokens import train_tokenizer
 from aotd.video.clip import Clip, Pixels

@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from aotd import disk
 from aotd.records import Program
+from aotd.store import files
 
 LINES = 100_000
 ROUNDS = 3
@@ -25,8 +25,8 @@ CODE = "def execute_command(video_clip, query, possible_answers):\n" + "    clip
 
 def append(folder: Path, sync_s: float, lines: int) -> float:
     """Seconds per line, the last sync left out."""
-    disk.SYNC_S = sync_s
-    shard = disk.Shard(folder / f"{sync_s}.jsonl")
+    files.SYNC_S = sync_s
+    shard = files.Shard(folder / f"{sync_s}.jsonl")
     started = time.perf_counter()
     for number in range(lines):
         shard.append(Program(question_id=str(number), code=CODE, author="llm", attempts=1))
@@ -37,7 +37,7 @@ def append(folder: Path, sync_s: float, lines: int) -> float:
 
 def main() -> None:
     with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as folder:
-        ways = {"none": (1e9, LINES), "ours": (disk.SYNC_S, LINES), "each": (0.0, 500)}
+        ways = {"none": (1e9, LINES), "ours": (files.SYNC_S, LINES), "each": (0.0, 500)}
         found = {}
         for name, (sync_s, lines) in ways.items():
             taken = []

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aotd.errors import UserError
-from aotd.overlap import Span, moment_scores
+from aotd.scoring.iou import Span, moment_scores
 
 
 def read(path: Path, field: str, width: int) -> dict[Any, list[tuple[float, ...]]]:

@@ -24,8 +24,8 @@ from prefix_sharing import VIDEO, Bare, questions, replies
 
 from aotd.distill.batch import Laid, batch_of
 from aotd.distill.loss import distillation_loss
-from aotd.students.llava_next_video import LlavaNextVideoForConditionalGeneration
-from aotd.students.tree import sees
+from aotd.video_llms.llava_next_video import LlavaNextVideoForConditionalGeneration
+from aotd.video_llms.tree import sees
 
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312, "L40S": 362, "B200": 2250}
 """Dense bfloat16, by the makers' data sheets."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from aotd.records import Detection, Question, SpanFinding
-from aotd.specialists.base import Specialists
+from aotd.specialists.protocols import Specialists
 from aotd.video.clip import Clip, Pixels, Video
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.distill import ArmConfig, DistillConfig
 from aotd.errors import QuestionError
 from aotd.records import Check, Outcome, Question, Thought, Verdict
-from aotd.specialists import SOURCES, SourceName, SpecialistsConfig
-from aotd.store import Stage
+from aotd.specialists import SourceName, SpecialistsConfig
+from aotd.specialists.load import SOURCES
+from aotd.store.stage import Stage
 from aotd.students import StudentConfig, ValleySizes
 from aotd.video.clip import Pixels, Video
 from tests.conftest import BlankVideo

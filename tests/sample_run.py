@@ -15,22 +15,20 @@ from aotd.records import (
     Evidence,
     EvidenceBox,
     EvidenceSpan,
-    Faster,
     Mode,
     Outcome,
     Prediction,
     Program,
     Question,
     Record,
-    Scores,
     SpanFinding,
-    Spent,
     TextFinding,
     Thought,
     Trace,
     Verdict,
 )
-from aotd.store import Stage
+from aotd.scoring.tables import Faster, Scores, Spent
+from aotd.store.stage import Stage
 
 CODE = """def execute_command(video_clip, query, possible_answers):
     opening = Filter_frames_with_act(video_clip, "person opening the door")

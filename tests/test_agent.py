@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from aotd.cli import main
-from aotd.ledger import ledger
+from aotd.cli.main import main
 from aotd.records import Trace
-from aotd.store import Stage
+from aotd.store.ledger import ledger
+from aotd.store.stage import Stage
 from tests.specialists.tiny import write_checkpoint as write_specialist
 from tests.specialists.tiny import write_univtg
 from tests.students.tiny import write_checkpoint as write_video_llm

@@ -22,11 +22,11 @@ from typing import Any
 import pytest
 
 import aotd.execute.job
-from aotd.cli import main
+from aotd.cli.main import main
 from aotd.distill.job import job as distill
 from aotd.errors import UserError
 from aotd.records import Outcome, Question, Trace
-from aotd.store import Stage, Writer
+from aotd.store.stage import Stage, Writer
 from benchmarks.crash import Disk, broken, full
 from tests.corners import corner_config, corners, one_thread, run
 from tests.llm.test_openai import said, server

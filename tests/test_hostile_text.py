@@ -11,15 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from aotd.cli import main, read_settings, run_verb
-from aotd.config import Config
-from aotd.ledger import ledger
+from aotd.cli.main import main
+from aotd.commands.run import run_verb
+from aotd.config.command_line import read_settings
+from aotd.config.tree import Config
 from aotd.llm.base import Ask, Engine, Reply
 from aotd.prompts import one_line, render, source
+from aotd.prompts.student import prompt
 from aotd.records import Outcome, Question, Thought, Trace
 from aotd.specialists.mock import Mock
-from aotd.store import Stage
-from aotd.students.prompts import prompt
+from aotd.store.ledger import ledger
+from aotd.store.stage import Stage
 from aotd.video.clip import Clip
 from tests.hostile_texts import HOSTILE
 

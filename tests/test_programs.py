@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from aotd.example_programs import ExampleProgram, read_programs
+from aotd.agents.program.examples import ExampleProgram, read_programs
 from aotd.records import Detection, SpanFinding
 from aotd.sandbox.layers import Layer, missing
 from aotd.sandbox.process import Limits, Sandbox

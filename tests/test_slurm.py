@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from aotd.records import Program, Question
-from aotd.shards import ShardId, deal, shards
-from aotd.state import Doing, State, recorded, state_path
-from aotd.store import Stage
+from aotd.store.shards import ShardId, deal, shards
+from aotd.store.stage import Stage
+from aotd.store.state import Doing, State, recorded, state_path
 from tests.sample_run import program, question
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +39,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     command(folder, "sbatch", SBATCH)
     command(folder, "squeue", '#!/usr/bin/env bash\ncat "$CALLS/queue" 2>/dev/null || true\n')
     command(folder, "scontrol", '#!/usr/bin/env bash\necho "$@" >>"$CALLS/scontrol.log"\n')
-    command(folder, "aotd", f'#!/usr/bin/env bash\nexec {shlex.quote(sys.executable)} -m aotd.cli "$@"\n')
+    command(folder, "aotd", f'#!/usr/bin/env bash\nexec {shlex.quote(sys.executable)} -m aotd "$@"\n')
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("CALLS", str(folder))

@@ -21,10 +21,11 @@ from typing import Any
 
 import pytest
 
-from aotd.cli import main
-from aotd.ledger import FLOW, ledger
-from aotd.shards import DIVIDED, ShardId
-from aotd.state import state_of
+from aotd.cli.main import main
+from aotd.store.ledger import ledger
+from aotd.store.shards import ShardId
+from aotd.store.state import state_of
+from aotd.verbs import FLOW, SHARDED
 from tests.specialists.tiny import write_checkpoint
 from tests.tracking.test_wandb import kept
 
@@ -48,7 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     if shutil.which("sbatch") is None or subprocess.run(["sinfo"], capture_output=True).returncode:
         pytest.skip("there is no SLURM here: see SLURM_CONF")
     aotd = tmp_path / "aotd"
-    aotd.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m aotd.cli "$@"\n')
+    aotd.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m aotd "$@"\n')
     aotd.chmod(0o755)
     for name, value in {
         "AOTD": str(aotd),
@@ -103,7 +104,7 @@ def check_tracked(run: Path) -> None:
     arms = 2
     assert done == {
         **dict.fromkeys(("load", "gather", "evaluate", "report"), 1),
-        **dict.fromkeys(DIVIDED, 4),
+        **dict.fromkeys(SHARDED, 4),
         "distill": 1 + arms,
     }
     assert sum(one.job_type == "execute" for one in found) == 4 + 2, "one was killed, one pre-empted"
@@ -127,7 +128,7 @@ def test_a_chain_with_a_killed_shard_and_a_pre_empted_one_is_the_run(
     assert main(["run", *words(folder, "one")]) == 0
     one, many = folder / "one" / "run", folder / "many" / "run"
     first = chain(folder)
-    assert list(first) == ["load", *DIVIDED, "gather", "distill", "evaluate", "report"]
+    assert list(first) == ["load", *SHARDED, "gather", "distill", "evaluate", "report"]
     pre_empted, killed = (ShardId(4, number).folder(many) for number in (1, 2))
     records = "execute/records.jsonl"
 
@@ -145,8 +146,8 @@ def test_a_chain_with_a_killed_shard_and_a_pre_empted_one_is_the_run(
     log = (many / "logs" / f"execute-{first['execute']}_1.log").read_text()
     assert "stopped by SIGUSR1; the same command goes on where it left off" in log
     assert re.search(r"told that time is up: job \d+ goes back into the queue", log)
-    for shard, verbs in ((1, DIVIDED), (2, DIVIDED[:1]), (3, DIVIDED), (4, DIVIDED)):
-        for verb in DIVIDED:
+    for shard, verbs in ((1, SHARDED), (2, SHARDED[:1]), (3, SHARDED), (4, SHARDED)):
+        for verb in SHARDED:
             state = state_of(ShardId(4, shard).folder(many), verb)
             assert (state is not None and state.doing == "done") == (verb in verbs), (shard, verb)
     assert not (many / "execute").exists()
@@ -158,12 +159,12 @@ def test_a_chain_with_a_killed_shard_and_a_pre_empted_one_is_the_run(
     assert f"job {first['execute']}_2" in said
 
     second = chain(folder)
-    assert list(second) == [*DIVIDED[1:], "gather", "distill", "evaluate", "report"]
+    assert list(second) == [*SHARDED[1:], "gather", "distill", "evaluate", "report"]
     until(lambda: ended(second), 2.0)
     assert sorted(path.name for path in (many / "logs").glob(f"execute-{second['execute']}_*")) == [
         f"execute-{second['execute']}_2.log"
     ]
-    for verb in ("load", *DIVIDED):
+    for verb in ("load", *SHARDED):
         assert contents(many, verb) == contents(one, verb), verb
     for arm in ("blind", "agent", "aotd"):
         scores = [json.loads((run / "evaluate" / arm / "scores.json").read_text()) for run in (one, many)]
@@ -182,7 +183,7 @@ def test_arrays_ask_specialists_of_a_server_that_is_started_and_ended_with_them(
     model = write_checkpoint("owlv2", folder / "models" / "owlv2")
     detector = ["specialists/detection=owlv2", f"specialists.detection.model={model}"]
     one, many = folder / "one" / "run", folder / "many" / "run"
-    verbs = f"verbs=[load,{','.join(DIVIDED)}]"
+    verbs = f"verbs=[load,{','.join(SHARDED)}]"
     assert main(["run", *words(folder, "one"), *detector, f"cache.folder={folder}/first", verbs]) == 0
     (folder / "servers.txt").write_text("# what the arrays ask\ngpu\n")
     monkeypatch.setenv("AOTD_SERVE", "--gpus=0 --cpus-per-task=1 --mem=2G")
@@ -192,9 +193,9 @@ def test_arrays_ask_specialists_of_a_server_that_is_started_and_ended_with_them(
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr
     jobs = {verb: number for number, verb in (line.split() for line in ran.stderr.splitlines())}
-    assert list(jobs) == ["load", "serve-gpu", *DIVIDED, "end", "gather"]
+    assert list(jobs) == ["load", "serve-gpu", *SHARDED, "end", "gather"]
     until(lambda: ended(jobs), 2.0)
-    for verb in ("load", *DIVIDED):
+    for verb in ("load", *SHARDED):
         assert contents(many, verb) == contents(one, verb), verb
     assert b"owlv2 owlv2 (" in contents(many, "execute")["manifest.json"]
     assert not (many / "servers" / "gpu.json").exists()
@@ -206,10 +207,10 @@ def test_arrays_ask_specialists_of_a_server_that_is_started_and_ended_with_them(
 def test_a_sweep_over_the_weight_of_rationales_is_an_array_of_jobs(folder: Path) -> None:
     run, weights = folder / "one" / "run", (0.5, 2.0)
     plain = [*words(folder, "one"), "tracking.tracker=none", "distill.only=[aotd]", "evaluate.arms=[aotd]"]
-    assert main(["run", *plain, f"verbs=[load,{','.join(DIVIDED)}]"]) == 0
+    assert main(["run", *plain, f"verbs=[load,{','.join(SHARDED)}]"]) == 0
     swept = f"distill.rationale_weight={','.join(map(str, weights))}"
     limits = ["hydra.launcher.timeout_min=10", "hydra.launcher.cpus_per_task=1", "hydra.launcher.array_parallelism=1"]
-    command = [sys.executable, "-m", "aotd.cli", "run", "-m", *plain, "verbs=[distill,evaluate]", swept]
+    command = [sys.executable, "-m", "aotd", "run", "-m", *plain, "verbs=[distill,evaluate]", swept]
     command += ["hydra/launcher=submitit_slurm", *limits]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

@@ -11,16 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aotd.batches import batches, shown
-from aotd.cache import load_cache
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.convert import ConvertConfig, WriterName, llm, template
 from aotd.errors import QuestionError
-from aotd.llm import Engine, Reply, load_engine
-from aotd.meter import Meter
+from aotd.llm.base import Engine, Reply
+from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Dropped, Outcome, Program, Question, Thought, Trace
-from aotd.store import Stage
+from aotd.runtime.batches import batches, shown
+from aotd.runtime.meter import Meter
+from aotd.store.cache import load_cache
+from aotd.store.stage import Stage
 
 LONGEST = 20_000
 """Characters of a chain of thought; one of fifty steps has some thousands. A program can put any text into a trace."""

@@ -10,11 +10,11 @@ import re
 from collections.abc import Sequence
 
 from aotd.errors import QuestionError
-from aotd.findings import numbered
-from aotd.llm import Engine, Reply
-from aotd.meter import once
+from aotd.llm.base import Engine, Reply
 from aotd.prompts import one_line, render
 from aotd.records import Outcome, Question, Trace
+from aotd.runtime.meter import once
+from aotd.view.finding_text import numbered
 
 
 def write(engine: Engine, question: Question, code: str, trace: Trace, *, max_tokens: int, boxes: int = 3) -> str:

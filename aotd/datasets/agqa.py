@@ -14,17 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from aotd.datasets.annotation_files import (
-    Entry,
-    Found,
-    Videos,
-    checked,
-    collect,
-    given_file,
-    json_object,
-    question_of,
-)
 from aotd.datasets.base import DatasetConfig, Loaded, type_field
+from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_file, json_object, question_of
 
 
 class _Entry(Entry):

@@ -17,17 +17,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from aotd.datasets.annotation_files import (
-    Entry,
-    Found,
-    Videos,
-    checked,
-    collect,
-    given_file,
-    json_list,
-    question_of,
-)
 from aotd.datasets.base import DatasetConfig, Loaded, type_field
+from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_file, json_list, question_of
 
 
 class _Taxonomy(Entry):

@@ -21,17 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from aotd.datasets.annotation_files import (
-    Entry,
-    Found,
-    Videos,
-    checked,
-    collect,
-    given_file,
-    json_list,
-    question_of,
-)
 from aotd.datasets.base import DatasetConfig, Loaded
+from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_file, json_list, question_of
 
 ANSWERS = {"correct": "yes", "wrong": "no"}
 

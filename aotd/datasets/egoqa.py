@@ -16,17 +16,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from aotd.datasets.annotation_files import (
-    Entry,
-    Found,
-    Videos,
-    checked,
-    collect,
-    given_file,
-    json_list,
-    question_of,
-)
 from aotd.datasets.base import DatasetConfig, Loaded
+from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_file, json_list, question_of
 
 
 class _Pair(Entry):

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from aotd.datasets.annotation_files import (
+from aotd.datasets.base import DatasetConfig, Loaded
+from aotd.datasets.reader import (
     Entry,
     Found,
     Videos,
@@ -29,7 +30,6 @@ from aotd.datasets.annotation_files import (
     numbered,
     question_of,
 )
-from aotd.datasets.base import DatasetConfig, Loaded
 from aotd.errors import UserError
 
 

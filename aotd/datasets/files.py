@@ -22,8 +22,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aotd.datasets.annotation_files import given_file
 from aotd.datasets.base import DatasetConfig, Loaded
+from aotd.datasets.reader import given_file
 from aotd.errors import UserError
 from aotd.records import Question
 

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aotd.datasets.annotation_files import Found, Videos, collect, csv_rows, given_file, question_of, read_json
 from aotd.datasets.base import DatasetConfig, Loaded
+from aotd.datasets.reader import Found, Videos, collect, csv_rows, given_file, question_of, read_json
 from aotd.errors import UserError
 from aotd.records import Evidence, EvidenceSpan
 

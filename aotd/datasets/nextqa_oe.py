@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from aotd.datasets.annotation_files import Found, Videos, collect, csv_rows, given_file, question_of
 from aotd.datasets.base import DatasetConfig, Loaded
 from aotd.datasets.nextqa import TYPES as TYPES_OF_CHOICE
+from aotd.datasets.reader import Found, Videos, collect, csv_rows, given_file, question_of
 from aotd.errors import UserError
 
 TYPES = (*TYPES_OF_CHOICE, "DB")

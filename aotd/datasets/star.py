@@ -25,8 +25,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from aotd.datasets.annotation_files import Entry, csv_rows, first_fault, given_file, json_list
 from aotd.datasets.base import DatasetConfig, Loaded, locate
+from aotd.datasets.reader import Entry, csv_rows, first_fault, given_file, json_list
 from aotd.errors import UserError
 from aotd.records import Evidence, EvidenceBox, EvidenceSpan, Question, Step
 

@@ -14,17 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from aotd.datasets.annotation_files import (
-    Entry,
-    Found,
-    Videos,
-    checked,
-    collect,
-    given_files,
-    json_list,
-    question_of,
-)
 from aotd.datasets.base import DatasetConfig, Loaded
+from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_files, json_list, question_of
 
 FILES = ("generic_qa.json", "temporal_qa.json", "consistency_qa.json")
 

@@ -21,18 +21,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from aotd.datasets.annotation_files import (
-    Entry,
-    Found,
-    Videos,
-    checked,
-    collect,
-    given_file,
-    json_list,
-    numbered,
-    question_of,
-)
 from aotd.datasets.base import DatasetConfig, Loaded, type_field
+from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_file, json_list, numbered, question_of
 from aotd.errors import UserError
 
 LETTERS = "ABCD"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aotd.agents.program.examples import ExampleProgram, kinds_of
 from aotd.errors import QuestionError
-from aotd.example_programs import ExampleProgram, kinds_of
 from aotd.records import Outcome, Question
 
 

@@ -15,21 +15,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aotd.authoring import PROMPTS
-from aotd.batches import shown
-from aotd.cache import load_cache
-from aotd.config import Config
+from aotd.agents.program.examples import programs_digest, read_programs
+from aotd.agents.program.prompting import PROMPTS
+from aotd.config.tree import Config
 from aotd.decompose import Author, annotated, fixed, llm
-from aotd.disk import digest as value_digest
 from aotd.errors import QuestionError
-from aotd.example_programs import programs_digest, read_programs
-from aotd.llm import Reply, load_engine
-from aotd.meter import Meter, carried
+from aotd.llm.base import Reply
+from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Dropped, Program, Question
-from aotd.sandbox.tools import api_text
-from aotd.store import Stage
-from aotd.store import Writer as StageWriter
+from aotd.runtime.batches import shown
+from aotd.runtime.meter import Meter, carried
+from aotd.store.cache import load_cache
+from aotd.store.files import digest as value_digest
+from aotd.store.stage import Stage
+from aotd.store.stage import Writer as StageWriter
+from aotd.tools.video import api_text
 
 MOST = 1024
 """Questions that are held at once, where hardly one has a text that was not asked before."""
@@ -179,7 +180,7 @@ def _text(question: Question) -> bytes:
 
 
 Known = dict[bytes, int]
-"""Text of a question -> the place of a line with what was written for it (`aotd.store.Writer.read`)."""
+"""Text of a question -> the place of a line with what was written for it (`aotd.store.stage.Writer.read`)."""
 
 
 def _known(loaded: Stage[Question], out: StageWriter[Program]) -> Known:

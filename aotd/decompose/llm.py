@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aotd.authoring import examples_for, mend_prompt, prompt, read_program
+from aotd.agents.program.examples import ExampleProgram
+from aotd.agents.program.prompting import examples_for, mend_prompt, prompt, read_program
 from aotd.decompose import DecomposeConfig
-from aotd.example_programs import ExampleProgram
-from aotd.llm import Engine, Reply
+from aotd.llm.base import Engine, Reply
 from aotd.records import Dropped, Outcome, Program, Question
 
 

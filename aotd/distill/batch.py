@@ -4,7 +4,7 @@
                        | rationale suffix, rationale, <end>
           | question 2 | ...
 
-Every reply has the same logits as in a sequence of its own (`aotd.students.tree`, design §3).
+Every reply has the same logits as in a sequence of its own (`aotd.video_llms.tree`, design §3).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from aotd.prompts.student import suffix
 from aotd.records import Example, Mode
-from aotd.students.base import Row, Student, View, collate
-from aotd.students.prompts import suffix
-from aotd.students.tree import grow
+from aotd.video_llms.base import Row, Student, View, collate
+from aotd.video_llms.tree import grow
 
 ANSWER, RATIONALE = 0, 1
 """Kinds of reply."""

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from aotd.disk import sync, sync_tree, write_atomically
+from aotd.store.files import sync, sync_tree, write_atomically
 
 WHOLE = "whole"
 """File that is written into a checkpoint's folder when everything else in it is."""

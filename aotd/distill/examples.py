@@ -8,9 +8,9 @@ from pathlib import Path
 
 from aotd.distill import ArmConfig
 from aotd.errors import UserError
+from aotd.prompts.student import prompt, target
 from aotd.records import Example, Question, Thought, Verdict
-from aotd.store import Stage
-from aotd.students.prompts import prompt, target
+from aotd.store.stage import Stage
 
 CHECKS = ("answer", "faithful", "coherent")
 

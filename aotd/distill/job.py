@@ -20,18 +20,18 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.distill import ArmConfig, trainings
 from aotd.distill.examples import Thoughts, check_arm, example
-from aotd.distill.material import Material, gather
-from aotd.distill.processes import deepspeed_file, first_alone, is_launched
+from aotd.distill.ranks import deepspeed_file, first_alone, is_launched
+from aotd.distill.training_data import Material, gather
 from aotd.errors import QuestionError, UserError
-from aotd.modules import loading_modules
 from aotd.prompts import digest
+from aotd.prompts.student import SUFFIXES
 from aotd.records import Dropped, Example, Outcome, Question
+from aotd.runtime.gc import loading_modules
 from aotd.specialists import SourceName
-from aotd.store import Stage
-from aotd.students.prompts import SUFFIXES
+from aotd.store.stage import Stage
 
 
 def job(config: Config) -> None:
@@ -51,7 +51,7 @@ def job(config: Config) -> None:
     todo = [name for name in wanted if not _finished(run, name)]
     if todo:
         with loading_modules():
-            from aotd.distill.arms import train_arms
+            from aotd.distill.parallel import train_arms
     with first_alone(run / "distill") as first:
         if first:
             for name in set(wanted) - set(todo):  # of one that was killed just when it had finished
@@ -94,7 +94,7 @@ def _check(config: Config) -> None:
         if not is_launched():
             raise UserError(
                 f"distill.deepspeed={settings.deepspeed} needs a launcher: torchrun --nproc-per-node 2 "
-                "-m aotd.cli distill …; without one set distill.deepspeed="
+                "-m aotd distill …; without one set distill.deepspeed="
             )
         zero = json.loads(deepspeed_file(settings.deepspeed).read_text(encoding="utf-8")).get("zero_optimization", {})
         if config.student.lora and zero.get("stage") == 3:
@@ -155,7 +155,7 @@ def _unreadable(config: Config, material: Material) -> dict[str, Dropped]:
     Raises:
         UserError: the disk does not take what it keeps of one.
     """
-    from aotd.distill.arm import begin
+    from aotd.distill.train_arm import begin
 
     views = material.views(config, begin(config, material))
     unreadable = {}

@@ -15,17 +15,17 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils.logging import disable_progress_bar
 
-from aotd.disk import Shard, write_atomically
 from aotd.distill import DistillConfig
 from aotd.distill.batch import Laid, batch_of
 from aotd.distill.checkpoint import KeepNewest, newest, step_of, sweep
 from aotd.distill.loss import distillation_loss
 from aotd.distill.plan import Plan
-from aotd.distill.processes import deepspeed_file, processes
-from aotd.stop import patience, stopping, tell
-from aotd.students.base import Student, View
-from aotd.tensors import tensor_errors
+from aotd.distill.ranks import deepspeed_file, processes
+from aotd.runtime.signals import patience, stopping, tell
+from aotd.store.files import Shard, write_atomically
+from aotd.store.tensors import tensor_errors
 from aotd.tracking import Tracker
+from aotd.video_llms.base import Student, View
 
 
 class Batches(Dataset[dict[str, Any]]):

@@ -8,22 +8,22 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotd.config import Config
-from aotd.disk import file_digest
+from aotd.config.tree import Config
 from aotd.errors import UserError
 from aotd.evaluate import Reading
-from aotd.evaluate.against import other_run
-from aotd.evaluate.outside import Replies, of_file, read_replies
-from aotd.evaluate.replies import BLIND_ARMS, Reply, of_agent, of_guesser, of_student
+from aotd.evaluate.ask import BLIND_ARMS, Reply, of_agent, of_guesser, of_student
+from aotd.evaluate.compare_runs import other_run
+from aotd.evaluate.external import Replies, of_file, read_replies
+from aotd.models.loading import weights_digest
 from aotd.prompts import digest
+from aotd.prompts.student import SUFFIXES
 from aotd.records import Cost, Mode, Question
-from aotd.specialists.weights import weights_digest
-from aotd.store import Stage
-from aotd.students.frames import ViewCache, run_views
-from aotd.students.prompts import SUFFIXES
+from aotd.store.files import file_digest
+from aotd.store.stage import Stage
+from aotd.students.features import ViewCache, run_views
 
 if TYPE_CHECKING:
-    from aotd.students.base import Student
+    from aotd.video_llms.base import Student
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -107,7 +107,7 @@ def asker(config: Config, arm: str, replies: Replies | None) -> Ask:
 
     @cache
     def student() -> tuple[Student, ViewCache]:
-        from aotd.students.student import load_student
+        from aotd.students.registry import load_student
 
         loaded = load_student(_student_folder(config, arm), config.student)
         return loaded, run_views(config, loaded)

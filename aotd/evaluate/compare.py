@@ -2,7 +2,7 @@
 
 A difference is paired by question, and by seed where arms were trained from several. Intervals draw whole
 videos, the same ones for both arms, and seeds. Arms of one seed are also counted question by question:
-gained (right here, wrong in the reference), lost, and p of `aotd.estimate.flip_test`.
+gained (right here, wrong in the reference), lost, and p of `aotd.scoring.intervals.flip_test`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aotd.estimate import estimate, flip_test
-from aotd.evaluate.scoring import FITS
-from aotd.records import Comparison, Mode, Prediction, Question
+from aotd.evaluate.grounding import FITS
+from aotd.records import Mode, Prediction, Question
+from aotd.scoring.intervals import estimate, flip_test
+from aotd.scoring.tables import Comparison
 
 RIGHT = ("choice", "open", "answer in rationale", "Acc@GQA")
 """Metrics of which every question says right or wrong."""

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aotd.meter import total
-from aotd.records import Cost, Estimate, Faster, Mode, Question, Record, Spent
-from aotd.store import Stage
+from aotd.records import Cost, Estimate, Mode, Question, Record
+from aotd.runtime.meter import total
+from aotd.scoring.tables import Faster, Spent
+from aotd.store.stage import Stage
 
 VERBS = {Mode.answer: ("decompose", "execute"), Mode.rationale: ("decompose", "execute", "convert")}
 """What the agent does for an answer, and for one with its reasons."""

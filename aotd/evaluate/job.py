@@ -3,7 +3,7 @@
 Reads load/ and what the arms come from (execute/ and convert/ for `agent`, distill/<arm>/ for a
 student); writes evaluate/<arm>/answer/ and evaluate/<arm>/rationale/ with one Prediction per question,
 and evaluate/<arm>/scores.json. A question an arm could not be asked, or whose reply cannot be read,
-counts as wrong; how replies are read is in `aotd.answers`. Rationales are scored by the spans and boxes
+counts as wrong; how replies are read is in `aotd.scoring.answers`. Rationales are scored by the spans and boxes
 in their text (paper, Table 7). With evaluate.judge.name a language model judges the answers to open-ended
 questions, into evaluate/<arm>/judge/<name>/.
 """
@@ -18,29 +18,30 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from aotd.answers import parse, read_answer, same_answer
-from aotd.claims import final_answer
-from aotd.config import Config
-from aotd.cost import faster_words
-from aotd.disk import write_atomically
+from aotd.config.tree import Config
 from aotd.errors import QuestionError, UserError
 from aotd.evaluate import Reading
-from aotd.evaluate.against import compare_arms, compare_runs
 from aotd.evaluate.arms import asker, check_arms, distilled, expand, file_of, made_from, settings_of
+from aotd.evaluate.ask import BLIND_ARMS, Reply
+from aotd.evaluate.compare_runs import compare_arms, compare_runs
+from aotd.evaluate.contamination import write_seen
 from aotd.evaluate.cost import agent_costs, spent
+from aotd.evaluate.external import check_ids
+from aotd.evaluate.grounding import moment, spatial, temporal
 from aotd.evaluate.judge import check_judge, judge_arms
 from aotd.evaluate.judged import agreements, judged
-from aotd.evaluate.outside import check_ids
-from aotd.evaluate.replies import BLIND_ARMS, Reply
 from aotd.evaluate.scores import score
-from aotd.evaluate.scoring import moment, spatial, temporal
-from aotd.evaluate.seen import write_seen
-from aotd.leaks import print_leaks
-from aotd.records import Cost, Dropped, Mode, Prediction, Question, Scores, Trace
-from aotd.specialists import SOURCES
-from aotd.specialists.base import Source
-from aotd.store import Stage
-from aotd.tables import agreement_sheet, comparison_sheets, drawn, print_scores, wide_console
+from aotd.records import Cost, Dropped, Mode, Prediction, Question, Trace
+from aotd.scoring.answers import parse, read_answer, same_answer
+from aotd.scoring.claims import final_answer
+from aotd.scoring.tables import Scores
+from aotd.specialists.load import SOURCES
+from aotd.specialists.protocols import Source
+from aotd.store.files import write_atomically
+from aotd.store.stage import Stage
+from aotd.view.contamination_table import print_leaks
+from aotd.view.cost_table import faster_words
+from aotd.view.tables import agreement_sheet, comparison_sheets, drawn, print_scores, wide_console
 
 Part = tuple[int, float, float]
 """How many frames were sampled, and the start and the end of the part they stand for, in seconds."""

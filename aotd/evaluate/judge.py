@@ -19,20 +19,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from aotd.cache import load_cache
-from aotd.config import Config
-from aotd.disk import Shard
-from aotd.disk import digest as value_digest
+from aotd.config.tree import Config
 from aotd.errors import UserError
 from aotd.evaluate import JudgeConfig
 from aotd.evaluate.aspects import ASPECTS, PROTOCOLS, Aspect, Task, is_open, tasks
 from aotd.evaluate.judge_reply import read_judgement
-from aotd.llm import Engine, EngineName, load_engine
-from aotd.llm.base import Ask, Reply
+from aotd.llm import EngineName
+from aotd.llm.base import Ask, Engine, Reply
 from aotd.llm.identity import identity
+from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Judgement, Prediction, Question
-from aotd.store import Stage, read_jsonl
+from aotd.store.cache import load_cache
+from aotd.store.files import Shard
+from aotd.store.files import digest as value_digest
+from aotd.store.stage import Stage, read_jsonl
 
 _TEMPERATURE = 0.7
 """Of the samples asked for after a greedy reply that could not be read."""

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from aotd.errors import UserError
-from aotd.estimate import estimate
 from aotd.evaluate.aspects import ASPECTS, tasks
 from aotd.evaluate.judge import judge_stage, judged_from, who_judged
-from aotd.records import Agreement, Estimate, Judged, Judgement, Prediction, Question
-from aotd.store import Stage
+from aotd.records import Estimate, Judgement, Prediction, Question
+from aotd.scoring.intervals import estimate
+from aotd.scoring.tables import Agreement, Judged
+from aotd.store.stage import Stage
 
 
 def judged(run: Path, arm: str, asked: Sequence[Question], resamples: int, seed: int) -> tuple[Judged, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from aotd.answers import parse, plain
-from aotd.estimate import estimate
-from aotd.evaluate.scoring import FITS, NEAR
-from aotd.evaluate.types import groups_of
-from aotd.records import Estimate, Grounded, Prediction, Question, Scores
+from aotd.evaluate.grounding import FITS, NEAR
+from aotd.evaluate.question_groups import groups_of
+from aotd.records import Estimate, Prediction, Question
+from aotd.scoring.answers import parse, plain
+from aotd.scoring.intervals import estimate
+from aotd.scoring.tables import Grounded, Scores
 
 
 def score(

@@ -10,7 +10,7 @@ its tools had found. A Trace says how many programs it took.
 
 Videos are shared out to `execute.workers` processes (`aotd.execute.worker`), and in each `execute.programs` run at
 once, so that their calls go through a model together (`aotd.execute.schedule`). What was found out before, here or in
-another run, is not asked again (`aotd.cache`). What is written depends on none of this.
+another run, is not asked again (`aotd.store.cache`). What is written depends on none of this.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ from typing import Any
 
 from rich.console import Console
 
-from aotd.authoring import PROMPTS, examples_for, prompt, read_program
-from aotd.batches import batches, shown
-from aotd.cache import load_cache
-from aotd.config import Config
+from aotd.agents.program.attempts import Attempt, Result, first
+from aotd.agents.program.examples import programs_digest, read_programs
+from aotd.agents.program.prompting import PROMPTS, examples_for, prompt, read_program
+from aotd.agents.program.repair import Mender, mended
+from aotd.config.tree import Config
 from aotd.errors import UserError
-from aotd.example_programs import programs_digest, read_programs
-from aotd.execute.attempts import Attempt, Result, first
-from aotd.execute.mending import Mender, mended
 from aotd.execute.worker import Work, Worker, ended, run_together, start_worker
-from aotd.llm import Reply, load_engine
+from aotd.llm.base import Reply
+from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Program, Question, Record, Trace
+from aotd.runtime.batches import batches, shown
+from aotd.runtime.pools import cores, worker_pool
 from aotd.sandbox.layers import Layer, missing, raised
-from aotd.specialists import load_specialists
-from aotd.specialists.base import Specialists
-from aotd.store import Entry, Stage
-from aotd.workers import cores, worker_pool
+from aotd.specialists.load import load_specialists
+from aotd.specialists.protocols import Specialists
+from aotd.store.cache import load_cache
+from aotd.store.stage import Entry, Stage
 
 BATCH = 256
 """With `execute.repairs`, questions whose programs are run until all of them are settled, before the next ones are

@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
+from aotd.agents.program.attempts import Attempt, Result
 from aotd.errors import QuestionError
-from aotd.execute.attempts import Attempt, Result
-from aotd.meter import clock
-from aotd.specialists.findings import Answer, Call, Findings, Found
-from aotd.stop import stopping
-from aotd.workers import cores
+from aotd.runtime.meter import clock
+from aotd.runtime.pools import cores
+from aotd.runtime.signals import stopping
+from aotd.specialists.calls import Answer, Call, Findings, Found
 
 
 class _Over(BaseException):

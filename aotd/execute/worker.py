@@ -1,7 +1,7 @@
 """What runs programs in one process: specialists, a sandbox, and what becomes of each program.
 
 A process that is started for it imports this module and what it needs, and no more: neither settings nor language
-models. So `Work` holds parts of `aotd.config.Config`, and not that.
+models. So `Work` holds parts of `aotd.config.tree.Config`, and not that.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 
-from aotd.cache import CacheConfig, load_cache
+from aotd.agents.program.attempts import Attempt, Result, candidate, first, settled
 from aotd.errors import QuestionError
 from aotd.execute import ExecuteConfig
-from aotd.execute.attempts import Attempt, Result, candidate, first, settled
 from aotd.execute.schedule import Schedule
-from aotd.meter import Meter, loading, total
 from aotd.records import Dropped, Program, Question, Trace
+from aotd.runtime.meter import Meter, loading, total
+from aotd.runtime.pools import cores
 from aotd.sandbox.layers import Layer
 from aotd.sandbox.process import Calls, Run, Sandbox, StoppedError
-from aotd.specialists import SpecialistsConfig, load_specialists
-from aotd.specialists.base import Specialists
-from aotd.specialists.findings import Answer, Asking, Call, Findings
-from aotd.store import Entry
+from aotd.specialists import SpecialistsConfig
+from aotd.specialists.calls import Answer, Asking, Call, Findings
+from aotd.specialists.load import load_specialists
+from aotd.specialists.protocols import Specialists
+from aotd.store.cache import CacheConfig, load_cache
+from aotd.store.stage import Entry
 from aotd.video.clip import Clip
-from aotd.workers import cores
 
 PROGRAMS = 16
 """Programs at once, at most, in a process whose specialists have weights, here or at a server of ours."""

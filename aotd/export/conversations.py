@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aotd.disk import write_atomically
 from aotd.export import Format
 from aotd.export.media import Media
+from aotd.prompts.student import suffix
 from aotd.records import Example, Mode
-from aotd.students.prompts import suffix
+from aotd.store.files import write_atomically
 
 VIDEO = "<video>"
 """Where LLaMA-Factory and ms-swift put the video."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from aotd.disk import sync, sync_tree, write_atomically
 from aotd.errors import UserError
+from aotd.store.files import sync, sync_tree, write_atomically
 
 MANIFEST = "export.json"
 """Says what the folder was made from, and which names in it are ours."""

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd import __version__
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.distill import ArmConfig
 from aotd.distill.examples import CHECKS, example, read_thoughts
 from aotd.errors import QuestionError, UserError
@@ -40,12 +40,12 @@ from aotd.export.folder import check_replaceable, new_folder
 from aotd.export.lmms_eval import write_tasks
 from aotd.export.media import Pictures, VideoFiles
 from aotd.export.parquet import write_card, write_parquet
-from aotd.ledger import ledger
 from aotd.prompts import digest
+from aotd.prompts.student import SUFFIXES
 from aotd.records import SCHEMA, Example, Outcome, Program, Question, Trace
-from aotd.store import Stage
-from aotd.students.prompts import SUFFIXES
-from aotd.video.decoded import DecodedVideos
+from aotd.store.ledger import ledger
+from aotd.store.stage import Stage
+from aotd.video.source import DecodedVideos
 
 READS = ("load", "decompose", "execute", "convert", "verify")
 

@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aotd.answers import parse, read_answer, same_answer
 from aotd.datasets.base import locate
-from aotd.disk import write_atomically
 from aotd.errors import UserError
 from aotd.export.conversations import plain
+from aotd.prompts.student import prompt, suffix
 from aotd.records import Mode, Question
-from aotd.students.prompts import prompt, suffix
+from aotd.scoring.answers import parse, read_answer, same_answer
+from aotd.store.files import write_atomically
 
 _TASK = """\
 task: {task}
@@ -53,7 +53,7 @@ def write_tasks(folder: Path, root: str, splits: Mapping[str, Sequence[Question]
     Raises:
         UserError: a question names no video file or one outside `root`, or none of the files is there.
     """
-    from aotd.students.base import ANSWER_TOKENS
+    from aotd.video_llms.base import ANSWER_TOKENS
 
     known: list[Path] = []
     for split, questions in splits.items():

@@ -11,9 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from aotd.datasets.base import locate
-from aotd.disk import digest
 from aotd.records import Question
-from aotd.video.decoded import DecodedVideos
+from aotd.store.files import digest
+from aotd.video.source import DecodedVideos
 
 QUALITY = 95
 Media = str | list[str]

@@ -10,10 +10,11 @@ from typing import Any
 
 import jinja2
 
-from aotd.disk import write_atomically
 from aotd.errors import UserError
-from aotd.ledger import FLOW, Ledger
-from aotd.report.facts import facts, headline, meanings
+from aotd.store.files import write_atomically
+from aotd.store.ledger import Ledger
+from aotd.verbs import FLOW
+from aotd.view.provenance import facts, headline, meanings
 
 _HERE = Path(__file__).resolve().parent
 

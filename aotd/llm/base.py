@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
-from aotd.cache import Cache
-from aotd.errors import UserError
 from aotd.llm.choice import Choice, read_option
 
 
@@ -129,96 +126,3 @@ def _choice(ask: Ask, reply: Reply) -> Choice:
     else:
         option = read_option(reply.text, ask.options)
     return Choice(option, reply.constrained, reply.text)
-
-
-class EngineName(str, Enum):
-    none = "none"
-    transformers = "transformers"
-    vllm = "vllm"
-    openai = "openai"
-    replay = "replay"
-
-
-@dataclass
-class LLMConfig:
-    """Which language model, and where."""
-
-    engine: EngineName = EngineName.none
-    model: str = ""
-    """transformers, vllm: a local folder or a hub id (transformers: or a GGUF file). openai: the model's name at
-    the server. replay: whose replies, where the record holds several models'."""
-    url: str = "http://127.0.0.1:8000/v1"
-    """openai: the server, or the file that `aotd serve` writes: RUN/servers/NAME.json."""
-    key_variable: str = "OPENAI_API_KEY"
-    """openai: environment variable that holds the key; an unset one sends none."""
-    dtype: str = "float32"
-    """transformers, vllm: torch dtype."""
-    batch: int = 8
-    """Prompts per batch (transformers, vllm) or requests in flight (openai)."""
-    seed: int = 0
-    """Where replies are sampled: another seed, other samples."""
-    record: str = ""
-    """JSONL file of replies: those in it are not asked for again, new ones are appended. replay: asks nothing else."""
-    memory_share: float = 0.9
-    """vllm: share of the GPU's memory it takes, the room for prefixes included; less where specialists share it."""
-    context: int = 0
-    """vllm: longest prompt and reply together, in tokens; 0 is what the model can, which may not fit the GPU."""
-    timeout_s: float = 300.0
-    """openai: seconds to wait for one reply."""
-    retries: int = 4
-    """openai: how often a failed request is sent again."""
-
-
-def _transformers(config: LLMConfig) -> Engine:
-    from aotd.llm.transformers import TransformersEngine
-
-    return TransformersEngine(config)
-
-
-def _vllm(config: LLMConfig) -> Engine:
-    from aotd.llm.vllm import VLLMEngine
-
-    return VLLMEngine(config)
-
-
-def _openai(config: LLMConfig) -> Engine:
-    from aotd.llm.openai import OpenAIEngine
-
-    return OpenAIEngine(config)
-
-
-ENGINES: dict[EngineName, Callable[[LLMConfig], Engine]] = {
-    EngineName.transformers: _transformers,
-    EngineName.vllm: _vllm,
-    EngineName.openai: _openai,
-}
-
-
-PINNED = (EngineName.transformers, EngineName.vllm)
-"""Engines whose model is known by more than a name."""
-
-
-def load_engine(config: LLMConfig, wanted_by: str, cache: Cache | None = None) -> Engine:
-    """The engine of a config, with its record where `llm.record` names one.
-
-    Args:
-        wanted_by: the setting that needs it, e.g. `decompose.author=llm`, for the error.
-        cache: what models said to other runs; a model that it answers for is not loaded.
-
-    Raises:
-        UserError: no engine is set, its model or record is not there, or its extra is not installed.
-    """
-    from aotd.llm.replay import Recorded
-
-    if config.engine is EngineName.replay:
-        return Recorded(None, config, wanted_by)
-    if config.engine not in ENGINES:
-        names = " or ".join(f"llm={name.value}" for name in ENGINES)
-        raise UserError(f"{wanted_by} needs a language model: add {names}, and llm.model=…")
-    if cache is not None and config.engine in PINNED and config.model:
-        from aotd.llm.cached import Cached
-
-        engine: Engine = Cached(config, cache, ENGINES[config.engine])
-    else:
-        engine = ENGINES[config.engine](config)
-    return Recorded(engine, config, wanted_by) if config.record else engine

@@ -1,4 +1,5 @@
-"""Replies that the cache holds (`aotd.cache`): a model is asked, and loaded, only for what no run has asked it before.
+"""Replies that the cache holds (`aotd.store.cache`): a model is asked, and loaded, only for what no run
+has asked it before.
 
 For models that run in this process, whose weights tell them from others. A server tells nothing but a name, and may
 have another model behind it tomorrow: what it said is kept by `llm.record`, where somebody asks for that.
@@ -13,10 +14,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from aotd.cache import Cache, code, key
-from aotd.llm.base import Ask, Engine, LLMConfig, Reply
+from aotd.llm import LLMConfig
+from aotd.llm.base import Ask, Engine, Reply
 from aotd.llm.identity import identity
 from aotd.llm.local import find
+from aotd.store.cache import Cache, code, key
 
 _REPLY: TypeAdapter[Reply] = TypeAdapter(Reply)
 

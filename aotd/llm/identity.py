@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from aotd.checkpoints import first_line
-from aotd.disk import file_digest
 from aotd.errors import UserError
-from aotd.llm.base import EngineName, LLMConfig
+from aotd.llm import EngineName, LLMConfig
 from aotd.llm.local import find
+from aotd.models.checkpoints import first_line
+from aotd.store.files import file_digest
 
 
 def identity(config: LLMConfig) -> str:
@@ -31,7 +31,7 @@ def identity(config: LLMConfig) -> str:
         return f"{config.model} ({_revision(config.model)[:12]})"
     if path.is_file():
         return f"{path.name} ({file_digest(path)[:12]})"
-    from aotd.specialists.weights import folder_name
+    from aotd.models.loading import folder_name
 
     return folder_name(path)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from aotd.checkpoints import COMPLAINTS, first_line
 from aotd.errors import UserError
+from aotd.models.checkpoints import COMPLAINTS, first_line
 from aotd.prompts import without_tokens
 
 

@@ -17,9 +17,10 @@ from typing import Any
 import httpx
 
 from aotd.errors import UserError
-from aotd.llm.base import Ask, Engine, LLMConfig, Reply
-from aotd.llm.server import POISON, ChatServer, said
-from aotd.stop import stopping
+from aotd.llm import LLMConfig
+from aotd.llm.base import Ask, Engine, Reply
+from aotd.llm.chat_server import POISON, ChatServer, said
+from aotd.runtime.signals import stopping
 
 Words = Callable[[Sequence[str]], dict[str, Any]]
 

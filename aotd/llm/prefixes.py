@@ -15,7 +15,7 @@ import torch
 from transformers import DynamicCache, GenerationConfig
 from transformers.cache_utils import DynamicLayer
 
-from aotd.llm.rows import Layers, OtherKeysError, side_by_side, use_attend
+from aotd.models.kv_cache import Layers, OtherKeysError, side_by_side, use_attend
 
 BUDGET = 2**30
 """Bytes of keys and values that are kept: ten prompts of 2,000 tokens or so, for a model of 1.5 billion parameters in

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from aotd.disk import Shard
 from aotd.errors import UserError
-from aotd.llm.base import Ask, Engine, LLMConfig, Reply
+from aotd.llm import LLMConfig
+from aotd.llm.base import Ask, Engine, Reply
 from aotd.prompts import one_line
-from aotd.reading import is_file, lines
+from aotd.store.files import Shard
+from aotd.store.untrusted import is_file, lines
 
 
 class Line(BaseModel):

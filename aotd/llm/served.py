@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aotd.errors import UserError
-from aotd.reading import is_file, read_object
+from aotd.store.untrusted import is_file, read_object
 
 
 class Served(BaseModel):

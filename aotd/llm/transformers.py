@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aotd.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
 from aotd.errors import UserError
-from aotd.llm.base import Ask, Engine, LLMConfig, Reply
+from aotd.llm import LLMConfig
+from aotd.llm.base import Ask, Engine, Reply
 from aotd.llm.local import encode, find
+from aotd.models.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
 
 if TYPE_CHECKING:
     import torch

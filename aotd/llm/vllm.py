@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from aotd.checkpoints import check_checkpoint, first_line
 from aotd.errors import UserError
-from aotd.llm.base import Ask, Engine, LLMConfig, Reply
+from aotd.llm import LLMConfig
+from aotd.llm.base import Ask, Engine, Reply
 from aotd.llm.local import encode, find
+from aotd.models.checkpoints import check_checkpoint, first_line
 
 _QUIET = {
     "VLLM_LOGGING_LEVEL": "ERROR",

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd.datasets.base import locate
-from aotd.disk import write_atomically
 from aotd.errors import UserError
-from aotd.tables import printable
+from aotd.store.files import write_atomically
 from aotd.video.decode import Decoder, VideoFacts, probe, unusable
+from aotd.view.tables import printable
 
 
 def files_below(root: str, limit: int | None) -> list[str]:

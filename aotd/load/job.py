@@ -27,14 +27,14 @@ from random import Random
 
 from rich.console import Console
 
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.datasets.base import DatasetName, Loaded, locate, read
 from aotd.errors import UserError
 from aotd.load.clips import examine, files_below, show_facts, write_facts
 from aotd.records import Dropped, Outcome, Question
 from aotd.specialists import SourceName
-from aotd.store import Stage
-from aotd.tables import printable
+from aotd.store.stage import Stage
+from aotd.view.tables import printable
 
 LONGEST = 20_000
 """Characters that a question, its options and its answer may have together; a benchmark's have some hundreds."""
@@ -109,7 +109,7 @@ def _drawn(loaded: Loaded, config: Config) -> Container[int] | None:
 
 
 class _Content:
-    """The hash of questions, one after the other: `aotd.disk.digest` of the list of them all."""
+    """The hash of questions, one after the other: `aotd.store.files.digest` of the list of them all."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256(b"[")

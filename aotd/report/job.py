@@ -14,20 +14,20 @@ import jinja2
 from rich.console import Console
 from rich.progress import track
 
-from aotd.config import Config
-from aotd.cost import HEADS, cost_rows, faster_words
-from aotd.disk import write_atomically
+from aotd.config.tree import Config
 from aotd.errors import UserError
-from aotd.leaks import leak_lines, leak_sheets
-from aotd.ledger import Ledger, kept_by_tries, ledger, tries_words
 from aotd.records import Dropped, Estimate, Outcome, Question
-from aotd.report.facts import facts, headline, meanings
 from aotd.report.pick import pick
-from aotd.report.pictures import Frames, NoFramesError, pictures
-from aotd.report.timeline import timeline
-from aotd.store import Stage
-from aotd.story import Story, comparisons, finding_words, frame_words, scores, seen, stories
-from aotd.tables import comparison_sheets, further_sheets
+from aotd.store.files import write_atomically
+from aotd.store.ledger import Ledger, kept_by_tries, ledger, tries_words
+from aotd.store.stage import Stage
+from aotd.view.contamination_table import leak_lines, leak_sheets
+from aotd.view.cost_table import HEADS, cost_rows, faster_words
+from aotd.view.pictures import Frames, NoFramesError, pictures
+from aotd.view.provenance import facts, headline, meanings
+from aotd.view.question import Story, comparisons, finding_words, frame_words, scores, seen, stories
+from aotd.view.tables import comparison_sheets, further_sheets
+from aotd.view.timeline import timeline
 
 _BOXES = 6
 """Boxes of one finding that a trace's table writes out; the rest is counted."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from aotd.ledger import Ledger
 from aotd.records import Outcome, Question
+from aotd.store.ledger import Ledger
 
 
 def pick(book: Ledger, questions: Iterable[Question], count: int) -> list[str]:

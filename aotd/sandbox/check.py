@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from aotd.sandbox.child import BUILTINS, FIELDS
-from aotd.sandbox.tools import signatures
+from aotd.tools.video import signatures
 
 ENTRY = "execute_command"
 PARAMETERS = ("video_clip", "query", "possible_answers")

@@ -24,8 +24,8 @@ from aotd.records import Detection, Event, Outcome
 from aotd.sandbox.check import InvalidProgramError, check
 from aotd.sandbox.forkserver import ForkServer, LostServerError
 from aotd.sandbox.layers import Layer
-from aotd.sandbox.tools import ToolError, Tools, call, signatures, specialist_calls, trace
-from aotd.specialists.base import Specialists
+from aotd.specialists.protocols import Specialists
+from aotd.tools.video import ToolError, Tools, call, signatures, specialist_calls, trace
 from aotd.video.clip import Clip
 
 DEEPEST = 32

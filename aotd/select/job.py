@@ -31,18 +31,18 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.datasets.base import DatasetName, locate
-from aotd.disk import digest, write_atomically
 from aotd.errors import UserError
-from aotd.estimate import estimate, percent
 from aotd.records import Measured, Program, Question, Ranking
+from aotd.scoring.intervals import estimate, percent
 from aotd.select import SubTask
 from aotd.select.acts import named, read_names
 from aotd.select.items import Truth, answers, grounds, looks, recognitions
 from aotd.select.measure import Item, measure, run_programs
 from aotd.specialists import SpecialistsConfig, SubTaskConfig
-from aotd.store import Stage
+from aotd.store.files import digest, write_atomically
+from aotd.store.stage import Stage
 
 METRICS = {
     SubTask.decomposition: "accuracy",

@@ -13,21 +13,22 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 
-from aotd.answers import same_answer
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.errors import QuestionError, UserError
-from aotd.meter import gpu_peak_mb
-from aotd.overlap import box_iou, moment_scores
 from aotd.records import Measured, Program, Question
+from aotd.runtime.meter import gpu_peak_mb
+from aotd.runtime.pools import worker_pool
 from aotd.sandbox.layers import raised
 from aotd.sandbox.process import Sandbox
+from aotd.scoring.answers import same_answer
+from aotd.scoring.iou import box_iou, moment_scores
 from aotd.select import SubTask
 from aotd.select.items import Answer, Ground, Look, Recognise, Truth
 from aotd.select.oracle import Oracle
-from aotd.specialists import SOURCES, SpecialistsConfig, load_specialist
-from aotd.specialists.base import Answerer, Detector, Grounder, Recogniser, Source
+from aotd.specialists import SpecialistsConfig
+from aotd.specialists.load import SOURCES, load_specialist
+from aotd.specialists.protocols import Answerer, Detector, Grounder, Recogniser, Source
 from aotd.video.clip import Clip, Video, frame_times, span_seconds
-from aotd.workers import worker_pool
 
 Item = Look | Ground | Recognise | Answer
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from aotd.datasets.star import Situation
 from aotd.records import Detection, Question, SpanFinding
 from aotd.select.acts import Act, acts, stems
-from aotd.specialists.base import Source, Specialists
+from aotd.specialists.protocols import Source, Specialists
 from aotd.video.clip import Clip, Video, frame_times
 
 _FUTURE = stems("will next about would going soon")

@@ -30,11 +30,11 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from aotd.disk import disk_errors, make_folder, write_atomically
 from aotd.errors import UserError
 from aotd.llm.served import Served
 from aotd.serve.backend import Backend
 from aotd.serve.gate import Gate
+from aotd.store.files import disk_errors, make_folder, write_atomically
 
 USAGE = (
     "usage: aotd serve RUN NAME SETTINGS … for the run's own specialists, or aotd serve RUN NAME -- COMMAND …, "
@@ -42,7 +42,7 @@ USAGE = (
 )
 
 
-def serve(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Keep a server running until it is told to stop. Returns the exit status.
 
     Args:
@@ -78,7 +78,7 @@ def _settings(run: Path, words: Sequence[str]) -> list[str]:
     Raises:
         UserError: the words are no settings, or name no specialist that can be served.
     """
-    from aotd.cli import read_settings
+    from aotd.config.command_line import read_settings
     from aotd.serve.own import served
 
     for word in words:

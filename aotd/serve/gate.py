@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 
 from aotd.errors import UserError
-from aotd.llm.server import POISON
+from aotd.llm.chat_server import POISON
+from aotd.models.load_lock import Turns
 from aotd.serve.backend import Backend
-from aotd.turns import Turns
 
 _LONGEST = 256 << 20
 """Bytes of a request: some hundred pictures."""

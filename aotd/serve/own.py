@@ -26,15 +26,16 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from aotd.cli import read_settings
-from aotd.config import Config
+from aotd.config.command_line import read_settings
+from aotd.config.tree import Config
 from aotd.datasets.base import locate
 from aotd.errors import QuestionError, UserError
 from aotd.records import Outcome, Question
 from aotd.serve.backend import KEYS
 from aotd.serve.gate import answer, send
-from aotd.specialists import SourceName, SpecialistsConfig, load_specialists
-from aotd.specialists.findings import KINDS, Call, Findings, Found, made_by
+from aotd.specialists import SourceName, SpecialistsConfig
+from aotd.specialists.calls import KINDS, Call, Findings, Found, made_by
+from aotd.specialists.load import load_specialists
 from aotd.specialists.wire import (
     LONGEST,
     SUBTASKS,
@@ -48,7 +49,7 @@ from aotd.specialists.wire import (
     told_settings,
 )
 from aotd.video.clip import Clip
-from aotd.video.decoded import KEPT_BYTES, DecodedVideo, DecodedVideos
+from aotd.video.source import KEPT_BYTES, DecodedVideo, DecodedVideos
 
 _IN_HAND = 4
 """Requests of one lane whose frames are held: of the one that is computed, and of those that come next."""

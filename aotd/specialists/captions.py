@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aotd.datasets.annotation_files import read_json
+from aotd.datasets.reader import read_json
 from aotd.errors import QuestionError, UserError
 from aotd.records import Detection, Outcome, Question, SpanFinding
 from aotd.specialists.embedder import Embedder, Vectors, load_embedder
-from aotd.specialists.peak import around_peak
+from aotd.specialists.temporal_peak import around_peak
 from aotd.video.clip import Clip, Pixels, frame_times
 
 _BACKGROUND = 300

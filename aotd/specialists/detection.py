@@ -2,7 +2,7 @@
 
 Pictures are prepared, and boxes read out, by each architecture's own processor in transformers (the PIL ones:
 no torchvision is needed). What does not depend on the query is computed once per frame and kept
-(`aotd.specialists.kept`).
+(`aotd.models.lru`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,8 @@ from itertools import groupby
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from aotd.overlap import apart
-from aotd.records import Box, Detection
-from aotd.specialists import DetectionConfig, towers
-from aotd.specialists.kept import Features, Kept, frame_key
-from aotd.specialists.weights import (
+from aotd.models.cpu import threads
+from aotd.models.loading import (
     Shelf,
     device,
     dtype_of,
@@ -28,7 +25,11 @@ from aotd.specialists.weights import (
     read_config,
     size_of,
 )
-from aotd.specialists.wording import alternatives
+from aotd.models.lru import Features, Kept, frame_key
+from aotd.records import Box, Detection
+from aotd.scoring.iou import apart
+from aotd.specialists import DetectionConfig
+from aotd.specialists.query_terms import alternatives
 from aotd.video.clip import Clip, Pixels
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ class FrameDetector(ABC):
 
         def look(new: list[int]) -> Iterator[Features]:
             self._model()  # loaded by this thread
-            batches = self._batches(clip, [numbers[at] for at in new], towers.at_once(self._config.batch))
-            return towers.through(
+            batches = self._batches(clip, [numbers[at] for at in new], threads.at_once(self._config.batch))
+            return threads.through(
                 batches, lambda batch: self._prepared([clip.pixels(number) for number in batch]), self._look
             )
 
@@ -134,7 +135,7 @@ class FrameDetector(ABC):
         return self._shelf.take(key, self._size, self._load)
 
     def _load(self) -> Any:
-        from aotd.specialists.packed import pack
+        from aotd.models.cpu.linear import pack
 
         kind = self._kinds()[0]
         model = load_model("detection", self._config, kind, dtype_of(self._config.precision), self.boxes_from)

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aotd.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
 from aotd.errors import UserError
-from aotd.specialists.weights import weights_digest
+from aotd.models.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
+from aotd.models.loading import weights_digest
 
 Vectors = NDArray[np.float32]
 

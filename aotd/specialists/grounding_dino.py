@@ -14,11 +14,11 @@ from transformers import GroundingDinoForObjectDetection
 from transformers.modeling_outputs import BackboneOutput, BaseModelOutput
 from transformers.models.grounding_dino.image_processing_pil_grounding_dino import GroundingDinoImageProcessorPil
 
+from aotd.models.cpu.linear import pack
+from aotd.models.loading import Precision, Shelf, load_model, no_packing, size_of
+from aotd.models.lru import Features, Kept
 from aotd.specialists import DetectionConfig
 from aotd.specialists.detection import FrameDetector
-from aotd.specialists.kept import Features, Kept
-from aotd.specialists.packed import pack
-from aotd.specialists.weights import Precision, Shelf, load_model, no_packing, size_of
 
 if TYPE_CHECKING:
     from torch import Tensor

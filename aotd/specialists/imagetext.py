@@ -11,10 +11,9 @@ from transformers import AutoTokenizer, CLIPModel, SiglipModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from aotd.specialists import towers
-from aotd.specialists.kept import Features, Kept, frame_key
-from aotd.specialists.packed import pack
-from aotd.specialists.weights import (
+from aotd.models.cpu import threads
+from aotd.models.cpu.linear import pack
+from aotd.models.loading import (
     Shelf,
     WeightsConfig,
     dtype_of,
@@ -25,6 +24,7 @@ from aotd.specialists.weights import (
     read_config,
     size_of,
 )
+from aotd.models.lru import Features, Kept, frame_key
 from aotd.video.clip import Clip
 
 _FAMILIES: dict[str, tuple[Any, Any]] = {
@@ -98,9 +98,9 @@ class ImageText:
             made: Tensor = pixels.to(model.device, model.dtype)
             return made
 
-        most = towers.at_once(self._config.batch)
+        most = threads.at_once(self._config.batch)
         batches = (numbers[at : at + most] for at in range(0, len(numbers), most))
-        vectors = towers.through(batches, prepared, lambda pixels: self._vectors(model, pixels))
+        vectors = threads.through(batches, prepared, lambda pixels: self._vectors(model, pixels))
         return [(vector.float().cpu(),) for vector in vectors]
 
     def _vectors(self, model: Any, pixels: Tensor) -> Iterator[Tensor]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aotd.models.lru import Features
 from aotd.specialists.detection import FrameDetector
-from aotd.specialists.kept import Features
 
 if TYPE_CHECKING:
     from torch import Tensor

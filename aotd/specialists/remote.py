@@ -19,13 +19,13 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from aotd.errors import QuestionError, UserError
-from aotd.llm.server import POISON, Server, said
+from aotd.llm.chat_server import POISON, Server, said
+from aotd.models.loading import WeightsConfig
 from aotd.records import Detection, Outcome, SpanFinding
-from aotd.specialists.findings import KINDS, made_by
-from aotd.specialists.weights import WeightsConfig
+from aotd.specialists.calls import KINDS, made_by
 from aotd.specialists.wire import Ask, Asked, Offered, Seen, Told, Wanted, told_settings
 from aotd.video.clip import Clip
-from aotd.video.decoded import DecodedVideo
+from aotd.video.source import DecodedVideo
 
 TIMEOUT_S = 600.0
 """How long a reply is waited for: others are asked for first, and weights may have to be loaded. The server remembers

@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 from torch.nn.functional import cosine_similarity
 
+from aotd.models.loading import Shelf
 from aotd.records import SpanFinding
 from aotd.specialists import GroundingConfig
 from aotd.specialists.imagetext import ImageText
-from aotd.specialists.peak import around_peak
-from aotd.specialists.weights import Shelf
-from aotd.specialists.wording import sentence
+from aotd.specialists.query_terms import sentence
+from aotd.specialists.temporal_peak import around_peak
 from aotd.video.clip import Clip
 
 

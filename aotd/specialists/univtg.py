@@ -26,16 +26,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, relu
 
-from aotd.checkpoints import COMPLAINTS, check_finite, first_line
 from aotd.datasets.base import locate
-from aotd.disk import digest
 from aotd.errors import QuestionError, UserError
-from aotd.reading import read_object
+from aotd.models.checkpoints import COMPLAINTS, check_finite, first_line
+from aotd.models.loading import Shelf, WeightsConfig, device, folder_name, no_packing
 from aotd.records import Outcome, SpanFinding
 from aotd.specialists import GroundingConfig
 from aotd.specialists.imagetext import ImageText
-from aotd.specialists.weights import Shelf, WeightsConfig, device, folder_name, no_packing
-from aotd.specialists.wording import sentence
+from aotd.specialists.query_terms import sentence
+from aotd.store.files import digest
+from aotd.store.untrusted import read_object
 from aotd.video.clip import Clip, Video
 
 SLOWFAST = 2304

@@ -27,17 +27,17 @@ from transformers.utils.logging import disable_progress_bar
 
 from aotd.errors import UserError
 from aotd.llm.base import Reply
+from aotd.models.cpu import threads
+from aotd.models.cpu.linear import pack
+from aotd.models.loading import Precision, Shelf, check_bits, device, dtype_of, folder_name, held_in
+from aotd.models.quantisation import bits_settings, weights_bytes
 from aotd.prompts import one_line, render
-from aotd.specialists import VideoLLMConfig, towers
-from aotd.specialists.bits import bits_settings, weights_bytes
-from aotd.specialists.packed import pack
+from aotd.specialists import VideoLLMConfig
 from aotd.specialists.prompted import Asked, Prompted, choice_prompt, prompts_digest, shown
-from aotd.specialists.weights import Precision, Shelf, check_bits, device, dtype_of, folder_name, held_in
-from aotd.students import StudentName
-from aotd.students.base import Beginning, Row, View, close
-from aotd.students.pretrained import PretrainedStudent, read_checkpoint, read_config
-from aotd.students.student import FAMILIES
 from aotd.video.clip import Clip
+from aotd.video_llms.base import Beginning, Row, View, close
+from aotd.video_llms.families import FAMILIES
+from aotd.video_llms.pretrained import PretrainedStudent, read_checkpoint, read_config
 
 _KEPT_BYTES = 512 << 20
 """How much of what the vision tower gave stays in memory (the paper's model: 9 MB of a clip in bfloat16)."""
@@ -54,7 +54,7 @@ class VideoLLM(Prompted):
         Raises:
             UserError: there is no such checkpoint, it is of another family, or the precision is not to be had here.
         """
-        self._family, self._config, self._setting, self._shelf = FAMILIES[StudentName(name)], config, setting, shelf
+        self._family, self._config, self._setting, self._shelf = FAMILIES[name], config, setting, shelf
         self._path = f"{setting}.model"
         if not config.model:
             raise UserError(f"{self._path}: {name} needs a checkpoint: a folder or a hub id")
@@ -85,7 +85,7 @@ class VideoLLM(Prompted):
         for group in groups.values():
             for part in (group[first : first + size] for first in range(0, len(group), size)):
                 say = partial(loaded.say, [asked[at] for at in part], self._config.frames, longest)
-                replies.update(zip(part, towers.beside(self.size, say), strict=True))
+                replies.update(zip(part, threads.beside(self.size, say), strict=True))
         return [replies[at] for at in range(len(asked))]
 
     def ranks(self, asked: Sequence[tuple[Clip, str | None, Sequence[str]]]) -> list[list[str]]:
@@ -96,7 +96,7 @@ class VideoLLM(Prompted):
         a batch already.
         """
         loaded = self._loaded()
-        return [towers.beside(self.size, partial(self._rank, loaded, *one)) for one in asked]
+        return [threads.beside(self.size, partial(self._rank, loaded, *one)) for one in asked]
 
     def _rank(self, loaded: _Loaded, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
         prompt = render("clip_action_with", thing=one_line(obj)) if obj else render("clip_action")
@@ -107,7 +107,7 @@ class VideoLLM(Prompted):
 
     def picks(self, asked: Sequence[tuple[str, int]]) -> list[int | None]:
         """The letter with the largest next-token logit; never None."""
-        return towers.beside(self.size, partial(self._picks, self._loaded(), asked))
+        return threads.beside(self.size, partial(self._picks, self._loaded(), asked))
 
     def _picks(self, loaded: _Loaded, asked: Sequence[tuple[str, int]]) -> list[int | None]:
         student, beginning = loaded.student, loaded.beginning()

@@ -22,7 +22,7 @@ from PIL import Image
 
 from aotd.errors import QuestionError, UserError
 from aotd.llm.base import Reply
-from aotd.llm.server import POISON, ChatServer, said
+from aotd.llm.chat_server import POISON, ChatServer, said
 from aotd.prompts import one_line, render
 from aotd.records import Outcome
 from aotd.specialists import VideoLLMConfig

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from aotd.models.loading import WeightsConfig
 from aotd.records import Box, Outcome
-from aotd.specialists.weights import WeightsConfig
 
 SUBTASKS: Mapping[str, Mapping[str, TypeAdapter[Any]]] = {
     "detection": {"detect": TypeAdapter(tuple[str])},
@@ -58,7 +58,7 @@ class Offered(_Said):
 
     model: str
     made_by: tuple[str, ...]
-    """The server's code and libraries, as `aotd.specialists.findings.made_by`."""
+    """The server's code and libraries, as `aotd.specialists.calls.made_by`."""
     batch: int = Field(ge=1)
     """How many calls it is best given at once."""
 

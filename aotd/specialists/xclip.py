@@ -18,13 +18,14 @@ from transformers import AutoTokenizer, XCLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from aotd.datasets.star import VERBS
-from aotd.disk import digest
 from aotd.errors import UserError
-from aotd.specialists import ActionConfig, towers
-from aotd.specialists.kept import Features, Kept, frame_key
-from aotd.specialists.packed import pack
-from aotd.specialists.weights import Shelf, dtype_of, held_in, load_model, load_part, model_name, read_config, size_of
-from aotd.specialists.wording import alternatives, sentence
+from aotd.models.cpu import threads
+from aotd.models.cpu.linear import pack
+from aotd.models.loading import Shelf, dtype_of, held_in, load_model, load_part, model_name, read_config, size_of
+from aotd.models.lru import Features, Kept, frame_key
+from aotd.specialists import ActionConfig
+from aotd.specialists.query_terms import alternatives, sentence
+from aotd.store.files import digest
 from aotd.video.clip import Clip
 
 _MOST = 5
@@ -74,7 +75,7 @@ class XCLIPRecogniser:
         if not seen or not texts:
             return []
         self._model()  # loaded by this thread
-        logits = towers.beside(self._size, partial(self._logits, clip.keep(seen), list(texts.values())))
+        logits = threads.beside(self._size, partial(self._logits, clip.keep(seen), list(texts.values())))
         scores = dict(zip(texts, logits.tolist(), strict=True))
         # Rounded, so that the last bits never decide.
         ranked = sorted(texts, key=lambda name: -round(scores[name], 4))

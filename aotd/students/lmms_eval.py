@@ -23,7 +23,7 @@ from aotd.errors import QuestionError, UserError
 from aotd.records import Question
 from aotd.specialists import SpecialistsConfig
 from aotd.students import Attention, Dtype, StudentConfig
-from aotd.video.decoded import DecodedVideos
+from aotd.video.source import DecodedVideos
 
 try:
     from lmms_eval.api.model import lmms
@@ -32,7 +32,7 @@ except ImportError:
     raise UserError("aotd.students.lmms_eval needs lmms-eval: pip install 'aotd[lmms]'") from None
 
 if TYPE_CHECKING:
-    from aotd.students.base import View
+    from aotd.video_llms.base import View
 
 UNREAD = "-"
 """Stands for the reply where a video cannot be read. No option is read in it; and it is not empty, because some tasks
@@ -72,7 +72,7 @@ class LmmsStudent(lmms):  # type: ignore[misc]
         batch_size: int | str = 1,
         **others: Any,
     ) -> None:
-        from aotd.students.student import load_student
+        from aotd.students.registry import load_student
 
         super().__init__()
         if others:
@@ -159,7 +159,7 @@ class LmmsStudent(lmms):  # type: ignore[misc]
 
 def _how(request: Any) -> tuple[int, tuple[str, ...]]:
     """Most tokens of a request's reply, and what ends it beside the student's own end."""
-    from aotd.students.base import ANSWER_TOKENS
+    from aotd.video_llms.base import ANSWER_TOKENS
 
     settings = request.args[1]
     if settings.get("do_sample") and settings.get("temperature") != 0:

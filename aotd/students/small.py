@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from tokenizers import AddedToken
 from transformers import LlavaOnevisionConfig, PreTrainedTokenizerFast, set_seed
 
-from aotd.students.llava_onevision import LlavaOnevision, LlavaOnevisionForConditionalGeneration
 from aotd.students.tokens import PAD, train_tokenizer
+from aotd.video_llms.llava_onevision import LlavaOnevision, LlavaOnevisionForConditionalGeneration
 
 IMAGE, PATCH, WIDTH, LAYERS, HEADS, VOCABULARY = 64, 8, 96, 3, 3, 2048
 

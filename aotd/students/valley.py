@@ -31,13 +31,12 @@ from transformers import (
     set_seed,
 )
 
-from aotd.checkpoints import COMPLAINTS, check_finite, check_size, first_line
 from aotd.errors import UserError
+from aotd.models.checkpoints import COMPLAINTS, check_finite, check_size, first_line
 from aotd.students import StudentConfig
-from aotd.students.base import Opening, Student, TreeModel, View
-from aotd.students.frames import frame_numbers
 from aotd.students.tokens import VIDEO, decode, encode, number_tokens, train_tokenizer
-from aotd.video.clip import Video
+from aotd.video.clip import Video, frame_numbers
+from aotd.video_llms.base import Opening, Student, TreeModel, View
 
 EMBEDDING = 0.1
 """Size of a text embedding at the start. Video tokens begin at the same, so that neither drowns the other."""

@@ -137,7 +137,7 @@ def group_name(run: str) -> str:
 
 
 def whole_run(run: Path) -> Path:
-    """The run's folder, resolved; of a shard (`aotd.shards`), that of the run it belongs to."""
+    """The run's folder, resolved; of a shard (`aotd.store.shards`), that of the run it belongs to."""
     path = run.resolve()
     return path.parents[1] if path.parent.name == "shards" else path
 

@@ -13,33 +13,23 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.errors import UserError, spelt_out
-from aotd.ledger import FLOW, Ledger, ledger
-from aotd.meter import total
-from aotd.reading import read_manifest
 from aotd.records import Estimate, Mode, Prediction, Question, Record, Thought, Trace
-from aotd.report.pictures import Frames, NoFramesError, chosen_frames, found_boxes
-from aotd.shards import DIVIDED, divisions, shards
-from aotd.store import Stage
-from aotd.story import Story, arms, scores
+from aotd.runtime.meter import total
+from aotd.store.ledger import Ledger, ledger
+from aotd.store.shards import divisions, shards
+from aotd.store.stage import Stage
+from aotd.store.untrusted import read_manifest
 from aotd.tracking import Artifact, Cell, Picture, Tracker, open_tracker, run_name, whole_run
+from aotd.verbs import ARTIFACTS, FLOW, SHARDED
+from aotd.view.pictures import Frames, NoFramesError, chosen_frames, found_boxes
+from aotd.view.question import Story, arms, scores
 
 SAMPLES = 8
 """Questions that a table of samples shows."""
 FRAMES = 4
 """Frames of each."""
-MAKES = {
-    "load": "questions",
-    "select": "rankings",
-    "decompose": "programs",
-    "execute": "traces",
-    "convert": "thoughts",
-    "verify": "verdicts",
-    "distill": "student",
-    "evaluate": "scores",
-}
-"""Verb -> the type of the artifact that it makes."""
 _PICTURED = ("execute", "verify")
 
 
@@ -73,7 +63,7 @@ def tell(tracker: Tracker, config: Config, verb: str) -> None:
     if verb == "evaluate":
         _scores(tracker, run)
         tracker.table("replies", _REPLIES, _replies(config))
-    verbs = DIVIDED if verb == "gather" else (verb,)
+    verbs = SHARDED if verb == "gather" else (verb,)
     paths = [path for one in verbs for path in _manifests(run, one)]
     manifests = {str(path.parent.relative_to(run)): read_manifest(path) for path in paths}
     tracker.describe({"manifests": manifests})
@@ -202,7 +192,7 @@ def _files(folder: Path) -> list[Path]:
 
 def made(run: Path, verb: str) -> list[Artifact]:
     """The artifacts of a verb; one for each arm that is trained."""
-    if verb not in MAKES:
+    if verb not in ARTIFACTS:
         return []
     if verb == "distill":
         return [_artifact(run, f"distill/{path.parent.name}") for path in sorted((run / verb).glob("*/student"))]
@@ -212,7 +202,7 @@ def made(run: Path, verb: str) -> list[Artifact]:
 def _used(run: Path, manifests: dict[str, Any]) -> list[Artifact]:
     """The artifacts of this run that manifests name as inputs; a mixture names other runs' too."""
     inputs = {str(name) for manifest in manifests.values() for name in manifest.get("inputs", {})}
-    known = [name for name in sorted(inputs) if name.partition("/")[0] in MAKES and (run / name).is_dir()]
+    known = [name for name in sorted(inputs) if name.partition("/")[0] in ARTIFACTS and (run / name).is_dir()]
     # A shard's questions are the whole run's, dealt out.
     return [_artifact(whole_run(run) if name == "load" else run, name) for name in known]
 
@@ -220,12 +210,12 @@ def _used(run: Path, manifests: dict[str, Any]) -> list[Artifact]:
 def _gathered(run: Path) -> list[Artifact]:
     """What the shards have made."""
     parts = (shard.folder(run) for of in divisions(run) for shard in shards(of))
-    return [artifact for part in parts for verb in DIVIDED for artifact in made(part, verb)]
+    return [artifact for part in parts for verb in SHARDED for artifact in made(part, verb)]
 
 
 def _artifact(run: Path, folder: str) -> Artifact:
     """The artifact of a verb's folder, or of an arm's, `distill/<arm>`: its weights are named, not sent."""
     verb, _, arm = folder.partition("/")
     files = {str(path.relative_to(run / folder)): path for path in _files(run / folder)}
-    name = "-".join((run_name(str(run)), MAKES[verb], *((arm,) if arm else ())))
-    return Artifact(name, MAKES[verb], files, [run / folder / "student"] if arm else [])
+    name = "-".join((run_name(str(run)), ARTIFACTS[verb], *((arm,) if arm else ())))
+    return Artifact(name, ARTIFACTS[verb], files, [run / folder / "student"] if arm else [])

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 
-from aotd.answers import plain, same_answer
-from aotd.claims import final_answer, read_claims
 from aotd.records import (
     ActionsFinding,
     BoxesFinding,
@@ -20,6 +18,8 @@ from aotd.records import (
     Thought,
     Trace,
 )
+from aotd.scoring.answers import plain, same_answer
+from aotd.scoring.claims import final_answer, read_claims
 
 
 def check_answer(question: Question, given: str) -> Check:

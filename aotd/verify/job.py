@@ -13,14 +13,15 @@ from typing import Any
 
 from rich.console import Console
 
-from aotd.batches import batches, shown
-from aotd.cache import load_cache
-from aotd.config import Config
-from aotd.ledger import ledger
-from aotd.llm import Engine, load_engine
+from aotd.config.tree import Config
+from aotd.llm.base import Engine
+from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Check, Dropped, Outcome, Question, Thought, Trace, Verdict
-from aotd.store import Stage
+from aotd.runtime.batches import batches, shown
+from aotd.store.cache import load_cache
+from aotd.store.ledger import ledger
+from aotd.store.stage import Stage
 from aotd.verify import Judge, VerifyConfig, llm
 from aotd.verify.checks import check_answer, check_coherent, check_faithful
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from aotd.llm import Choice, Engine
+from aotd.llm.base import Engine
+from aotd.llm.choice import Choice
 from aotd.prompts import one_line, render
 from aotd.records import Check, Question, Thought
 

@@ -129,3 +129,8 @@ class Clip:
         (left, top), (x1, y1, x2, y2) = self.origin(number), (round(value) for value in self.crops[number])
         part: Pixels = frame[top : max(y2, y1 + 1, 1), left : max(x2, x1 + 1, 1)]
         return part
+
+
+def frame_numbers(seen: int, count: int) -> list[int]:
+    """The specialists' numbers of a student's `count` frames; a frame is seen twice where there are too few."""
+    return [int((k + 0.5) * seen / count) for k in range(count)]

@@ -29,8 +29,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from aotd.video.clip import Pixels
-from aotd.video.heard import EndReply, Found, FoundReply, FramesReply, NonsenseError, Refusal, understand
-from aotd.video.start import end, from_outside, start
+from aotd.video.launch import end, from_outside, start
+from aotd.video.messages import EndReply, Found, FoundReply, FramesReply, NonsenseError, Refusal, understand
 
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import av
 import numpy as np
 
-from aotd.video.groups import FORMATS as REGULAR
-from aotd.video.groups import Group, Held, OddError, Reading, groups, needed, reading
+from aotd.video.gop import FORMATS as REGULAR
+from aotd.video.gop import Group, Held, OddError, Reading, groups, needed, reading
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif"
 """Containers that hold their own frames. Playlists (hls, concat, dash) are left out: they open other files."""
@@ -156,7 +156,7 @@ class Reader:
         return reading(codec.name, bytes(codec.extradata or b""))
 
     def held(self, read: Reading) -> Iterator[Held]:
-        """The packets of the video stream, for `aotd.video.groups`.
+        """The packets of the video stream, for `aotd.video.gop`.
 
         Raises:
             OddError: they are not what they are said to be there.
@@ -258,7 +258,7 @@ Shown = tuple[int, int, Any]
 def sampled(file: BinaryIO, times: list[float]) -> Iterator[Shown]:
     """The frames shown at `times` (ascending).
 
-    Where the video is regular (`aotd.video.groups`), only what they are made from is decoded; what is left out is not
+    Where the video is regular (`aotd.video.gop`), only what they are made from is decoded; what is left out is not
     seen, sound or not. As soon as anything is odd, the video is decoded from its beginning, and that decides.
 
     Raises:

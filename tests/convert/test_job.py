@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.convert import ConvertConfig, WriterName, job
 from aotd.errors import UserError
-from aotd.llm import LLMConfig, Reply
+from aotd.llm import LLMConfig
+from aotd.llm.base import Reply
 from aotd.records import Outcome, Program, Question, Thought, Trace
-from aotd.store import Stage
+from aotd.store.stage import Stage
 from tests.sample_run import drop, program, question, trace, write
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.convert import ConvertConfig, WriterName, job
 from aotd.convert.llm import write
 from aotd.errors import QuestionError
-from aotd.findings import numbered
-from aotd.llm import LLMConfig, Reply
+from aotd.llm import LLMConfig
+from aotd.llm.base import Reply
 from aotd.records import (
     ActionsFinding,
     BoxesFinding,
@@ -30,7 +30,8 @@ from aotd.records import (
     Thought,
     Trace,
 )
-from aotd.store import Stage
+from aotd.store.stage import Stage
+from aotd.view.finding_text import numbered
 from tests.sample_run import CODE, question
 from tests.sample_run import write as write_stage
 

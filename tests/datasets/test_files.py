@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aotd.cli import main
+from aotd.cli.main import main
 from aotd.datasets.base import DatasetConfig, DatasetName, Loaded
 from aotd.datasets.files import read
 from aotd.errors import UserError

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from aotd.agents.program.examples import kinds_of, programs_digest, read_programs
 from aotd.decompose.fixed import write
 from aotd.errors import QuestionError, UserError
-from aotd.example_programs import kinds_of, programs_digest, read_programs
 from aotd.records import Outcome, Question
 
 CODE = "def execute_command(video_clip, query, possible_answers):\n    return Video_query(video_clip, '{name}')\n"

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.decompose import Author, job
 from aotd.decompose.job import write_program
 from aotd.errors import QuestionError, UserError
-from aotd.llm import Engine, LLMConfig, Reply
-from aotd.llm.base import Ask
+from aotd.llm import LLMConfig
+from aotd.llm.base import Ask, Engine, Reply
 from aotd.llm.replay import Recorded
 from aotd.records import Dropped, Outcome, Program, Question
-from aotd.store import Stage
+from aotd.store.stage import Stage
 
 GOOD = "def execute_command(video_clip, query, possible_answers):\n    return Video_query(video_clip, query)\n"
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from aotd.authoring import examples_for, mend_prompt, nearest, prompt
+from aotd.agents.program.examples import ExampleProgram, read_programs
+from aotd.agents.program.prompting import examples_for, mend_prompt, nearest, prompt
 from aotd.decompose import DecomposeConfig
 from aotd.decompose.llm import write
 from aotd.errors import QuestionError, UserError
-from aotd.example_programs import ExampleProgram, read_programs
-from aotd.llm import Reply
+from aotd.llm.base import Reply
 from aotd.records import Dropped, Outcome, Program, Question
 
 GOOD = "def execute_command(video_clip, query, possible_answers):\n    return Video_query(video_clip, query)\n"

@@ -17,20 +17,20 @@ import pytest
 from safetensors.torch import load_file
 
 import aotd.distill.train as training
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.distill import ArmConfig, PartConfig
-from aotd.distill.arm import begin
 from aotd.distill.job import job
-from aotd.distill.material import Material, gather
+from aotd.distill.train_arm import begin
+from aotd.distill.training_data import Material, gather
 from aotd.errors import QuestionError, UserError
+from aotd.prompts.student import prompt, target
 from aotd.records import Example, Mode, Outcome, Question
-from aotd.store import Stage
+from aotd.store.stage import Stage
 from aotd.students import StudentConfig, StudentName
-from aotd.students.base import Asked, Student
-from aotd.students.frames import run_views
-from aotd.students.prompts import prompt, target
-from aotd.students.student import load_student
+from aotd.students.features import run_views
+from aotd.students.registry import load_student
 from aotd.tracking import Cell, NullTracker, Picture, TrackerName, TrackingConfig
+from aotd.video_llms.base import Asked, Student
 from tests.corners import Corners, corner_config, write_run
 from tests.students.tiny import write_checkpoint
 
@@ -84,7 +84,7 @@ def test_an_arm_killed_in_the_middle_ends_as_if_it_had_not_been(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("aotd.students.base.Student.save_beside", die)
+        patch.setattr("aotd.video_llms.base.Student.save_beside", die)
         with pytest.raises(Killed):
             job(only(run, "aotd"))
     assert not (run / "distill" / "aotd" / "student").exists()
@@ -214,7 +214,7 @@ def test_a_student_is_gone_before_the_next_one_is_there(run: Path, monkeypatch: 
         models.append(weakref.ref(student.model))
         return student
 
-    monkeypatch.setattr("aotd.distill.arm.begin", begun)
+    monkeypatch.setattr("aotd.distill.train_arm.begin", begun)
     config = corner_config(run)
     gc.disable()
     try:
@@ -276,7 +276,7 @@ def test_a_tracker_is_told_losses_and_shown_samples(run: Path, monkeypatch: pyte
             assert name == "samples"
             shown.extend(rows)
 
-    monkeypatch.setattr("aotd.distill.arm.open_tracker", lambda *_: nullcontext(Listening()))
+    monkeypatch.setattr("aotd.distill.train_arm.open_tracker", lambda *_: nullcontext(Listening()))
     config = only(run, "aotd")
     job(replace(config, tracking=TrackingConfig(TrackerName.wandb)))
     assert [line["step"] for line in told] == list(range(1, 9))

@@ -7,11 +7,11 @@ import torch
 
 from aotd.distill.batch import ANSWER, RATIONALE, batch_of, lay_out
 from aotd.distill.loss import distillation_loss
+from aotd.prompts.student import suffix
 from aotd.records import Example, Mode
 from aotd.students import StudentConfig, ValleySizes
-from aotd.students.base import Student, View
-from aotd.students.prompts import suffix
 from aotd.students.valley import new_valley
+from aotd.video_llms.base import Student, View
 
 LOGITS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0], [1.0, 1.0, 0.0], [0.5, 0.0, 0.0]])
 LABELS = torch.tensor([0, 1, 0, 2, 1])

@@ -12,12 +12,12 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-from aotd.config import Config
-from aotd.distill.arm import _put_in_place
+from aotd.config.tree import Config
 from aotd.distill.checkpoint import newest
 from aotd.distill.job import job
 from aotd.distill.train import _Trainer
-from aotd.stop import Stopped
+from aotd.distill.train_arm import _put_in_place
+from aotd.runtime.signals import Stopped
 from tests.corners import corner_config, write_run
 
 STEPS = 8
@@ -124,7 +124,7 @@ def test_killed_when_it_had_just_finished_it_leaves_no_checkpoint(
     run: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("aotd.distill.arm._put_in_place", lambda partial: _put_in_place(partial) or die())
+        patch.setattr("aotd.distill.train_arm._put_in_place", lambda partial: _put_in_place(partial) or die())
         with pytest.raises(Killed):
             job(config_of(run))
     assert (run / "distill/aotd/checkpoints").exists()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from aotd.evaluate.compare import Said, compare
-from aotd.records import Comparison, Evidence, EvidenceSpan, Mode, Prediction, Question
-from aotd.tables import comparison_sheets
+from aotd.records import Evidence, EvidenceSpan, Mode, Prediction, Question
+from aotd.scoring.tables import Comparison
+from aotd.view.tables import comparison_sheets
 
 ASKED = [
     Question(

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.distill.job import job as distill
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig
 from aotd.evaluate.job import job
-from aotd.records import Dropped, Evidence, EvidenceSpan, Outcome, Prediction, Question, Scores, Trace
-from aotd.store import Stage
+from aotd.records import Dropped, Evidence, EvidenceSpan, Outcome, Prediction, Question, Trace
+from aotd.scoring.tables import Scores
+from aotd.store.stage import Stage
 from tests.corners import CORNERS, corner_config
 
 ARMS = ["blind", "frequent", "agent", "aotd"]
@@ -106,7 +107,7 @@ def test_an_interrupted_evaluation_goes_on(marked: Path, monkeypatch: pytest.Mon
     assert {mode: predictions(marked, "aotd", mode) for mode in whole} == whole
     assert scores(marked, "aotd").rationale_accuracy is not None
     with monkeypatch.context() as patch:
-        patch.setattr("aotd.students.student.load_student", None)
+        patch.setattr("aotd.students.registry.load_student", None)
         job(settings)
 
 

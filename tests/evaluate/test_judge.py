@@ -11,16 +11,18 @@ from typing import Any
 
 import pytest
 
-from aotd.config import Config
+from aotd.commands.show import main as show
+from aotd.config.tree import Config
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig, JudgeConfig, Protocol
 from aotd.evaluate.aspects import tasks
 from aotd.evaluate.job import job
 from aotd.llm import EngineName, LLMConfig
-from aotd.llm.base import ENGINES, Ask, Engine, Reply
-from aotd.records import Agreement, Dropped, Judged, Judgement, Outcome, Program, Question, Scores, Thought, Trace
-from aotd.show import show
-from aotd.store import Stage
+from aotd.llm.base import Ask, Engine, Reply
+from aotd.llm.load import ENGINES
+from aotd.records import Dropped, Judgement, Outcome, Program, Question, Thought, Trace
+from aotd.scoring.tables import Agreement, Judged, Scores
+from aotd.store.stage import Stage
 from tests.llm.test_openai import said, server
 
 YES, NO = '{"correct": "yes", "score": 5}', '{"correct": "no", "score": 1}'

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from aotd.config import Config, compose
+from aotd.config.compose import compose
+from aotd.config.tree import Config
 from aotd.datasets.base import locate
 from aotd.distill import ArmConfig
 from aotd.distill.job import job as distill
@@ -27,11 +28,12 @@ from aotd.evaluate.job import job as evaluate
 from aotd.export.job import job as export
 from aotd.export.lmms_eval import shown
 from aotd.load.job import job as load
-from aotd.records import Dropped, Prediction, Question, Scores
-from aotd.store import Stage
+from aotd.records import Dropped, Prediction, Question
+from aotd.scoring.tables import Scores
+from aotd.store.stage import Stage
 from aotd.students import StudentName
-from aotd.students.frames import run_views
-from aotd.students.student import load_student
+from aotd.students.features import run_views
+from aotd.students.registry import load_student
 from tests.students.tiny import MODELS, write_checkpoint
 
 pytestmark = pytest.mark.lmms

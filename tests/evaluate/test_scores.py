@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from aotd.answers import parse
 from aotd.evaluate.scores import score
 from aotd.records import Evidence, EvidenceBox, EvidenceSpan, Mode, Prediction, Question
-from aotd.tables import grounded_sheet, print_scores, readings_sheet, reasons_sheet, types_sheet
+from aotd.scoring.answers import parse
+from aotd.view.tables import grounded_sheet, print_scores, readings_sheet, reasons_sheet, types_sheet
 
 OPTIONS = ("the book", "the bag")
 REPLIES = {

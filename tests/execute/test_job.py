@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from aotd.cli import main, read_settings, run_verb
+from aotd.agents.program.attempts import Attempt, Result
+from aotd.cli.main import main
+from aotd.commands.run import run_verb
+from aotd.config.command_line import read_settings
 from aotd.errors import UserError
 from aotd.execute import job
-from aotd.execute.attempts import Attempt, Result
 from aotd.execute.worker import ended
-from aotd.llm import Reply
+from aotd.llm.base import Reply
 from aotd.records import Cost, Dropped, Outcome, Program, Question, Trace
-from aotd.store import Entry, Stage
-from tests.execute.test_attempts import attempt, failed
-from tests.video.test_start import break_av
+from aotd.store.stage import Entry, Stage
+from tests.agents.program.test_attempts import attempt, failed
+from tests.video.test_launch import break_av
 
 SIZES = [f"dataset.playroom.{split}_videos=4" for split in ("train", "val", "test")]
 
@@ -110,7 +112,7 @@ def test_where_nothing_is_mended_no_question_waits_for_another() -> None:
 def test_a_worker_imports_neither_settings_nor_language_models() -> None:
     says = "import sys, aotd.__main__, aotd.execute.worker; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", says], capture_output=True, text=True, check=True)
-    heavy = {"aotd.config", "aotd.cli", "hydra", "omegaconf", "rich", "torch", "transformers", "aotd.llm"}
+    heavy = {"aotd.config.compose", "aotd.cli.main", "hydra", "omegaconf", "rich", "torch", "transformers", "aotd.llm"}
     assert not heavy & set(ran.stdout.split())
 
 

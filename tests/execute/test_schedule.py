@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
-from aotd.cli import main, read_settings
+from aotd.agents.program.attempts import Attempt, Result, first
+from aotd.cli.main import main
+from aotd.config.command_line import read_settings
 from aotd.errors import QuestionError, UserError
-from aotd.execute.attempts import Attempt, Result, first
 from aotd.execute.schedule import Schedule
 from aotd.execute.worker import programs_at_once
-from aotd.meter import carried
 from aotd.records import Detection, Dropped, Outcome, Program, Question
-from aotd.specialists.base import Specialists
-from aotd.specialists.findings import Answer, Asking, Call, Findings
+from aotd.runtime.meter import carried
+from aotd.specialists.calls import Answer, Asking, Call, Findings
 from aotd.specialists.mock import Mock, MockVideo
+from aotd.specialists.protocols import Specialists
 from aotd.video.clip import Clip, Pixels
 from tests.execute.test_job import SIZES, prepared, world
 from tests.specialists.tiny import write_checkpoint, write_univtg

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotd.cli import main
-from aotd.config import compose
+from aotd.cli.main import main
+from aotd.config.compose import compose
 from aotd.errors import UserError
 from aotd.export.job import job
 from aotd.records import Question, Thought, Verdict

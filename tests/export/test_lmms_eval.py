@@ -13,9 +13,9 @@ import yaml
 from aotd.errors import UserError
 from aotd.export.conversations import plain
 from aotd.export.lmms_eval import scored, shown
+from aotd.prompts.student import prompt, suffix
 from aotd.records import Mode, Question
-from aotd.students.base import ANSWER_TOKENS
-from aotd.students.prompts import prompt, suffix
+from aotd.video_llms.base import ANSWER_TOKENS
 from tests.export.test_job import HOSTILE, exported, lines, refused
 from tests.sample_run import question, write
 

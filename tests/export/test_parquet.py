@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aotd.ledger import ledger
 from aotd.records import Question
+from aotd.store.ledger import ledger
 from tests.export.test_job import exported, refused
 from tests.sample_run import program, question, sample_run, thought
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from aotd.errors import UserError
-from aotd.llm import LLMConfig, load_engine
+from aotd.llm import LLMConfig
 from aotd.llm.base import Ask, Engine, Reply
+from aotd.llm.load import load_engine
 
 
 class Echo(Engine):

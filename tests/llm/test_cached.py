@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from aotd.cache import Cache
 from aotd.errors import UserError
-from aotd.llm.base import ENGINES, Ask, Engine, EngineName, LLMConfig, Reply, load_engine
+from aotd.llm import EngineName, LLMConfig
+from aotd.llm.base import Ask, Engine, Reply
 from aotd.llm.cached import Cached
+from aotd.llm.load import ENGINES, load_engine
+from aotd.store.cache import Cache
 
 
 class Echo(Engine):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aotd.errors import UserError
-from aotd.llm.base import EngineName, LLMConfig
+from aotd.llm import EngineName, LLMConfig
 from aotd.llm.identity import identity
 from tests.llm.test_replay import Counting, recorded
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from aotd.errors import UserError
-from aotd.llm.base import Ask, LLMConfig
+from aotd.llm import LLMConfig
+from aotd.llm.base import Ask
 from aotd.llm.openai import OpenAIEngine
 from aotd.llm.replay import Recorded
 

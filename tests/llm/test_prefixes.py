@@ -19,12 +19,12 @@ from transformers import (
     MistralForCausalLM,
 )
 
+from aotd.llm import LLMConfig
 from aotd.llm import prefixes as prefixes_module
-from aotd.llm import rows as rows_module
 from aotd.llm import transformers as module
-from aotd.llm.base import LLMConfig
 from aotd.llm.prefixes import Prefixes, alike_in_company, can_go_on, reads_once
 from aotd.llm.transformers import TransformersEngine
+from aotd.models import kv_cache as rows_module
 from tests.llm.test_transformers import WORDS, save
 
 API = "a b c d e f g h i j k l m n o p q r s t u v w x y z "

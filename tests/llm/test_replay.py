@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from aotd.errors import UserError
-from aotd.llm import load_engine
-from aotd.llm.base import Ask, Engine, EngineName, LLMConfig, Reply
+from aotd.llm import EngineName, LLMConfig
+from aotd.llm.base import Ask, Engine, Reply
+from aotd.llm.load import load_engine
 from aotd.llm.replay import Recorded
 
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from aotd.errors import UserError
-from aotd.llm.base import LLMConfig
+from aotd.llm import LLMConfig
 from aotd.llm.local import encode
 from aotd.llm.transformers import TransformersEngine
 

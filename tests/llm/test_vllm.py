@@ -23,7 +23,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from aotd.errors import UserError
-from aotd.llm.base import Engine, EngineName, LLMConfig, Reply, load_engine
+from aotd.llm import EngineName, LLMConfig
+from aotd.llm.base import Engine, Reply
+from aotd.llm.load import load_engine
 
 SHARED = "The person opens the door, takes the cup and puts it on the table. " * 4
 PROMPTS = [*(f"{SHARED}{asked}" for asked in ("What was taken?", "What was opened?", "Where is it?")), "Why?", "é ✓"]

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from aotd.cli import main, read_settings
-from aotd.config import compose
+from aotd.cli.main import main
+from aotd.config.command_line import read_settings
+from aotd.config.compose import compose
 from aotd.datasets.base import READERS, read
-from aotd.disk import digest
 from aotd.load import job
 from aotd.records import Outcome, Question
-from aotd.store import Stage
+from aotd.store.files import digest
+from aotd.store.stage import Stage
 from tests.video.clips import write_video
 
 

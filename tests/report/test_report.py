@@ -12,18 +12,20 @@ import av
 import numpy as np
 import pytest
 
-from aotd.cli import main
-from aotd.config import Config, compose
+from aotd.cli.main import main
+from aotd.config.compose import compose
+from aotd.config.tree import Config
 from aotd.errors import UserError
-from aotd.evaluate.seen import write_seen
-from aotd.ledger import ledger
-from aotd.records import Comparison, Estimate, Example, Outcome, Program, Question, Scores, Thought, Trace, Verdict
-from aotd.report.facts import facts, headline, meanings
+from aotd.evaluate.contamination import write_seen
+from aotd.records import Estimate, Example, Outcome, Program, Question, Thought, Trace, Verdict
 from aotd.report.job import job
 from aotd.report.pick import pick
-from aotd.report.timeline import timeline
-from aotd.store import Stage
-from aotd.story import stories
+from aotd.scoring.tables import Comparison, Scores
+from aotd.store.ledger import ledger
+from aotd.store.stage import Stage
+from aotd.view.provenance import facts, headline, meanings
+from aotd.view.question import stories
+from aotd.view.timeline import timeline
 from tests.sample_run import drop, evaluated, program, question, sample_run, thought, trace, verdict, write
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from aotd.cli import main, read_settings
+from aotd.cli.main import main
+from aotd.config.command_line import read_settings
 from aotd.records import Program, Ranking
 from aotd.specialists import GrounderName
-from aotd.store import Stage
+from aotd.store.stage import Stage
 
 SIZES = ["dataset.playroom.train_videos=8", "dataset.playroom.val_videos=0", "dataset.playroom.test_videos=0"]
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from aotd.errors import QuestionError, UserError
 from aotd.records import Detection, Outcome
-from aotd.specialists import ANSWERERS, DETECTORS, AnswererName, DetectorName
+from aotd.specialists import AnswererName, DetectorName
+from aotd.specialists.load import ANSWERERS, DETECTORS
 from aotd.specialists.mock import Mock
 from aotd.video.clip import Clip
 

@@ -18,21 +18,24 @@ from typing import Any
 import httpx
 import pytest
 
-from aotd import specialists as named
-from aotd.cli import main, read_settings, run_verb
-from aotd.config import Config
+from aotd.cli.main import main
+from aotd.commands.run import run_verb
+from aotd.config.command_line import read_settings
+from aotd.config.tree import Config
 from aotd.errors import QuestionError, UserError
 from aotd.llm.served import Served, served_at
 from aotd.records import Outcome, Question
 from aotd.serve import own as serving
 from aotd.serve.own import Own
-from aotd.specialists import AnswererName, DetectorName, load_specialist, load_specialists
+from aotd.specialists import AnswererName, DetectorName
+from aotd.specialists import load as named
 from aotd.specialists import remote as remotely
-from aotd.specialists.findings import Findings
+from aotd.specialists.calls import Findings
+from aotd.specialists.load import load_specialist, load_specialists
 from aotd.specialists.remote import Remote
 from aotd.specialists.wire import SUBTASKS
 from aotd.video.clip import Clip
-from aotd.video.decoded import DecodedVideos
+from aotd.video.source import DecodedVideos
 from tests.serve.own_server import Told
 from tests.serve.test_serve import SECONDS, until
 from tests.specialists.tiny import write_checkpoint, write_univtg
@@ -313,7 +316,7 @@ def test_a_server_of_something_else_is_no_server_of_specialists(status: int, sai
 @contextmanager
 def kept(run: Path, *words: str) -> Iterator[Path]:
     """`aotd serve`, and the file that it writes."""
-    process = subprocess.Popen([sys.executable, "-m", "aotd.cli", "serve", str(run), "gpu", *words])
+    process = subprocess.Popen([sys.executable, "-m", "aotd", "serve", str(run), "gpu", *words])
     try:
         yield run / "servers" / "gpu.json"
     finally:
@@ -392,7 +395,7 @@ def test_a_server_that_is_killed_is_waited_for_by_a_worker_without_torch(folder:
     with kept(folder / "there", "--", *command) as file:
         log, records = file.with_suffix(".log"), folder / "there" / "execute" / "records.jsonl"
         says = (
-            "import sys; from aotd.cli import main; assert main(sys.argv[1:]) == 0; "
+            "import sys; from aotd.cli.main import main; assert main(sys.argv[1:]) == 0; "
             "assert not {'torch', 'transformers'} & {*sys.modules}, 'a worker has no use for them'"
         )
         asking = ["execute", f"run={folder}/there", *words, f"specialists.detection.url={file}"]

@@ -16,10 +16,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from aotd.cli import main
+from aotd.cli.main import main
 from aotd.errors import QuestionError, UserError
-from aotd.llm import server as chat
-from aotd.llm.base import LLMConfig
+from aotd.llm import LLMConfig
+from aotd.llm import chat_server as chat
 from aotd.llm.openai import OpenAIEngine
 from aotd.llm.served import Served, served_at
 from aotd.records import Outcome
@@ -56,7 +56,7 @@ def alive(pid: int) -> bool:
 
 @contextmanager
 def serving(run: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
-    words = [sys.executable, "-m", "aotd.cli", "serve", str(run), "llm", "--", *COMMAND, *more]
+    words = [sys.executable, "-m", "aotd", "serve", str(run), "llm", "--", *COMMAND, *more]
     process = subprocess.Popen(words, stderr=subprocess.PIPE)
     try:
         yield process

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from aotd.cli import main
-from aotd.llm.base import LLMConfig
+from aotd.cli.main import main
+from aotd.llm import LLMConfig
 from aotd.llm.openai import OpenAIEngine
 from tests.llm.test_vllm import make_model
 
@@ -64,7 +64,7 @@ def test_a_verb_gets_its_replies_though_the_engine_is_killed(tmp_path: Path, mon
     words = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--dtype", "float32"]
     words += ["--served-model-name", "tiny", "--enforce-eager", "--generation-config", "vllm"]
     words += ["--host", "127.0.0.1", "--port", "{port}"]
-    serve = subprocess.Popen([sys.executable, "-m", "aotd.cli", "serve", str(run), "llm", "--", *words])
+    serve = subprocess.Popen([sys.executable, "-m", "aotd", "serve", str(run), "llm", "--", *words])
     try:
         data = [*SETTINGS, f"dataset.root={tmp_path / 'data'}"]
         for name in ("quiet", "killed"):
@@ -85,7 +85,7 @@ def test_a_verb_gets_its_replies_though_the_engine_is_killed(tmp_path: Path, mon
 
         assert main(decompose("quiet")) == 0
         (engine,) = (pid for pid, name in family(serve.pid).items() if name.startswith("VLLM::EngineCor"))
-        asker = subprocess.Popen([sys.executable, "-m", "aotd.cli", *decompose("killed")])
+        asker = subprocess.Popen([sys.executable, "-m", "aotd", *decompose("killed")])
         until(lambda: said("killed").exists() and said("killed").read_text())
         os.kill(engine, signal.SIGKILL)
         until(lambda: asker.poll() is not None)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from aotd.models.loading import Shelf, WeightsConfig
 from aotd.specialists import ActionConfig, DetectionConfig
 from aotd.specialists.imagetext import ImageText
 from aotd.specialists.owl import OWLv2
-from aotd.specialists.weights import Shelf, WeightsConfig
 from aotd.specialists.xclip import XCLIPRecogniser
 from aotd.video.clip import Clip
 from tests.corners import one_thread

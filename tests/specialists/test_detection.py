@@ -14,12 +14,13 @@ from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProce
 from transformers.models.owlvit.image_processing_pil_owlvit import OwlViTImageProcessorPil
 
 from aotd.errors import UserError
+from aotd.models.cpu import linear
+from aotd.models.loading import Precision, Shelf
 from aotd.records import Detection
-from aotd.specialists import DetectionConfig, packed
+from aotd.specialists import DetectionConfig
 from aotd.specialists.detection import FrameDetector
 from aotd.specialists.grounding_dino import GroundingDino
 from aotd.specialists.owl import OWLv2, OWLViT
-from aotd.specialists.weights import Precision, Shelf
 from aotd.video.clip import Clip, Pixels
 from tests.specialists.pictures import Moving
 from tests.specialists.tiny import write_checkpoint
@@ -239,13 +240,13 @@ def test_pickled_weights_are_refused(tmp_path: Path, named: tuple[str, Path]) ->
         detector((named[0], tmp_path)).detect(whole(), "cup")
 
 
-@pytest.mark.skipif(not packed._can(), reason="oneDNN does not pack here")
+@pytest.mark.skipif(not linear._can(), reason="oneDNN does not pack here")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU nothing is packed")
 def test_layers_are_packed_in_float32_alone(named: tuple[str, Path]) -> None:
     shares = []
     for precision in (Precision.float32, Precision.bfloat16):
         model = detector(named, precision=precision)._model()
         layers = [part for part in model.modules() if hasattr(part, "in_features")]
-        shares.append(sum(isinstance(part, packed.PackedLinear) for part in layers) / len(layers))
+        shares.append(sum(isinstance(part, linear.PackedLinear) for part in layers) / len(layers))
     assert shares[0] > 0.8
     assert shares[1] < shares[0]

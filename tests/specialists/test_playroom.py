@@ -25,7 +25,7 @@ from aotd.specialists.playroom.grounding import PlayroomGrounder
 from aotd.specialists.playroom.tracks import _look, look
 from aotd.specialists.playroom.words import Phrase
 from aotd.video.clip import Clip, frame_times
-from aotd.video.decoded import DecodedVideos
+from aotd.video.source import DecodedVideos
 
 FRAMES = 32
 

@@ -13,11 +13,11 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from aotd.errors import UserError
+from aotd.models.loading import Shelf, WeightsConfig
 from aotd.specialists import GroundingConfig
 from aotd.specialists.imagetext import ImageText
-from aotd.specialists.peak import around_peak
 from aotd.specialists.similarity import SimilarityGrounder
-from aotd.specialists.weights import Shelf, WeightsConfig
+from aotd.specialists.temporal_peak import around_peak
 from aotd.video.clip import Clip
 from tests.specialists.pictures import Moving
 from tests.specialists.tiny import write_checkpoint

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from aotd.config import compose
+from aotd.config.compose import compose
 from aotd.records import ActionsFinding, BoxesFinding, CountFinding, Question, SpanFinding
-from aotd.sandbox.tools import Tools, trace
-from aotd.specialists import load_specialists
+from aotd.specialists.load import load_specialists
+from aotd.tools.video import Tools, trace
 from aotd.video.clip import Clip
 from tests.specialists.tiny import write_checkpoint, write_univtg
 from tests.video.clips import write_video

@@ -15,10 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from aotd.errors import QuestionError, UserError
+from aotd.models.loading import Precision, Shelf
 from aotd.records import Outcome
 from aotd.specialists import GroundingConfig
 from aotd.specialists.univtg import SLOWFAST, Sizes, UniVTG, UniVTGGrounder, load_univtg, read_features, windows
-from aotd.specialists.weights import Precision, Shelf
 from aotd.video.clip import Clip
 from tests.specialists.pictures import Moving
 from tests.specialists.tiny import univtg_weights, write_checkpoint, write_univtg

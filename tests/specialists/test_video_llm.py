@@ -13,19 +13,21 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from aotd.cli import main, read_settings
+from aotd.cli.main import main
+from aotd.config.command_line import read_settings
 from aotd.errors import UserError
+from aotd.models.cpu import threads
+from aotd.models.loading import Precision, Shelf, device, held_in
 from aotd.prompts import render
 from aotd.records import ActionsFinding, Program, Question, TextFinding, Trace
-from aotd.specialists import VideoLLMConfig, load_specialists, towers
+from aotd.specialists import VideoLLMConfig
 from aotd.specialists import video_llm as module
+from aotd.specialists.load import load_specialists
 from aotd.specialists.prompted import choice_prompt, shown
 from aotd.specialists.video_llm import VideoLLM, checkpoint_bytes, checkpoint_name, empty_model
-from aotd.specialists.weights import Precision, Shelf, device, held_in
-from aotd.store import Stage
-from aotd.students import StudentName
-from aotd.students.student import FAMILIES
+from aotd.store.stage import Stage
 from aotd.video.clip import Clip
+from aotd.video_llms.families import FAMILIES
 from tests.corners import one_thread
 from tests.students.test_families import Noise, own_inputs
 from tests.students.tiny import MODELS, write_checkpoint
@@ -177,8 +179,8 @@ def test_a_small_one_computes_on_one_core_and_says_the_same(
     checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said, where = [], []
-    for largest in (towers.SMALL_BYTES, 0):
-        monkeypatch.setattr(towers, "SMALL_BYTES", largest)
+    for largest in (threads.SMALL_BYTES, 0):
+        monkeypatch.setattr(threads, "SMALL_BYTES", largest)
         specialist, names = llm("llava_next_video", checkpoints["llava_next_video"]), set()
         for part in specialist._loaded().student.model.modules():
             part.register_forward_pre_hook(lambda *_, names=names: names.add(threading.current_thread().name[:5]))
@@ -222,7 +224,7 @@ def test_the_size_is_that_of_the_weights_and_needs_none(name: str, checkpoints: 
     model = specialist._loaded().student.model
     assert {weight.dtype for weight in model.parameters()} == {torch.float16}
     assert specialist.size == sum(weight.nbytes for weight in model.parameters())
-    family = FAMILIES[StudentName(name)]
+    family = FAMILIES[name]
     assert checkpoint_bytes(family, str(checkpoints[name]), Precision.float32, "x") == 2 * specialist.size
     empty = empty_model(family, str(checkpoints[name]), "x")
     assert all(weight.is_meta for weight in empty.parameters())
@@ -248,7 +250,7 @@ def test_few_bits_without_a_gpu_are_one_line(checkpoints: dict[str, Path]) -> No
 
 def test_few_bits_without_the_extra_name_it(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("aotd.specialists.weights.find_spec", lambda name: None)
+    monkeypatch.setattr("aotd.models.loading.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'aotd\[bits\]'"):
         llm("qwen_vl", checkpoints["qwen_vl"], precision=Precision.int4)
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotd.cli import read_settings
+from aotd.config.command_line import read_settings
 from aotd.errors import QuestionError, UserError
 from aotd.records import Outcome
-from aotd.specialists import VideoLLMConfig, load_specialists
+from aotd.specialists import VideoLLMConfig
+from aotd.specialists.load import load_specialists
 from aotd.specialists.video_server import VideoServer
 from aotd.video.clip import Clip, Pixels
 from tests.conftest import BlankVideo

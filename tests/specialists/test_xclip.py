@@ -12,8 +12,8 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from aotd.datasets.star import VERBS
 from aotd.errors import UserError
+from aotd.models.loading import Shelf
 from aotd.specialists import ActionConfig
-from aotd.specialists.weights import Shelf
 from aotd.specialists.xclip import XCLIPRecogniser
 from aotd.video.clip import Clip
 from tests.specialists.pictures import Moving

@@ -16,14 +16,14 @@ from torch import Tensor
 from aotd.distill.batch import batch_of, lay_out
 from aotd.distill.loss import distillation_loss
 from aotd.errors import UserError
+from aotd.prompts.student import suffix
 from aotd.records import Example, Mode
 from aotd.students import Attention, StudentConfig, StudentName
-from aotd.students.base import Asked, Beginning, Row
-from aotd.students.pretrained import PretrainedStudent
-from aotd.students.prompts import suffix
-from aotd.students.qwen_vl import QwenVL
-from aotd.students.student import load_student, new_student
+from aotd.students.registry import load_student, new_student
 from aotd.video.clip import Pixels
+from aotd.video_llms.base import Asked, Beginning, Row
+from aotd.video_llms.pretrained import PretrainedStudent
+from aotd.video_llms.qwen_vl import QwenVL
 from tests.conftest import BlankVideo
 from tests.students.tiny import MODELS, TEXTS, write_checkpoint
 

@@ -15,11 +15,11 @@ from aotd.distill.loss import distillation_loss
 from aotd.errors import UserError
 from aotd.records import Example, Mode
 from aotd.students import StudentConfig, ValleySizes
-from aotd.students.base import Asked, View
-from aotd.students.frames import frame_numbers
-from aotd.students.student import load_student, new_student
+from aotd.students.registry import load_student, new_student
 from aotd.students.tokens import decode, encode
 from aotd.students.valley import ValleyStudent, new_valley
+from aotd.video.clip import frame_numbers
+from aotd.video_llms.base import Asked, View
 
 SIZES = ValleySizes(image=16, channels=16, patches=4, tokens_per_frame=2, hidden=32, layers=2, heads=2)
 SMALL = StudentConfig(frames=4, valley=SIZES)

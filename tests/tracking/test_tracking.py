@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from aotd import tracking
-from aotd.cli import main
+from aotd.cli.main import main
+from aotd.runtime.pools import worker_pool
 from aotd.sandbox.forkserver import ForkServer
 from aotd.tracking import KEY, NullTracker, TrackerName, TrackingConfig, open_tracker, run_name, take_key
-from aotd.workers import worker_pool
 
 
 @pytest.fixture(autouse=True)

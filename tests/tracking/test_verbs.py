@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from aotd.cli import main, read_settings
+from aotd.cli.main import main
+from aotd.config.command_line import read_settings
 from aotd.errors import UserError
-from aotd.ledger import FLOW, ledger
 from aotd.records import Trace
-from aotd.store import Stage
+from aotd.store.ledger import ledger
+from aotd.store.stage import Stage
 from aotd.tracking import Artifact, Cell, Picture, verbs
 from aotd.tracking.verbs import made, tell
+from aotd.verbs import FLOW
 from tests.sample_run import evaluated, sample_run
 
 SIZES = [f"dataset.playroom.{split}_videos={count}" for split, count in (("train", 4), ("val", 0), ("test", 0))]

@@ -21,9 +21,10 @@ from typing import Any
 import psutil
 import pytest
 
-from aotd.cli import main
-from aotd.ledger import FLOW, ledger
+from aotd.cli.main import main
+from aotd.store.ledger import ledger
 from aotd.tracking import Artifact, TrackerName, TrackingConfig, open_tracker, process
+from aotd.verbs import FLOW
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("wandb")

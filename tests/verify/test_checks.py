@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from aotd.answers import plain
 from aotd.records import (
     BoxesFinding,
     CountFinding,
@@ -14,6 +13,7 @@ from aotd.records import (
     Thought,
     Trace,
 )
+from aotd.scoring.answers import plain
 from aotd.verify.checks import check_answer, check_coherent, check_faithful
 
 QUESTION = Question(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from aotd.config import Config
+from aotd.config.tree import Config
 from aotd.errors import UserError
 from aotd.records import Outcome, Program, Question, Thought, Trace, Verdict
-from aotd.store import Stage
+from aotd.store.stage import Stage
 from aotd.verify import job
 from tests.sample_run import drop, program, question, thought, trace, write
 

@@ -17,12 +17,12 @@ import pytest
 
 from aotd.errors import QuestionError, UserError
 from aotd.records import Outcome, Question
-from aotd.video import start
+from aotd.video import launch
 from aotd.video.decode import Decoder, probe
-from aotd.video.decoded import DecodedVideos
+from aotd.video.source import DecodedVideos
 from tests.video.clips import turn, write_video
 
-GREET = f"__import__('os').write(1, {start._READY!r})"
+GREET = f"__import__('os').write(1, {launch._READY!r})"
 """What a decoding process of a test's own does first."""
 
 
@@ -192,7 +192,7 @@ def test_a_hanging_decoder_is_killed_and_started_again(
     hangs.write_text(f"import time\n{GREET}\ntime.sleep(60)\n")
     late = DecodedVideos(str(tmp_path), 4, 0.5)
     with monkeypatch.context() as patched:
-        patched.setattr(start, "_WORKER", hangs)
+        patched.setattr(launch, "_WORKER", hangs)
         started = time.monotonic()
         assert "within 0.5 s" in unreadable(late, ask("a.mp4"))
         assert time.monotonic() - started < 5
@@ -219,7 +219,7 @@ def test_a_decoder_that_talks_nonsense_is_not_believed(
         f"import select, sys\n{GREET}\nselect.select([0], [], [])\n"  # until it is asked
         "def out(raw):\n    sys.stdout.buffer.write(raw)\n    sys.stdout.flush()\n    sys.stdin.read()\n" + says
     )
-    monkeypatch.setattr(start, "_WORKER", script)
+    monkeypatch.setattr(launch, "_WORKER", script)
     source = DecodedVideos(str(tmp_path), 4, 20)
     assert reason in unreadable(source, ask("a.mp4"))
     source.close()
@@ -241,7 +241,7 @@ def at_once(work: Callable[[str], Any], names: Sequence[str]) -> list[Any]:
 def test_threads_decode_as_many_files_at_once_as_there_are_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aotd.video.decoded.cores", lambda: 3)
+    monkeypatch.setattr("aotd.video.source.cores", lambda: 3)
     source = DecodedVideos(str(tmp_path), 4, 20)
     names = [f"{number}.mp4" for number in range(3)]
     for name in names:
@@ -269,7 +269,7 @@ def test_threads_decode_as_many_files_at_once_as_there_are_cores(
 def test_processes_that_were_begun_before_are_those_that_decode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aotd.video.decoded.cores", lambda: 2)
+    monkeypatch.setattr("aotd.video.source.cores", lambda: 2)
     source = DecodedVideos(str(tmp_path), 4, 20)
     source.begin(0)
     assert not source._idle
@@ -395,10 +395,10 @@ if len(deaths.read_text()) < {times}:
     sys.stdin.buffer.read(4)
     deaths.write_text(deaths.read_text() + "x")
     os.kill(os.getpid(), {status})
-runpy.run_path({str(start._WORKER)!r}, run_name="__main__")
+runpy.run_path({str(launch._WORKER)!r}, run_name="__main__")
 """
     (tmp_path / "worker.py").write_text(script)
-    monkeypatch.setattr(start, "_WORKER", tmp_path / "worker.py")
+    monkeypatch.setattr(launch, "_WORKER", tmp_path / "worker.py")
     if times == 1:
         assert len(source.open(ask("v.mp4")).pixels()) == 4
     else:

@@ -25,9 +25,9 @@ from aotd.errors import QuestionError, UserError
 from aotd.load.clips import examine, files_below
 from aotd.records import Outcome
 from aotd.sandbox.layers import Layer, missing
-from aotd.video import decode, start
+from aotd.video import decode, launch
 from aotd.video.decode import Decoder, probe
-from aotd.video.decoded import DecodedVideos
+from aotd.video.source import DecodedVideos
 from tests.video.clips import write_video
 from tests.video.test_decode import ask, shot, unreadable
 
@@ -416,7 +416,7 @@ def test_a_decoder_that_has_been_taken_over_reaches_nothing(tmp_path: Path, laye
     code += "raise_layers(json.loads(sys.argv[1]), ctypes.CDLL(None, use_errno=True))\nheld = 0\n"
     for line in tries:
         code += f"try:\n    {line}\nexcept PermissionError:\n    held += 1\n"
-    layers = {name: value if name == layer.value else 0 for name, value in start._layers().items()}
+    layers = {name: value if name == layer.value else 0 for name, value in launch._layers().items()}
     ran = subprocess.run(
         [sys.executable, "-c", f"{code}print(held)", json.dumps(layers)], capture_output=True, text=True, check=False
     )

@@ -13,9 +13,9 @@ import av
 import pytest
 
 from aotd.records import Dropped, Outcome
-from aotd.video import start
+from aotd.video import launch
 from aotd.video.decode import Decoder, frame_rate, probe
-from aotd.video.decoded import DecodedVideos
+from aotd.video.source import DecodedVideos
 from tests.video.clips import write_video
 from tests.video.test_decode import GREET, ask, shot, unreadable
 from tests.video.test_hostile import write_sound
@@ -74,7 +74,7 @@ def lie(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     def begin(says: str) -> DecodedVideos:
         script = tmp_path / "liar.py"
         script.write_text(LIAR.format(facts=json.dumps(FACTS), greet=GREET, says=says))
-        monkeypatch.setattr(start, "_WORKER", script)
+        monkeypatch.setattr(launch, "_WORKER", script)
         made.append(DecodedVideos(str(root), 4, DEADLINE_S))
         return made[-1]
 
@@ -248,7 +248,7 @@ def test_the_real_one_needs_no_more_than_the_file_it_is_given(
         "    resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))\n"  # what it prints to is shut behind this
         "module['main'].__globals__['raise_layers'] = raise_layers\nmodule['main']()\n"
     )
-    monkeypatch.setattr(start, "_WORKER", walled)
+    monkeypatch.setattr(launch, "_WORKER", walled)
     write_video(root / "b.avi")
     write_all_kinds(root / "c.mkv")
     write_video(root / "d.ts", codec="mpeg2video", fps=25)

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aotd.video import groups, reader
+from aotd.video import gop, reader
 from aotd.video.clip import frame_times
-from aotd.video.groups import Held, OddError, Role
+from aotd.video.gop import Held, OddError, Role
 from aotd.video.reader import Reader, UnreadableError, read_facts, sampled
 from tests.video.clips import turn, write_moving, write_video
 
@@ -121,8 +121,8 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         pytest.skip("PyAV before 16 does not say whether settings change")
     counts: list[int] = []
 
-    def counted(group: groups.Group, wanted: Any) -> list[Held]:
-        needed = groups.needed(group, wanted)
+    def counted(group: gop.Group, wanted: Any) -> list[Held]:
+        needed = gop.needed(group, wanted)
         counts.append(len(needed))
         return needed
 
@@ -288,11 +288,11 @@ def test_after_something_odd_the_rest_comes_from_the_whole(
     for count in range(1, 5):
         left = [count]
 
-        def needed(group: groups.Group, wanted: Any, left: list[int] = left) -> list[Held]:
+        def needed(group: gop.Group, wanted: Any, left: list[int] = left) -> list[Held]:
             left[0] -= 1
             if not left[0]:
                 raise OddError("now")
-            return groups.needed(group, wanted)
+            return gop.needed(group, wanted)
 
         monkeypatch.setattr(reader, "needed", needed)
         assert np.array_equal(read(path, moments), at(times, frames, moments))
@@ -325,7 +325,7 @@ def told(text: str) -> list[tuple[str, str, float]]:
     """Each group: its packets, what it shows, until when."""
     return [
         (" ".join(str(one.pts) for one in g.packets), " ".join(str(one.pts) for one in g.shown), g.until_s)
-        for g in groups.groups(held(text))
+        for g in gop.groups(held(text))
     ]
 
 
@@ -348,15 +348,15 @@ def test_what_does_not_fit_is_odd(text: str) -> None:
 
 
 def test_a_group_that_takes_too_much_memory_is_odd(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups, "MOST_HELD", 45)
+    monkeypatch.setattr(gop, "MOST_HELD", 45)
     assert len(told("I0 P1 P2 I3 P4 P5 I6 P7 P8 I9")) == 4
     with pytest.raises(OddError, match="larger"):
         told("I0 P1 P2 P3 P4")
 
 
-@given(codec=st.sampled_from(sorted(groups._CODECS)), data=st.binary(min_size=1, max_size=60))
+@given(codec=st.sampled_from(sorted(gop._CODECS)), data=st.binary(min_size=1, max_size=60))
 def test_any_bytes_are_a_packet_or_odd(codec: str, data: bytes) -> None:
-    reading = groups.reading(codec, b"\1" + bytes(3) + b"\xff" + bytes(16) + b"\x0f" + bytes(3))
+    reading = gop.reading(codec, b"\1" + bytes(3) + b"\xff" + bytes(16) + b"\x0f" + bytes(3))
     assert reading
     try:
         role = reading(data)

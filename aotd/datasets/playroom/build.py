@@ -30,9 +30,9 @@ from aotd.datasets.playroom.render import draw, encode
 from aotd.datasets.playroom.scene import Scene
 from aotd.datasets.playroom.staging import play
 from aotd.datasets.playroom.storyboard import FAMILY, Plan, family
-from aotd.disk import digest, make_folder, whole_file, write_atomically
 from aotd.errors import UserError
-from aotd.workers import cores, worker_pool
+from aotd.runtime.pools import cores, worker_pool
+from aotd.store.files import digest, make_folder, whole_file, write_atomically
 
 WORLD = 1
 """Raised when the same settings give another world than before."""

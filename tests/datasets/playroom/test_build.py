@@ -12,8 +12,8 @@ import pytest
 from aotd.datasets.base import DatasetConfig
 from aotd.datasets.playroom import Difficulty, PlayroomConfig
 from aotd.datasets.playroom.build import read
-from aotd.disk import _sweep
 from aotd.errors import UserError
+from aotd.store.files import _sweep
 
 SMALL = PlayroomConfig(train_videos=4, val_videos=0, test_videos=4, difficulty=Difficulty.easy)
 

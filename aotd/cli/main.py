@@ -1,0 +1,105 @@
+"""The command line, and the table of contents: each verb and the job behind it, in the order of the flow.
+
+    aotd run experiment=demo                    every verb, in order
+    aotd decompose run=runs/mine llm=openai     one verb
+    aotd decompose --help                       what it reads, writes and can be told
+    aotd decompose experiment=star --cfg job    its settings, and nothing is done
+    aotd distill -m run=runs/mine distill.rationale_weight=0.5,1,2      one point for each value
+    aotd show runs/mine QUESTION_ID             one question's whole way
+
+Settings are Hydra overrides (`key=value`); `configs=DIR` adds a folder of config files of one's own. A
+person's mistake is one line on standard error and exit status 2; what is left is a defect of ours and
+keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from aotd.commands.run import run_verb
+from aotd.config.command_line import read_flags, read_settings
+from aotd.config.errors import meant
+from aotd.errors import QuestionError, UserError, spelt_out
+from aotd.runtime.signals import Stopped, gone_in_time, leave
+from aotd.store.files import sync_shards
+from aotd.verbs import VERBS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `aotd`. Returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    with gone_in_time(sync_shards):
+        return _reported(words)
+
+
+def _reported(words: list[str]) -> int:
+    """Do what the words say; what ends it before its time is one line on standard error."""
+    try:
+        return _dispatch(words)
+    except Stopped as told:
+        return leave(told, sync_shards)
+    except UserError as error:
+        print(f"aotd: {_plain(error)}", file=sys.stderr)  # noqa: T201
+        return 2
+    except QuestionError as error:
+        print(f"aotd: {error.outcome.value}: {_plain(error)}", file=sys.stderr)  # noqa: T201
+        return 2
+    except BrokenPipeError:
+        # The reader (`| head`) has gone. Closing stderr keeps the interpreter from complaining at exit.
+        sys.stderr.close()
+        return 141
+
+
+def _plain(error: Exception) -> str:
+    """An error as one line for a terminal: names and ids in it may hold line ends and escapes, and be long."""
+    text = spelt_out(str(error))
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]} … {text[-_SHOWN // 2 :]}"
+
+
+_SHOWN = 2000
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        Console().print(_overview(), highlight=False, markup=False)
+        return 0
+    name, rest = words[0], words[1:]
+    verb = VERBS.get(name)
+    if verb is None:
+        raise UserError(f"there is no verb {name!r}{meant(name, VERBS) or ':'} one of {', '.join(VERBS)}")
+    if verb.takes_words:
+        status: int = importlib.import_module(verb.module).main(rest)
+        return status
+    if any(word in ("-h", "--help") for word in rest):
+        from aotd.config.help import describe
+
+        about = importlib.import_module(verb.module).__doc__ or ""
+        Console().print(describe(verb, about), highlight=False, markup=False, soft_wrap=True)
+        return 0
+    flags, settings = read_flags(name, rest)
+    if flags.sweep:
+        from aotd.cli.sweep import sweep
+
+        sweep(name, settings)
+        return 0
+    config = read_settings(name, settings)
+    if flags.show:
+        from aotd.config.help import settings_text
+
+        print(settings_text(config, flags.part), end="")  # noqa: T201
+        return 0
+    run_verb(name, config)
+    return 0
+
+
+def _overview() -> str:
+    lines = ["aotd: videos, questions and answers -> verified chains of thought -> a Video-LLM", "", "verbs:"]
+    for verb in VERBS.values():
+        doc = importlib.import_module(verb.module).__doc__ or ""
+        lines.append(f"  {verb.name:<10} {doc.strip().splitlines()[0].split(': ', 1)[-1]}")
+    lines += ["", "aotd VERB --help says more."]
+    return "\n".join(lines)

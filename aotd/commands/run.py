@@ -1,0 +1,123 @@
+"""run: every verb in order, as `verbs` lists them.
+
+Started again with the same settings, it goes on where it stopped. Before it begins it says what is there, what is to
+do, and what stands in the way.
+"""
+
+from __future__ import annotations
+
+import importlib
+from contextlib import nullcontext
+from pathlib import Path
+
+from rich.console import Console
+
+from aotd import tracking
+from aotd.config.tree import Config
+from aotd.errors import UserError
+from aotd.records import Record
+from aotd.runtime.gc import loading_modules
+from aotd.sandbox.layers import raised
+from aotd.store.cache import cache_folder
+from aotd.store.files import disk_errors
+from aotd.store.shards import narrowed
+from aotd.store.stage import Stage
+from aotd.store.state import recorded
+from aotd.store.untrusted import is_file
+from aotd.verbs import FLOW, STEPS, VERBS, Verb
+
+
+def run_verb(name: str, config: Config) -> None:
+    """Do one verb, of the shard if there is one.
+
+    How it ends is written down (`aotd.store.state`), and the tracker, where one is set, gets what came of it.
+    """
+    verb = VERBS[name]
+    tracking.take_key()
+    with disk_errors(Path(config.run)):
+        config = narrowed(name, config)
+    if not verb.in_run:
+        _call(verb, config)
+        return
+    tracking.check(config.tracking, config.run)
+    if config.tracking.tracker is tracking.TrackerName.none:
+        _call(verb, config)
+        return
+    from aotd.tracking.verbs import tracked
+
+    with tracked(config, name):
+        _call(verb, config)
+
+
+def _call(verb: Verb, config: Config) -> None:
+    run = Path(config.run)
+    told = verb.in_run and not config.load.dry_run
+    with disk_errors(run), recorded(run, verb.name) if told else nullcontext():
+        with loading_modules():
+            module = importlib.import_module(verb.module)
+        module.job(config)
+
+
+def job(config: Config) -> None:
+    """Do every verb of `config.verbs`."""
+    unknown = [verb for verb in config.verbs if verb not in STEPS]
+    if unknown:
+        raise UserError(f"verbs: {unknown[0]!r} is not a step of the flow; one of {', '.join(STEPS)}")
+    if "execute" in config.verbs:  # before hours of other work
+        raised(config.execute.layers, config.execute.run_without_kernel_layers)
+    console = Console(stderr=True)
+    for line in plan(config):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    for verb in config.verbs:
+        console.rule(verb, align="left")
+        run_verb(verb, config)
+
+
+def plan(config: Config) -> list[str]:
+    """What a run will do, a line for each verb of the flow, and where the rest is found.
+
+    Raises:
+        UserError: a verb that is to be done has a folder that was made otherwise; or its settings are wrong.
+    """
+    run, lines = Path(config.run), []
+    given: int | None = None
+    """Questions that the verb before hands on, where that is known."""
+    for verb in (verb for verb in FLOW if verb in config.verbs):
+        stage = Stage(run, verb, Record)
+        if not is_file(stage.manifest_path):
+            lines.append(f"{verb:10} {_left(given)}")
+            given = None
+            continue
+        if verb != "load":
+            _check_unchanged(config, stage)
+        passed, dropped = stage.count(), stage.count_dropped()
+        left = None if given is None else given - passed - dropped
+        there = f"{passed} there" + (f", {dropped} dropped" if dropped else "")
+        lines.append(f"{verb:10} {there}" + ("" if verb == "load" else f"; {_left(left)}"))
+        given = passed if left == 0 or verb == "load" else None
+    if "distill" in config.verbs:
+        lines.append(f"{'distill':10} {len(list(run.glob('distill/*/student')))} students there")
+    folder = cache_folder(config.cache, config.run)
+    if folder is not None:
+        lines.append(f"what models said before stands in {folder}; they are not asked again")
+    return lines
+
+
+def _left(given: int | None) -> str:
+    """What is to do, of which may not be known yet how much it is."""
+    return "to do" if given is None else f"{given or 'nothing'} to do"
+
+
+def _check_unchanged(config: Config, stage: Stage[Record]) -> None:
+    before = FLOW[FLOW.index(stage.name) - 1]
+    if not is_file(Stage(Path(config.run), before, Record).manifest_path):
+        return  # the verb itself will say so
+    changed = stage.changed(**importlib.import_module(VERBS[stage.name].module).decides(config))
+    if changed:
+        behind = [
+            verb for verb in list(VERBS)[list(VERBS).index(stage.name) :] if (stage.folder.parent / verb).is_dir()
+        ]
+        raise UserError(
+            f"{changed}: give this run another name (run=…), then only what depends on the change is asked anew; "
+            f"or delete what was made of it ({', '.join(behind)}) in {stage.folder.parent}"
+        )

@@ -1,0 +1,110 @@
+"""What a verb can be told: its settings with their defaults and meaning, and the choices of the config groups."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+import yaml
+
+from aotd.config.errors import meant
+from aotd.config.shipped import shipped
+from aotd.config.tree import Config
+from aotd.errors import UserError
+from aotd.verbs import Verb
+
+
+def describe(verb: Verb, about: str) -> str:
+    """Help of a verb: what its module says, its settings, and the groups it can take with a sentence on each choice."""
+    whole = Config()
+    own = [verb.name] if is_dataclass(getattr(whole, verb.name, None)) else []
+    lines = [about.strip(), "", "settings (key=value):", f"  {'run=runs/demo':<40} folder of the run"]
+    for part in [*own, *(() if verb.name == "ask" else verb.explains)]:
+        lines += _settings(getattr(whole, part), part)
+    lines += ["", "groups (group=choice, each a set of values in configs/):"]
+    everything = verb.settings == ("*",) and not verb.explains
+    for group, choices in groups().items():
+        if group.split("/")[0] in verb.explains or group == "experiment" or everything:
+            lines += [f"  {group}", *(f"    {choice:<20} {sentence}" for choice, sentence in choices.items())]
+    lines += ["", "-m sweeps over values (key=a,b), --cfg job prints all settings and does nothing: docs/settings.md."]
+    return "\n".join(lines)
+
+
+def groups() -> dict[str, dict[str, str]]:
+    """Config group -> choice -> the sentence that begins its file."""
+    configs, found = shipped("configs"), dict[str, dict[str, str]]()
+    for path in sorted(configs.rglob("*.yaml")):
+        if path.parent != configs:
+            group = path.parent.relative_to(configs).as_posix()
+            found.setdefault(group, {})[path.stem] = sentence(path.read_text(encoding="utf-8"))
+    return dict(sorted(found.items()))
+
+
+def sentence(text: str) -> str:
+    """The first comment of a config file, Hydra's own `# @package` aside; empty where it begins with something else."""
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        if not line.startswith("# @"):
+            return line.lstrip("# ")
+    return ""
+
+
+def settings_text(config: Config, part: str = "") -> str:
+    """Settings as YAML.
+
+    Args:
+        part: a dotted name, to show that part alone.
+
+    Raises:
+        UserError: there is no such part.
+    """
+    shown: Any = _plain(config)
+    for name in part.split(".") if part else ():
+        if not isinstance(shown, Mapping) or name not in shown:
+            known = list(shown) if isinstance(shown, Mapping) else []
+            raise UserError(f"--package {part}: there is no {name}{meant(name, known)}")
+        shown = shown[name]
+    text: str = yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)
+    return text.removesuffix("...\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.name
+    if is_dataclass(value):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+def _settings(part: Any, prefix: str) -> list[str]:
+    meanings = _field_docs(type(part))
+    lines = []
+    for item in fields(part):
+        value = getattr(part, item.name)
+        if is_dataclass(value):
+            lines += _settings(value, f"{prefix}.{item.name}")
+            continue
+        shown = value.value if isinstance(value, Enum) else value
+        lines.append(f"  {f'{prefix}.{item.name}={shown}':<40} {meanings.get(item.name, '')}".rstrip())
+    return lines
+
+
+def _field_docs(kind: type) -> dict[str, str]:
+    """Field -> the string under it in the dataclass's source, on one line."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    docs = {}
+    for item, after in zip(body.body, body.body[1:], strict=False):
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            text = after.value if isinstance(after, ast.Expr) else None
+            if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                docs[item.target.id] = " ".join(text.value.split())
+    return docs

@@ -1,0 +1,87 @@
+"""The settings of every job, in one tree, so that an experiment file can set any of them.
+
+Each part is a dataclass beside its owner; `configs/` holds values only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aotd.convert import ConvertConfig
+from aotd.datasets.base import DatasetConfig
+from aotd.decompose import DecomposeConfig
+from aotd.distill import DistillConfig
+from aotd.evaluate import EvaluateConfig
+from aotd.execute import ExecuteConfig
+from aotd.export import ExportConfig
+from aotd.llm import LLMConfig
+from aotd.load import LoadConfig
+from aotd.report import ReportConfig
+from aotd.select import SelectConfig
+from aotd.specialists import SpecialistsConfig
+from aotd.store.cache import CacheConfig
+from aotd.students import StudentConfig
+from aotd.tracking import TrackingConfig
+from aotd.verify import VerifyConfig
+
+
+@dataclass
+class AskConfig:
+    """One question about one video."""
+
+    video: str = ""
+    """Path of the video file."""
+    question: str = ""
+    options: list[str] = field(default_factory=list)
+    mode: str = "answer"
+    """`answer` or `rationale`."""
+    by: str = "aotd"
+    """A distilled arm of this run, or `agent`."""
+
+
+@dataclass
+class CaptionConfig:
+    """Captions of a dataset's videos."""
+
+    every_s: int = 1
+    """Seconds that one caption stands for."""
+
+
+@dataclass
+class ShardConfig:
+    """A part of a run's questions, for one job of an array."""
+
+    number: int = 0
+    """Which shard, from 1; 0: the whole run."""
+    of: int = 0
+    """How many shards the run's videos fall into."""
+
+
+@dataclass
+class Config:
+    """Everything a run can be told."""
+
+    run: str = "runs/demo"
+    """Folder of the run."""
+    seed: int = 0
+    verbs: list[str] = field(default_factory=list)
+    """What `aotd run` does, in order."""
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    specialists: SpecialistsConfig = field(default_factory=SpecialistsConfig)
+    llm: LLMConfig = field(default_factory=LLMConfig)
+    student: StudentConfig = field(default_factory=StudentConfig)
+    load: LoadConfig = field(default_factory=LoadConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
+    decompose: DecomposeConfig = field(default_factory=DecomposeConfig)
+    execute: ExecuteConfig = field(default_factory=ExecuteConfig)
+    convert: ConvertConfig = field(default_factory=ConvertConfig)
+    verify: VerifyConfig = field(default_factory=VerifyConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    ask: AskConfig = field(default_factory=AskConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+    caption: CaptionConfig = field(default_factory=CaptionConfig)
+    shard: ShardConfig = field(default_factory=ShardConfig)

@@ -1,0 +1,72 @@
+"""Processes that share out a verb's work. They leave signals to the process that started them, and end with it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnContext
+from typing import Any
+
+from aotd.runtime.gc import all_stays
+from aotd.runtime.signals import SIGNALS
+
+
+def cores() -> int:
+    """How many cores this process may use; a job has seldom all of its node's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def spawning() -> SpawnContext:
+    """How processes are started: anew, since the parent may have threads (a progress bar, torch)."""
+    # Python's process that looks after semaphores ignores the other signals that are sent to a whole job. It removes
+    # what a run that was told to stop has left of them, and need not warn of that.
+    quiet = "ignore:resource_tracker:UserWarning"
+    sys.warnoptions.append(quiet)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+    sys.warnoptions.remove(quiet)
+    return multiprocessing.get_context("spawn")
+
+
+@contextmanager
+def worker_pool(count: int, start: Callable[..., object] | None = None, *given: Any) -> Iterator[ProcessPoolExecutor]:
+    """`count` processes, spawned. An error that leaves the block ends them at once, whatever they are doing.
+
+    Args:
+        start: called with `given` in each process before its first task.
+    """
+    pool = ProcessPoolExecutor(count, spawning(), initializer=_begin, initargs=(start, given))
+    try:
+        yield pool
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.kill()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(start: Callable[..., object] | None, given: tuple[Any, ...]) -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def leave_with_parent() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    # A parent that is killed outright cannot stop its workers; they notice and go by themselves.
+    threading.Thread(target=leave_with_parent, daemon=True).start()
+    all_stays()
+    if start is not None:
+        start(*given)

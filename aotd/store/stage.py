@@ -1,0 +1,531 @@
+"""Runs on disk: one folder per verb, JSON lines in it, and a manifest that says how they were made.
+
+    runs/demo/decompose/manifest.json      settings, inputs, prompts, models, code version
+    runs/demo/decompose/records.jsonl      one Program per question that has one
+    runs/demo/decompose/dropped.jsonl      one Dropped per question that has none, with the reason
+    runs/demo/decompose/costs.jsonl        what each question took, where that is measured
+
+Lines are appended and flushed one by one. A process killed in mid-line leaves a torn tail, which is
+cut off when the folder is opened again; questions that already have a line are skipped. So a run that
+was killed at any instant and started again ends as if it had not been.
+
+Every file is in the order of `load`: who reads several reads them side by side, and holds none. Of the questions that
+have a line, who writes holds the ids.
+
+A kill loses nothing that was written; when the power goes, what is not on the disk is lost too. Lines go there at
+most `SYNC_S` later while more are appended, and when a stage is closed, before the next verb reads it; whole files
+before they have their name.
+
+Costs are the exception, since no two runs take the same time. A question's cost is written before its line;
+a kill between the two leaves a cost of work that is done again. So the last cost of a question counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from array import array
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from aotd import __version__
+from aotd.errors import UserError
+from aotd.records import SCHEMA, Cost, Dropped, Record
+from aotd.store.files import Shard, as_line, disk_errors, make_folder, write_atomically
+from aotd.store.untrusted import is_file, lines, read_manifest
+
+R = TypeVar("R", bound=Record)
+Q = TypeVar("Q", bound=Record)
+
+_HEAD = b'{"question_id":"'
+"""How a line of ours begins: whose it is can be told without reading the line. One by another hand is read."""
+_ID = re.compile(rb'{"question_id":("[^"\\]*(?:\\.[^"\\]*)*")')
+
+
+def read_jsonl(path: Path, record: type[R]) -> list[R]:
+    """The records of a file; a missing file has none, and a torn last line is not read.
+
+    Raises:
+        UserError: a whole line is not such a record, or the file is none.
+    """
+    return [_read(path, number, line, record) for number, line in _lines(path)]
+
+
+def _lines(path: Path) -> Generator[tuple[int, bytes]]:
+    """The whole lines of a file, counted from 1; a missing file has none."""
+    if is_file(path):
+        for number, line in lines(path):
+            if line.endswith(b"\n"):
+                yield number, line
+
+
+def _read(path: Path, number: int | str, line: bytes, record: type[R]) -> R:
+    try:
+        return record.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "line"
+        raise UserError(
+            f"{path}:{number}: not a {record.__name__} of schema {SCHEMA} ({where}: {first['msg']}); "
+            "delete the folder and run the verb again"
+        ) from None
+
+
+def _read_at(path: Path, begin: int, record: type[R]) -> R:
+    with path.open("rb") as source:
+        source.seek(begin)
+        return _read(path, f"byte {begin}", source.readline(), record)
+
+
+def _count(path: Path) -> int:
+    """How many whole lines a file has; a missing file has none."""
+    if not is_file(path):
+        return 0
+    with path.open("rb") as source:
+        return sum(piece.count(b"\n") for piece in iter(lambda: source.read(1 << 16), b""))
+
+
+def _keyed(path: Path, record: type[R]) -> Generator[tuple[int, bytes, str]]:
+    """As `_lines`, with the question id of each. Nothing else is read, so that a line may yet turn out to be damaged.
+
+    Raises:
+        UserError: a line has no question id, or the file is none.
+    """
+    start = len(_HEAD)
+    for number, line in _lines(path):
+        try:
+            key = line[start : line.index(b'"', start)].decode()
+        except ValueError:
+            key = "\\"
+        if "\\" in key or not line.startswith(_HEAD):
+            key = _id(line) or _read(path, number, line, record).question_id
+        yield number, line, key
+
+
+def _id(line: bytes) -> str | None:
+    """The question id with which a line begins, None where it does not."""
+    found = _ID.match(line)
+    try:
+        key = json.loads(found[1]) if found else None
+        return str(key) if key and key.encode() else None
+    except ValueError:
+        return None
+
+
+class Stage(Generic[R]):
+    """One verb's folder in a run, holding records of one type."""
+
+    def __init__(self, run: Path, name: str, record: type[R]) -> None:
+        self.folder = run / name
+        self.name = name
+        self.record = record
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.folder / "manifest.json"
+
+    @property
+    def command(self) -> str:
+        return f"aotd {self.name.split('/')[0]}"
+
+    @property
+    def records_path(self) -> Path:
+        return self.folder / "records.jsonl"
+
+    @property
+    def dropped_path(self) -> Path:
+        return self.folder / "dropped.jsonl"
+
+    @property
+    def costs_path(self) -> Path:
+        return self.folder / "costs.jsonl"
+
+    def stream(self, without: Container[str] = ()) -> Iterator[R]:
+        """The records written so far, in the order of their questions, one by one; none is held.
+
+        Args:
+            without: questions whose lines are passed over unread.
+
+        Raises:
+            UserError: the verb has not run, or a line is damaged.
+        """
+        self._check_made()
+        for number, line, key in _keyed(self.records_path, self.record):
+            if key not in without:
+                yield _read(self.records_path, number, line, self.record)
+
+    def stream_lines(self) -> Iterator[tuple[R, bytes]]:
+        """`stream`, with each record's line as it stands in the file."""
+        self._check_made()
+        for number, line in _lines(self.records_path):
+            yield _read(self.records_path, number, line, self.record), line
+
+    def keyed_lines(self) -> Iterator[tuple[str, bytes]]:
+        """The question ids of `stream`, each with its line as it stands in the file."""
+        for _, line, key in _keyed(self.records_path, self.record):
+            yield key, line
+
+    def keyed_dropped_lines(self) -> Iterator[tuple[str, bytes]]:
+        """The same of the questions this verb dropped."""
+        for _, line, key in _keyed(self.dropped_path, Dropped):
+            yield key, line
+
+    def records(self) -> list[R]:
+        """All of `stream`, for what needs them at once."""
+        return list(self.stream())
+
+    def records_of(self, wanted: Container[str]) -> dict[str, R]:
+        """The records of some questions, by their ids; the lines of others are passed over unread.
+
+        Raises:
+            UserError: the verb has not run, or a line is damaged.
+        """
+        self._check_made()
+        path, record = self.records_path, self.record
+        return {key: _read(path, number, line, record) for number, line, key in _keyed(path, record) if key in wanted}
+
+    def ids(self) -> Iterator[str]:
+        """The question ids of `stream`; the lines are not read beyond them.
+
+        Raises:
+            UserError: the verb has not run, or a line has none.
+        """
+        self._check_made()
+        for _, _, key in _keyed(self.records_path, self.record):
+            yield key
+
+    def count(self) -> int:
+        """How many records were written so far.
+
+        Raises:
+            UserError: the verb has not run.
+        """
+        self._check_made()
+        return _count(self.records_path)
+
+    def count_dropped(self) -> int:
+        """How many questions this verb has dropped so far."""
+        return _count(self.dropped_path)
+
+    @contextmanager
+    def beside(self, lead: Stage[Any]) -> Iterator[Callable[[str], R]]:
+        """What gives the records of some questions, asked for in the order of this stage: it reads on from one to the
+        next and holds none of them. Lines of questions that are not asked for are passed over unread.
+
+        Args:
+            lead: the stage whose questions will be asked for, for the errors.
+
+        Raises:
+            UserError: the verb has not run; a line is damaged; a question has none, or stands out of the order.
+        """
+        self._check_made()
+
+        def record_of(question_id: str) -> R:
+            head = _HEAD + to_json(question_id)[1:]
+            for number, line in following:
+                if line.startswith(head) or not line.startswith(_HEAD):
+                    record = _read(self.records_path, number, line, self.record)
+                    if record.question_id == question_id:
+                        return record
+            if question_id in self.ids():
+                raise UserError(
+                    f"{lead.folder}: question {question_id!r} is not in the order of {self.folder}: "
+                    f"run `{lead.command}` again, to its end, and then this verb"
+                )
+            raise UserError(
+                f"{lead.folder}: question {question_id!r} has no line in {self.folder}: "
+                "delete that folder and run the verb again"
+            )
+
+        with closing(_lines(self.records_path)) as following:
+            yield record_of
+
+    def stream_dropped(self) -> Iterator[Dropped]:
+        """The questions this verb dropped, in their order, one by one."""
+        for number, line in _lines(self.dropped_path):
+            yield _read(self.dropped_path, number, line, Dropped)
+
+    def dropped(self) -> list[Dropped]:
+        """All of `stream_dropped`."""
+        return list(self.stream_dropped())
+
+    def manifest(self) -> dict[str, Any]:
+        """What the records were made with and from.
+
+        Raises:
+            UserError: the verb has not run, or the manifest is damaged.
+        """
+        self._check_made()
+        return read_manifest(self.manifest_path)
+
+    def costs(self) -> dict[str, Cost]:
+        """Question id -> what it took at this verb; those that were not measured are not in it."""
+        return {cost.question_id: cost for cost in read_jsonl(self.costs_path, Cost)}
+
+    def manifest_text(self) -> str:
+        """`manifest` as it stands in the file.
+
+        Raises:
+            UserError: the verb has not run.
+        """
+        self._check_made()
+        return self.manifest_path.read_text(encoding="utf-8")
+
+    def manifest_digest(self) -> str:
+        """Hash of the manifest, which stands for everything the records were made from."""
+        self._check_made()
+        return hashlib.sha256(self.manifest_path.read_bytes()).hexdigest()[:16]
+
+    def open(self, settings: Mapping[str, Any], **made_from: Mapping[str, str]) -> Writer[R]:
+        """Open the folder for writing; a half-done one is taken up where it stopped.
+
+        Args:
+            settings: the settings that decide the records (not: workers, progress bars).
+            made_from: named groups of hashes, e.g. `inputs={"load": …}`, `prompts={"write_program": …}`.
+
+        Raises:
+            UserError: the folder was made with other settings.
+        """
+        text = _manifest(settings, made_from)
+        self._make_folder()
+        if is_file(self.manifest_path):
+            if changed := self.changed(settings, **made_from):
+                raise UserError(f"{changed}: give this run another name (run=…) or delete that folder")
+        else:
+            write_atomically(self.manifest_path, text)
+        return Writer(self)
+
+    def changed(self, settings: Mapping[str, Any], **made_from: Mapping[str, str]) -> str:
+        """How what stands here was made otherwise, in words; empty where it was not, or nothing stands here.
+
+        Args:
+            settings, made_from: as for `open`.
+
+        Raises:
+            UserError: the manifest is damaged.
+        """
+        if not is_file(self.manifest_path):
+            return ""
+        return self._changed(json.loads(_manifest(settings, made_from)))
+
+    def changed_since(self, other: Stage[Any]) -> str:
+        """`changed`, held against another folder of this verb.
+
+        Raises:
+            UserError: the verb has not run in one of them, or a manifest is damaged.
+        """
+        return self._changed(other.manifest())
+
+    def _changed(self, manifest: dict[str, Any]) -> str:
+        changed = _differences(self.manifest(), manifest)
+        return f"{self.folder} was made otherwise ({'; '.join(changed[:3])})" if changed else ""
+
+    def _check_made(self) -> None:
+        """
+        Raises:
+            UserError: the verb has not run.
+        """
+        if not is_file(self.manifest_path):
+            raise UserError(f"{self.folder} is not there: run `{self.command}` first")
+
+    def _make_folder(self) -> None:
+        """
+        Raises:
+            UserError: it cannot be there.
+        """
+        try:
+            str(self.folder).encode()
+            whole = self.folder.resolve()
+            if whole.parent == Path(whole.anchor):
+                raise UserError(f"run={self.folder.parent} is the root of the file system: give the run a folder")
+            with disk_errors(self.folder):
+                make_folder(self.folder)
+        except (ValueError, RuntimeError):  # a zero byte, half of a character, a link to itself
+            raise UserError(f"run={self.folder.parent} is no name of a folder") from None
+        except OSError as error:
+            shown = str(self.folder)[:300]
+            raise UserError(f"{shown} cannot be made ({error.strerror}): give this run another name (run=…)") from None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a question ended in, as it will stand in the files."""
+
+    question_id: str
+    line: bytes
+    dropped: bool
+    """In which of the two files."""
+    cost: bytes | None
+    """The line of what it took."""
+
+    @staticmethod
+    def of(record: Record, cost: Cost | None) -> Entry:
+        assert cost is None or cost.question_id == record.question_id, "the cost of another question"
+        line = as_line(record)
+        return Entry(record.question_id, line, isinstance(record, Dropped), None if cost is None else as_line(cost))
+
+
+class Writer(Generic[R]):
+    """Appends to a stage. Use as a context manager; `done` holds the ids of the questions that have a line."""
+
+    def __init__(self, stage: Stage[R]) -> None:
+        self._stage = stage
+        with ExitStack() as opened:
+            self._records = opened.enter_context(closing(Shard(stage.records_path)))
+            self._dropped = opened.enter_context(closing(Shard(stage.dropped_path)))
+            self._costs: Shard | None = None
+            self.done: set[str] = set()
+            for path, record in ((stage.records_path, stage.record), (stage.dropped_path, Dropped)):
+                for _, _, key in _keyed(path, record):
+                    self.done.add(key)
+            self._opened = opened.pop_all()
+
+    def write(self, record: R | Dropped, cost: Cost | None = None) -> int:
+        """Append the question's one line, and before it what the question took, where that was measured.
+
+        Returns the place of the line, for `read`.
+        """
+        return self.add(Entry.of(record, cost))
+
+    def add(self, entry: Entry) -> int:
+        """`write` what another process has put into words."""
+        assert entry.question_id not in self.done, f"{entry.question_id} written twice"
+        if entry.cost is not None:
+            self._costs = self._costs or self._opened.enter_context(closing(Shard(self._stage.costs_path)))
+            self._costs.add(entry.cost)
+        self.done.add(entry.question_id)
+        return ~self._dropped.add(entry.line) if entry.dropped else self._records.add(entry.line)
+
+    def read(self, place: int) -> R | Dropped:
+        """The line at a place: the byte of the records at which it begins, or `~` that of what was dropped.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        if place >= 0:
+            return _read_at(self._stage.records_path, place, self._stage.record)
+        return _read_at(self._stage.dropped_path, ~place, Dropped)
+
+    def written(self, questions: Iterable[Q]) -> Iterator[tuple[Q, int]]:
+        """Those of some questions that have a line, with its place. The lines must be in their order: see `sort`."""
+        with self._walks() as (records, dropped):
+            for question in questions:
+                if question.question_id == records.key:
+                    yield question, records.at
+                    records.step()
+                elif question.question_id == dropped.key:
+                    yield question, ~dropped.at
+                    dropped.step()
+
+    def sort(self, order: Iterable[str]) -> None:
+        """Put lines that were written as they came into the order of their questions.
+
+        As long as the lines are in that order nothing is held, and if all are nothing is written. From the first on
+        that is not, an id and a number are held for each.
+
+        Args:
+            order: ids of questions, none twice; those without a line are passed over.
+
+        Raises:
+            UserError: a line is of none of these questions, or of one that has another; the disk does not take it.
+        """
+        order = iter(order)
+        first: list[str] = []
+        with self._walks() as walks:
+            records, dropped = walks
+            for key in order:
+                if key == records.key:
+                    records.step()
+                elif key == dropped.key:
+                    dropped.step()
+                elif key in self.done:
+                    first = [key]
+                    break
+            kept, left = [walk.at for walk in walks], [walk.rest() for walk in walks]
+        moved = [array("q") for _ in walks]
+        for key in chain(first, order):
+            for begins, put in zip(left, moved, strict=True):
+                if key in begins:
+                    put.append(begins.pop(key))
+        for walk, begins in zip(walks, left, strict=True):
+            if begins:
+                raise walk.too_many(next(iter(begins)))
+        for shard, whole, put in zip((self._records, self._dropped), kept, moved, strict=True):
+            if any(one > other for one, other in pairwise(put)):
+                shard.reorder(whole, put)
+
+    @contextmanager
+    def _walks(self) -> Iterator[tuple[_Walk, _Walk]]:
+        records = _keyed(self._stage.records_path, self._stage.record)
+        dropped = _keyed(self._stage.dropped_path, Dropped)
+        with closing(records), closing(dropped):
+            yield _Walk(self._stage.records_path, records), _Walk(self._stage.dropped_path, dropped)
+
+    def __enter__(self) -> Writer[R]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._opened.close()
+
+
+class _Walk:
+    """A file gone through line by line."""
+
+    def __init__(self, path: Path, keyed: Iterator[tuple[int, bytes, str]]) -> None:
+        self._path = path
+        self._keyed = keyed
+        self.at, self._length = 0, 0
+        self.key: str | None = None
+        self.step()
+
+    def step(self) -> None:
+        """Go to the next line: `key` is its question's id, None behind the last; it begins at byte `at`."""
+        self.at += self._length
+        following = next(self._keyed, None)
+        self._length = len(following[1]) if following else 0
+        self.key = following[2] if following else None
+
+    def rest(self) -> dict[str, int]:
+        """Question id -> where its line begins, of this line and those that follow."""
+        begins: dict[str, int] = {}
+        while self.key is not None:
+            if self.key in begins:
+                raise self.too_many(self.key)
+            begins[self.key] = self.at
+            self.step()
+        return begins
+
+    def too_many(self, key: str) -> UserError:
+        return UserError(
+            f"{self._path}: a line of question {key!r} is one too many: delete that folder and run the verb again"
+        )
+
+
+def _manifest(settings: Mapping[str, Any], made_from: Mapping[str, Mapping[str, str]]) -> str:
+    manifest = {"schema": SCHEMA, "version": __version__, "settings": dict(settings), **made_from}
+    return json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+
+
+def _differences(before: Any, after: Any, at: str = "") -> list[str]:
+    """The leaves in which two JSON values differ, as `key: before -> after`."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        found = []
+        for key in sorted({*before, *after}):
+            found += _differences(before.get(key), after.get(key), f"{at}.{key}" if at else key)
+        return found
+    return [] if before == after else [f"{at}: {before} -> {after}"]
+
+
+def verbs_of(run: Path) -> Iterator[str]:
+    """The verbs that have written into a run, in no particular order."""
+    for path in run.glob("*/manifest.json"):
+        yield path.parent.name

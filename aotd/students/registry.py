@@ -1,0 +1,86 @@
+"""Which families there are, and how a student of each is begun and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from transformers.utils.logging import disable_progress_bar
+
+from aotd.errors import UserError
+from aotd.models.checkpoints import check_checkpoint
+from aotd.store.untrusted import read_object
+from aotd.students import StudentConfig, StudentName
+from aotd.students.small import new_small_onevision
+from aotd.students.valley import ValleyConfig, load_valley, new_valley
+from aotd.video_llms.base import Student
+from aotd.video_llms.families import FAMILIES
+from aotd.video_llms.pretrained import MOST_FRAMES, NOTE, PretrainedStudent, read_checkpoint, read_json
+
+
+def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: int) -> Student:
+    """A student before it is distilled. The same arguments give the same weights.
+
+    Args:
+        seen: frames the specialists sample.
+        texts: what a student without a tokenizer of its own trains one on.
+
+    Raises:
+        UserError: settings that do not fit together, or no such checkpoint.
+    """
+    if config.name is StudentName.valley:
+        if config.path:
+            raise UserError(f"student.path={config.path}: valley begins from nothing; name another student")
+        return new_valley(config, seen, texts, seed)
+    if config.small:
+        if config.name is not StudentName.llava_onevision or config.path:
+            raise UserError("student.small is for llava_onevision without a student.path")
+        return new_small_onevision(config.frames, seen, texts, seed)
+    if not config.path:
+        raise UserError(f"student={config.name.value} begins from a checkpoint: set student.path to a folder or hub id")
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    return load_pretrained(FAMILIES[config.name.value], config.path, config, seen)
+
+
+def load_student(folder: Path, config: StudentConfig) -> Student:
+    """A student that was saved, whatever its family.
+
+    Args:
+        config: how a checkpoint is to be held (`attention`, `dtype`); what it is, its folder says.
+
+    Raises:
+        UserError: there is none in the folder, or one that is damaged or names things that are not in it.
+    """
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} holds no student: run `aotd distill` first")
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    check_checkpoint(folder, "student")
+    kind = read_object(folder / "config.json", f"{folder}/config.json").get("model_type")
+    if kind == ValleyConfig.model_type:
+        return load_valley(folder)
+    family = next((family for family in FAMILIES.values() if family.model_type == kind), None)
+    if family is None:
+        raise UserError(f"{folder} holds a {kind} model, which is none of the students'")
+    return load_pretrained(family, str(folder), config, config.frames)
+
+
+def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentConfig, seen: int) -> PretrainedStudent:
+    """A student of a family from a checkpoint, or from the folder of one that was distilled.
+
+    Raises:
+        UserError: there is no such checkpoint, or it is of another family.
+    """
+    if config.lora and find_spec("peft") is None:
+        raise UserError("student.lora needs the extra: pip install 'aotd[lora]'")
+    dtype = getattr(torch, config.dtype.value)
+    model, tokenizer, pictures = read_checkpoint(
+        family, path, "student.path", dtype=dtype, attn_implementation=config.attention.value
+    )
+    note = read_json(path, NOTE)
+    frames, seen = note.get("frames", config.frames), note.get("seen", seen)
+    for name, value in (("frames", frames), ("seen", seen)):
+        if not isinstance(value, int) or not 1 <= value <= MOST_FRAMES:
+            raise UserError(f"student.path={path}: {NOTE}: {name} must be a number from 1 to {MOST_FRAMES}")
+    return family(model, tokenizer, pictures, frames, seen, config.lora)

@@ -1,0 +1,373 @@
+"""What the families of transformers share as students: loading, looking at a video, and their tokens.
+
+A checkpoint is a local folder or a hub id in the family's own format. It is read without code of its own
+(`trust_remote_code`) and without pickle (safetensors only). The vision tower is frozen and runs once per
+video; projector and language model are trained (paper, appendix B.1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedConfig
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.utils.hub import cached_file
+
+from aotd.errors import UserError
+from aotd.models.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
+from aotd.models.stored import find_stored
+from aotd.prompts import without_tokens
+from aotd.store.untrusted import read_object
+from aotd.video.clip import Pixels, Video, frame_numbers, frame_times
+from aotd.video_llms.base import Opening, Row, Student, TreeModel, View
+
+ADAPTED = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+"""The layers that adapters stand beside."""
+
+AT_ONCE = 8
+"""Frames that go through a vision tower at once."""
+
+
+class FamilyModel(TreeModel):
+    """A family's own model, which also takes trees. Each has its family's class name, so that its checkpoints are."""
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """No: its weights have the family's names, and those of older checkpoints are to be translated."""
+        return False
+
+
+class PretrainedStudent(Student):
+    """A student of a family of transformers."""
+
+    model_type: ClassVar[str]
+    """What `config.json` of its checkpoints says."""
+    model_class: ClassVar[Any]
+    before: ClassVar[str]
+    """What its chat format has before the video."""
+    before_text: ClassVar[str] = ""
+    """What its chat format has before a question without a video, where that is not `before`."""
+    axes: ClassVar[int] = 1
+    """Axes of its positions."""
+    anchor: ClassVar[str]
+    """The special token right before what is asked."""
+    between: ClassVar[str] = "\n"
+    """What its chat format has between the video and the question."""
+    after: ClassVar[str]
+    """What its chat format has between the question and the reply."""
+    end: ClassVar[str]
+    """The token that ends a reply."""
+    prepared: ClassVar[dict[str, Any]] = {}
+    """How pictures are prepared where a checkpoint does not say, other than CLIP's."""
+    bounds: ClassVar[tuple[str, ...]] = ()
+    """What a checkpoint has to say of the size of pictures."""
+    largest: ClassVar[int] = 4096
+    """The largest number in a checkpoint's size of pictures: a side, in pixels."""
+
+    def __init__(
+        self, model: Any, tokenizer: Any, pictures: dict[str, Any], frames: int, seen: int, lora: int = 0
+    ) -> None:
+        self.model, self.tokenizer, self.seen = model, tokenizer, seen
+        self._lora, self.adapted = lora, lora > 0
+        self._frames, self._pictures = frames, pictures
+        self._special = [*tokenizer.get_added_vocab()]
+        self._anchor = self._token(self.anchor)
+        self._end = self._token(self.end)
+        for parameter in self.frozen():
+            parameter.requires_grad_(False)
+
+    def projectors(self) -> list[str]:
+        """Names of the modules between tower and language model: trained whole, even beside adapters."""
+        return ["multi_modal_projector"]
+
+    @abstractmethod
+    def frozen(self) -> list[Tensor]:
+        """The weights that are not trained."""
+
+    def _token(self, text: str) -> int:
+        token: Any = self.tokenizer.convert_tokens_to_ids(text)
+        if token is None or token == self.tokenizer.unk_token_id:
+            raise UserError(f"the checkpoint's tokenizer has no token {text}, which {self.model_type} needs")
+        return int(token)
+
+    @property
+    def end_token(self) -> int:
+        return self._end
+
+    @property
+    def pad_token(self) -> int:
+        return self._end if self.tokenizer.pad_token_id is None else int(self.tokenizer.pad_token_id)
+
+    @property
+    def sight(self) -> dict[str, Any]:
+        return {
+            "student": self.model_type,
+            "tower": self._tower,
+            "seen": self.seen,
+            "frames": self._frames,
+            "pictures": self._pictures,
+            "dtype": str(self.model.dtype),
+        }
+
+    @cached_property
+    def _tower(self) -> str:
+        """Digest of the frozen weights: equal before and after distillation, and wherever a checkpoint lies."""
+        digest = hashlib.sha256()
+        for weight in self.frozen():
+            digest.update(weight.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def frames(self, video: Video) -> tuple[Pixels, list[int]]:
+        """The frames it sees, RGB `[frames, height, width, 3]`, and their numbers among the specialists'."""
+        pixels = video.pixels()
+        numbers = frame_numbers(len(pixels), self._frames)
+        return pixels[numbers], numbers
+
+    def view(self, video: Video) -> View:
+        frames, numbers = self.frames(video)
+        moments = frame_times(video.start_s, video.end_s, video.frames)
+        return self.look(frames, [moments[number] - video.start_s for number in numbers])
+
+    @abstractmethod
+    def look(self, frames: Pixels, moments: Sequence[float]) -> View:
+        """What it keeps of some frames.
+
+        Args:
+            frames: RGB, `[frames, height, width, 3]`; as many as there are, at least one.
+            moments: when each is, in seconds from the beginning of the video.
+        """
+
+    def pictures(self, frames: Pixels, **size: Any) -> Tensor:
+        """Frames as the vision tower takes them: resized, cropped and normalised, `[frames, 3, height, width]`.
+
+        PIL does it, not torchvision: no more is needed than what is installed.
+        """
+        processor = CLIPImageProcessorPil(**{**self.prepared, **self._pictures, **size})
+        pixels = processor(list(frames), return_tensors="np", input_data_format="channels_last")["pixel_values"]
+        return torch.from_numpy(np.stack(pixels)).to(self.model.device, self.model.dtype)
+
+    def asked(self, text: str) -> list[int]:
+        tokens: list[int] = self.tokenizer.encode(
+            f"{self.anchor}{self.between}{self._plain(text)}{self.after}", add_special_tokens=False
+        )
+        return tokens[tokens.index(self._anchor) + 1 :]
+
+    def alone(self, text: str) -> Row:
+        """A text that is asked without a video."""
+        tokens: list[int] = self.tokenizer.encode(f"{self.before_text or self.before}{self._plain(text)}{self.after}")
+        return Row({}, Opening(tokens[:-1], [list(range(len(tokens) - 1))] * self.axes), [tokens[-1:]])
+
+    def said(self, reply: str) -> list[int]:
+        return [*self.tokenizer.encode(self._plain(reply), add_special_tokens=False), self._end]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _plain(self, text: str) -> str:
+        return without_tokens(text, self._special)
+
+    def trained(self) -> Any:
+        if not self.adapted:
+            return self.model
+        from peft import LoraConfig, get_peft_model
+
+        adapters = LoraConfig(
+            r=self._lora, lora_alpha=2 * self._lora, target_modules=ADAPTED, modules_to_save=self.projectors()
+        )
+        self._adapted = get_peft_model(self.model, adapters)
+        return self._adapted
+
+    def merge(self) -> None:
+        self.model = self._adapted.merge_and_unload()
+
+    def save_beside(self, folder: Path) -> None:
+        super().save_beside(folder)
+        note = {"seen": self.seen, "frames": self._frames, "pictures": self._pictures}
+        (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+        # Others read the same under its usual name.
+        (folder / PICTURES[0]).write_text(json.dumps(self._pictures, indent=1) + "\n", encoding="utf-8")
+
+
+NOTE = "aotd.json"
+"""What a saved student's folder says beside its family's own files."""
+
+MOST_FRAMES = 4096
+"""More frames than any student sees."""
+
+PICTURES = ("preprocessor_config.json", "video_preprocessor_config.json")
+"""Where checkpoints say how pictures are prepared; the later one holds for videos."""
+
+_PREPARED = (
+    *("size", "crop_size", "do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb"),
+    *("resample", "rescale_factor", "image_mean", "image_std", "default_to_square"),
+)
+
+
+def read_config(family: type[PretrainedStudent], path: str, setting: str) -> Any:
+    """What a checkpoint's `config.json` says, as the family's own configuration.
+
+    Args:
+        setting: the setting that holds `path`, for the error.
+
+    Raises:
+        UserError: there is no checkpoint there, it is of another family, or it names what is not in it.
+    """
+    check_checkpoint(path, setting)
+    try:
+        settings, _ = PreTrainedConfig.get_config_dict(path, local_files_only=Path(path).is_dir())
+    except (OSError, ValueError) as error:
+        why = "no such folder" if path.startswith(("/", ".", "~")) else first_line(error)
+        raise UserError(f"{setting}={path}: there is no checkpoint there ({why})") from None
+    found, wanted, name = settings.get("model_type"), family.model_type, f"{setting.rpartition('.')[0]}.name"
+    # Some of the hub's checkpoints (LLaVA-NeXT-Video's) say the type of the model they were made from.
+    if found != wanted and family.model_class.__name__ not in (settings.get("architectures") or ()):
+        raise UserError(f"{setting}={path} holds a {found or 'nameless'} model, and {name} wants {wanted}")
+    try:
+        return family.model_class.config_class.from_dict({**settings, "model_type": wanted})
+    except (*COMPLAINTS, StrictDataclassError) as error:
+        raise UserError(f"{setting}={path}: its config.json cannot be used ({first_line(error)})") from None
+
+
+def read_checkpoint(
+    family: type[PretrainedStudent], path: str, setting: str, **how: Any
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Model, tokenizer, and how pictures are prepared; on the GPU where there is one.
+
+    Args:
+        setting: the setting that holds `path`, for errors.
+        how: of `from_pretrained`: `dtype`, and so on. Who gives a `device_map` says where it goes.
+
+    Raises:
+        UserError: there is no such checkpoint, it is of another family, or it is damaged.
+    """
+    config = read_config(family, path, setting)
+    closed: dict[str, Any] = {"local_files_only": Path(path).is_dir()}
+    if stored := find_stored(path):
+        check_size(family.model_class, config, stored.folder, f"{setting}={path}")
+    try:
+        model, loaded = family.model_class.from_pretrained(
+            path, config=config, use_safetensors=True, output_loading_info=True, **closed, **how
+        )
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **closed)
+    except (*COMPLAINTS, SafetensorError) as error:
+        raise UserError(f"{setting}={path} cannot be loaded: {first_line(error)}") from None
+    missing = sorted(loaded["missing_keys"])
+    if missing:
+        raise UserError(f"{setting}={path} lacks {len(missing)} weights, among them {missing[0]}")
+    if torch.cuda.is_available() and "device_map" not in how:
+        model = model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))))
+    check_finite(model, f"{setting}={path}")
+    pictures = _pictures(path, setting)
+    _check_pictures(family, pictures, f"{setting}={path}")
+    return model, tokenizer, pictures
+
+
+def _check_pictures(family: type[PretrainedStudent], pictures: dict[str, Any], where: str) -> None:
+    """Whether pictures can be prepared so: a size that was made up takes all memory, once for every frame."""
+    try:
+        prepared = _Prepared.model_validate(pictures)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"][:1])
+        raise UserError(f"{where}: how pictures are prepared cannot be used ({at}: {first['msg']})") from None
+    sizes = [size if isinstance(size, dict) else {"side": size} for size in (prepared.size, prepared.crop_size) if size]
+    largest = max((side or 0 for size in sizes for side in size.values()), default=0)
+    if largest > family.largest:
+        raise UserError(f"{where}: pictures of size {largest} are larger than {family.largest}")
+    if lacking := [name for name in family.bounds if not (isinstance(prepared.size, dict) and prepared.size.get(name))]:
+        raise UserError(f"{where}: the size of pictures lacks {lacking[0]}")
+
+
+_Side = Annotated[int, Field(ge=1)]
+_Size = _Side | dict[str, _Side | None] | None
+_OfChannels = Annotated[float, Field(ge=-1e3, le=1e3)] | Annotated[list[float], Field(min_length=3, max_length=3)]
+_Spread = Annotated[float, Field(ge=1e-3, le=1e3)]
+
+
+class _Prepared(BaseModel):
+    """What `_PREPARED` names, as it can be used."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    size: _Size = None
+    crop_size: _Size = None
+    do_resize: bool = True
+    do_center_crop: bool = True
+    do_rescale: bool = True
+    do_normalize: bool = True
+    do_convert_rgb: bool = True
+    default_to_square: bool = True
+    resample: Annotated[int, Field(ge=0, le=5)] = 0
+    rescale_factor: Annotated[float, Field(ge=0, le=1e3)] = 1.0
+    image_mean: _OfChannels = 0.0
+    image_std: _Spread | Annotated[list[_Spread], Field(min_length=3, max_length=3)] = 1.0
+
+
+def _pictures(path: str, setting: str) -> dict[str, Any]:
+    noted = read_json(path, NOTE).get("pictures")
+    if noted and isinstance(noted, dict):
+        return noted
+    pictures: dict[str, Any] = {}
+    for name in PICTURES:
+        pictures |= {
+            key: value for key, value in read_json(path, name).items() if key in _PREPARED and value is not None
+        }
+    if not pictures:
+        raise UserError(f"{setting}={path}: there is no {PICTURES[0]}, which says how pictures are prepared")
+    return pictures
+
+
+def read_json(path: str, name: str) -> dict[str, Any]:
+    file = cached_file(path, name, _raise_exceptions_for_missing_entries=False)
+    return read_object(Path(file), f"{path}: {name}") if file else {}
+
+
+def spread_video(embeddings: Tensor, places: Tensor, video: Tensor) -> Tensor:
+    """Text embeddings `[B, S, hidden]` with the video's `[N, hidden]` at the `N` places that are true in `[B, S]`."""
+    assert int(places.sum()) == len(video), "as many video tokens as places"
+    return embeddings.masked_scatter(places[:, :, None].expand_as(embeddings), video.to(embeddings.dtype))
+
+
+def straight(tokens: Sequence[int]) -> Opening:
+    """An opening whose positions count up on one axis."""
+    return Opening(list(tokens), [list(range(len(tokens)))])
+
+
+def chosen_layers(hidden_states: Sequence[Tensor], layers: int | list[int]) -> Tensor:
+    """The layers of a tower that a LLaVA takes its features from, `[frames, patches, channels]`."""
+    picked = [hidden_states[layer] for layer in ([layers] if isinstance(layers, int) else layers)]
+    return torch.cat(picked, dim=-1)
+
+
+def of_tower(tower: Any, pictures: Tensor, layers: int | list[int], strategy: str) -> Tensor:
+    """What a LLaVA's vision tower makes of pictures, a few at a time.
+
+    Args:
+        layers: the config's `vision_feature_layer`.
+        strategy: the config's `vision_feature_select_strategy`: `default` leaves out the first token.
+    """
+    with torch.no_grad():
+        parts = [
+            chosen_layers(tower(part, output_hidden_states=True).hidden_states, layers)
+            for part in torch.split(pictures, AT_ONCE)
+        ]
+    features = torch.cat(parts)
+    return features[:, 1:] if strategy == "default" else features
+
+
+def view_of(**tensors: Tensor) -> View:
+    """Tensors as they are kept: on the CPU, each a block of its own."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

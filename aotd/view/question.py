@@ -1,0 +1,232 @@
+"""One question's whole way through a run, and the scores of the arms: what `show` prints and `report` draws."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from aotd.errors import UserError
+from aotd.records import (
+    ActionsFinding,
+    BoxesFinding,
+    CountFinding,
+    Dropped,
+    Event,
+    FlagFinding,
+    Judgement,
+    Mode,
+    Part,
+    Prediction,
+    Program,
+    Question,
+    Record,
+    SpanFinding,
+    Thought,
+    Trace,
+    Verdict,
+)
+from aotd.scoring.tables import Comparison, Scores, Seen
+from aotd.store.ledger import Place, ledger
+from aotd.store.stage import Stage
+from aotd.store.untrusted import is_file, lines
+from aotd.video.clip import span_seconds
+
+R = TypeVar("R", bound=Record)
+P = TypeVar("P", bound=Part)
+
+_FIRST = ("blind", "frequent", "agent", "instruct")
+"""Arms that stand before the others in a table: what the others are compared with."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one arm said to a question."""
+
+    arm: str
+    replies: dict[Mode, Prediction | Dropped]
+    """Suffix -> the reply, or why there is none; an arm that gives no reasons has no `rationale`."""
+    judgements: dict[str, Judgement] = field(default_factory=dict)
+    """Judge and respect -> what it made of the answer to an open-ended question."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """A question and all that was made of it; None where no verb came so far."""
+
+    question: Question
+    place: Place
+    program: Program | None
+    trace: Trace | None
+    thought: Thought | None
+    verdict: Verdict | None
+    said: tuple[Said, ...]
+
+    @property
+    def code(self) -> str | None:
+        """The program that ran last, or the one that was written where none has run."""
+        if self.trace and self.trace.code is not None:
+            return self.trace.code
+        return self.program.code if self.program else None
+
+
+def stories(run: Path, ids: Sequence[str], places: dict[str, Place] | None = None) -> list[Story]:
+    """The stories of some questions, in the order asked for.
+
+    Args:
+        places: the run's ledger, where the caller has read it.
+
+    Raises:
+        UserError: nothing was loaded, or a line is damaged.
+    """
+    places = places or dict(ledger(run).places)
+    questions = _of(run, "load", Question, ids)
+    programs, traces = _of(run, "decompose", Program, ids), _of(run, "execute", Trace, ids)
+    thoughts, verdicts = _of(run, "convert", Thought, ids), _of(run, "verify", Verdict, ids)
+    said = {arm: {mode: _replies(run, arm, mode, ids) for mode in Mode} for arm in arms(run)}
+    judged = {arm: _judgements(run, arm, ids) for arm in said}
+    found = []
+    for key in ids:
+        if key not in questions:
+            raise UserError(f"question {key!r} was dropped by load: {places[key].reason}")
+        replies = [
+            Said(
+                arm,
+                {mode: by[key] for mode, by in modes.items() if key in by},
+                {judge: by[key] for judge, by in judged[arm].items() if key in by},
+            )
+            for arm, modes in said.items()
+        ]
+        found.append(
+            Story(
+                question=questions[key],
+                place=places[key],
+                program=programs.get(key),
+                trace=traces.get(key),
+                thought=thoughts.get(key),
+                verdict=verdicts.get(key),
+                said=tuple(one for one in replies if one.replies),
+            )
+        )
+    return found
+
+
+def arms(run: Path) -> list[str]:
+    """The arms that were put to questions: baselines and the agent first, then the students."""
+    names = {path.parent.parent.name for path in (run / "evaluate").glob("*/*/manifest.json")}
+    return sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
+
+
+def scores(run: Path) -> list[Scores]:
+    """The scores of the arms that have been evaluated to the end; none where `evaluate` has not run.
+
+    Raises:
+        UserError: a file of scores is damaged.
+    """
+    return _of_arms(run, "scores.json", Scores)
+
+
+def seen(run: Path) -> list[Seen]:
+    """What the students of the run were asked that they had been trained on.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    return _of_arms(run, "seen.json", Seen)
+
+
+def _of_arms(run: Path, name: str, part: type[P]) -> list[P]:
+    found = []
+    for arm in arms(run):
+        path = run / "evaluate" / arm / name
+        if is_file(path):
+            try:
+                found.append(part.model_validate_json(path.read_bytes()))
+            except ValidationError:
+                raise UserError(f"{path} does not hold {path.stem}: run `aotd evaluate` again") from None
+    return found
+
+
+def comparisons(run: Path) -> list[Comparison]:
+    """How the arms compare with their reference, and with another run's; none where nothing was compared.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = run / "evaluate" / "comparison.jsonl"
+    try:
+        return [Comparison.model_validate_json(line) for _, line in lines(path)] if is_file(path) else []
+    except ValidationError:
+        raise UserError(f"{path} does not hold comparisons: run `aotd evaluate` again") from None
+
+
+def seconds(trace: Trace, start: int, end: int) -> tuple[float, float]:
+    """A span of frames `[start, end)` in seconds of the video file."""
+    return span_seconds(start, end, trace.start_s, trace.end_s, trace.frames)
+
+
+def finding_words(event: Event, trace: Trace, most: int) -> str:
+    """What a tool call came back with, in words; a long list of boxes is cut to `most` and counted.
+
+    Frames are written like in a chain of thought: first and last, both included.
+    """
+    finding = event.finding
+    if isinstance(finding, SpanFinding):
+        if finding.end <= finding.start:
+            return "no frame"
+        score = "" if finding.score is None else f", score {finding.score:.2f}"
+        start_s, end_s = seconds(trace, finding.start, finding.end)
+        return f"{frame_words(range(finding.start, finding.end))} ({start_s:.1f}–{end_s:.1f} s{score})"
+    if isinstance(finding, BoxesFinding):
+        shown = [
+            f"{box.label} [{', '.join(str(round(v)) for v in box.box)}] in frame {box.frame} ({box.score:.2f})"
+            for box in finding.boxes[:most]
+        ]
+        more = len(finding.boxes) - len(shown)
+        total = "nothing found" if not finding.boxes else f"{len(finding.boxes)} box{'es' * (len(finding.boxes) > 1)}: "
+        return total + "; ".join(shown) + (f"; and {more} more" if more else "")
+    if isinstance(finding, ActionsFinding):
+        return ", ".join(finding.actions) or "no action"
+    if isinstance(finding, CountFinding):
+        return str(finding.count)
+    if isinstance(finding, FlagFinding):
+        return "yes" if finding.flag else "no"
+    return finding.text
+
+
+def frame_words(numbers: Sequence[int]) -> str:
+    """Frame numbers, ascending, in words: runs of neighbours are drawn together."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    if not runs:
+        return "no frames"
+    parts = [f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    return f"frame{'s' if len(numbers) > 1 else ''} " + ", ".join(parts)
+
+
+def _of(run: Path, verb: str, record: type[R], ids: Collection[str]) -> dict[str, R]:
+    """The records of some questions; none where the verb has not run."""
+    stage = Stage(run, verb, record)
+    if not stage.manifest_path.is_file():
+        return {}
+    return stage.records_of(set(ids))
+
+
+def _replies(run: Path, arm: str, mode: Mode, ids: Collection[str]) -> dict[str, Prediction | Dropped]:
+    name, wanted = f"evaluate/{arm}/{mode.value}", set(ids)
+    said: dict[str, Prediction | Dropped] = dict(_of(run, name, Prediction, ids))
+    dropped = Stage(run, name, Prediction).dropped()
+    return said | {line.question_id: line for line in dropped if line.question_id in wanted}
+
+
+def _judgements(run: Path, arm: str, ids: Collection[str]) -> dict[str, dict[str, Judgement]]:
+    folders = sorted(path.parent for path in (run / "evaluate" / arm / "judge").glob("*/*/manifest.json"))
+    names = {f"{folder.parent.name}, {folder.name}": folder.relative_to(run).as_posix() for folder in folders}
+    return {shown: _of(run, name, Judgement, ids) for shown, name in names.items()}

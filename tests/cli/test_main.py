@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aotd.cli.main import main
+from aotd.config.command_line import read_settings
+from aotd.config.tree import Config
+from aotd.records import Program
+from aotd.store.stage import Stage
+from aotd.verbs import VERBS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def fails(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What a failing command says: one line on standard error, status 2, no traceback."""
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("aotd: ")
+    assert said.count("\n") == 1
+    assert "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["fly"], "there is no verb 'fly': one of load"),
+        (["distil"], "did you mean distill?"),
+        (["decompose", "--fast"], "'--fast' is not a setting"),
+        (["decompose", "fast"], "'fast' is not a setting"),
+        (["decompose", "decompose.authr=llm"], "no setting decompose.authr: did you mean decompose.author?"),
+        (["decompose", "decompose.author=bob"], "decompose.author: 'bob' is none of annotated, fixed, llm"),
+        (["decompose", "decompose.retries=many"], "decompose.retries: 'many' is no whole number"),
+        (["run", "experiment=none_such"], "there is no experiment=none_such: it can be demo, "),
+        (["load", "--cfg", "all"], "--cfg: write --cfg job"),
+        (["load", "--cfg"], "--cfg: write --cfg job"),
+        (["load", "--package", "dataset"], "--package dataset goes with --cfg job"),
+        (["load", "--cfg", "job", "--package", "dataset.rot"], "there is no rot: did you mean root?"),
+        (["load", "--cfg", "job", "-m"], "-m and --cfg do not go together"),
+        (["load", "-m=1"], "'-m=1' is not a setting"),
+        (["load", "hydra/launcher=basic"], "go with -m"),
+        (["run", "verbs=[load,fly]"], "'fly' is not a step of the flow"),
+    ],
+)
+def test_wrong_words_are_one_line(capsys: pytest.CaptureFixture[str], words: list[str], says: str) -> None:
+    assert says in fails(capsys, *words)
+
+
+@pytest.mark.parametrize(
+    "verb", ["decompose", "execute", "convert", "verify", "distill", "evaluate", "report", "export"]
+)
+def test_a_verb_whose_input_is_missing_names_the_verb_to_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, verb: str
+) -> None:
+    said = fails(capsys, verb, f"run={tmp_path}/new", f"dataset.root={tmp_path}")
+    assert "first" in said or "is not there" in said
+    assert not (tmp_path / "new").exists(), "a failed verb left something behind"
+
+
+def test_author_llm_without_an_engine_says_what_to_add(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with Stage(tmp_path, "load", Program).open({}):
+        pass
+    assert "add llm=transformers or llm=vllm or llm=openai" in fails(
+        capsys, "decompose", f"run={tmp_path}", "decompose.author=llm"
+    )
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    assert main([verb, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"{verb}: ")
+
+
+def test_the_overview_lists_the_verbs_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    listed = [line.split()[0] for line in said.splitlines() if line.startswith("  ")]
+    assert listed == list(VERBS)
+
+
+def test_the_settings_of_a_job_are_shown_and_nothing_is_done(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["distill", "experiment=replication", "run=runs/ä, b", "--cfg", "job"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["run"] == "runs/ä, b"
+    assert shown["distill"]["arms"]["base"] == {"rationales": False, "require": [], "epochs": 0.0, "train": False}
+    assert shown["student"]["name"] == "valley"
+    assert set(shown) == {item.name for item in fields(Config)}
+    assert main(["-c", "job"]) == 2
+    assert main(["distill", "-c", "job", "-p", "distill.arms", "experiment=replication"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == shown["distill"]["arms"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_shown_settings_are_settings_again(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["experiment=paper", "seed=3", "student.lora=8", "distill.learning_rate=4e-5"]
+    assert main(["distill", *words, "--cfg", "job"]) == 0
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{capsys.readouterr().out}")
+    assert read_settings("distill", [f"configs={tmp_path}", "experiment=mine"]) == read_settings("distill", words)
+
+
+HEAVY = ("torch", "transformers", "av", "sklearn", "accelerate", "PIL")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["distill", "distill.rationale_wieght=1"],
+        ["distill", "studnt=valley"],
+        ["execute", "specialists/detection=owl"],
+        ["distill", "distill.batch=big"],
+        ["distill", "-m", "distill.rationale_weight=1,x"],
+        ["run", "experiment=repliction"],
+    ],
+)
+def test_a_typo_is_found_before_anything_is_loaded(words: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom aotd.cli.main import main\nstatus = main(sys.argv[1:])\n"
+        f"sys.exit(f'loaded {{loaded}}' if (loaded := set({HEAVY!r}) & set(sys.modules)) else status)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_paths_and_questions_are_taken_as_typed() -> None:
+    text = "What's next, (if) [any] {thing} is=open, $HOME or ${oc.env:HOME}? \\ 100%"
+    config = read_settings("ask", [f"question={text}", "run=runs/a, b", "options=[a b,c]"])
+    assert config.ask.question == text
+    assert config.run == "runs/a, b"
+    assert config.ask.options == ["a b", "c"]
+
+
+def test_arms_from_elsewhere_are_named_one_by_one() -> None:
+    words = [
+        "evaluate.others.gpt=a, {b}.jsonl",
+        "evaluate.others.theirs=runs/x/distill/aotd",
+        "evaluate.against=runs/[y]",
+    ]
+    settings = read_settings("evaluate", words).evaluate
+    assert settings.others == {"gpt": "a, {b}.jsonl", "theirs": "runs/x/distill/aotd"}
+    assert settings.against == "runs/[y]"

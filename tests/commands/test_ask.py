@@ -1,0 +1,65 @@
+"""One question to one video: what it says, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import aotd
+from aotd.commands.ask import job
+from aotd.config.tree import AskConfig, Config
+from aotd.distill.job import job as distill
+from aotd.errors import UserError
+from tests.corners import corner_config, corners, one_thread, run
+
+__all__ = ["corners", "one_thread", "run"]
+
+
+def asking(run: Path, **ask: object) -> Config:
+    made = corner_config(run)
+    arms = {"instruct": made.distill.arms["instruct"]}
+    given: dict[str, object] = {"video": str(run / "2"), "question": "Which side is bright?"}
+    given |= {"options": ["left", "right"], "by": "instruct", **ask}
+    return replace(made, distill=replace(made.distill, arms=arms), ask=AskConfig(**given))  # type: ignore[arg-type]
+
+
+def test_a_student_answers(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "2").write_text("stands for a video")
+    config = asking(run)
+    distill(replace(config, distill=replace(config.distill, epochs=30, learning_rate=5e-3)))
+    capsys.readouterr()
+    job(config)
+    assert capsys.readouterr().out == "A: left\n"
+    job(asking(run, mode="rationale"))
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        ({"video": ""}, "needs a video"),
+        ({"video": "nowhere.mp4"}, "there is no video nowhere.mp4"),
+        ({"question": " "}, "needs a video and a question"),
+        ({"mode": "poem"}, "mode=poem: one of answer, rationale"),
+        ({"by": "bob"}, "by=bob: there is no such arm"),
+        ({"options": ["a", "a"]}, "two options are the same"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(run: Path, ask: dict[str, object], says: str) -> None:
+    (run / "2").write_text("stands for a video")
+    with pytest.raises(UserError, match=says):
+        job(asking(run, **ask))
+
+
+def test_a_file_that_is_no_video_is_one_line(tmp_path: Path) -> None:
+    video = tmp_path / "notes.mp4"
+    video.write_text("not a video")
+    words = [sys.executable, "-m", "aotd", "ask", f"video={video}", "question=What is it?", "by=agent"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(aotd.__file__).parent.parent)
+    assert done.returncode == 2
+    assert done.stderr.startswith("aotd: video_unreadable: notes.mp4")
+    assert done.stderr.count("\n") == 1

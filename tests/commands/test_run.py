@@ -1,0 +1,93 @@
+"""`aotd run` says beforehand what is there and what is to do, and does not begin where it could not end."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from aotd.cli.main import main
+from aotd.records import Program
+from aotd.store.stage import Stage
+
+FLOW = "verbs=[load,decompose,execute,convert,verify]"
+SIZES = [f"dataset.playroom.{split}_videos=4" for split in ("train", "val", "test")]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    assert main(words(folder, "a", FLOW)) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(whole, tmp_path / "runs")
+
+
+def words(folder: Path, run: str, *more: str) -> list[str]:
+    return ["run", f"run={folder}/{run}", f"dataset.root={folder}/videos", *SIZES, "execute.workers=1", *more]
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What was said before the first verb."""
+    return capsys.readouterr().err.split("load ──")[0].splitlines()
+
+
+def test_before_anything_is_there_all_is_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(tmp_path, "a", "verbs=[load,decompose]", "cache.gb=0")) == 0
+    assert told(capsys) == ["load       to do", "decompose  to do"]
+
+
+def test_a_run_that_was_stopped_says_how_far_it_came(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    count = len(Stage(folder / "a", "decompose", Program).records())
+    path = folder / "a" / "decompose" / "records.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
+    for verb in ("execute", "convert", "verify"):
+        shutil.rmtree(folder / "a" / verb)
+    assert main(words(folder, "a", "verbs=[load,decompose,execute]")) == 0
+    assert told(capsys) == [
+        f"load       {count} there",
+        f"decompose  {count - 3} there; 3 to do",
+        "execute    to do",
+        f"what models said before stands in {folder}/cache; they are not asked again",
+    ]
+    assert main(words(folder, "a", "verbs=[load,decompose,execute]")) == 0
+    assert [line.split("; ")[-1] for line in told(capsys)[1:3]] == ["nothing to do"] * 2
+
+
+def test_what_was_made_otherwise_is_said_before_anything_is_done(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(folder / "a" / "verify")
+    assert main(words(folder, "a", FLOW, "specialists/action=mock")) == 2
+    said = capsys.readouterr()
+    (line,) = said.err.strip().splitlines()
+    assert f"{folder}/a/execute was made otherwise (models.action: playroom-motion-1 -> mock-1)" in line
+    assert "delete what was made of it (execute, convert)" in line
+    assert not said.out
+    for verb in ("execute", "convert"):
+        shutil.rmtree(folder / "a" / verb)
+    assert main(words(folder, "a", FLOW, "specialists/action=mock")) == 0
+
+
+def test_another_run_asks_only_for_what_depends_on_a_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from aotd.specialists.calls import Findings
+
+    asked: list[str] = []
+    find = Findings.find
+
+    def counted(self, calls):  # type: ignore[no-untyped-def]
+        asked.extend(f"{call.subtask} {call.method}" for call in calls)
+        return find(self, calls)
+
+    monkeypatch.setattr(Findings, "find", counted)
+    assert main(words(folder, "b", FLOW)) == 0
+    assert not asked
+    assert main(words(folder, "c", FLOW, "specialists/answering=mock")) == 0
+    assert {call.split()[0] for call in asked} >= {"answering"}
+    first = list(asked)
+    assert main(words(folder, "d", FLOW, "specialists/answering=mock")) == 0
+    assert asked == first

@@ -1,0 +1,66 @@
+"""Every config file says what it is, and help passes it on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aotd.cli.main import main
+from aotd.config.help import groups, sentence
+from aotd.config.shipped import group_names, shipped
+
+CONFIGS = shipped("configs")
+FILES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_config_file_begins_with_a_sentence(name: str) -> None:
+    said = sentence((CONFIGS / name).read_text(encoding="utf-8"))
+    assert said.endswith(".")
+    assert len(said.split()) > 1
+    assert len(said) <= 118
+
+
+def test_the_sentence_is_the_first_comment_behind_hydras_header() -> None:
+    assert sentence("# @package _global_\n# This one.\n# Not this.\nrun: x\n") == "This one."
+    assert sentence("run: x\n# Not this.\n") == ""
+
+
+def test_groups_are_the_folders_of_configs() -> None:
+    assert list(groups()) == group_names()
+    assert group_names() == [
+        *("dataset", "experiment", "llm", "specialists", "specialists/action", "specialists/answering"),
+        *("specialists/detection", "specialists/grounding", "student"),
+    ]
+    assert groups()["llm"]["none"] == "No language model."
+
+
+@pytest.mark.parametrize(
+    ("verb", "named", "not_named"),
+    [
+        ("load", {"dataset", "experiment"}, {"student", "llm"}),
+        ("execute", {"specialists", "specialists/detection", "experiment"}, {"student", "dataset"}),
+        ("convert", {"llm"}, {"student"}),
+        ("distill", {"student"}, {"llm"}),
+        ("run", set(group_names()), set[str]()),
+        ("report", {"experiment"}, {"llm"}),
+    ],
+)
+def test_help_names_a_verbs_groups_and_says_what_each_choice_is(
+    capsys: pytest.CaptureFixture[str], verb: str, named: set[str], not_named: set[str]
+) -> None:
+    assert main([verb, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {f"  {group}" for group in named} <= set(lines)
+    assert not {f"  {group}" for group in not_named} & set(lines)
+    for group in named:
+        for choice, said in groups()[group].items():
+            assert any(line.split() == [choice, *said.split()] for line in lines)
+    assert len(lines) <= 120, "help is longer than two screens"
+
+
+def test_a_file_of_ones_own_needs_no_sentence(tmp_path: Path) -> None:
+    (tmp_path / "llm").mkdir()
+    (tmp_path / "llm" / "mine.yaml").write_text("engine: openai\n")
+    assert main(["decompose", f"configs={tmp_path}", "llm=mine", "--cfg", "job"]) == 0

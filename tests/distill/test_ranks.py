@@ -1,0 +1,124 @@
+"""Two real processes: as one would have trained; and ZeRO-2 and ZeRO-3 killed, gone on with, and loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from aotd.students import StudentConfig
+from aotd.students.registry import load_student
+from tests.corners import write_run
+from tests.video.clips import write_video
+
+SIZES = ("image=16", "channels=16", "patches=1", "tokens_per_frame=2", "hidden=32", "layers=1", "heads=2")
+SETTINGS = [
+    *(f"student.valley.{size}" for size in (*SIZES, "vocabulary=400")),
+    *("student.frames=2", "specialists.frames=8", "distill.only=[aotd]"),
+    *("distill.epochs=12", "distill.batch=4", "distill.tokens=300", "distill.save_steps=5"),
+]
+
+
+def launch(run: Path, stage: str) -> subprocess.Popen[str]:
+    """`aotd distill` in two processes that torchrun starts."""
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+        *(
+            "-m",
+            "aotd.cli.main",
+            "distill",
+            f"run={run}",
+            f"dataset.root={run}",
+            f"distill.deepspeed={stage}",
+            *SETTINGS,
+        ),
+    ]
+    with (run / "log.txt").open("w") as log:
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+        return subprocess.Popen(command, text=True, stdout=log, stderr=log, env=environment)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
+    together, alone = made(tmp_path / "together"), made(tmp_path / "alone")
+    finish(together, "")
+    words = ["distill", f"run={alone}", f"dataset.root={alone}", *SETTINGS]
+    subprocess.run([sys.executable, "-m", "aotd", *words], check=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    one, two = (
+        [json.loads(line) for line in (run / "distill/aotd/losses.jsonl").read_text().splitlines()]
+        for run in (alone, together)
+    )
+    assert len(one) == len(two) == 48
+    for number, (a, b) in enumerate(zip(one, two, strict=True)):
+        for term in ("label", "rationale"):
+            # The same questions in every step; rounding grows from step to step.
+            assert b[term] == pytest.approx(a[term], rel=1e-5 if number < 5 else 0.05)
+
+
+def finish(run: Path, stage: str) -> None:
+    code = launch(run, stage).wait(timeout=600)
+    assert code == 0, (run / "log.txt").read_text()
+
+
+def wait_for_checkpoint(run: Path, process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 300
+    while not list((run / "distill/aotd/checkpoints").glob("*/whole")):
+        assert process.poll() is None, (run / "log.txt").read_text()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def made(folder: Path) -> Path:
+    write_run(folder)
+    for number in range(8):
+        write_video(folder / f"{number}.mp4")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["zero2", "zero3"])
+def test_trained_killed_gone_on_with_and_exported(stage: str, tmp_path: Path) -> None:
+    pytest.importorskip("deepspeed")
+    straight, killed = made(tmp_path / "straight"), made(tmp_path / "killed")
+    finish(straight, stage)
+    process = launch(killed, stage)
+    wait_for_checkpoint(killed, process)
+    # The launcher starts its workers in sessions of their own, so each is killed by itself.
+    for victim in [*psutil.Process(process.pid).children(recursive=True), process]:
+        victim.kill()
+    process.wait()
+    assert not (killed / "distill/aotd/student").exists()
+    finish(killed, stage)
+    one, other = (load_file(run / "distill/aotd/student/model.safetensors") for run in (straight, killed))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    losses = [(run / "distill/aotd/losses.jsonl").read_text() for run in (straight, killed)]
+    assert losses[0] == losses[1]
+    student = load_student(killed / "distill/aotd/student", StudentConfig())
+    assert all(torch.equal(student.model.state_dict()[name], weight) for name, weight in other.items())
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_has_all_leave_after_the_same_step(tmp_path: Path) -> None:
+    straight, told = made(tmp_path / "straight"), made(tmp_path / "told")
+    finish(straight, "")
+    process = launch(told, "")
+    wait_for_checkpoint(told, process)
+    workers = [child for child in psutil.Process(process.pid).children() if "aotd" in child.cmdline()]
+    assert len(workers) == 2
+    workers[1].send_signal(signal.SIGUSR1)
+    process.wait(timeout=120)
+    assert "aotd: stopped by SIG" in (told / "log.txt").read_text()
+    assert not (told / "distill/aotd/student").exists()
+    finish(told, "")
+    one, other = (load_file(run / "distill/aotd/student/model.safetensors") for run in (straight, told))
+    assert all(torch.equal(one[name], other[name]) for name in one)

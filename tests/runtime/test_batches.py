@@ -1,0 +1,30 @@
+"""Batches of what is streamed: no more is taken than is handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from aotd.runtime.batches import batches, shown
+
+
+def test_batches_hold_everything_once_and_in_order() -> None:
+    for size in range(1, 9):
+        found = list(batches(range(7), size))
+        assert [item for batch in found for item in batch] == list(range(7))
+        assert {len(batch) for batch in found[:-1]} <= {size}
+
+
+def test_no_more_is_taken_than_is_handed_out(capsys: pytest.CaptureFixture[str]) -> None:
+    taken: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    for batch in batches(shown("count", numbers(), 1000), 3):
+        assert len(taken) <= batch[-1] + 1
+    assert len(taken) == 1000
+    assert capsys.readouterr().out == ""

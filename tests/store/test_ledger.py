@@ -1,0 +1,110 @@
+"""Every question that was loaded has one place, and the counts add up."""
+
+from pathlib import Path
+
+import pytest
+
+from aotd.errors import UserError
+from aotd.records import Outcome, Program, Question, Trace, Verdict
+from aotd.store.ledger import ledger, tries_words
+from aotd.store.stage import Stage
+from tests.sample_run import drop, program, question, sample_run, trace, verdict, write
+
+
+def test_every_question_has_its_place_with_verb_and_reason(tmp_path: Path) -> None:
+    places = ledger(sample_run(tmp_path)).places
+    assert {key: (place.verb, place.name) for key, place in places.items()} == {
+        "a": ("verify", "kept"),
+        "b": ("decompose", "program_invalid"),
+        "c": ("execute", "program_timeout"),
+        "d": ("convert", "thought_cut"),
+        "e": ("verify", "wrong_answer"),
+        "f": ("verify", "unfaithful"),
+        "g": ("convert", "pending at convert"),
+        "t": ("verify", "kept"),
+    }
+    assert places["b"].reason == "line 3: unknown name Fnd"
+    assert places["f"].reason == "not so: unfaithful"
+    assert places["a"].reason == ""
+
+
+def test_counts_add_up_to_the_input_also_for_a_part(tmp_path: Path) -> None:
+    book = ledger(sample_run(tmp_path))
+    assert sum(book.counts().values()) == 8
+    assert next(iter(book.counts())) == "kept"
+    assert book.only(split="test").counts() == {"kept": 1}
+    assert book.only(type="Interaction_T1").counts()["kept"] == 1
+    assert sum(book.only(split="train").counts().values()) == 7
+
+
+def test_what_a_verb_passes_on_is_what_reaches_the_next(tmp_path: Path) -> None:
+    passages = ledger(sample_run(tmp_path)).passages()
+    assert [(p.verb, p.reached, p.passed, p.pending) for p in passages] == [
+        ("load", 8, 8, 0),
+        ("decompose", 8, 7, 0),
+        ("execute", 7, 6, 0),
+        ("convert", 6, 4, 1),
+        ("verify", 4, 2, 0),
+    ]
+    assert [list(p.ended) for p in passages][-1] == [Outcome.unfaithful, Outcome.wrong_answer]
+
+
+def test_a_verb_that_has_not_run_leaves_questions_pending(tmp_path: Path) -> None:
+    write(tmp_path, "load", Question, [question("a"), question("b")])
+    assert ledger(tmp_path).counts() == {"pending at decompose": 2}
+    write(tmp_path, "decompose", Program, [program("a")])
+    assert ledger(tmp_path).counts() == {"pending at decompose": 1, "pending at execute": 1}
+
+
+def test_a_question_that_loading_dropped_ends_there(tmp_path: Path) -> None:
+    write(tmp_path, "load", Question, [question("a"), drop("b", Outcome.video_unreadable, "no such file")])
+    book = ledger(tmp_path)
+    assert book.counts() == {"video_unreadable": 1, "pending at decompose": 1}
+    assert [(p.reached, p.passed) for p in book.passages()][:2] == [(2, 1), (1, 0)]
+
+
+def test_two_ends_are_refused(tmp_path: Path) -> None:
+    sample_run(tmp_path)
+    write(tmp_path, "execute", Trace, [trace("b")])
+    with pytest.raises(UserError, match=r"execute: question 'b' is program_invalid at decompose and has a line"):
+        ledger(tmp_path)
+
+
+def test_a_verdict_on_what_was_dropped_is_refused(tmp_path: Path) -> None:
+    sample_run(tmp_path)
+    write(tmp_path, "verify", Verdict, [verdict("d")])
+    with pytest.raises(UserError, match="'d' is thought_cut at convert"):
+        ledger(tmp_path)
+
+
+def test_a_record_without_a_question_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "load", Question, [question("a")])
+    write(tmp_path, "decompose", Program, [program("stranger")])
+    with pytest.raises(UserError, match="'stranger' was never loaded"):
+        ledger(tmp_path)
+
+
+def test_a_line_written_twice_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "load", Question, [question("a")])
+    write(tmp_path, "decompose", Program, [program("a")])
+    file = tmp_path / "decompose/records.jsonl"
+    file.write_bytes(file.read_bytes() * 2)
+    with pytest.raises(UserError, match="'a' has two lines"):
+        ledger(tmp_path)
+
+
+def test_a_folder_without_questions_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="aotd load"):
+        ledger(tmp_path / "nothing")
+
+
+def test_a_trace_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    write(tmp_path, "execute", Trace, [trace("a")])
+    assert Stage(tmp_path, "execute", Trace).records() == [trace("a")]
+
+
+def test_what_further_programs_added_is_said_in_a_line() -> None:
+    assert tries_words({}) == tries_words({1: 7}) == ""
+    assert tries_words({1: 7, 2: 3, 4: 1}).startswith(
+        "kept with the first program: 7; after rejecting or mending programs: 3 with number 2, 1 with number 4"
+    )

@@ -1,0 +1,109 @@
+"""Views are made once for each part of a video, and made again where they have gone."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from aotd.errors import UserError
+from aotd.records import Question
+from aotd.students import features
+from aotd.students.features import ViewCache
+
+
+def question(question_id: str, video: str, start_s: float | None = None) -> Question:
+    return Question(
+        question_id=question_id, dataset="playroom", split="train", type="Sequence_T1", video_id=video,
+        video=f"{video}.mp4", question="What?", start_s=start_s,
+    )  # fmt: skip
+
+
+class Looked:
+    """A source and a student in one, which count how often they are asked."""
+
+    model, sight = "source", {"frames": 1}
+
+    def __init__(self) -> None:
+        self.opened: list[str] = []
+
+    def open(self, asked: Question) -> Any:
+        self.opened.append(asked.question_id)
+        return SimpleNamespace(number=len(self.opened))
+
+    def view(self, video: Any) -> dict[str, torch.Tensor]:
+        return {"pixels": torch.tensor([video.number])}
+
+
+def test_a_view_is_made_once_for_each_part(tmp_path: Path) -> None:
+    looked: Any = Looked()
+    views = ViewCache(tmp_path, looked, looked)
+    one, same, later = question("a", "v"), question("b", "v"), question("c", "v", start_s=2.0)
+    assert views.key(one) == views.key(same) != views.key(later)
+    assert [int(views.view(asked)["pixels"]) for asked in (one, same, later, one)] == [1, 1, 2, 1]
+    assert looked.opened == ["a", "c"]
+
+
+def test_views_stay_in_memory_within_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: Any = Looked()
+    views = ViewCache(tmp_path, looked, looked)
+    asked = [question(name, name) for name in "abc"]
+    monkeypatch.setattr("aotd.students.features.KEPT_BYTES", 2 * views.view(asked[0])["pixels"].nbytes)
+    for one in (*asked, asked[1]):
+        views.view(one)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert [int(views.view(asked[at])["pixels"]) for at in (1, 2)] == [2, 3], "of the files nothing is left"
+    assert int(views.view(asked[0])["pixels"]) == 4, "it was asked for longest ago"
+
+
+def test_a_view_that_has_gone_is_made_again(tmp_path: Path) -> None:
+    looked: Any = Looked()
+    views = ViewCache(tmp_path, looked, looked)
+    views.look(question("a", "v"))
+    views.written()
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    assert int(views.view(question("a", "v"))["pixels"]) == 2
+
+
+def test_a_view_is_written_while_the_next_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    next_made, write = threading.Event(), features._write
+
+    def late(*given: Any) -> None:
+        assert next_made.wait(10)
+        write(*given)
+
+    class Telling(Looked):
+        def view(self, video: Any) -> dict[str, torch.Tensor]:
+            if video.number == 2:
+                next_made.set()
+            return super().view(video)
+
+    monkeypatch.setattr(features, "_write", late)
+    looked: Any = Telling()
+    views = ViewCache(tmp_path, looked, looked)
+    for one in (question("a", "v"), question("b", "v"), question("c", "w")):
+        views.look(one)
+    views.written()
+    assert looked.opened == ["a", "c"], "what is being written is not made again"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_view_that_the_disk_does_not_take_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any) -> None:
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(features, "_write", full)
+    looked: Any = Looked()
+    views = ViewCache(tmp_path, looked, looked)
+    views.look(question("a", "v"))
+    with pytest.raises(UserError, match="disk is full"):
+        views.look(question("b", "w"))
+    views.look(question("c", "x"))
+    with pytest.raises(UserError, match="disk is full"):
+        views.written()
