@@ -7,8 +7,11 @@ do, and what stands in the way.
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -20,6 +23,7 @@ from aotd.runtime.gc import loading_modules
 from aotd.sandbox.layers import raised
 from aotd.store.cache import cache_folder
 from aotd.store.files import disk_errors
+from aotd.store.run import Run
 from aotd.store.shards import narrowed
 from aotd.store.stage import Stage
 from aotd.store.state import recorded
@@ -55,7 +59,14 @@ def _call(verb: Verb, config: Config) -> None:
     with disk_errors(run), recorded(run, verb.name) if told else nullcontext():
         with loading_modules():
             module = importlib.import_module(verb.module)
-        module.job(config)
+        module.job(**arguments(verb, config, module.job))
+
+
+def arguments(verb: Verb, config: Config, job: Callable[..., object]) -> dict[str, Any]:
+    """What a verb's job is called with: the run, and the parts of the settings that its row names."""
+    if verb.settings == ("*",) or "config" in inspect.signature(job).parameters:  # until every job takes its parts
+        return {"config": config}
+    return {"run": Run(Path(config.run)), **{name: getattr(config, name) for name in verb.settings}}
 
 
 def job(config: Config) -> None:
@@ -112,7 +123,8 @@ def _check_unchanged(config: Config, stage: Stage[Record]) -> None:
     before = FLOW[FLOW.index(stage.name) - 1]
     if not is_file(Stage(Path(config.run), before, Record).manifest_path):
         return  # the verb itself will say so
-    changed = stage.changed(**importlib.import_module(VERBS[stage.name].module).decides(config))
+    decides = importlib.import_module(VERBS[stage.name].module).decides
+    changed = stage.changed(**decides(**arguments(VERBS[stage.name], config, decides)))
     if changed:
         behind = [
             verb for verb in list(VERBS)[list(VERBS).index(stage.name) :] if (stage.folder.parent / verb).is_dir()

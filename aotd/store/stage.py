@@ -134,6 +134,11 @@ class Stage(Generic[R]):
         return self.folder / "manifest.json"
 
     @property
+    def exists(self) -> bool:
+        """Whether the verb has begun to write here."""
+        return is_file(self.manifest_path)
+
+    @property
     def command(self) -> str:
         return f"aotd {self.name.split('/')[0]}"
 

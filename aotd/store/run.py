@@ -1,0 +1,64 @@
+"""A run: the folder that verbs read and write, with a typed stage for what each of them has made.
+
+    run = Run("runs/demo")
+    for question in run.questions.stream(): ...
+    run.traces.find("q17")
+
+Each stage is a folder of JSON lines (`aotd.store.stage`); a stage that no verb has written yet can be asked whether it
+is there (`Stage.exists`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aotd.records import Example, Judgement, Mode, Prediction, Program, Question, Record, Thought, Trace, Verdict
+from aotd.store.stage import Stage
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder."""
+
+    folder: Path
+
+    @property
+    def questions(self) -> Stage[Question]:
+        return Stage(self.folder, "load", Question)
+
+    @property
+    def programs(self) -> Stage[Program]:
+        return Stage(self.folder, "decompose", Program)
+
+    @property
+    def traces(self) -> Stage[Trace]:
+        return Stage(self.folder, "execute", Trace)
+
+    @property
+    def thoughts(self) -> Stage[Thought]:
+        return Stage(self.folder, "convert", Thought)
+
+    @property
+    def verdicts(self) -> Stage[Verdict]:
+        return Stage(self.folder, "verify", Verdict)
+
+    def examples(self, arm: str) -> Stage[Example]:
+        """What an arm was trained on."""
+        return Stage(self.folder, f"distill/{arm}", Example)
+
+    def predictions(self, arm: str, mode: Mode) -> Stage[Prediction]:
+        """What an arm replied to the held-out questions."""
+        return Stage(self.folder, f"evaluate/{arm}/{mode.value}", Prediction)
+
+    def judgements(self, arm: str, judge: str, aspect: str) -> Stage[Judgement]:
+        """What a judge made of an arm's answers in one aspect."""
+        return Stage(self.folder, f"evaluate/{arm}/judge/{judge}/{aspect}", Judgement)
+
+    def stage(self, verb: str) -> Stage[Record]:
+        """A verb's stage, read for no more than what every record has."""
+        return Stage(self.folder, verb, Record)
+
+    def student(self, arm: str) -> Path:
+        """Folder of a distilled student, whether or not it is there."""
+        return self.folder / "distill" / arm / "student"
