@@ -59,7 +59,7 @@ def _greedy(
     errors: dict[str, str] = {}
     todo = {task: task for task in tasks}
     for attempt in range(1, settings.retries + 2):
-        replies = engine.complete(list(todo.values()), max_tokens=settings.max_tokens) if todo else []
+        replies = engine.generate(list(todo.values()), max_tokens=settings.max_tokens) if todo else []
         again = {}
         for task, reply in zip(todo, replies, strict=True):
             heard[task].append(reply)
@@ -80,7 +80,7 @@ def _sampled(
     found: dict[str, list[str]] = {task: [] for task in tasks}
     asked = [task for task in tasks for _ in range(settings.candidates - 1)]
     if asked:
-        replies = engine.complete(asked, max_tokens=settings.max_tokens, temperature=settings.temperature)
+        replies = engine.generate(asked, max_tokens=settings.max_tokens, temperature=settings.temperature)
         for task, reply in zip(asked, replies, strict=True):
             heard[task].append(reply)
             code, problem = read_program(reply, settings)

@@ -25,7 +25,7 @@ from aotd.evaluate import JudgeConfig
 from aotd.evaluate.aspects import ASPECTS, PROTOCOLS, Aspect, Task, is_open, tasks
 from aotd.evaluate.judge_reply import read_judgement
 from aotd.llm import EngineName
-from aotd.llm.base import Ask, Engine, Reply
+from aotd.llm.base import Engine, GenerationRequest, Reply
 from aotd.llm.identity import identity
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
@@ -162,16 +162,16 @@ def _replies(
     engine: Callable[[], Engine], left: Sequence[Task], number: int, max_tokens: int, title: str
 ) -> Iterable[tuple[Task, Reply]]:
     """A reply to each task, as they come: greedy at first, samples further on. Equal prompts are asked once."""
-    asks: dict[Ask, list[Task]] = {}
+    requests: dict[GenerationRequest, list[Task]] = {}
     for task in left:
         assert task.prompt is not None, "nobody is asked about nothing"
-        ask = Ask(task.prompt, max_tokens, _TEMPERATURE if number else 0.0, sample=number)
-        asks.setdefault(ask, []).append(task)
-    if not asks:
+        request = GenerationRequest.from_prompt(task.prompt, max_tokens, _TEMPERATURE if number else 0.0, sample=number)
+        requests.setdefault(request, []).append(task)
+    if not requests:
         return
-    heard = engine().stream(list(asks))
-    for ask, reply in track(heard, title, total=len(asks), console=Console(stderr=True)):
-        for task in asks[ask]:
+    replies = engine().stream(list(requests))
+    for request, reply in track(replies, title, total=len(requests), console=Console(stderr=True)):
+        for task in requests[request]:
             yield task, reply
 
 

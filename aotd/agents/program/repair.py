@@ -38,7 +38,7 @@ def mended(results: Sequence[Result], mender: Mender) -> tuple[list[Attempt], li
     attempts, unusable = [], []
     prompts = [_sent_back(result, mender) for result in results]
     with Meter() as meter:
-        replies = mender.engine.complete(prompts, max_tokens=mender.max_tokens)
+        replies = mender.engine.generate(prompts, max_tokens=mender.max_tokens)
     for result, reply, paid in zip(results, replies, once(prompts, replies), strict=True):
         code, problem = mender.read(reply)
         cost = meter.cost(result.attempt.question.question_id, batch=len(results), replies=paid)
