@@ -107,7 +107,7 @@ def train(
         sweep(checkpoints)
     trainer.accelerator.wait_for_everyone()
     start = newest(checkpoints)
-    if config.recompute:
+    if config.gradient_checkpointing:
         student.recompute()
     student.model.train()
     reporting = closing(_Report(losses, tracker, step_of(start) if start else 0)) if main else nullcontext()
