@@ -124,8 +124,8 @@ def _check_sizes(config: Config, arm: str, examples: Sequence[Example], sizes: S
     if long:
         longest = max(long, key=needs.__getitem__)
         raise UserError(
-            f"distill.max_tokens_per_batch={config.distill.max_tokens_per_batch} is too small for {len(long)} questions "
-            f"of arm {arm}, among them {longest} with {needs[longest]} tokens: "
+            f"distill.max_tokens_per_batch={config.distill.max_tokens_per_batch} is too small for {len(long)} "
+            f"questions of arm {arm}, among them {longest} with {needs[longest]} tokens: "
             f"set distill.max_tokens_per_batch={needs[longest]} or more"
         )
 
