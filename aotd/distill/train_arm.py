@@ -22,6 +22,7 @@ from aotd.errors import UserError
 from aotd.prompts.student import prompt
 from aotd.records import Example, Mode, Question
 from aotd.store.files import disk_errors, sync, sync_tree
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.store.tensors import tensor_errors
 from aotd.students.features import ViewCache
@@ -83,7 +84,7 @@ def train_arm(config: Config, arm: str, material: Material, show: Show) -> None:
         seed=config.seed,
     )
     batches = Batches(student, laid, lambda number: views[number].view(asked[number]), plan)
-    with open_tracker(config.tracking, config.run, "distill", f"distill/{arm}") as tracker:
+    with open_tracker(config.tracking, Run(run), "distill", f"distill/{arm}") as tracker:
         finished = train(student, batches, plan, settings, config.seed, folder, partial_student, tracker, show)
         if finished and processes() == 1 and config.tracking.tracker is not TrackerName.none:
             tracker.table("samples", _SAMPLE, _samples(student, asked, views, config.evaluate.max_rationale_tokens))
