@@ -29,7 +29,9 @@ try:
     from lmms_eval.api.model import lmms
     from loguru import logger
 except ImportError:
-    raise UserError("aotd.students.lmms_eval needs lmms-eval: pip install 'aotd[lmms]'") from None
+    raise UserError(
+        "aotd.students.lmms_eval needs lmms-eval: pip install 'aotd[lmms]', then pip install --no-deps lmms-eval"
+    ) from None
 
 if TYPE_CHECKING:
     from aotd.video_llms.base import VideoFeatures
