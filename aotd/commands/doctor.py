@@ -51,7 +51,7 @@ from aotd.specialists.embedder import PACKAGE
 from aotd.specialists.load import check_remote
 from aotd.specialists.video_llm import checkpoint_bytes
 from aotd.specialists.wire import Offered, Wanted, told_settings
-from aotd.store.stage import verbs_of
+from aotd.store.run import Run
 from aotd.students import StudentName
 from aotd.verbs import STEPS
 from aotd.verify import Judge
@@ -434,13 +434,13 @@ def _student(config: Config) -> Found:
 
 
 def _run(config: Config) -> Found:
-    run = Path(config.run)
-    done = set(verbs_of(run))
+    run = Run(Path(config.run))
+    done = set(run.verbs())
     found = Found()
     for verb in (verb for verb in STEPS if verb in done):
-        counts = [_lines(run / verb / f"{name}.jsonl") for name in ("records", "dropped")]
+        counts = [_lines(run.folder / verb / f"{name}.jsonl") for name in ("records", "dropped")]
         found.lines.append(f"{verb}: {counts[0]} records, {counts[1]} dropped")
-    arms = sorted(path.parent.name for path in (run / "distill").glob("*/student"))
+    arms = run.students()
     found.lines += [f"distilled: {', '.join(arms)}"] if arms else []
     todo = [verb for verb in config.verbs if verb not in done and verb in STEPS]
     if not found.lines:
@@ -448,7 +448,7 @@ def _run(config: Config) -> Found:
     elif todo and todo[0] in ("load", "decompose", "execute", "convert", "verify"):
         found.lines.append(f"next: aotd {todo[0]} run={run}")
     try:
-        tracking.check(config.tracking, config.run)
+        tracking.check(config.tracking, run)
     except UserError as error:
         found.missing.append(str(error))
     return found

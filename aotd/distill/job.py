@@ -161,11 +161,11 @@ def _unreadable(config: Config, material: Material) -> dict[str, Dropped]:
     unreadable = {}
     for key, question in track(material.questions.items(), "distill: videos", console=Console(stderr=True)):
         try:
-            views[material.roots[key]].look(question)
+            views[material.roots[key]].ensure(question)
         except QuestionError as error:
             unreadable[key] = Dropped(question_id=key, outcome=error.outcome, reason=str(error))
     for cache in views.values():
-        cache.written()
+        cache.flush()
     return unreadable
 
 

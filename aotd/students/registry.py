@@ -15,12 +15,12 @@ from aotd.store.untrusted import read_object
 from aotd.students import StudentConfig, StudentName
 from aotd.students.small import new_small_onevision
 from aotd.students.valley import ValleyConfig, load_valley, new_valley
-from aotd.video_llms.base import Student
+from aotd.video_llms.base import VideoLLM
 from aotd.video_llms.families import FAMILIES
-from aotd.video_llms.pretrained import MOST_FRAMES, NOTE, PretrainedStudent, read_checkpoint, read_json
+from aotd.video_llms.pretrained import MOST_FRAMES, NOTE, PretrainedVideoLLM, read_checkpoint, read_json
 
 
-def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: int) -> Student:
+def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: int) -> VideoLLM:
     """A student before it is distilled. The same arguments give the same weights.
 
     Args:
@@ -44,7 +44,7 @@ def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: in
     return load_pretrained(FAMILIES[config.name.value], config.path, config, seen)
 
 
-def load_student(folder: Path, config: StudentConfig) -> Student:
+def load_student(folder: Path, config: StudentConfig) -> VideoLLM:
     """A student that was saved, whatever its family.
 
     Args:
@@ -66,7 +66,9 @@ def load_student(folder: Path, config: StudentConfig) -> Student:
     return load_pretrained(family, str(folder), config, config.frames)
 
 
-def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentConfig, seen: int) -> PretrainedStudent:
+def load_pretrained(
+    family: type[PretrainedVideoLLM], path: str, config: StudentConfig, seen: int
+) -> PretrainedVideoLLM:
     """A student of a family from a checkpoint, or from the folder of one that was distilled.
 
     Raises:
