@@ -10,8 +10,6 @@ The script takes every verb of `aotd`: `python examples/my_benchmark.py run …`
 
 from __future__ import annotations
 
-import sys
-
 from aotd.cli.main import main
 from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
 from aotd.datasets.benchmarks import BENCHMARKS

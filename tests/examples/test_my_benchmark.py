@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "my_benchmark.py"
 def load(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
     words = [f"run={folder / 'run'}", f"dataset.name={name}", f"dataset.questions={folder / 'films.json'}"]
     command = [sys.executable, str(EXAMPLE), "load", *words, f"dataset.root={folder}", "dataset.split=test"]
-    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_load_reads_a_benchmark_of_a_users_own(tmp_path: Path) -> None:
