@@ -231,7 +231,7 @@ def _size(kind: str, there: Stored, precision: Precision, setting: str) -> int:
     Raises:
         UserError: it is of another family than the specialist.
     """
-    if kind in {name.value for name in StudentName}:
+    if kind in FAMILIES:
         return checkpoint_bytes(FAMILIES[kind], str(there.folder), precision, setting)
     width = {Precision.int8: 1.0, Precision.int4: 0.5}.get(precision) or dtype_of(precision).itemsize
     return int(there.weights * width)
@@ -419,15 +419,15 @@ def _student(config: Config) -> Found:
     if "distill" not in config.verbs:
         return Found(["none is distilled (verbs)"])
     found = Found([f"{student.name.value}, {student.frames} frames"])
-    if student.name is not StudentName.valley and not student.small:
+    if student.name not in (StudentName.valley, StudentName.onevision_small):
         there = _checkpoint(student.path, "student.path")
         if isinstance(there, Found):
             found.missing += there.missing
         else:
             size = there.weights * getattr(torch, student.dtype.value).itemsize
             found.lines.append(f"{student.path} in {there.folder}, {size / GIB:.1f} GiB in {student.dtype.value}")
-    if student.lora and find_spec("peft") is None:
-        found.missing.append("student.lora needs the extra: pip install 'aotd[lora]'")
+    if student.lora_rank and find_spec("peft") is None:
+        found.missing.append("student.lora_rank needs the extra: pip install 'aotd[lora]'")
     if config.distill.deepspeed and find_spec("deepspeed") is None:
         found.missing.append("distill.deepspeed needs the extra: pip install 'aotd[deepspeed]'")
     return found

@@ -59,7 +59,7 @@ def test_the_papers_recipe() -> None:
     assert config.student.name is StudentName.llava_next_video
     assert config.student.frames == config.specialists.frames == 32
     recipe = config.distill
-    assert (recipe.learning_rate, recipe.warmup_ratio, recipe.batch, recipe.epochs) == (4e-5, 0.03, 48, 1)
+    assert (recipe.learning_rate, recipe.warmup_ratio, recipe.questions_per_step, recipe.epochs) == (4e-5, 0.03, 48, 1)
     assert recipe.rationale_weight == 1
     assert recipe.bf16
 
