@@ -32,7 +32,8 @@ from rich.console import Console
 from aotd import __version__, tracking
 from aotd.config.tree import Config
 from aotd.convert import WriterName
-from aotd.datasets.base import DatasetName, locate, read
+from aotd.datasets.base import locate
+from aotd.datasets.benchmarks import CLIPS, PLAYROOM, read
 from aotd.decompose import Author
 from aotd.errors import UserError
 from aotd.llm import EngineName
@@ -392,20 +393,20 @@ def _asked(
 def _dataset(config: Config) -> Found:
     dataset = config.dataset
     name, root = dataset.name, Path(dataset.root)
-    if name is DatasetName.playroom and not (root / "world.json").is_file():
+    if name == PLAYROOM and not (root / "world.json").is_file():
         return Found([f"playroom: `aotd load` renders it into {root}"])
     from_files = config.specialists.source is SourceName.video
     if from_files and not root.is_dir():
-        return Found([f"{name.value} in {root}"], [f"dataset.root={root} is not a folder: name that of the videos"])
-    if name is DatasetName.clips:
+        return Found([f"{name} in {root}"], [f"dataset.root={root} is not a folder: name that of the videos"])
+    if name == CLIPS:
         return Found([f"clips in {root}"])
     try:
         asked = Counter(question.video for question in read(dataset).questions)
         videos = {video for video in asked if video is not None}
         absent = sorted(video for video in videos if not locate(dataset.root, video).is_file())
     except UserError as error:
-        return Found([f"{name.value} in {root}"], [str(error)])
-    found = Found([f"{name.value}: {asked.total()} questions about {len(videos)} videos"])
+        return Found([f"{name} in {root}"], [str(error)])
+    found = Found([f"{name}: {asked.total()} questions about {len(videos)} videos"])
     if from_files and videos:
         found.lines.append(f"{len(videos) - len(absent)} of {len(videos)} videos are in {root}")
         if len(absent) == len(videos):
