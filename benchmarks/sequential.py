@@ -46,7 +46,7 @@ from aotd.specialists import SpecialistsConfig
 from aotd.specialists.imagetext import ImageText
 from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
-from aotd.specialists.video_llm import VideoLLM
+from aotd.specialists.video_llm import VideoLLMSpecialist
 from aotd.store.stage import Stage
 from aotd.tools.video import Tools, trace
 from aotd.video.clip import Clip
@@ -75,7 +75,7 @@ class Forgetful(Tools):
     def _ask(self) -> Specialists:
         specialists = super()._ask()
         for part in (specialists.action, specialists.answering):
-            if isinstance(part, VideoLLM):
+            if isinstance(part, VideoLLMSpecialist):
                 part._loaded()._views.clear()
                 part._loaded()._beginning = None
         return specialists

@@ -35,9 +35,8 @@ def render(name: str, **variables: str) -> str:
     A value is text as it is: a `$variable` in it is not filled in, and its chat tokens are none (`inert`).
     """
     template = Template(source(name))
-    # Template.get_identifiers is not in Python 3.10.
-    asked = {hit["named"] or hit["braced"] for hit in template.pattern.finditer(template.template)} - {None}
-    assert asked == set(variables), f"prompt {name}: wants {sorted(asked)}, given {sorted(variables)}"
+    wanted = set(template.get_identifiers())
+    assert wanted == set(variables), f"prompt {name}: wants {sorted(wanted)}, given {sorted(variables)}"
     return template.substitute({variable: inert(value) for variable, value in variables.items()})
 
 

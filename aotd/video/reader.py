@@ -25,18 +25,6 @@ HELD_S = 0.5
 """How long the frame before may stand in for frames that cannot be decoded."""
 
 
-def _one_thread() -> dict[str, int]:
-    """Newer PyAV scales a frame in as many threads as there are CPUs, unless told; older PyAV cannot be told."""
-    try:
-        av.VideoFrame(16, 16, "yuv420p").to_ndarray(format="rgb24", threads=1)
-    except TypeError:
-        return {}
-    return {"threads": 1}
-
-
-ONE_THREAD = _one_thread()
-
-
 class UnreadableError(Exception):
     """The file is not a video that can be used; the message says why."""
 
@@ -150,8 +138,8 @@ class Reader:
 
     def reading(self) -> Reading | None:
         """How to tell the groups of this video; None where they cannot be told."""
-        if self.container.format.name not in REGULAR or not hasattr(av.Packet, "has_sidedata"):
-            return None  # PyAV before 16 does not say where settings change
+        if self.container.format.name not in REGULAR:
+            return None
         codec = self.stream.codec_context
         return reading(codec.name, bytes(codec.extradata or b""))
 
@@ -355,5 +343,5 @@ def _check_held(reader: Reader, held_s: float, moment_s: float, next_s: float) -
 def upright(frame: Any, size: tuple[int, int]) -> Any:
     """A frame as RGB in the size of the first one, turned upright: `[height, width, 3]`, uint8, contiguous."""
     width, height = size
-    pixels = frame.to_ndarray(format="rgb24", width=width, height=height, **ONE_THREAD)
+    pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
     return np.ascontiguousarray(np.rot90(pixels, turned(frame) // 90))

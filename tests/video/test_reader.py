@@ -117,8 +117,6 @@ def at(times: list[float], frames: list[np.ndarray], moments: list[float]) -> np
 
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by the number of packets that are decoded, group by group; it is an error to decode the whole."""
-    if not hasattr(av.Packet, "has_sidedata"):
-        pytest.skip("PyAV before 16 does not say whether settings change")
     counts: list[int] = []
 
     def counted(group: gop.Group, wanted: Any) -> list[Held]:
