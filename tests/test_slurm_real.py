@@ -35,7 +35,7 @@ SIZES = ("image=16", "channels=16", "patches=1", "hidden=32", "layers=1", "heads
 SETTINGS = [
     *(f"dataset.playroom.{split}_videos={count}" for split, count in (("train", 16), ("val", 0), ("test", 4))),
     *("dataset.playroom.difficulty=easy", "execute.workers=1", *(f"student.valley.{size}" for size in SIZES)),
-    *("student.frames=4", "distill.only=[instruct,aotd]", "distill.epochs=1", "distill.batch=8"),
+    *("student.frames=4", "distill.only=[instruct,aotd]", "distill.epochs=1", "distill.questions_per_step=8"),
     *("evaluate.arms=[blind,agent,aotd]", "evaluate.batch=8", "evaluate.resamples=50"),
     *("evaluate.max_rationale_tokens=8", "report.questions=2", "report.frames=2", "tracking.tracker=wandb"),
 ]

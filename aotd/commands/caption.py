@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd.config.tree import CaptionConfig
-from aotd.datasets.base import DatasetConfig, DatasetName, read
+from aotd.datasets.base import DatasetConfig
+from aotd.datasets.benchmarks import CLIPS, read
 from aotd.errors import QuestionError, UserError
 from aotd.load.clips import files_below
 from aotd.records import Dropped, Question, Record
@@ -86,7 +87,7 @@ def job(run: Run, *, caption: CaptionConfig, dataset: DatasetConfig, specialists
 
 def _videos(dataset: DatasetConfig) -> list[Question]:
     """One stand-in question for each video of the dataset, about the whole of it."""
-    if dataset.name is DatasetName.clips:
+    if dataset.name == CLIPS:
         named = {name: name for name in files_below(dataset.root, dataset.limit)}
     else:
         questions = read(dataset).questions

@@ -32,7 +32,8 @@ from rich.console import Console
 from aotd import __version__
 from aotd.config.tree import Config
 from aotd.convert import WriterName
-from aotd.datasets.base import DatasetConfig, DatasetName, locate, read
+from aotd.datasets.base import DatasetConfig, locate
+from aotd.datasets.benchmarks import CLIPS, PLAYROOM, read
 from aotd.decompose import Author
 from aotd.distill import DistillConfig
 from aotd.errors import UserError
@@ -248,7 +249,7 @@ def _size(kind: str, there: Stored, precision: Precision, setting: str) -> int:
     Raises:
         UserError: it is of another family than the specialist.
     """
-    if kind in {name.value for name in StudentName}:
+    if kind in FAMILIES:
         return checkpoint_bytes(FAMILIES[kind], str(there.folder), precision, setting)
     width = {Precision.int8: 1.0, Precision.int4: 0.5}.get(precision) or dtype_of(precision).itemsize
     return int(there.weights * width)
@@ -408,20 +409,20 @@ def _asked(
 
 def _dataset(dataset: DatasetConfig, source: SourceName) -> Found:
     name, root = dataset.name, Path(dataset.root)
-    if name is DatasetName.playroom and not (root / "world.json").is_file():
+    if name == PLAYROOM and not (root / "world.json").is_file():
         return Found([f"playroom: `aotd load` renders it into {root}"])
     from_files = source is SourceName.video
     if from_files and not root.is_dir():
-        return Found([f"{name.value} in {root}"], [f"dataset.root={root} is not a folder: name that of the videos"])
-    if name is DatasetName.clips:
+        return Found([f"{name} in {root}"], [f"dataset.root={root} is not a folder: name that of the videos"])
+    if name == CLIPS:
         return Found([f"clips in {root}"])
     try:
         asked = Counter(question.video for question in read(dataset).questions)
         videos = {video for video in asked if video is not None}
         absent = sorted(video for video in videos if not locate(dataset.root, video).is_file())
     except UserError as error:
-        return Found([f"{name.value} in {root}"], [str(error)])
-    found = Found([f"{name.value}: {asked.total()} questions about {len(videos)} videos"])
+        return Found([f"{name} in {root}"], [str(error)])
+    found = Found([f"{name}: {asked.total()} questions about {len(videos)} videos"])
     if from_files and videos:
         found.lines.append(f"{len(videos) - len(absent)} of {len(videos)} videos are in {root}")
         if len(absent) == len(videos):
@@ -431,15 +432,15 @@ def _dataset(dataset: DatasetConfig, source: SourceName) -> Found:
 
 def _student(student: StudentConfig, distill: DistillConfig) -> Found:
     found = Found([f"{student.name.value}, {student.frames} frames"])
-    if student.name is not StudentName.valley and not student.small:
+    if student.name not in (StudentName.valley, StudentName.onevision_small):
         there = _checkpoint(student.path, "student.path")
         if isinstance(there, Found):
             found.missing += there.missing
         else:
             size = there.weights * getattr(torch, student.dtype.value).itemsize
             found.lines.append(f"{student.path} in {there.folder}, {size / GIB:.1f} GiB in {student.dtype.value}")
-    if student.lora and find_spec("peft") is None:
-        found.missing.append("student.lora needs the extra: pip install 'aotd[lora]'")
+    if student.lora_rank and find_spec("peft") is None:
+        found.missing.append("student.lora_rank needs the extra: pip install 'aotd[lora]'")
     if distill.deepspeed and find_spec("deepspeed") is None:
         found.missing.append("distill.deepspeed needs the extra: pip install 'aotd[deepspeed]'")
     return found

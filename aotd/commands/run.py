@@ -18,7 +18,7 @@ from rich.console import Console
 
 from aotd import tracking
 from aotd.config.tree import Config
-from aotd.datasets.base import DatasetName
+from aotd.datasets.benchmarks import CLIPS
 from aotd.errors import UserError
 from aotd.llm import EngineName
 from aotd.records import Record
@@ -98,7 +98,7 @@ def _call(verb: Verb, config: Config) -> None:
         with loading_modules():
             module = importlib.import_module(verb.module)
         module.job(**arguments(verb, config, module.job))
-    if verb.name == "load" and config.load.dry_run and config.dataset.name is not DatasetName.clips:
+    if verb.name == "load" and config.load.dry_run and config.dataset.name != CLIPS:
         for line in _intentions(config):
             Console().print(line, highlight=False, markup=False, soft_wrap=True)
 

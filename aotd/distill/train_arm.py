@@ -76,9 +76,9 @@ def train_arm(config: Config, arm: str, material: Material, show: Show) -> None:
     plan = make_plan(
         keys,
         sizes,
-        batch=settings.batch,
-        group=settings.group,
-        tokens=settings.tokens,
+        batch=settings.questions_per_step,
+        group=settings.questions_per_video,
+        tokens=settings.max_tokens_per_batch,
         epochs=kind.epochs or settings.epochs,
         processes=processes(),
         seed=config.seed,
@@ -123,12 +123,13 @@ def _samples(
 
 def _check_sizes(config: Config, arm: str, examples: Sequence[Example], sizes: Sizes) -> None:
     needs = {one.question_id: sizes.of((number,)) for number, one in enumerate(examples)}
-    long = [key for key, size in needs.items() if size > config.distill.tokens]
+    long = [key for key, size in needs.items() if size > config.distill.max_tokens_per_batch]
     if long:
         longest = max(long, key=needs.__getitem__)
         raise UserError(
-            f"distill.tokens={config.distill.tokens} is too small for {len(long)} questions of arm {arm}, among them "
-            f"{longest} with {needs[longest]} tokens: set distill.tokens={needs[longest]} or more"
+            f"distill.max_tokens_per_batch={config.distill.max_tokens_per_batch} is too small for {len(long)} "
+            f"questions of arm {arm}, among them {longest} with {needs[longest]} tokens: "
+            f"set distill.max_tokens_per_batch={needs[longest]} or more"
         )
 
 

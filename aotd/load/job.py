@@ -27,7 +27,8 @@ from random import Random
 
 from rich.console import Console
 
-from aotd.datasets.base import DatasetConfig, DatasetName, Loaded, locate, read
+from aotd.datasets.base import DatasetConfig, LoadedQuestions, locate
+from aotd.datasets.benchmarks import CLIPS, PLAYROOM, read
 from aotd.errors import UserError
 from aotd.load import LoadConfig
 from aotd.load.clips import examine, files_below, show_facts, write_facts
@@ -51,11 +52,11 @@ def job(run: Run, *, load: LoadConfig, dataset: DatasetConfig, specialists: Spec
         UserError: a file is not there or malformed, two questions have one id, or there are no questions.
     """
     console = Console()
-    if dataset.name is DatasetName.clips:
+    if dataset.name == CLIPS:
         _clips(run, load, dataset, specialists.decode_deadline_s, console)
         return
     world = Path(dataset.root) / "world.json"
-    if load.dry_run and dataset.name is DatasetName.playroom and not world.is_file():
+    if load.dry_run and dataset.name == PLAYROOM and not world.is_file():
         made = dataset.playroom
         count = made.train_videos + made.val_videos + made.test_videos
         console.print(f"would render {count} videos with their questions into {dataset.root}", highlight=False)
@@ -79,7 +80,9 @@ def _clips(run: Run, load: LoadConfig, dataset: DatasetConfig, deadline_s: float
     write_facts(run.folder / "clips.jsonl", facts)
 
 
-def _chosen(loaded: Loaded, drawn: Container[int] | None, skipped: list[str] | None = None) -> Iterator[Question]:
+def _chosen(
+    loaded: LoadedQuestions, drawn: Container[int] | None, skipped: list[str] | None = None
+) -> Iterator[Question]:
     """The questions that are written, one by one; those too long for anyone's prompt are none, and are added to
     `skipped`: they would take the memory of all the others."""
     number = 0
@@ -93,7 +96,7 @@ def _chosen(loaded: Loaded, drawn: Container[int] | None, skipped: list[str] | N
             skipped.append(f"{question.question_id[:_NAMED]}: {length} characters long, and at most {LONGEST} are read")
 
 
-def _drawn(loaded: Loaded, most: int | None, seed: int) -> Container[int] | None:
+def _drawn(loaded: LoadedQuestions, most: int | None, seed: int) -> Container[int] | None:
     """The numbers of the questions that `dataset.sample` draws; None is all."""
     if most is None:
         return None
@@ -139,7 +142,7 @@ class _Survey:
     """Those that are no files below the root."""
 
 
-def _survey(loaded: Loaded, drawn: Container[int] | None, dataset: DatasetConfig) -> _Survey:
+def _survey(loaded: LoadedQuestions, drawn: Container[int] | None, dataset: DatasetConfig) -> _Survey:
     """Go through all questions before anything is written.
 
     Raises:
@@ -156,7 +159,7 @@ def _survey(loaded: Loaded, drawn: Container[int] | None, dataset: DatasetConfig
         if question.video is not None:
             survey.files[question.video] += 1
     if not survey.types:
-        raise UserError(f"dataset={dataset.name.value}: there is no question in {dataset.questions}")
+        raise UserError(f"dataset={dataset.name}: there is no question in {dataset.questions}")
     survey.content = content.digest()
     survey.missing = {video for video in survey.files if not locate(dataset.root, video).is_file()}
     return survey
@@ -167,7 +170,7 @@ def _summary(survey: _Survey, dataset: DatasetConfig, from_files: bool, console:
         console.print(printable(text).replace("\n", " "), highlight=False, markup=False, soft_wrap=True)
 
     count = survey.types.total()
-    say(f"{dataset.name.value}: {count} questions about {len(survey.videos)} videos")
+    say(f"{dataset.name}: {count} questions about {len(survey.videos)} videos")
     say("splits: " + ", ".join(f"{name} {count}" for name, count in sorted(survey.splits.items())))
     say("types: " + ", ".join(f"{name} {count}" for name, count in sorted(survey.types.items())))
     closed, opened, unlabelled = count - survey.opened, survey.opened, survey.unlabelled
@@ -201,11 +204,11 @@ def _write(
     defects = dict.fromkeys(survey.missing, "no such file")
     settings = {
         **{name: getattr(dataset, name) for name in ("split", "limit", "sample")},
-        "dataset": dataset.name.value,
+        "dataset": dataset.name,
         "source": specialists.source.value,
         "check_videos": load.check_videos,
     }
-    if dataset.name is DatasetName.playroom:
+    if dataset.name == PLAYROOM:
         settings["playroom"] = {
             **asdict(dataset.playroom),
             "difficulty": dataset.playroom.difficulty.value,
