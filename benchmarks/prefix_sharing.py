@@ -26,19 +26,19 @@ from aotd.distill.batch import Laid, batch_of
 from aotd.distill.loss import distillation_loss
 from aotd.students import StudentConfig, ValleySizes
 from aotd.students.valley import new_valley
-from aotd.video_llms.base import Opening, Student, View
+from aotd.video_llms.base import VideoFeatures, VideoLLM, VideoPrefix
 from aotd.video_llms.llava_next_video import LlavaNextVideoForConditionalGeneration
-from aotd.video_llms.pretrained import straight
+from aotd.video_llms.pretrained import sequential_prefix
 
 VOCABULARY, VIDEO = 4096, 3
 QUESTION, ANSWER, RATIONALE = 70, 2, 130
 """Tokens of a question with its options and suffix, of a letter and its end, of a chain of thought."""
 
 
-class Bare(Student):
+class Bare(VideoLLM):
     """A model without a tokenizer."""
 
-    sight = None  # type: ignore[assignment]
+    feature_key = None  # type: ignore[assignment]
 
     def __init__(self, model: Any, tokens: int) -> None:
         self.model, self._tokens = model, tokens
@@ -47,16 +47,16 @@ class Bare(Student):
     def pad_token(self) -> int:
         return 0
 
-    def view(self, video: Any) -> View:
+    def encode_video(self, video: Any) -> VideoFeatures:
         raise NotImplementedError
 
-    def opening(self, view: View) -> Opening:
-        return straight([1, *[VIDEO] * self._tokens])
+    def video_prefix(self, features: VideoFeatures) -> VideoPrefix:
+        return sequential_prefix([1, *[VIDEO] * self._tokens])
 
-    asked = said = text = view
+    encode_prompt = encode_reply = decode = encode_video
 
 
-def llava(frames: int, side: int, layers: int, width: int) -> tuple[Student, View]:
+def llava(frames: int, side: int, layers: int, width: int) -> tuple[VideoLLM, VideoFeatures]:
     """A LLaVA-NeXT-Video with random weights and the features of one video."""
     heads = width // 32
     config = transformers.LlavaNextVideoConfig(
@@ -90,7 +90,7 @@ def replies(laid: list[Laid], kinds: tuple[int, ...]) -> list[Laid]:
     return [Laid((one.asked[kind],), (one.said[kind],)) for one in laid for kind in kinds]
 
 
-def batches(student: Student, view: View, laid: list[Laid], layout: str) -> list[dict[str, Any]]:
+def batches(student: VideoLLM, view: VideoFeatures, laid: list[Laid], layout: str) -> list[dict[str, Any]]:
     """The sixteen replies as batches."""
 
     def batch(groups: list[list[Laid]]) -> dict[str, Any]:
@@ -109,12 +109,12 @@ def batches(student: Student, view: View, laid: list[Laid], layout: str) -> list
     return [batch([[one] for one in by_length[first : first + 4]]) for first in range(0, len(by_length), 4)]
 
 
-def step(student: Student, made: list[dict[str, Any]]) -> None:
+def step(student: VideoLLM, made: list[dict[str, Any]]) -> None:
     """Forward and backward of all batches."""
     for parameter in student.model.parameters():
         parameter.grad = None
     for batch in made:
-        given = {name: batch[name] for name in ("views", "input_ids", "end", "positions", "at")}
+        given = {name: batch[name] for name in ("videos", "input_ids", "end", "positions", "at")}
         loss = distillation_loss(student.model(**given), batch["labels"], batch["kinds"], batch["shares"], 1.0)
         loss.total.backward()
 
@@ -125,12 +125,12 @@ def seconds(work: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def gradient(student: Student, made: list[dict[str, Any]]) -> torch.Tensor:
+def gradient(student: VideoLLM, made: list[dict[str, Any]]) -> torch.Tensor:
     step(student, made)
     return torch.cat([one.grad.flatten() for one in student.model.parameters() if one.grad is not None])
 
 
-def gradient_error(student: Student, view: View, laid: list[Laid]) -> float:
+def gradient_error(student: VideoLLM, view: VideoFeatures, laid: list[Laid]) -> float:
     """Relative difference of the gradients of one tree and of separate sequences, in float64."""
     student.model.double()
     shared = gradient(student, batches(student, view, laid, "eight"))

@@ -46,7 +46,7 @@ from aotd.specialists import SpecialistsConfig
 from aotd.specialists.imagetext import ImageText
 from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
-from aotd.specialists.video_llm import VideoLLM
+from aotd.specialists.video_llm import VideoLLMSpecialist
 from aotd.store.stage import Stage
 from aotd.tools.toolbox import ToolSession
 from aotd.tools.video import VIDEO_TOOLS
@@ -75,7 +75,7 @@ class Forgetful(ToolSession):
 
     def call(self, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         for part in (self._specialists.action, self._specialists.answering):
-            if isinstance(part, VideoLLM):
+            if isinstance(part, VideoLLMSpecialist):
                 part._loaded()._views.clear()
                 part._loaded()._beginning = None
         return super().call(name, arguments, keywords)

@@ -25,7 +25,7 @@ from prefix_sharing import VIDEO, Bare, questions, replies
 from aotd.distill.batch import Laid, batch_of
 from aotd.distill.loss import distillation_loss
 from aotd.video_llms.llava_next_video import LlavaNextVideoForConditionalGeneration
-from aotd.video_llms.tree import sees
+from aotd.video_llms.tree import visibility
 
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312, "L40S": 362, "B200": 2250}
 """Dense bfloat16, by the makers' data sheets."""
@@ -56,7 +56,7 @@ def useful_flops(model: Any, batch: dict[str, Any], targets: int) -> float:
     """Floating-point operations of forward and backward that a tree needs."""
     text = model.config.text_config
     layers = sum(one.numel() for one in model.model.language_model.layers.parameters())
-    places, seen = batch["input_ids"].numel(), int(sees(batch["end"]).sum())
+    places, seen = batch["input_ids"].numel(), int(visibility(batch["end"]).sum())
     attention = 12 * text.num_hidden_layers * text.hidden_size * seen
     return float(6 * layers * places + 6 * model.lm_head.weight.numel() * targets + attention)
 
@@ -73,7 +73,7 @@ def moved(value: Any, device: torch.device) -> Any:
 
 def step(model: Any, optimizer: torch.optim.Optimizer, made: list[dict[str, Any]]) -> None:
     for batch in made:
-        given = {name: batch[name] for name in ("views", "input_ids", "end", "positions", "at")}
+        given = {name: batch[name] for name in ("videos", "input_ids", "end", "positions", "at")}
         loss = distillation_loss(model(**given), batch["labels"], batch["kinds"], batch["shares"], 1.0)
         loss.total.backward()
     optimizer.step()

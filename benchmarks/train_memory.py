@@ -24,10 +24,10 @@ from aotd.distill.loss import distillation_loss
 VOCABULARY = 32_000
 
 
-def every_place(model: Any, views: Any, input_ids: Any, end: Any, positions: Any, at: Any) -> torch.Tensor:
+def every_place(model: Any, videos: Any, input_ids: Any, end: Any, positions: Any, at: Any) -> torch.Tensor:
     """The same logits, chosen from those of all places."""
     everywhere = torch.arange(input_ids.numel())
-    logits: torch.Tensor = model.tree_logits(views, input_ids, end, positions, everywhere)[at]
+    logits: torch.Tensor = model.tree_logits(videos, input_ids, end, positions, everywhere)[at]
     return logits
 
 
@@ -40,7 +40,7 @@ def measure(way: str) -> None:
     student, view = prefix_sharing.llava(frames=32, side=6, layers=2, width=128)
     assert isinstance(student, Bare)
     batch = batch_of(student, [(view, questions(1, VOCABULARY)) for _ in range(4)], 4)
-    given = {name: batch[name] for name in ("views", "input_ids", "end", "positions", "at")}
+    given = {name: batch[name] for name in ("videos", "input_ids", "end", "positions", "at")}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     logits = student.model(**given) if way == "targets" else every_place(student.model, **given)
     distillation_loss(logits, batch["labels"], batch["kinds"], batch["shares"], 1.0).total.backward()

@@ -77,13 +77,13 @@ def _student(config: Config, question: Question, mode: Mode, root: str) -> str:
     from aotd.prompts.student import prompt
     from aotd.scoring.answers import read_choice
     from aotd.students.registry import load_student
-    from aotd.video_llms.base import ANSWER_TOKENS, Asked
+    from aotd.video_llms.base import ANSWER_TOKENS, PromptInput
 
     student = load_student(folder, config.student)
-    specialists = replace(config.specialists, frames=student.seen)
-    view = student.view(SOURCES[specialists.source](specialists, root).open(question))
+    specialists = replace(config.specialists, frames=student.specialist_frames)
+    view = student.encode_video(SOURCES[specialists.source](specialists, root).open(question))
     longest = ANSWER_TOKENS if mode is Mode.answer else config.evaluate.max_rationale_tokens
-    reply = student.reply([Asked(prompt(question), bool(question.options), view)], mode, longest)[0]
+    reply = student.reply([PromptInput(prompt(question), bool(question.options), view)], mode, longest)[0]
     chosen = read_choice(reply, question.options) if mode is Mode.answer and question.options else None
     return reply if chosen is None else f"{reply}: {chosen}"
 
@@ -101,12 +101,13 @@ def _agent(config: Config, question: Question, mode: Mode, root: str) -> str:
     from aotd.specialists.calls import Findings
     from aotd.specialists.load import load_specialists
     from aotd.store.cache import load_cache
+    from aotd.store.run import Run
     from aotd.tools.video import VIDEO_TOOLS
 
     if config.decompose.author is Author.annotated:
         # A question from a person ships no functional program.
         config = replace(config, decompose=replace(config.decompose, author=Author.fixed))
-    program = write_program(question, config.decompose, config.llm, load_cache(config.cache, config.run))
+    program = write_program(question, config.decompose, config.llm, load_cache(config.cache, Run(Path(config.run))))
     layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
     findings = Findings(load_specialists(config.specialists, root))
     with ProgramAgent(config.execute.limits, layers) as agent:

@@ -71,7 +71,7 @@ def job(
         UserError: `load` has not run, an example program is malformed, or the author's model is not there.
     """
     questions = run.questions
-    author = load_author(decompose, llm, load_cache(cache, str(run.folder)), toolbox)
+    author = load_author(decompose, llm, load_cache(cache, run), toolbox)
     with run.programs.open(**_decides(run, decompose, author)) as out:
         known = _known(questions, out) if author.asks_once and out.done else {}
         count = questions.count() - len(out.done)
@@ -105,7 +105,7 @@ def decides(
     Raises:
         UserError: as `job`.
     """
-    author = load_author(decompose, llm, load_cache(cache, str(run.folder)), toolbox)
+    author = load_author(decompose, llm, load_cache(cache, run), toolbox)
     return _decides(run, decompose, author)
 
 

@@ -19,8 +19,8 @@ import torch
 
 from aotd.prompts.student import suffix
 from aotd.records import Example, Mode
-from aotd.video_llms.base import Row, Student, View, collate
-from aotd.video_llms.tree import grow
+from aotd.video_llms.base import BatchRow, VideoFeatures, VideoLLM, collate
+from aotd.video_llms.tree import build_tree
 
 ANSWER, RATIONALE = 0, 1
 """Kinds of reply."""
@@ -42,21 +42,21 @@ class Laid:
     @cached_property
     def size(self) -> int:
         """Places it takes behind a video."""
-        return len(grow(self.texts))
+        return len(build_tree(self.texts))
 
 
-def lay_out(student: Student, example: Example, choice: bool) -> Laid:
+def lay_out(student: VideoLLM, example: Example, choice: bool) -> Laid:
     """Lay out one example; without a rationale it has one reply."""
     replies = [(Mode.answer, example.answer), (Mode.rationale, example.rationale)]
     kept = [(mode, reply) for mode, reply in replies if reply is not None]
     return Laid(
-        tuple(student.asked(example.prompt + suffix(choice, mode)) for mode, _ in kept),
-        tuple(student.said(reply) for _, reply in kept),
+        tuple(student.encode_prompt(example.prompt + suffix(choice, mode)) for mode, _ in kept),
+        tuple(student.encode_reply(reply) for _, reply in kept),
     )
 
 
 def batch_of(
-    student: Student, groups: Sequence[tuple[View, Sequence[Laid]]], questions: int, shared: bool = True
+    student: VideoLLM, groups: Sequence[tuple[VideoFeatures, Sequence[Laid]]], questions: int, shared: bool = True
 ) -> dict[str, Any]:
     """A batch of trees: the model's arguments, and what the loss is taken of.
 
@@ -66,14 +66,14 @@ def batch_of(
         shared: False puts each reply into a sequence of its own, which changes nothing but the cost.
 
     Returns:
-        `input_ids`, `end` `[B, S]`, `positions` `[axes, B, S]`, `views`; and of the `M` targets `at` (their place
+        `input_ids`, `end` `[B, S]`, `positions` `[axes, B, S]`, `videos`; and of the `M` targets `at` (their place
         in `[B * S]`), `labels`, `kinds`, and `shares`: a target's part in the mean over its reply and the questions.
     """
     rows, replies = [], []
     for view, examples in groups:
-        opening = student.opening(view)
+        opening = student.video_prefix(view)
         texts = [text for one in examples for text in one.texts]
-        rows += [Row(view, opening, texts)] if shared else [Row(view, opening, [text]) for text in texts]
+        rows += [BatchRow(view, opening, texts)] if shared else [BatchRow(view, opening, [text]) for text in texts]
         replies += [
             (kind, asked, said)
             for one in examples

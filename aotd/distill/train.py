@@ -25,21 +25,23 @@ from aotd.runtime.signals import patience, stopping, tell
 from aotd.store.files import Shard, write_atomically
 from aotd.store.tensors import tensor_errors
 from aotd.tracking import Tracker
-from aotd.video_llms.base import Student, View
+from aotd.video_llms.base import VideoFeatures, VideoLLM
 
 
 class Batches(Dataset[dict[str, Any]]):
     """The batches of a plan; a video is looked up when its turn comes."""
 
-    def __init__(self, student: Student, laid: Sequence[Laid], view: Callable[[int], View], plan: Plan) -> None:
-        self._student, self._laid, self._view, self._plan = student, laid, view, plan
+    def __init__(
+        self, student: VideoLLM, laid: Sequence[Laid], features: Callable[[int], VideoFeatures], plan: Plan
+    ) -> None:
+        self._student, self._laid, self._features, self._plan = student, laid, features, plan
 
     def __len__(self) -> int:
         return len(self._plan.pieces)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         piece = self._plan.pieces[number]
-        groups = [(self._view(group[0]), [self._laid[example] for example in group]) for group in piece.groups]
+        groups = [(self._features(group[0]), [self._laid[example] for example in group]) for group in piece.groups]
         batch = batch_of(self._student, groups, piece.questions)
         if not piece.counts:
             batch["shares"] = torch.zeros_like(batch["shares"])
@@ -47,7 +49,7 @@ class Batches(Dataset[dict[str, Any]]):
 
 
 def train(
-    student: Student,
+    student: VideoLLM,
     batches: Batches,
     plan: Plan,
     config: DistillConfig,
@@ -97,7 +99,7 @@ def train(
     disable_progress_bar()  # type: ignore[no-untyped-call]
     # Whatever is drawn must not depend on what was trained before.
     set_seed(seed)
-    trainer = _Trainer(model=student.trained(), args=arguments, train_dataset=batches, data_collator=_the_one)
+    trainer = _Trainer(model=student.trainable_model(), args=arguments, train_dataset=batches, data_collator=_the_one)
     trainer.remove_callback(PrinterCallback)
     trainer.model_accepts_loss_kwargs = False  # then `Trainer` divides by the number of batches, and we multiply
     trainer.weight = config.rationale_weight
@@ -107,8 +109,8 @@ def train(
         sweep(checkpoints)
     trainer.accelerator.wait_for_everyone()
     start = newest(checkpoints)
-    if config.recompute:
-        student.recompute()
+    if config.gradient_checkpointing:
+        student.enable_gradient_checkpointing()
     student.model.train()
     reporting = closing(_Report(losses, tracker, step_of(start) if start else 0)) if main else nullcontext()
     with patience(), tensor_errors(checkpoints), reporting as report:
@@ -118,15 +120,15 @@ def train(
     finished = bool(trainer.state.global_step >= plan.steps)
     if finished:
         with tensor_errors(into):
-            if not student.adapted:
+            if not student.has_adapters:
                 # All processes take part: under ZeRO-3 each holds a part of the weights.
                 trainer.save_model(str(into))
             elif main:
-                student.merge()
+                student.merge_adapters()
                 student.model.save_pretrained(into)
             if main:
                 (into / "training_args.bin").unlink(missing_ok=True)  # a pickle of settings that stand in the manifest
-                student.save_beside(into)
+                student.save_extras(into)
         trainer.accelerator.wait_for_everyone()
     return finished
 

@@ -22,12 +22,13 @@ from aotd.errors import UserError
 from aotd.prompts.student import prompt
 from aotd.records import Example, Mode, Question
 from aotd.store.files import disk_errors, sync, sync_tree
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.store.tensors import tensor_errors
-from aotd.students.features import ViewCache
+from aotd.students.features import FeatureCache
 from aotd.students.registry import new_student
 from aotd.tracking import Cell, Picture, TrackerName, open_tracker
-from aotd.video_llms.base import ANSWER_TOKENS, Asked, Student
+from aotd.video_llms.base import ANSWER_TOKENS, PromptInput, VideoLLM
 
 SAMPLES = 8
 """Questions whose replies are shown to the tracker."""
@@ -68,22 +69,22 @@ def train_arm(config: Config, arm: str, material: Material, show: Show) -> None:
     laid = [lay_out(student, one, bool(question.options)) for one, question in zip(examples, asked, strict=True)]
     keys = [cache.key(question) for cache, question in zip(views, asked, strict=True)]
     first = {key: number for number, key in enumerate(keys)}
-    lengths = {key: len(student.opening(views[n].view(asked[n])).tokens) for key, n in first.items()}
+    lengths = {key: len(student.video_prefix(views[n].features(asked[n])).tokens) for key, n in first.items()}
     sizes = Sizes([lengths[key] for key in keys], [one.size for one in laid])
     _check_sizes(config, arm, examples, sizes)
     settings = config.distill
     plan = make_plan(
         keys,
         sizes,
-        batch=settings.batch,
-        group=settings.group,
-        tokens=settings.tokens,
+        batch=settings.questions_per_step,
+        group=settings.questions_per_video,
+        tokens=settings.max_tokens_per_batch,
         epochs=kind.epochs or settings.epochs,
         processes=processes(),
         seed=config.seed,
     )
-    batches = Batches(student, laid, lambda number: views[number].view(asked[number]), plan)
-    with open_tracker(config.tracking, config.run, "distill", f"distill/{arm}") as tracker:
+    batches = Batches(student, laid, lambda number: views[number].features(asked[number]), plan)
+    with open_tracker(config.tracking, Run(run), "distill", f"distill/{arm}") as tracker:
         finished = train(student, batches, plan, settings, config.seed, folder, partial_student, tracker, show)
         if finished and processes() == 1 and config.tracking.tracker is not TrackerName.none:
             tracker.table("samples", _SAMPLE, _samples(student, asked, views, config.evaluate.max_rationale_tokens))
@@ -104,12 +105,14 @@ def _put_in_place(partial_student: Path) -> None:
 _SAMPLE = ("question", "true", "reply", "rationale", "frames")
 
 
-def _samples(student: Student, asked: Sequence[Question], views: Sequence[ViewCache], longest: int) -> list[list[Cell]]:
+def _samples(
+    student: VideoLLM, asked: Sequence[Question], views: Sequence[FeatureCache], longest: int
+) -> list[list[Cell]]:
     """What a student says to some of the questions it was trained on, each about another video."""
     first = {cache.key(question): (question, cache) for cache, question in zip(views, asked, strict=True)}
     rows: list[list[Cell]] = []
     for question, cache in list(first.values())[:SAMPLES]:
-        put = [Asked(prompt(question), bool(question.options), cache.view(question))]
+        put = [PromptInput(prompt(question), bool(question.options), cache.features(question))]
         frames = cache.pixels(question)
         beside = np.concatenate(list(frames[:: max(1, len(frames) // 4)]), axis=1)
         reply = student.reply(put, Mode.answer, ANSWER_TOKENS)[0]
@@ -120,16 +123,17 @@ def _samples(student: Student, asked: Sequence[Question], views: Sequence[ViewCa
 
 def _check_sizes(config: Config, arm: str, examples: Sequence[Example], sizes: Sizes) -> None:
     needs = {one.question_id: sizes.of((number,)) for number, one in enumerate(examples)}
-    long = [key for key, size in needs.items() if size > config.distill.tokens]
+    long = [key for key, size in needs.items() if size > config.distill.max_tokens_per_batch]
     if long:
         longest = max(long, key=needs.__getitem__)
         raise UserError(
-            f"distill.tokens={config.distill.tokens} is too small for {len(long)} questions of arm {arm}, among them "
-            f"{longest} with {needs[longest]} tokens: set distill.tokens={needs[longest]} or more"
+            f"distill.max_tokens_per_batch={config.distill.max_tokens_per_batch} is too small for {len(long)} "
+            f"questions of arm {arm}, among them {longest} with {needs[longest]} tokens: "
+            f"set distill.max_tokens_per_batch={needs[longest]} or more"
         )
 
 
-def begin(config: Config, material: Material) -> Student:
+def begin(config: Config, material: Material) -> VideoLLM:
     """The student before it is distilled, the same for every arm."""
     return new_student(config.student, config.specialists.frames, _texts(material), config.seed)
 

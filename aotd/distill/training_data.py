@@ -12,8 +12,8 @@ from aotd.distill.examples import Thoughts, read_thoughts
 from aotd.errors import UserError
 from aotd.records import Question, Thought, Verdict
 from aotd.store.stage import Stage
-from aotd.students.features import ViewCache, run_views
-from aotd.video_llms.base import Student
+from aotd.students.features import FeatureCache, run_features
+from aotd.video_llms.base import VideoLLM
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Material:
     inputs: dict[str, str]
     """Digests of the stages it was read from, for the manifest."""
 
-    def views(self, config: Config, student: Student) -> dict[str, ViewCache]:
+    def views(self, config: Config, student: VideoLLM) -> dict[str, FeatureCache]:
         """A student's views of the videos below each root, all kept in this run."""
         return {
-            root: run_views(replace(config, dataset=replace(config.dataset, root=root)), student)
+            root: run_features(replace(config, dataset=replace(config.dataset, root=root)), student)
             for root in dict.fromkeys(self.roots.values())
         }
 

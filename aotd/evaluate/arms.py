@@ -20,10 +20,10 @@ from aotd.prompts.student import SUFFIXES
 from aotd.records import Cost, Mode, Question
 from aotd.store.files import file_digest
 from aotd.store.stage import Stage
-from aotd.students.features import ViewCache, run_views
+from aotd.students.features import FeatureCache, run_features
 
 if TYPE_CHECKING:
-    from aotd.video_llms.base import Student
+    from aotd.video_llms.base import VideoLLM
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -106,11 +106,11 @@ def asker(config: Config, arm: str, replies: Replies | None) -> Ask:
         return lambda asked, mode, done, costs: of_agent(config, asked, mode)
 
     @cache
-    def student() -> tuple[Student, ViewCache]:
+    def student() -> tuple[VideoLLM, FeatureCache]:
         from aotd.students.registry import load_student
 
         loaded = load_student(_student_folder(config, arm), config.student)
-        return loaded, run_views(config, loaded)
+        return loaded, run_features(config, loaded)
 
     def ask(asked: Sequence[Question], mode: Mode, done: set[str], costs: dict[str, Cost]) -> Iterator[Reply | None]:
         if all(question.question_id in done for question in asked):

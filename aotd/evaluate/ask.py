@@ -14,10 +14,10 @@ from aotd.evaluate.likeness import guess_by_likeness
 from aotd.records import Cost, Dropped, Mode, Outcome, Program, Question, Thought, Trace
 from aotd.runtime.meter import Meter, total
 from aotd.store.stage import Stage
-from aotd.students.features import ViewCache
+from aotd.students.features import FeatureCache
 
 if TYPE_CHECKING:
-    from aotd.video_llms.base import Student, View
+    from aotd.video_llms.base import VideoFeatures, VideoLLM
 
 BLIND_ARMS = (*GUESSERS, "likeness")
 """The arms that see no video: they answer and have no reasons."""
@@ -55,8 +55,8 @@ def of_agent(config: Config, asked: Sequence[Question], mode: Mode) -> Iterator[
 
 
 def of_student(
-    student: Student,
-    views: ViewCache,
+    student: VideoLLM,
+    views: FeatureCache,
     config: Config,
     asked: Sequence[Question],
     mode: Mode,
@@ -72,7 +72,7 @@ def of_student(
             video pays for looking at it, whenever that was done: arms share what their towers have seen.
     """
     from aotd.prompts.student import prompt
-    from aotd.video_llms.base import ANSWER_TOKENS, Asked
+    from aotd.video_llms.base import ANSWER_TOKENS, PromptInput
 
     longest = ANSWER_TOKENS if mode is Mode.answer else config.evaluate.max_rationale_tokens
     seen: set[str] = set()
@@ -84,7 +84,7 @@ def of_student(
             continue
         for question in batch:  # one view is written while the next is made
             with suppress(QuestionError):  # said below
-                views.look(question)
+                views.ensure(question)
         unread: dict[str, Dropped] = {}
         rows = []
         looks = {}
@@ -92,7 +92,7 @@ def of_student(
             key = question.question_id
             try:
                 view, looks[key] = _look(views, question, paid=views.key(question) in seen)
-                rows.append(Asked(prompt(question), bool(question.options), view))
+                rows.append(PromptInput(prompt(question), bool(question.options), view))
             except QuestionError as error:
                 unread[key] = Dropped(question_id=key, outcome=error.outcome, reason=str(error))
             seen.add(views.key(question))
@@ -109,14 +109,14 @@ def of_student(
             yield reply.text
 
 
-def _look(views: ViewCache, question: Question, paid: bool) -> tuple[View, Cost]:
+def _look(views: FeatureCache, question: Question, paid: bool) -> tuple[VideoFeatures, Cost]:
     """The view of a question's video, and what it takes to have it: to make it, unless that is `paid`, and to read it.
 
     Raises:
         QuestionError: `video_unreadable`.
     """
     with Meter() as meter:
-        view = views.view(question)
+        view = views.features(question)
     read = meter.cost(question.question_id)
     if paid:
         return view, read

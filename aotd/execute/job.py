@@ -78,7 +78,7 @@ def job(
     for name in ("workers", "concurrency"):
         if getattr(execute, name) < 0:
             raise UserError(f"execute.{name}={getattr(execute, name)} must be 0 or more")
-    cached = load_cache(cache, str(run.folder))  # a worker's warning would not reach the user
+    cached = load_cache(cache, run)  # a worker's warning would not reach the user
     layers = raised(execute.layers, execute.run_without_kernel_layers)
     models = load_specialists(specialists, dataset.root)
     assignment = program_assignment(run, execute.repairs, decompose, llm, cached, toolbox)
@@ -91,7 +91,7 @@ def job(
             Console(stderr=True).print(warning, markup=False, soft_wrap=True)
         count = assignment.count() - len(out.done)
         work = Work(
-            run=str(run.folder),
+            run=run,
             root=dataset.root,
             make_agent=partial(ProgramAgent, execute.limits, layers, execute.repairs),
             toolbox=toolbox,
@@ -123,7 +123,7 @@ def decides(
         UserError: as `job`.
     """
     models = load_specialists(specialists, dataset.root)
-    cached = load_cache(cache, str(run.folder))
+    cached = load_cache(cache, run)
     assignment = program_assignment(run, execute.repairs, decompose, llm, cached, toolbox)
     return _decides(execute, specialists, models, assignment)
 

@@ -21,6 +21,7 @@ from aotd.specialists.calls import Findings
 from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
 from aotd.store.cache import CacheConfig, load_cache
+from aotd.store.run import Run
 from aotd.store.stage import Entry
 from aotd.tools.toolbox import Toolbox
 
@@ -41,8 +42,7 @@ def default_concurrency(models: SpecialistsConfig) -> int:
 class Work(Generic[T]):
     """What decides how tasks are done, for every worker of a run."""
 
-    run: str
-    """Folder of the run."""
+    run: Run
     root: str
     """Folder of the videos."""
     make_agent: Callable[[], Agent[T]]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from aotd.datasets.star import Situation
+from aotd.datasets.star import StarSituation
 from aotd.records import EvidenceBox, Question
 from aotd.select.acts import Act, acts
 
@@ -57,7 +57,7 @@ class Answer:
     spans: tuple[tuple[float, float], ...]
 
 
-Truth = Mapping[str, Sequence[Situation]]
+Truth = Mapping[str, Sequence[StarSituation]]
 """Question id -> its marked key frames."""
 
 

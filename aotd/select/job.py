@@ -32,7 +32,8 @@ from rich.progress import track
 from rich.table import Table
 
 from aotd.config.tree import Config
-from aotd.datasets.base import DatasetName, locate
+from aotd.datasets.base import locate
+from aotd.datasets.benchmarks import PLAYROOM, STAR
 from aotd.errors import UserError
 from aotd.records import Measured, Program, Question, Ranking
 from aotd.scoring.intervals import estimate, percent
@@ -123,10 +124,10 @@ def _truth(config: Config) -> Truth:
     from aotd.datasets.playroom import build
 
     name = config.dataset.name
-    if name is DatasetName.playroom:
+    if name == PLAYROOM:
         return build.situations(config.dataset)
-    if name is not DatasetName.star:
-        raise UserError(f"select: dataset={name.value} has no annotated key frames; use dataset=star or playroom")
+    if name != STAR:
+        raise UserError(f"select: dataset={name} has no annotated key frames; use dataset=star or playroom")
 
     from aotd.video.decode import Decoder, frame_rate
 

@@ -100,15 +100,15 @@ def _trivial(config: SpecialistsConfig, root: str, shelf: Shelf) -> Trivial:
 
 
 def _acting_llm(config: SpecialistsConfig, root: str, shelf: Shelf) -> Recogniser:
-    from aotd.specialists.video_llm import VideoLLM
+    from aotd.specialists.video_llm import VideoLLMSpecialist
 
-    return VideoLLM(config.action.name.value, config.action, "specialists.action", shelf)
+    return VideoLLMSpecialist(config.action.name.value, config.action, "specialists.action", shelf)
 
 
 def _answering_llm(config: SpecialistsConfig, root: str, shelf: Shelf) -> Answerer:
-    from aotd.specialists.video_llm import VideoLLM
+    from aotd.specialists.video_llm import VideoLLMSpecialist
 
-    return VideoLLM(config.answering.name.value, config.answering, "specialists.answering", shelf)
+    return VideoLLMSpecialist(config.answering.name.value, config.answering, "specialists.answering", shelf)
 
 
 def _acting_server(config: SpecialistsConfig, root: str, shelf: Shelf) -> Recogniser:

@@ -35,15 +35,15 @@ from aotd.prompts import one_line, render
 from aotd.specialists import VideoLLMConfig
 from aotd.specialists.prompted import Asked, Prompted, choice_prompt, prompts_digest, shown
 from aotd.video.clip import Clip
-from aotd.video_llms.base import Beginning, Row, View, close
+from aotd.video_llms.base import BatchRow, SharedPrefix, VideoFeatures, is_close
 from aotd.video_llms.families import FAMILIES
-from aotd.video_llms.pretrained import PretrainedStudent, read_checkpoint, read_config
+from aotd.video_llms.pretrained import PretrainedVideoLLM, read_checkpoint, read_config
 
 _KEPT_BYTES = 512 << 20
 """How much of what the vision tower gave stays in memory (the paper's model: 9 MB of a clip in bfloat16)."""
 
 
-class VideoLLM(Prompted):
+class VideoLLMSpecialist(Prompted):
     """A Video-LLM as recogniser and answerer; its weights are on a shelf."""
 
     def __init__(self, name: str, config: VideoLLMConfig, setting: str, shelf: Shelf) -> None:
@@ -111,16 +111,16 @@ class VideoLLM(Prompted):
 
     def _picks(self, loaded: _Loaded, asked: Sequence[tuple[str, int]]) -> list[int | None]:
         student, beginning = loaded.student, loaded.beginning()
-        rows = [student.alone(prompt) for prompt, _ in asked]
+        rows = [student.text_row(prompt) for prompt, _ in asked]
         most = max(count for _, count in asked)
-        letters = [student.said(letter)[0] for letter in string.ascii_uppercase[:most]]
+        letters = [student.encode_reply(letter)[0] for letter in string.ascii_uppercase[:most]]
         assert len(set(letters)) == most, "each letter begins with a token of its own"
         size, picked = self.batch, []
         for first in range(0, len(rows), size):
             logits = student.next_logits(rows[first : first + size], beginning)[:, letters]
             for at, own in enumerate(logits, start=first):
                 own = own[: asked[at][1]]
-                if len(logits) > 1 and close(own[None]).any():
+                if len(logits) > 1 and is_close(own[None]).any():
                     own = student.next_logits([rows[at]], beginning)[0, letters[: asked[at][1]]]
                 picked.append(int(own.argmax()))
         return [*picked]
@@ -145,43 +145,45 @@ class VideoLLM(Prompted):
 class _Loaded:
     """A model in memory, what its tower made of the clips it saw last, and what it read of what prompts begin with."""
 
-    def __init__(self, student: PretrainedStudent) -> None:
+    def __init__(self, student: PretrainedVideoLLM) -> None:
         self.student = student
-        self._views: OrderedDict[tuple[Any, ...], View] = OrderedDict()
-        self._beginning: Beginning | None = None
+        self._views: OrderedDict[tuple[Any, ...], VideoFeatures] = OrderedDict()
+        self._beginning: SharedPrefix | None = None
 
-    def row(self, clip: Clip | None, prompt: str, frames: int) -> Row:
-        return self.student.alone(prompt) if clip is None else self.student.row(self.view(clip, frames), prompt)
+    def row(self, clip: Clip | None, prompt: str, frames: int) -> BatchRow:
+        return (
+            self.student.text_row(prompt) if clip is None else self.student.prompt_row(self.view(clip, frames), prompt)
+        )
 
     def say(self, asked: Sequence[Asked], frames: int, longest: int) -> list[Reply]:
-        return self.student.say([self.row(*one, frames) for one in asked], longest)
+        return self.student.generate([self.row(*one, frames) for one in asked], longest)
 
-    def view(self, clip: Clip, frames: int) -> View:
+    def view(self, clip: Clip, frames: int) -> VideoFeatures:
         """What the model keeps of a clip; looked at once while it stays among the last."""
         video = clip.video
         part = (video.content, video.frames, video.start_s, video.end_s)
         key = (*part, clip.numbers, tuple(sorted(clip.crops.items())), frames)
         if key not in self._views:
-            self._views[key] = self.student.look(*shown(clip, frames))
+            self._views[key] = self.student.encode_frames(*shown(clip, frames))
         self._views.move_to_end(key)
         while len(self._views) > 1 and sum(map(_bytes, self._views.values())) > _KEPT_BYTES:
             self._views.popitem(last=False)
         return self._views[key]
 
-    def beginning(self) -> Beginning:
+    def beginning(self) -> SharedPrefix:
         """What prompts for a choice begin with, read once."""
         if self._beginning is None:
             prompts = [choice_prompt(word, {word: word}, [word]) for word in ("a", "1")]
-            self._beginning = self.student.beginning([self.student.alone(prompt) for prompt in prompts])
+            self._beginning = self.student.shared_prefix([self.student.text_row(prompt) for prompt in prompts])
         return self._beginning
 
 
-def _bytes(view: View) -> int:
+def _bytes(view: VideoFeatures) -> int:
     return sum(tensor.nbytes for tensor in view.values())
 
 
 @lru_cache(maxsize=4)
-def empty_model(family: type[PretrainedStudent], path: str, setting: str) -> Any:
+def empty_model(family: type[PretrainedVideoLLM], path: str, setting: str) -> Any:
     """A checkpoint's model without its weights, on the meta device: made from `config.json` alone.
 
     Raises:
@@ -192,7 +194,7 @@ def empty_model(family: type[PretrainedStudent], path: str, setting: str) -> Any
         return family.model_class(config)
 
 
-def checkpoint_bytes(family: type[PretrainedStudent], path: str, precision: Precision, setting: str) -> int:
+def checkpoint_bytes(family: type[PretrainedVideoLLM], path: str, precision: Precision, setting: str) -> int:
     """Bytes that a checkpoint's weights take in a precision; nothing but `config.json` is read.
 
     Raises:

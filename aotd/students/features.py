@@ -24,21 +24,21 @@ from aotd.store.files import whole_file
 if TYPE_CHECKING:
     from aotd.specialists.protocols import Source
     from aotd.video.clip import Pixels
-    from aotd.video_llms.base import Student, View
+    from aotd.video_llms.base import VideoFeatures, VideoLLM
 
 
 KEPT_BYTES = 256 << 20
 """How much of the views that were asked for last stays in memory."""
 
 
-class ViewCache:
+class FeatureCache:
     """A student's views of a run's videos, made once each and kept as safetensors files in a folder."""
 
-    def __init__(self, folder: Path, source: Source, student: Student) -> None:
+    def __init__(self, folder: Path, source: Source, student: VideoLLM) -> None:
         self._folder, self._source, self._student = folder, source, student
-        self._sight = json.dumps(student.sight, sort_keys=True)
+        self._feature_key = json.dumps(student.feature_key, sort_keys=True)
         self._keys: dict[tuple[Any, ...], str] = {}
-        self._kept: OrderedDict[str, View] = OrderedDict()
+        self._kept: OrderedDict[str, VideoFeatures] = OrderedDict()
         self._taken = 0
         self._writer = ThreadPoolExecutor(1, "views")
         self._writing: tuple[str, Future[None]] | None = None
@@ -48,11 +48,11 @@ class ViewCache:
         """Name of what is seen: equal for questions about the same part of the same video."""
         part = (question.dataset, question.video_id, question.video, question.start_s, question.end_s)
         if part not in self._keys:
-            told = json.dumps([part, self._source.model, self._sight])
+            told = json.dumps([part, self._source.model, self._feature_key])
             self._keys[part] = hashlib.sha256(told.encode()).hexdigest()[:24]
         return self._keys[part]
 
-    def view(self, question: Question) -> View:
+    def features(self, question: Question) -> VideoFeatures:
         """What the student keeps of a question's video; not to be changed.
 
         Raises:
@@ -68,14 +68,14 @@ class ViewCache:
                 self._taken -= _bytes(self._kept.popitem(last=False)[1])
         return self._kept[key]
 
-    def _read(self, question: Question) -> View:
+    def _read(self, question: Question) -> VideoFeatures:
         from safetensors.torch import load_file
 
         return load_file(self._file(question))
 
     def _file(self, question: Question) -> Path:
-        self.look(question)
-        self.written()
+        self.ensure(question)
+        self.flush()
         return self._path(question)
 
     def _path(self, question: Question) -> Path:
@@ -89,23 +89,23 @@ class ViewCache:
         """
         return self._source.open(question).pixels()
 
-    def look(self, question: Question) -> None:
+    def ensure(self, question: Question) -> None:
         """Make a view if there is none yet. It is written while the next video is decoded.
 
         Raises:
             QuestionError: `video_unreadable`.
-            UserError: as `written`.
+            UserError: as `flush`.
         """
         key, path = self.key(question), self._path(question)
         if (self._writing is not None and self._writing[0] == key) or path.is_file():
             return
         started = time.perf_counter()
-        view = self._student.view(self._source.open(question))
+        view = self._student.encode_video(self._source.open(question))
         took_s = time.perf_counter() - started
-        self.written()
+        self.flush()
         self._writing = key, self._writer.submit(_write, path, view, took_s)
 
-    def written(self) -> None:
+    def flush(self) -> None:
         """Wait until every view that was made is a file.
 
         Raises:
@@ -128,22 +128,22 @@ class ViewCache:
         return None if told is None else float(told)
 
 
-def run_views(config: Config, student: Student) -> ViewCache:
+def run_features(config: Config, student: VideoLLM) -> FeatureCache:
     """The views of a run, kept below its distill/.
 
     Raises:
         UserError: the folder of the videos is not there.
     """
     source: Any = SOURCES[config.specialists.source]
-    opened = source(replace(config.specialists, frames=student.seen), config.dataset.root)
-    return ViewCache(Path(config.run) / "distill" / "views", opened, student)
+    opened = source(replace(config.specialists, frames=student.specialist_frames), config.dataset.root)
+    return FeatureCache(Path(config.run) / "distill" / "views", opened, student)
 
 
-def _bytes(view: View) -> int:
+def _bytes(view: VideoFeatures) -> int:
     return sum(tensor.nbytes for tensor in view.values())
 
 
-def _write(path: Path, view: View, seconds: float) -> None:
+def _write(path: Path, view: VideoFeatures, seconds: float) -> None:
     """Write tensors, and what they took, so that nobody ever sees half of them."""
     from safetensors.torch import save_file
 

@@ -34,7 +34,7 @@ except ImportError:
     ) from None
 
 if TYPE_CHECKING:
-    from aotd.video_llms.base import View
+    from aotd.video_llms.base import VideoFeatures
 
 UNREAD = "-"
 """Stands for the reply where a video cannot be read. No option is read in it; and it is not empty, because some tasks
@@ -93,7 +93,7 @@ class LmmsStudent(lmms):  # type: ignore[misc]
         config = StudentConfig(dtype=Dtype(dtype), attention=Attention(attention))
         self._student = load_student(Path(str(student)), config)
         # A task is code that its user chose to run: it may name any file.
-        self._videos = DecodedVideos("/", self._student.seen, SpecialistsConfig().decode_deadline_s)
+        self._videos = DecodedVideos("/", self._student.specialist_frames, SpecialistsConfig().decode_deadline_s)
         self._view = lru_cache(VIEWS_KEPT)(self._look)
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
@@ -125,11 +125,11 @@ class LmmsStudent(lmms):  # type: ignore[misc]
                 logger.warning(f"{where} counts as wrong, its video cannot be read: {error}")
                 unread.append(place)
                 continue
-            rows.append(self._student.row(view, text.rstrip("\n") + "\n"))
-        said = iter(self._student.say(rows, longest) if rows else [])
+            rows.append(self._student.prompt_row(view, text.rstrip("\n") + "\n"))
+        said = iter(self._student.generate(rows, longest) if rows else [])
         return [UNREAD if place in unread else _cut(next(said).text, until) for place in range(len(batch))]
 
-    def seen_of(self, visuals: Any, where: str) -> View:
+    def seen_of(self, visuals: Any, where: str) -> VideoFeatures:
         """What the student sees of the video that a task shows.
 
         Raises:
@@ -138,7 +138,7 @@ class LmmsStudent(lmms):  # type: ignore[misc]
         """
         return self._view(*_part(visuals, where))
 
-    def _look(self, path: str, start_s: float | None, end_s: float | None) -> View:
+    def _look(self, path: str, start_s: float | None, end_s: float | None) -> VideoFeatures:
         question = Question(
             question_id=path,
             dataset="lmms-eval",
@@ -150,7 +150,7 @@ class LmmsStudent(lmms):  # type: ignore[misc]
             question="",
             type="",
         )
-        return self._student.view(self._videos.open(question))
+        return self._student.encode_video(self._videos.open(question))
 
     def loglikelihood(self, requests: Sequence[Any]) -> Any:
         raise UserError("a student replies in words: take tasks of output_type generate_until")

@@ -13,14 +13,14 @@ from aotd.errors import UserError
 from aotd.models.checkpoints import check_checkpoint
 from aotd.store.untrusted import read_object
 from aotd.students import StudentConfig, StudentName
-from aotd.students.small import new_small_onevision
+from aotd.students.onevision_small import new_small_onevision
 from aotd.students.valley import ValleyConfig, load_valley, new_valley
-from aotd.video_llms.base import Student
+from aotd.video_llms.base import VideoLLM
 from aotd.video_llms.families import FAMILIES
-from aotd.video_llms.pretrained import MOST_FRAMES, NOTE, PretrainedStudent, read_checkpoint, read_json
+from aotd.video_llms.pretrained import MOST_FRAMES, NOTE, PretrainedVideoLLM, read_checkpoint, read_json
 
 
-def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: int) -> Student:
+def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: int) -> VideoLLM:
     """A student before it is distilled. The same arguments give the same weights.
 
     Args:
@@ -34,9 +34,12 @@ def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: in
         if config.path:
             raise UserError(f"student.path={config.path}: valley begins from nothing; name another student")
         return new_valley(config, seen, texts, seed)
-    if config.small:
-        if config.name is not StudentName.llava_onevision or config.path:
-            raise UserError("student.small is for llava_onevision without a student.path")
+    if config.name is StudentName.onevision_small:
+        if config.path:
+            raise UserError(
+                f"student.path={config.path}: onevision_small begins from nothing; a checkpoint of it is "
+                "student=llava_onevision"
+            )
         return new_small_onevision(config.frames, seen, texts, seed)
     if not config.path:
         raise UserError(f"student={config.name.value} begins from a checkpoint: set student.path to a folder or hub id")
@@ -44,7 +47,7 @@ def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: in
     return load_pretrained(FAMILIES[config.name.value], config.path, config, seen)
 
 
-def load_student(folder: Path, config: StudentConfig) -> Student:
+def load_student(folder: Path, config: StudentConfig) -> VideoLLM:
     """A student that was saved, whatever its family.
 
     Args:
@@ -66,14 +69,16 @@ def load_student(folder: Path, config: StudentConfig) -> Student:
     return load_pretrained(family, str(folder), config, config.frames)
 
 
-def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentConfig, seen: int) -> PretrainedStudent:
+def load_pretrained(
+    family: type[PretrainedVideoLLM], path: str, config: StudentConfig, seen: int
+) -> PretrainedVideoLLM:
     """A student of a family from a checkpoint, or from the folder of one that was distilled.
 
     Raises:
         UserError: there is no such checkpoint, or it is of another family.
     """
-    if config.lora and find_spec("peft") is None:
-        raise UserError("student.lora needs the extra: pip install 'aotd[lora]'")
+    if config.lora_rank and find_spec("peft") is None:
+        raise UserError("student.lora_rank needs the extra: pip install 'aotd[lora]'")
     dtype = getattr(torch, config.dtype.value)
     model, tokenizer, pictures = read_checkpoint(
         family, path, "student.path", dtype=dtype, attn_implementation=config.attention.value
@@ -83,4 +88,4 @@ def load_pretrained(family: type[PretrainedStudent], path: str, config: StudentC
     for name, value in (("frames", frames), ("seen", seen)):
         if not isinstance(value, int) or not 1 <= value <= MOST_FRAMES:
             raise UserError(f"student.path={path}: {NOTE}: {name} must be a number from 1 to {MOST_FRAMES}")
-    return family(model, tokenizer, pictures, frames, seen, config.lora)
+    return family(model, tokenizer, pictures, frames, seen, config.lora_rank)

@@ -36,7 +36,7 @@ from aotd.models.checkpoints import COMPLAINTS, check_finite, check_size, first_
 from aotd.students import StudentConfig
 from aotd.students.tokens import VIDEO, decode, encode, number_tokens, train_tokenizer
 from aotd.video.clip import Video, frame_numbers
-from aotd.video_llms.base import Opening, Student, TreeModel, View
+from aotd.video_llms.base import TreeCausalLM, VideoFeatures, VideoLLM, VideoPrefix
 
 EMBEDDING = 0.1
 """Size of a text embedding at the start. Video tokens begin at the same, so that neither drowns the other."""
@@ -133,8 +133,8 @@ class Temporal(nn.Module):
         return seen.view(batch, places, frames, channels).transpose(1, 2)
 
 
-class Valley(TreeModel, PreTrainedModel):  # type: ignore[misc,unused-ignore]
-    """The model. Its opening is the video's tokens and nothing else."""
+class Valley(TreeCausalLM, PreTrainedModel):  # type: ignore[misc,unused-ignore]
+    """The model. Its video prefix is the video's tokens and nothing else."""
 
     config_class = ValleyConfig
     main_input_name = "input_ids"
@@ -215,9 +215,9 @@ class Valley(TreeModel, PreTrainedModel):  # type: ignore[misc,unused-ignore]
         frames = self.projector(frames) + self.kind[self.config.patches :] + said[:, :, None]
         return torch.cat([self.projector(aggregated) + self.kind[: self.config.patches], frames.flatten(1, 2)], dim=1)
 
-    def embed(self, views: View, input_ids: Tensor) -> dict[str, Any]:
+    def embed(self, videos: VideoFeatures, input_ids: Tensor) -> dict[str, Any]:
         count = self.config.frames
-        pixels, numbers = views["pixels"], views["numbers"]
+        pixels, numbers = videos["pixels"], videos["numbers"]
         video = self.video(pixels.reshape(-1, count, *pixels.shape[1:]), numbers.reshape(-1, count))
         embeddings = self.lm.get_input_embeddings()(input_ids)
         starts = (input_ids == self.config.video_token_id).int().argmax(1)
@@ -254,22 +254,22 @@ def smooth_numbers(model: Valley, tokenizer: PreTrainedTokenizerFast) -> None:
                 table[tokens[0], : len(waves)] = waves
 
 
-class ValleyStudent(Student):
-    """A `Valley` with its own tokenizer (`aotd.students.tokens`). Nothing of it is frozen: a view is pixels."""
+class ValleyStudent(VideoLLM):
+    """A `Valley` with its own tokenizer (`aotd.students.tokens`). Nothing of it is frozen: its features are pixels."""
 
     def __init__(self, model: Valley, tokenizer: PreTrainedTokenizerFast) -> None:
         self.model: Valley = model
         self.tokenizer: PreTrainedTokenizerFast = tokenizer
-        self.seen = len(model.config.number_tokens)
+        self.specialist_frames = len(model.config.number_tokens)
         count = model.config.video_tokens
-        self._opening = Opening([model.config.video_token_id] * count, [list(range(count))])
+        self._prefix = VideoPrefix([model.config.video_token_id] * count, [list(range(count))])
 
     @property
-    def sight(self) -> dict[str, Any]:
+    def feature_key(self) -> dict[str, Any]:
         config = self.model.config
-        return {"student": "valley", "seen": self.seen, "frames": config.frames, "image": config.image}
+        return {"student": "valley", "seen": self.specialist_frames, "frames": config.frames, "image": config.image}
 
-    def view(self, video: Video) -> View:
+    def encode_video(self, video: Video) -> VideoFeatures:
         """`pixels`, RGB `[frames, image, image, 3]`, squeezed into a square; `numbers` `[frames]`, the specialists'."""
         count, side = self.model.config.frames, self.model.config.image
         frames = video.pixels()
@@ -280,16 +280,16 @@ class ValleyStudent(Student):
         ]
         return {"pixels": torch.from_numpy(np.stack(small)), "numbers": torch.tensor(numbers)}
 
-    def opening(self, view: View) -> Opening:
-        return self._opening
+    def video_prefix(self, features: VideoFeatures) -> VideoPrefix:
+        return self._prefix
 
-    def asked(self, text: str) -> list[int]:
+    def encode_prompt(self, text: str) -> list[int]:
         return encode(self.tokenizer, text)
 
-    def said(self, reply: str) -> list[int]:
+    def encode_reply(self, reply: str) -> list[int]:
         return [*encode(self.tokenizer, reply), self.tokenizer.eos_token_id]
 
-    def text(self, tokens: Sequence[int]) -> str:
+    def decode(self, tokens: Sequence[int]) -> str:
         return decode(self.tokenizer, tokens)
 
 
@@ -355,7 +355,7 @@ def load_valley(folder: Path) -> ValleyStudent:
 
 
 def _check_saved(config: ValleyConfig, folder: Path) -> None:
-    """What no weight depends on, and a view's size does."""
+    """What no weight depends on, and the size of a video's features does."""
     for name, value, most in (("image", config.image, 1024), ("frames", config.frames, 4096)):
         if not isinstance(value, int) or not 1 <= value <= most:
             raise UserError(f"{folder}: config.json: {name} must be a number from 1 to {most}")

@@ -1,8 +1,8 @@
-"""What every student can do, whatever its family.
+"""The interface of a Video-LLM, whatever its family; students and specialists use it alike.
 
-A sequence is an *opening* (the video's tokens, and what its family writes around them), what is *asked*
-behind it (question, options, suffix) and what is *said*. Sequences about one video share their opening,
-and stand in one tree (`aotd.video_llms.tree`), in training as in asking.
+A sequence is a *video prefix* (the video's tokens, and what the family's chat format puts around them), a *prompt*
+(question, options, suffix) and a *reply*. Sequences about one video share its prefix. They stand in one token tree
+(`aotd.video_llms.tree`), in training and in generation.
 """
 
 from __future__ import annotations
@@ -24,49 +24,50 @@ from aotd.models.kv_cache import Layers, make_room
 from aotd.prompts.student import suffix
 from aotd.records import Mode
 from aotd.video.clip import Video
-from aotd.video_llms.tree import fork, grow, sees
+from aotd.video_llms.tree import build_tree, common_prefix_length, visibility
 
 ANSWER_TOKENS = 24
-"""Longest reply behind the answer suffix: a letter, or a few words."""
+"""Most tokens of a reply behind the answer suffix: a letter, or a few words."""
 
-View = Mapping[str, Tensor]
-"""What a student keeps of a video: as much as it can see without any weight that is trained. Those of
-several videos are joined along the first axis."""
+VideoFeatures = Mapping[str, Tensor]
+"""Tensors that a model computes from a video with its frozen weights alone.
+
+Those of several videos are joined along the first axis."""
 
 
 @dataclass(frozen=True)
-class Opening:
-    """What every sequence about a video begins with."""
+class VideoPrefix:
+    """The tokens that every sequence about a video begins with."""
 
     tokens: list[int]
-    """The video's places hold the family's placeholder."""
+    """The video's places hold the family's placeholder token."""
     positions: list[list[int]]
     """Position of each token, on each axis of the family: `[axes][tokens]`."""
 
     @property
     def after(self) -> int:
-        """The position of the first token behind it, the same on every axis."""
+        """The position of the first token behind the prefix, the same on every axis."""
         return 1 + max(max(axis) for axis in self.positions)
 
 
 @dataclass(frozen=True)
-class Row:
-    """One video and the sequences behind its opening, as a tree."""
+class BatchRow:
+    """One row of a batch: a video, and the sequences behind its prefix as a token tree."""
 
-    view: View
+    features: VideoFeatures
     """Empty where there is no video."""
-    opening: Opening
+    prefix: VideoPrefix
     texts: Sequence[Sequence[int]]
-    """Tokens behind the opening, at least one."""
+    """At least one sequence of tokens behind the prefix."""
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """What texts without a video begin with, read once for all of them."""
+class SharedPrefix:
+    """A prefix that texts without a video share, computed once."""
 
     tokens: list[int]
-    known: Layers
-    """Keys and values of the tokens, one row."""
+    past: Layers
+    """Keys and values of the tokens (the KV cache), one row."""
 
 
 _ROUNDING = 256
@@ -74,55 +75,62 @@ _ROUNDING = 256
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Rows as a model takes them, padded on the right to the longest."""
+class TreeBatch:
+    """Rows as a model's inputs, padded on the right to the longest."""
 
     inputs: dict[str, Any]
-    """`views` (joined), `input_ids` and `end` `[B, S]`, `positions` `[axes, B, S]`."""
+    """`videos` (joined), `input_ids` and `end` `[B, S]`, `positions` `[axes, B, S]`."""
     paths: list[list[list[int]]]
-    """Row -> text -> the place of each of its tokens, in `[B * S]`."""
+    """Row -> text -> the place of each token of the text, in `[B * S]`."""
 
 
-def collate(rows: Sequence[Row], pad: int) -> Batch:
-    """Put rows into one batch."""
-    trees = [grow(row.texts) for row in rows]
-    width = max(len(row.opening.tokens) + len(tree) for row, tree in zip(rows, trees, strict=True))
-    axes = len(rows[0].opening.positions)
+def collate(rows: Sequence[BatchRow], pad: int) -> TreeBatch:
+    """Collate rows into one batch.
+
+    Args:
+        pad: the padding token.
+    """
+    trees = [build_tree(row.texts) for row in rows]
+    width = max(len(row.prefix.tokens) + len(tree) for row, tree in zip(rows, trees, strict=True))
+    axes = len(rows[0].prefix.positions)
     # Arrays, since numpy reads lists of numbers some times faster than torch.
     ids = np.full((len(rows), width), pad)
     end = np.tile(np.arange(1, width + 1), (len(rows), 1))  # padding sees itself alone
     positions = np.zeros((axes, len(rows), width), dtype=np.int64)
     paths = []
     for number, (row, tree) in enumerate(zip(rows, trees, strict=True)):
-        first, last = len(row.opening.tokens), len(row.opening.tokens) + len(tree)
-        ids[number, :last] = row.opening.tokens + tree.tokens
+        first, last = len(row.prefix.tokens), len(row.prefix.tokens) + len(tree)
+        ids[number, :last] = row.prefix.tokens + tree.tokens
         end[number, :first] = last
         end[number, first:last] = first + np.array(tree.end, dtype=np.int64)
-        positions[:, number, :first] = row.opening.positions
-        positions[:, number, first:last] = row.opening.after + np.array(tree.depth, dtype=np.int64)
+        positions[:, number, :first] = row.prefix.positions
+        positions[:, number, first:last] = row.prefix.after + np.array(tree.depth, dtype=np.int64)
         paths.append([[number * width + first + place for place in path] for path in tree.paths])
-    views = {name: torch.cat([row.view[name] for row in rows]) for name in rows[0].view}
+    videos = {name: torch.cat([row.features[name] for row in rows]) for name in rows[0].features}
     tensors = {
         "input_ids": torch.from_numpy(ids),
         "end": torch.from_numpy(end),
         "positions": torch.from_numpy(positions),
     }
-    return Batch({"views": views, **tensors}, paths)
+    return TreeBatch({"videos": videos, **tensors}, paths)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One question put to a student."""
+class PromptInput:
+    """One question for a Video-LLM."""
 
     prompt: str
     """Question and options (`aotd.prompts.student.prompt`)."""
     choice: bool
     """Whether it has options."""
-    view: View
+    features: VideoFeatures
 
 
-class TreeModel(ABC):
-    """What makes a causal model take trees. A family's class inherits from this, then from its own in transformers."""
+class TreeCausalLM(ABC):
+    """A mixin that makes a causal language model take token trees.
+
+    A family's class inherits from this one first, then from its own class in transformers.
+    """
 
     device: torch.device
     get_input_embeddings: Any
@@ -130,130 +138,143 @@ class TreeModel(ABC):
 
     def forward(
         self,
-        views: View | None = None,
+        videos: VideoFeatures | None = None,
         input_ids: Tensor | None = None,
         end: Tensor | None = None,
         positions: Tensor | None = None,
         at: Tensor | None = None,
         **plain: Any,
     ) -> Any:
-        """`tree_logits`, or without a tree what the family's own `forward` gives."""
-        if views is None or input_ids is None or end is None or positions is None or at is None:
+        """Run `tree_logits`; without a tree, the family's own `forward`."""
+        if videos is None or input_ids is None or end is None or positions is None or at is None:
             return super().forward(input_ids=input_ids, **plain)  # type: ignore[misc]
-        return self.tree_logits(views, input_ids, end, positions, at)
+        return self.tree_logits(videos, input_ids, end, positions, at)
 
     @abstractmethod
-    def embed(self, views: View, input_ids: Tensor) -> dict[str, Any]:
-        """What the language model is given beside mask and positions: `inputs_embeds` `[B, S, hidden]`, and more."""
+    def embed(self, videos: VideoFeatures, input_ids: Tensor) -> dict[str, Any]:
+        """Compute the language model's inputs beside mask and positions: `inputs_embeds` `[B, S, hidden]`, and more."""
 
     @abstractmethod
     def language_model_of(self) -> Any:
-        """The language model without its head."""
+        """Return the language model without its head."""
 
-    def _given(self, views: View, input_ids: Tensor) -> dict[str, Any]:
-        """What `embed` gives; without a video, the embeddings of the tokens."""
-        return self.embed(views, input_ids) if views else {"inputs_embeds": self.get_input_embeddings()(input_ids)}
+    def _embed(self, videos: VideoFeatures, input_ids: Tensor) -> dict[str, Any]:
+        """Run `embed`; without a video, embed the tokens."""
+        return self.embed(videos, input_ids) if videos else {"inputs_embeds": self.get_input_embeddings()(input_ids)}
 
     def tree_logits(
-        self, views: View, input_ids: Tensor, end: Tensor, positions: Tensor, at: Tensor, known: Layers | None = None
+        self,
+        videos: VideoFeatures,
+        input_ids: Tensor,
+        end: Tensor,
+        positions: Tensor,
+        at: Tensor,
+        past: Layers | None = None,
     ) -> Tensor:
-        """Logits at some places of a batch of trees.
+        """Compute logits at some places of a batch of trees.
 
         Args:
-            views: the videos', joined.
-            input_ids, end: as in `Batch`, `[B, S]`.
+            videos: features of the batch's videos, joined.
+            input_ids, end: as in `TreeBatch`, `[B, S]`.
             positions: `[axes, B, S]`.
-            at: places in `[B * S]` whose successors are predicted, `[M]`.
-            known: keys and values of the tokens before all of the trees (`keys_and_values`).
+            at: the places in `[B * S]` whose next token is predicted, `[M]`.
+            past: keys and values of the tokens before all of the trees (`keys_and_values`).
 
         Returns:
-            `[M, vocabulary]`: nothing is computed for other places.
+            `[M, vocabulary]`. Nothing is computed for other places.
         """
         language_model = self.language_model_of()
-        given = self._given(views, input_ids)
-        seen, cache = sees(end), None
-        if known:
+        inputs = self._embed(videos, input_ids)
+        visible, cache = visibility(end), None
+        if past:
             count = len(input_ids)
-            cache = DynamicCache([tuple(part.expand(count, -1, -1, -1) for part in layer) for layer in known])
-            seen = torch.nn.functional.pad(seen, (known[0][0].shape[2], 0), value=True)
-        mask = _attention_mask(seen, language_model.config._attn_implementation, given["inputs_embeds"].dtype)
+            cache = DynamicCache([tuple(part.expand(count, -1, -1, -1) for part in layer) for layer in past])
+            visible = torch.nn.functional.pad(visible, (past[0][0].shape[2], 0), value=True)
+        mask = _attention_mask(visible, language_model.config._attn_implementation, inputs["inputs_embeds"].dtype)
         hidden = language_model(
-            **given, attention_mask=mask, position_ids=_squeezed(positions), past_key_values=cache, use_cache=False
+            **inputs, attention_mask=mask, position_ids=_squeezed(positions), past_key_values=cache, use_cache=False
         ).last_hidden_state
         logits: Tensor = self.get_output_embeddings()(hidden.flatten(0, 1)[at])
         return logits
 
     @torch.inference_mode()
-    def keys_and_values(self, opening: Opening) -> Layers:
-        """What the language model keeps of an opening without a video, one row."""
-        ids, positions = (torch.tensor(one, device=self.device) for one in ([opening.tokens], opening.positions))
+    def keys_and_values(self, prefix: VideoPrefix) -> Layers:
+        """Compute the KV cache of a prefix without a video, one row."""
+        ids = torch.tensor([prefix.tokens], device=self.device)
+        positions = torch.tensor(prefix.positions, device=self.device)
         cache = DynamicCache()
         self.language_model_of()(
-            **self._given({}, ids), position_ids=_squeezed(positions[:, None]), past_key_values=cache, use_cache=True
+            **self._embed({}, ids), position_ids=_squeezed(positions[:, None]), past_key_values=cache, use_cache=True
         )
         return [(keys, values) for keys, values, _ in cache]
 
     @torch.inference_mode()
-    def write(self, rows: Sequence[Row], end_token: int, pad: int, longest: int) -> list[list[int]]:
-        """Greedy continuations of rows of one text each, at most `longest` tokens; the end token is not in them.
+    def greedy_decode(self, rows: Sequence[BatchRow], end_token: int, pad: int, max_tokens: int) -> list[list[int]]:
+        """Continue rows of one text each greedily, by at most `max_tokens` tokens; the end token is left out.
 
-        Sums are rounded otherwise in another batch. A row in which that might have decided between two tokens
-        (`close`) is written again by itself, so that what is written does not depend on the other rows.
+        Sums round differently in another batch. A row in which that may have decided between two tokens (`is_close`)
+        is decoded again by itself. So the tokens of a row do not depend on the other rows.
         """
         language_model = self.language_model_of()
-        width = max(len(row.opening.tokens) + len(row.texts[0]) for row in rows)
-        axes = len(rows[0].opening.positions)
+        width = max(len(row.prefix.tokens) + len(row.texts[0]) for row in rows)
+        axes = len(rows[0].prefix.positions)
         ids = torch.full((len(rows), width), pad)
-        seen = torch.zeros(len(rows), width, dtype=torch.long)
+        mask = torch.zeros(len(rows), width, dtype=torch.long)
         positions = torch.zeros(axes, len(rows), width, dtype=torch.long)
         for number, row in enumerate(rows):
             # Padding stands on the left, so that every row is continued at the same place.
-            first = width - len(row.opening.tokens) - len(row.texts[0])
-            middle = first + len(row.opening.tokens)
-            ids[number, first:] = torch.tensor([*row.opening.tokens, *row.texts[0]])
-            seen[number, first:] = 1
-            positions[:, number, first:middle] = torch.tensor(row.opening.positions)
-            positions[:, number, middle:] = row.opening.after + torch.arange(width - middle)
+            first = width - len(row.prefix.tokens) - len(row.texts[0])
+            middle = first + len(row.prefix.tokens)
+            ids[number, first:] = torch.tensor([*row.prefix.tokens, *row.texts[0]])
+            mask[number, first:] = 1
+            positions[:, number, first:middle] = torch.tensor(row.prefix.positions)
+            positions[:, number, middle:] = row.prefix.after + torch.arange(width - middle)
         device = self.device
-        ids, seen, positions = ids.to(device), seen.to(device), positions.to(device)
-        views = {name: torch.cat([row.view[name] for row in rows]).to(device) for name in rows[0].view}
-        given = self._given(views, ids)
+        ids, mask, positions = ids.to(device), mask.to(device), positions.to(device)
+        videos = {name: torch.cat([row.features[name] for row in rows]).to(device) for name in rows[0].features}
+        inputs = self._embed(videos, ids)
         cache = DynamicCache(config=language_model.config)
-        written: list[Tensor] = []
+        generated: list[Tensor] = []
         done = torch.zeros(len(rows), dtype=torch.bool, device=device)
-        lucky = torch.zeros_like(done)
-        for _ in range(longest):
+        uncertain = torch.zeros_like(done)
+        for _ in range(max_tokens):
             out = language_model(
-                **given,
-                attention_mask=seen,
+                **inputs,
+                attention_mask=mask,
                 position_ids=_squeezed(positions),
                 past_key_values=cache,
                 use_cache=True,
             )
-            if not written:
-                make_room(cache, longest - 1)
+            if not generated:
+                make_room(cache, max_tokens - 1)
             logits = self.get_output_embeddings()(out.last_hidden_state[:, -1])
-            lucky |= close(logits) & ~done
+            uncertain |= is_close(logits) & ~done
             token = logits.argmax(-1).masked_fill(done, end_token)
             done |= token == end_token
             if done.all():
                 break
-            written.append(token)
-            given = {"inputs_embeds": self.get_input_embeddings()(token[:, None])}
-            seen = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1)
+            generated.append(token)
+            inputs = {"inputs_embeds": self.get_input_embeddings()(token[:, None])}
+            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
             positions = positions[:, :, -1:] + 1
-        rows_written = torch.stack(written, dim=1).tolist() if written else [[] for _ in rows]
-        texts = [row[: row.index(end_token)] if end_token in row else row for row in rows_written]
+        sequences = torch.stack(generated, dim=1).tolist() if generated else [[] for _ in rows]
+        texts = [tokens[: tokens.index(end_token)] if end_token in tokens else tokens for tokens in sequences]
         if len(rows) > 1:
-            for number in lucky.nonzero()[:, 0].tolist():
-                texts[number] = self.write([rows[number]], end_token, pad, longest)[0]
+            for number in uncertain.nonzero()[:, 0].tolist():
+                texts[number] = self.greedy_decode([rows[number]], end_token, pad, max_tokens)[0]
         return texts
 
 
-def close(logits: Tensor) -> Tensor:
-    """Rows `[rows]` of `[rows, choices]` whose two largest logits lie so close that rounding may decide between them.
+def is_close(logits: Tensor) -> Tensor:
+    """Find rows whose two largest logits lie so close that rounding may decide between them.
 
-    In float32. In 16 bits nearly every row would be: there what a batch decides is taken as it is.
+    Only float32 is looked at: in 16 bits nearly every row would be close.
+
+    Args:
+        logits: `[rows, choices]`.
+
+    Returns:
+        `[rows]`, boolean.
     """
     if logits.dtype != torch.float32:
         return torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
@@ -261,35 +282,35 @@ def close(logits: Tensor) -> Tensor:
     return first - second <= _ROUNDING * torch.finfo(torch.float32).eps * logits.abs().amax(-1)
 
 
-def _cut(opening: Opening, part: slice) -> Opening:
-    return Opening(opening.tokens[part], [axis[part] for axis in opening.positions])
+def _slice(prefix: VideoPrefix, part: slice) -> VideoPrefix:
+    return VideoPrefix(prefix.tokens[part], [axis[part] for axis in prefix.positions])
 
 
 def _squeezed(positions: Tensor) -> Tensor:
-    """Models with one axis of positions take `[B, S]`."""
+    """Drop the axis of positions for models that have one only: they take `[B, S]`."""
     return positions[0] if len(positions) == 1 else positions
 
 
-def _attention_mask(sees: Tensor, implementation: str, dtype: torch.dtype) -> Any:
-    """Who sees whom, in the form an attention implementation of transformers takes."""
+def _attention_mask(visible: Tensor, implementation: str, dtype: torch.dtype) -> Any:
+    """Convert a boolean mask to the form that an attention implementation of transformers takes."""
     if implementation == "sdpa":
-        return sees
+        return visible
     assert implementation == "eager", implementation
-    return torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill(~sees, torch.finfo(dtype).min)
+    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill(~visible, torch.finfo(dtype).min)
 
 
-class Student(ABC):
-    """A student that can be asked and trained."""
+class VideoLLM(ABC):
+    """A Video-LLM that can be asked and trained."""
 
     model: Any
-    """A `PreTrainedModel` that is a `TreeModel`."""
+    """A `PreTrainedModel` that is a `TreeCausalLM`."""
     tokenizer: PreTrainedTokenizerBase
-    seen: int
-    """How many frames the specialists sample: the numbers in its rationales are theirs."""
+    specialist_frames: int
+    """How many frames the specialists sample. The frame numbers in its rationales are theirs."""
 
     @property
     def end_token(self) -> int:
-        """What ends a reply."""
+        """The token that ends a reply."""
         return int(self.tokenizer.eos_token_id)
 
     @property
@@ -298,124 +319,129 @@ class Student(ABC):
 
     @property
     @abstractmethod
-    def sight(self) -> dict[str, Any]:
-        """What decides a view beside the video, for the cache's names."""
+    def feature_key(self) -> dict[str, Any]:
+        """What decides a video's features beside the video; the key of a cache."""
 
     @abstractmethod
-    def view(self, video: Video) -> View:
-        """What it keeps of a video.
+    def encode_video(self, video: Video) -> VideoFeatures:
+        """Compute the features of a video.
 
         Raises:
             QuestionError: `video_unreadable`.
         """
 
     @abstractmethod
-    def opening(self, view: View) -> Opening:
-        """What a sequence about this video begins with."""
+    def video_prefix(self, features: VideoFeatures) -> VideoPrefix:
+        """Return the prefix of all sequences about a video."""
 
     @abstractmethod
-    def asked(self, text: str) -> list[int]:
-        """Tokens behind the opening of what is asked (prompt and suffix)."""
+    def encode_prompt(self, text: str) -> list[int]:
+        """Tokenize a prompt with its suffix, as it stands behind the video prefix."""
 
     @abstractmethod
-    def said(self, reply: str) -> list[int]:
-        """Tokens of a reply, the end token last."""
+    def encode_reply(self, reply: str) -> list[int]:
+        """Tokenize a reply, the end token last."""
 
     @abstractmethod
-    def text(self, tokens: Sequence[int]) -> str:
-        """What written tokens say."""
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Turn generated tokens into text."""
 
-    adapted = False
+    has_adapters = False
     """Whether adapters are trained, and not the model itself."""
 
-    def trained(self) -> Any:
-        """The module that is given to a trainer."""
+    def trainable_model(self) -> Any:
+        """Return the module that a trainer is given."""
         return self.model
 
-    def recompute(self) -> None:
-        """Compute activations again for the gradients, and not keep them."""
+    def enable_gradient_checkpointing(self) -> None:
+        """Compute activations again in the backward pass instead of keeping them."""
         # Transformers had this under its old name until 5.20 or so.
         enable = (
             getattr(self.model, "activation_checkpointing_enable", None) or self.model.gradient_checkpointing_enable
         )
         enable({"use_reentrant": False})
 
-    def merge(self) -> None:
-        """Work trained adapters into the model."""
-        assert self.adapted
+    def merge_adapters(self) -> None:
+        """Merge trained adapters into the model."""
+        assert self.has_adapters
 
     def save(self, folder: Path) -> None:
         """Write model (safetensors), config and tokenizer, as `from_pretrained` reads them."""
         disable_progress_bar()  # type: ignore[no-untyped-call]
         self.model.save_pretrained(folder)
-        self.save_beside(folder)
+        self.save_extras(folder)
 
-    def save_beside(self, folder: Path) -> None:
-        """Write what a student needs beside model and config."""
+    def save_extras(self, folder: Path) -> None:
+        """Write what a saved model's folder holds beside model and config."""
         self.tokenizer.save_pretrained(folder)
 
-    def reply(self, asked: Sequence[Asked], mode: Mode, longest: int) -> list[str]:
-        """The student's replies to a batch of questions, greedily, each at most `longest` tokens."""
-        return [reply.text for reply in self.replies(asked, mode, longest)]
+    def reply(self, prompts: Sequence[PromptInput], mode: Mode, max_tokens: int) -> list[str]:
+        """Reply to a batch of questions greedily, each with at most `max_tokens` tokens."""
+        return [reply.text for reply in self.replies(prompts, mode, max_tokens)]
 
-    def replies(self, asked: Sequence[Asked], mode: Mode, longest: int) -> list[Reply]:
-        """As `reply`, with the numbers of their tokens."""
-        return self.say([self.row(one.view, one.prompt + suffix(one.choice, mode)) for one in asked], longest)
+    def replies(self, prompts: Sequence[PromptInput], mode: Mode, max_tokens: int) -> list[Reply]:
+        """As `reply`, with the numbers of tokens."""
+        rows = [self.prompt_row(one.features, one.prompt + suffix(one.choice, mode)) for one in prompts]
+        return self.generate(rows, max_tokens)
 
-    def row(self, view: View, text: str) -> Row:
-        """A text that is asked behind a video."""
-        return Row(view, self.opening(view), [self.asked(text)])
+    def prompt_row(self, features: VideoFeatures, text: str) -> BatchRow:
+        """Make the row of a prompt behind a video."""
+        return BatchRow(features, self.video_prefix(features), [self.encode_prompt(text)])
 
-    def say(self, rows: Sequence[Row], longest: int) -> list[Reply]:
-        """Greedy replies to a batch of rows of one text each; one that did not end within `longest` tokens is
-        unfinished. The video's tokens are among those of the prompt."""
+    def generate(self, rows: Sequence[BatchRow], max_tokens: int) -> list[Reply]:
+        """Generate replies to a batch of rows of one text each, greedily.
+
+        A reply that does not end within `max_tokens` tokens is unfinished. The prompt's tokens include the video's.
+        """
         self.model.train(False)
-        written = self.model.write(rows, self.end_token, self.pad_token, longest)
-        asked = [len(row.opening.tokens) + len(row.texts[0]) for row in rows]
+        generated = self.model.greedy_decode(rows, self.end_token, self.pad_token, max_tokens)
+        prompts = [len(row.prefix.tokens) + len(row.texts[0]) for row in rows]
         return [
-            Reply(self.text(tokens).strip(), len(tokens) < longest, prompt_tokens=count, reply_tokens=len(tokens))
-            for tokens, count in zip(written, asked, strict=True)
+            Reply(self.decode(tokens).strip(), len(tokens) < max_tokens, prompt_tokens=count, reply_tokens=len(tokens))
+            for tokens, count in zip(generated, prompts, strict=True)
         ]
 
-    def log_probs(self, row: Row, replies: Sequence[str]) -> list[float]:
-        """How likely each reply is behind a row of one text: the mean log-probability of its tokens, the end's too.
+    def log_probs(self, row: BatchRow, replies: Sequence[str]) -> list[float]:
+        """Score replies to a row of one text: the mean log-probability of a reply's tokens, the end token included.
 
         The replies are branches of one tree, so the video is computed once for all of them.
         """
-        asked, said = row.texts[0], [self.said(reply) for reply in replies]
-        batch = collate([Row(row.view, row.opening, [[*asked, *tokens] for tokens in said])], self.pad_token)
-        at = [place for path in batch.paths[0] for place in path[len(asked) - 1 : -1]]
+        prompt, targets = row.texts[0], [self.encode_reply(reply) for reply in replies]
+        batch = collate(
+            [BatchRow(row.features, row.prefix, [[*prompt, *tokens] for tokens in targets])], self.pad_token
+        )
+        at = [place for path in batch.paths[0] for place in path[len(prompt) - 1 : -1]]
         logits = self._logits(batch, at)
-        labels = torch.tensor([token for tokens in said for token in tokens], device=logits.device)
+        labels = torch.tensor([token for tokens in targets for token in tokens], device=logits.device)
         # A little at a time: a vocabulary is large, and float32 twice as large.
         parts = zip(torch.split(logits, 64), torch.split(labels, 64), strict=True)
         each = torch.cat([part.float().log_softmax(-1).gather(1, label[:, None])[:, 0] for part, label in parts])
-        return [float(one.mean()) for one in torch.split(each, [len(tokens) for tokens in said])]
+        return [float(scores.mean()) for scores in torch.split(each, [len(tokens) for tokens in targets])]
 
-    def beginning(self, rows: Sequence[Row]) -> Beginning:
-        """What some rows without a video begin with."""
+    def shared_prefix(self, rows: Sequence[BatchRow]) -> SharedPrefix:
+        """Compute the prefix that some rows without a video share."""
         self.model.train(False)
-        opening = _cut(rows[0].opening, slice(fork([row.opening.tokens for row in rows], 0)))
-        return Beginning(opening.tokens, self.model.keys_and_values(opening))
+        prefix = _slice(rows[0].prefix, slice(common_prefix_length([row.prefix.tokens for row in rows], 0)))
+        return SharedPrefix(prefix.tokens, self.model.keys_and_values(prefix))
 
-    def next_logits(self, rows: Sequence[Row], beginning: Beginning) -> Tensor:
-        """What rows of one text each, without a video, are followed by: `[rows, vocabulary]`.
+    def next_logits(self, rows: Sequence[BatchRow], shared: SharedPrefix) -> Tensor:
+        """Compute the logits of the next token of rows of one text each, without a video: `[rows, vocabulary]`.
 
         Args:
-            beginning: what the rows begin with, as a rule; it is not read again.
+            shared: a prefix that the rows have in part or in whole; it is not computed again.
         """
-        shared = fork([beginning.tokens, *(row.opening.tokens[:-1] for row in rows)], 0)
-        rest = [Row(row.view, _cut(row.opening, slice(shared, None)), row.texts) for row in rows]
-        known = [(keys[:, :, :shared], values[:, :, :shared]) for keys, values in beginning.known]
+        length = common_prefix_length([shared.tokens, *(row.prefix.tokens[:-1] for row in rows)], 0)
+        rest = [BatchRow(row.features, _slice(row.prefix, slice(length, None)), row.texts) for row in rows]
+        past = [(keys[:, :, :length], values[:, :, :length]) for keys, values in shared.past]
         batch = collate(rest, self.pad_token)
-        return self._logits(batch, [paths[0][-1] for paths in batch.paths], known)
+        return self._logits(batch, [paths[0][-1] for paths in batch.paths], past)
 
     @torch.inference_mode()
-    def _logits(self, batch: Batch, at: Sequence[int], known: Layers | None = None) -> Tensor:
-        """Logits at some places of a batch, `[len(at), vocabulary]`."""
+    def _logits(self, batch: TreeBatch, at: Sequence[int], past: Layers | None = None) -> Tensor:
+        """Compute logits at some places of a batch, `[len(at), vocabulary]`."""
         self.model.train(False)
         device = self.model.device
-        inputs = {name: one.to(device) for name, one in batch.inputs.items() if name != "views"}
-        views = {name: one.to(device) for name, one in batch.inputs["views"].items()}
-        logits: Tensor = self.model.tree_logits(views, **inputs, at=torch.tensor(at, device=device), known=known)
+        inputs = {name: tensor.to(device) for name, tensor in batch.inputs.items() if name != "videos"}
+        videos = {name: tensor.to(device) for name, tensor in batch.inputs["videos"].items()}
+        logits: Tensor = self.model.tree_logits(videos, **inputs, at=torch.tensor(at, device=device), past=past)
         return logits

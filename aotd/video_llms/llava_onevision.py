@@ -19,24 +19,31 @@ import transformers
 from torch import Tensor
 
 from aotd.video.clip import Pixels
-from aotd.video_llms.base import Opening, View
-from aotd.video_llms.pretrained import FamilyModel, PretrainedStudent, of_tower, spread_video, straight, view_of
+from aotd.video_llms.base import VideoFeatures, VideoPrefix
+from aotd.video_llms.pretrained import (
+    FamilyModel,
+    PretrainedVideoLLM,
+    as_features,
+    sequential_prefix,
+    spread_video,
+    tower_features,
+)
 
 
 class LlavaOnevisionForConditionalGeneration(FamilyModel, transformers.LlavaOnevisionForConditionalGeneration):  # type: ignore[no-untyped-call]
     def language_model_of(self) -> Any:
         return self.model.language_model
 
-    def embed(self, views: View, input_ids: Tensor) -> dict[str, Any]:
-        pooled = self.model.apply_pooling(self.model.multi_modal_projector(views["features"].to(self.dtype)))
-        videos = pooled.reshape(len(input_ids), -1, pooled.shape[-1])
-        newline = self.model.image_newline.expand(len(videos), 1, -1)
-        video = torch.cat([videos, newline], dim=1).flatten(0, 1)
+    def embed(self, videos: VideoFeatures, input_ids: Tensor) -> dict[str, Any]:
+        pooled = self.model.apply_pooling(self.model.multi_modal_projector(videos["features"].to(self.dtype)))
+        tokens = pooled.reshape(len(input_ids), -1, pooled.shape[-1])
+        newline = self.model.image_newline.expand(len(tokens), 1, -1)
+        video = torch.cat([tokens, newline], dim=1).flatten(0, 1)
         places = input_ids == self.config.video_token_id
         return {"inputs_embeds": spread_video(self.get_input_embeddings()(input_ids), places, video)}
 
 
-class LlavaOnevision(PretrainedStudent):
+class LlavaOnevision(PretrainedVideoLLM):
     """A LLaVA-OneVision."""
 
     model_type = "llava_onevision"
@@ -46,22 +53,22 @@ class LlavaOnevision(PretrainedStudent):
     prepared: ClassVar[dict[str, Any]] = {"do_center_crop": False}
     after = "<|im_end|><|im_start|>assistant\n"
 
-    def frozen(self) -> list[Tensor]:
+    def frozen_weights(self) -> list[Tensor]:
         return list(self.model.model.vision_tower.parameters())
 
-    def look(self, frames: Pixels, moments: Sequence[float]) -> View:
+    def encode_frames(self, frames: Pixels, moments: Sequence[float]) -> VideoFeatures:
         """`features` `[frames, patches, channels]`."""
         config = self.model.config
-        features = of_tower(
+        features = tower_features(
             self.model.model.vision_tower,
             self.pictures(frames),
             config.vision_feature_layer,
             config.vision_feature_select_strategy,
         )
-        return view_of(features=features)
+        return as_features(features=features)
 
-    def opening(self, view: View) -> Opening:
-        frames, patches = view["features"].shape[:2]
+    def video_prefix(self, features: VideoFeatures) -> VideoPrefix:
+        frames, patches = features["features"].shape[:2]
         side = math.ceil(math.isqrt(patches) / 2)
         start: list[int] = self.tokenizer.encode(self.before + self.anchor)
-        return straight(start[: start.index(self._anchor)] + [self._anchor] * (frames * side * side + 1))
+        return sequential_prefix(start[: start.index(self._anchor)] + [self._anchor] * (frames * side * side + 1))

@@ -32,7 +32,7 @@ from aotd.models.stored import find_stored
 from aotd.prompts import without_tokens
 from aotd.store.untrusted import read_object
 from aotd.video.clip import Pixels, Video, frame_numbers, frame_times
-from aotd.video_llms.base import Opening, Row, Student, TreeModel, View
+from aotd.video_llms.base import BatchRow, TreeCausalLM, VideoFeatures, VideoLLM, VideoPrefix
 
 ADAPTED = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 """The layers that adapters stand beside."""
@@ -41,7 +41,7 @@ AT_ONCE = 8
 """Frames that go through a vision tower at once."""
 
 
-class FamilyModel(TreeModel):
+class FamilyModel(TreeCausalLM):
     """A family's own model, which also takes trees. Each has its family's class name, so that its checkpoints are."""
 
     @classmethod
@@ -50,7 +50,7 @@ class FamilyModel(TreeModel):
         return False
 
 
-class PretrainedStudent(Student):
+class PretrainedVideoLLM(VideoLLM):
     """A student of a family of transformers."""
 
     model_type: ClassVar[str]
@@ -80,13 +80,13 @@ class PretrainedStudent(Student):
     def __init__(
         self, model: Any, tokenizer: Any, pictures: dict[str, Any], frames: int, seen: int, lora: int = 0
     ) -> None:
-        self.model, self.tokenizer, self.seen = model, tokenizer, seen
-        self._lora, self.adapted = lora, lora > 0
+        self.model, self.tokenizer, self.specialist_frames = model, tokenizer, seen
+        self._lora, self.has_adapters = lora, lora > 0
         self._frames, self._pictures = frames, pictures
         self._special = [*tokenizer.get_added_vocab()]
         self._anchor = self._token(self.anchor)
         self._end = self._token(self.end)
-        for parameter in self.frozen():
+        for parameter in self.frozen_weights():
             parameter.requires_grad_(False)
 
     def projectors(self) -> list[str]:
@@ -94,7 +94,7 @@ class PretrainedStudent(Student):
         return ["multi_modal_projector"]
 
     @abstractmethod
-    def frozen(self) -> list[Tensor]:
+    def frozen_weights(self) -> list[Tensor]:
         """The weights that are not trained."""
 
     def _token(self, text: str) -> int:
@@ -112,11 +112,11 @@ class PretrainedStudent(Student):
         return self._end if self.tokenizer.pad_token_id is None else int(self.tokenizer.pad_token_id)
 
     @property
-    def sight(self) -> dict[str, Any]:
+    def feature_key(self) -> dict[str, Any]:
         return {
             "student": self.model_type,
             "tower": self._tower,
-            "seen": self.seen,
+            "seen": self.specialist_frames,
             "frames": self._frames,
             "pictures": self._pictures,
             "dtype": str(self.model.dtype),
@@ -126,7 +126,7 @@ class PretrainedStudent(Student):
     def _tower(self) -> str:
         """Digest of the frozen weights: equal before and after distillation, and wherever a checkpoint lies."""
         digest = hashlib.sha256()
-        for weight in self.frozen():
+        for weight in self.frozen_weights():
             digest.update(weight.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
 
@@ -136,13 +136,13 @@ class PretrainedStudent(Student):
         numbers = frame_numbers(len(pixels), self._frames)
         return pixels[numbers], numbers
 
-    def view(self, video: Video) -> View:
+    def encode_video(self, video: Video) -> VideoFeatures:
         frames, numbers = self.frames(video)
         moments = frame_times(video.start_s, video.end_s, video.frames)
-        return self.look(frames, [moments[number] - video.start_s for number in numbers])
+        return self.encode_frames(frames, [moments[number] - video.start_s for number in numbers])
 
     @abstractmethod
-    def look(self, frames: Pixels, moments: Sequence[float]) -> View:
+    def encode_frames(self, frames: Pixels, moments: Sequence[float]) -> VideoFeatures:
         """What it keeps of some frames.
 
         Args:
@@ -159,28 +159,28 @@ class PretrainedStudent(Student):
         pixels = processor(list(frames), return_tensors="np", input_data_format="channels_last")["pixel_values"]
         return torch.from_numpy(np.stack(pixels)).to(self.model.device, self.model.dtype)
 
-    def asked(self, text: str) -> list[int]:
+    def encode_prompt(self, text: str) -> list[int]:
         tokens: list[int] = self.tokenizer.encode(
             f"{self.anchor}{self.between}{self._plain(text)}{self.after}", add_special_tokens=False
         )
         return tokens[tokens.index(self._anchor) + 1 :]
 
-    def alone(self, text: str) -> Row:
+    def text_row(self, text: str) -> BatchRow:
         """A text that is asked without a video."""
         tokens: list[int] = self.tokenizer.encode(f"{self.before_text or self.before}{self._plain(text)}{self.after}")
-        return Row({}, Opening(tokens[:-1], [list(range(len(tokens) - 1))] * self.axes), [tokens[-1:]])
+        return BatchRow({}, VideoPrefix(tokens[:-1], [list(range(len(tokens) - 1))] * self.axes), [tokens[-1:]])
 
-    def said(self, reply: str) -> list[int]:
+    def encode_reply(self, reply: str) -> list[int]:
         return [*self.tokenizer.encode(self._plain(reply), add_special_tokens=False), self._end]
 
-    def text(self, tokens: Sequence[int]) -> str:
+    def decode(self, tokens: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def _plain(self, text: str) -> str:
         return without_tokens(text, self._special)
 
-    def trained(self) -> Any:
-        if not self.adapted:
+    def trainable_model(self) -> Any:
+        if not self.has_adapters:
             return self.model
         from peft import LoraConfig, get_peft_model
 
@@ -190,12 +190,12 @@ class PretrainedStudent(Student):
         self._adapted = get_peft_model(self.model, adapters)
         return self._adapted
 
-    def merge(self) -> None:
+    def merge_adapters(self) -> None:
         self.model = self._adapted.merge_and_unload()
 
-    def save_beside(self, folder: Path) -> None:
-        super().save_beside(folder)
-        note = {"seen": self.seen, "frames": self._frames, "pictures": self._pictures}
+    def save_extras(self, folder: Path) -> None:
+        super().save_extras(folder)
+        note = {"seen": self.specialist_frames, "frames": self._frames, "pictures": self._pictures}
         (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
         # Others read the same under its usual name.
         (folder / PICTURES[0]).write_text(json.dumps(self._pictures, indent=1) + "\n", encoding="utf-8")
@@ -216,7 +216,7 @@ _PREPARED = (
 )
 
 
-def read_config(family: type[PretrainedStudent], path: str, setting: str) -> Any:
+def read_config(family: type[PretrainedVideoLLM], path: str, setting: str) -> Any:
     """What a checkpoint's `config.json` says, as the family's own configuration.
 
     Args:
@@ -242,7 +242,7 @@ def read_config(family: type[PretrainedStudent], path: str, setting: str) -> Any
 
 
 def read_checkpoint(
-    family: type[PretrainedStudent], path: str, setting: str, **how: Any
+    family: type[PretrainedVideoLLM], path: str, setting: str, **how: Any
 ) -> tuple[Any, Any, dict[str, Any]]:
     """Model, tokenizer, and how pictures are prepared; on the GPU where there is one.
 
@@ -275,7 +275,7 @@ def read_checkpoint(
     return model, tokenizer, pictures
 
 
-def _check_pictures(family: type[PretrainedStudent], pictures: dict[str, Any], where: str) -> None:
+def _check_pictures(family: type[PretrainedVideoLLM], pictures: dict[str, Any], where: str) -> None:
     """Whether pictures can be prepared so: a size that was made up takes all memory, once for every frame."""
     try:
         prepared = _Prepared.model_validate(pictures)
@@ -341,18 +341,18 @@ def spread_video(embeddings: Tensor, places: Tensor, video: Tensor) -> Tensor:
     return embeddings.masked_scatter(places[:, :, None].expand_as(embeddings), video.to(embeddings.dtype))
 
 
-def straight(tokens: Sequence[int]) -> Opening:
+def sequential_prefix(tokens: Sequence[int]) -> VideoPrefix:
     """An opening whose positions count up on one axis."""
-    return Opening(list(tokens), [list(range(len(tokens)))])
+    return VideoPrefix(list(tokens), [list(range(len(tokens)))])
 
 
-def chosen_layers(hidden_states: Sequence[Tensor], layers: int | list[int]) -> Tensor:
+def selected_layers(hidden_states: Sequence[Tensor], layers: int | list[int]) -> Tensor:
     """The layers of a tower that a LLaVA takes its features from, `[frames, patches, channels]`."""
     picked = [hidden_states[layer] for layer in ([layers] if isinstance(layers, int) else layers)]
     return torch.cat(picked, dim=-1)
 
 
-def of_tower(tower: Any, pictures: Tensor, layers: int | list[int], strategy: str) -> Tensor:
+def tower_features(tower: Any, pictures: Tensor, layers: int | list[int], strategy: str) -> Tensor:
     """What a LLaVA's vision tower makes of pictures, a few at a time.
 
     Args:
@@ -361,13 +361,13 @@ def of_tower(tower: Any, pictures: Tensor, layers: int | list[int], strategy: st
     """
     with torch.no_grad():
         parts = [
-            chosen_layers(tower(part, output_hidden_states=True).hidden_states, layers)
+            selected_layers(tower(part, output_hidden_states=True).hidden_states, layers)
             for part in torch.split(pictures, AT_ONCE)
         ]
     features = torch.cat(parts)
     return features[:, 1:] if strategy == "default" else features
 
 
-def view_of(**tensors: Tensor) -> View:
+def as_features(**tensors: Tensor) -> VideoFeatures:
     """Tensors as they are kept: on the CPU, each a block of its own."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

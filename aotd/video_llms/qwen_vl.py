@@ -7,7 +7,7 @@
 
 Two frames make one grid of patches, two by two of them one token; each grid is told its time. Positions
 have three axes (time, height, width) and are the family's own. The tower's middle layers reach the first
-layers of the language model too (deepstack), so a view holds what each merger is given.
+layers of the language model too (deepstack), so the features hold what each merger is given.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ import transformers
 from torch import Tensor
 
 from aotd.video.clip import Pixels
-from aotd.video_llms.base import Opening, View
-from aotd.video_llms.pretrained import FamilyModel, PretrainedStudent, spread_video, view_of
+from aotd.video_llms.base import VideoFeatures, VideoPrefix
+from aotd.video_llms.pretrained import FamilyModel, PretrainedVideoLLM, as_features, spread_video
 
 
 class Qwen3VLForConditionalGeneration(FamilyModel, transformers.Qwen3VLForConditionalGeneration):  # type: ignore[no-untyped-call]
     def language_model_of(self) -> Any:
         return self.model.language_model
 
-    def embed(self, views: View, input_ids: Tensor) -> dict[str, Any]:
+    def embed(self, videos: VideoFeatures, input_ids: Tensor) -> dict[str, Any]:
         visual = self.model.visual
         places = input_ids == self.config.video_token_id
-        deep = [merger(views[f"layer_{n}"].to(self.dtype)) for n, merger in enumerate(visual.deepstack_merger_list)]
+        deep = [merger(videos[f"layer_{n}"].to(self.dtype)) for n, merger in enumerate(visual.deepstack_merger_list)]
         embeddings = self.get_input_embeddings()(input_ids)
         return {
-            "inputs_embeds": spread_video(embeddings, places, visual.merger(views["last"].to(self.dtype))),
+            "inputs_embeds": spread_video(embeddings, places, visual.merger(videos["last"].to(self.dtype))),
             "visual_pos_masks": places,
             "deepstack_visual_embeds": deep,
         }
 
 
-class QwenVL(PretrainedStudent):
+class QwenVL(PretrainedVideoLLM):
     """A Qwen3-VL."""
 
     model_type = "qwen3_vl"
@@ -57,11 +57,11 @@ class QwenVL(PretrainedStudent):
         deep = range(len(self.model.model.visual.deepstack_merger_list))
         return ["visual.merger", *(f"visual.deepstack_merger_list.{number}" for number in deep)]
 
-    def frozen(self) -> list[Tensor]:
+    def frozen_weights(self) -> list[Tensor]:
         visual = self.model.model.visual
         return [*visual.patch_embed.parameters(), *visual.pos_embed.parameters(), *visual.blocks.parameters()]
 
-    def look(self, frames: Pixels, moments: Sequence[float]) -> View:
+    def encode_frames(self, frames: Pixels, moments: Sequence[float]) -> VideoFeatures:
         """`layer_<n>` and `last` `[patches, channels]`, what each merger is given; `grid` `[1, 3]`, patches in time,
         height and width; `seconds` `[grids]`, the time of each pair of frames."""
         patches, grid = self.patches(frames)
@@ -87,7 +87,7 @@ class QwenVL(PretrainedStudent):
         whole = [*moments, *moments[-1:] * (-len(moments) % together)]
         pairs = zip(whole[::together], whole[together - 1 :: together], strict=True)
         seconds = torch.tensor([(first + last) / 2 for first, last in pairs])
-        return view_of(**given, grid=grid, seconds=seconds)
+        return as_features(**given, grid=grid, seconds=seconds)
 
     def patches(self, frames: Pixels) -> tuple[Tensor, Tensor]:
         """Frames as the tower takes them (`patchify`), in the size that the checkpoint's bounds allow."""
@@ -98,21 +98,21 @@ class QwenVL(PretrainedStudent):
         pictures = self.pictures(frames, size={"height": height, "width": width})
         return patchify(pictures, vision.patch_size, vision.temporal_patch_size, vision.spatial_merge_size)
 
-    def opening(self, view: View) -> Opening:
+    def video_prefix(self, features: VideoFeatures) -> VideoPrefix:
         merge = self.model.config.vision_config.spatial_merge_size
-        (time, height, width), video_token = view["grid"][0].tolist(), self.model.config.video_token_id
+        (time, height, width), video_token = features["grid"][0].tolist(), self.model.config.video_token_id
         count = height * width // merge**2
         start, stop = self._token("<|vision_start|>"), self._anchor
         tokens: list[int] = self.tokenizer.encode(self.before, add_special_tokens=False)
-        for second in view["seconds"].tolist():
+        for second in features["seconds"].tolist():
             told = self.tokenizer.encode(f"<{second:.1f} seconds>", add_special_tokens=False)
             tokens += [*told, start, *[video_token] * count, stop]
         ids = torch.tensor([tokens])
         positions, _ = self.model.model.get_rope_index(
-            ids, mm_token_type_ids=2 * (ids == video_token).int(), video_grid_thw=view["grid"].clone()
+            ids, mm_token_type_ids=2 * (ids == video_token).int(), video_grid_thw=features["grid"].clone()
         )
-        assert len(view["seconds"]) == time
-        return Opening(tokens, positions[:, 0].tolist())
+        assert len(features["seconds"]) == time
+        return VideoPrefix(tokens, positions[:, 0].tolist())
 
 
 def fitting_size(shape: tuple[int, int, int], vision: Any, least: int, most: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@
 
 A token sees itself and the tokens before it on its own path, and is at the position it has there. So
 every path has the same outputs, and gives the same gradients, as in a sequence of its own, while the
-video and whatever else is shared is computed once (design §3).
+video and whatever else is shared is computed once.
 
 The tree is written in pre-order. Then a subtree is one stretch of places, and one number for each token,
 the place behind its subtree, says who sees whom: `i` sees `j` if `j <= i < end[j]`.
@@ -38,8 +38,8 @@ class Tree:
         return len(self.tokens)
 
 
-def grow(sequences: Sequence[Sequence[int]]) -> Tree:
-    """The tree of some token sequences. One that another begins with ends inside that other's path."""
+def build_tree(sequences: Sequence[Sequence[int]]) -> Tree:
+    """Build the tree of some token sequences. A sequence that another begins with ends inside the other's path."""
     tree = Tree([], [], [], [[] for _ in sequences])
     _branch(tree, sequences, range(len(sequences)), 0)
     return tree
@@ -52,7 +52,7 @@ def _branch(tree: Tree, sequences: Sequence[Sequence[int]], members: Sequence[in
         if len(sequences[member]) > begin:
             branches.setdefault(sequences[member][begin], []).append(member)
     for branch in branches.values():
-        stop = fork([sequences[member] for member in branch], begin)
+        stop = common_prefix_length([sequences[member] for member in branch], begin)
         first, length = len(tree), stop - begin
         tree.tokens.extend(sequences[branch[0]][begin:stop])
         tree.depth.extend(range(begin, stop))
@@ -63,8 +63,8 @@ def _branch(tree: Tree, sequences: Sequence[Sequence[int]], members: Sequence[in
         tree.end[first : first + length] = [len(tree)] * length
 
 
-def fork(sequences: Sequence[Sequence[int]], begin: int) -> int:
-    """How many tokens sequences share, which share the first `begin`."""
+def common_prefix_length(sequences: Sequence[Sequence[int]], begin: int) -> int:
+    """Count the tokens that all sequences begin with, given that they share the first `begin`."""
     stop = min(map(len, sequences))
     for other in sequences[1:]:
         pairs = zip(sequences[0][begin:stop], other[begin:stop], strict=True)
@@ -72,8 +72,8 @@ def fork(sequences: Sequence[Sequence[int]], begin: int) -> int:
     return stop
 
 
-def sees(end: Tensor) -> Tensor:
-    """Who sees whom: `[B, 1, S, S]`, true where token `i` sees token `j`.
+def visibility(end: Tensor) -> Tensor:
+    """Compute the attention mask: `[B, 1, S, S]`, true where token `i` sees token `j`.
 
     Args:
         end: the place behind each token's subtree, `[B, S]`; of padding, the place behind itself.

@@ -27,10 +27,10 @@ from aotd.prompts.student import prompt, target
 from aotd.records import Example, Mode, Outcome, Question
 from aotd.store.stage import Stage
 from aotd.students import StudentConfig, StudentName
-from aotd.students.features import run_views
+from aotd.students.features import run_features
 from aotd.students.registry import load_student
 from aotd.tracking import Cell, NullTracker, Picture, TrackerName, TrackingConfig
-from aotd.video_llms.base import Asked, Student
+from aotd.video_llms.base import PromptInput, VideoLLM
 from tests.corners import Corners, corner_config, write_run
 from tests.students.tiny import write_checkpoint
 
@@ -64,9 +64,9 @@ def test_it_learns_what_it_is_shown(run: Path) -> None:
     config = only(run, "aotd", epochs=40, learning_rate=5e-3)
     job(config)
     student = load_student(run / "distill" / "aotd" / "student", config.student)
-    views = run_views(config, student)
+    views = run_features(config, student)
     asked = [question for question in Stage(run, "load", Question).records() if question.video_id != "7"]
-    rows = [Asked(prompt(question), bool(question.options), views.view(question)) for question in asked]
+    rows = [PromptInput(prompt(question), bool(question.options), views.features(question)) for question in asked]
     assert student.reply(rows, Mode.answer, 8) == [target(question) for question in asked]
     ends = [f"So the answer is {question.answer}." for question in asked]
     said = student.reply(rows, Mode.rationale, 40)
@@ -84,7 +84,7 @@ def test_an_arm_killed_in_the_middle_ends_as_if_it_had_not_been(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("aotd.video_llms.base.Student.save_beside", die)
+        patch.setattr("aotd.video_llms.base.VideoLLM.save_extras", die)
         with pytest.raises(Killed):
             job(only(run, "aotd"))
     assert not (run / "distill" / "aotd" / "student").exists()
@@ -126,8 +126,8 @@ def test_wrong_settings_are_one_line(run: Path, settings: dict[str, object], say
 
 
 def test_a_question_too_long_for_a_batch_is_one_line(run: Path) -> None:
-    with pytest.raises(UserError, match="tokens=20 is too small for 14 questions of arm instruct"):
-        job(only(run, "instruct", tokens=20))
+    with pytest.raises(UserError, match="max_tokens_per_batch=20 is too small for 14 questions of arm instruct"):
+        job(only(run, "instruct", max_tokens_per_batch=20))
 
 
 def test_an_arm_that_all_questions_were_dropped_of_is_one_line_and_goes_on_once_it_is_mended(
@@ -208,7 +208,7 @@ def test_no_such_deepspeed_file_is_one_line(run: Path, monkeypatch: pytest.Monke
 def test_a_student_is_gone_before_the_next_one_is_there(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models: list[weakref.ref[Any]] = []
 
-    def begun(config: Config, material: Material) -> Student:
+    def begun(config: Config, material: Material) -> VideoLLM:
         assert not any(model() is not None for model in models), "two students at once"
         student = begin(config, material)
         models.append(weakref.ref(student.model))
@@ -252,7 +252,7 @@ def test_arms_trained_side_by_side_are_the_same_as_in_turns(run: Path, monkeypat
 def test_adapters_are_merged_into_a_plain_checkpoint(name: str, run: Path, tmp_path: Path) -> None:
     checkpoint = write_checkpoint(name, tmp_path / "checkpoint")
     config = only(run, "aotd")
-    student = StudentConfig(name=StudentName(name), path=str(checkpoint), frames=4, lora=2)
+    student = StudentConfig(name=StudentName(name), path=str(checkpoint), frames=4, lora_rank=2)
     job(replace(config, student=student))
     before, after = (load_file(folder / "model.safetensors") for folder in (checkpoint, run / "distill/aotd/student"))
     assert before.keys() == after.keys()

@@ -11,7 +11,7 @@ from aotd.prompts.student import suffix
 from aotd.records import Example, Mode
 from aotd.students import StudentConfig, ValleySizes
 from aotd.students.valley import new_valley
-from aotd.video_llms.base import Student, View
+from aotd.video_llms.base import VideoFeatures, VideoLLM
 
 LOGITS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0], [1.0, 1.0, 0.0], [0.5, 0.0, 0.0]])
 LABELS = torch.tensor([0, 1, 0, 2, 1])
@@ -42,37 +42,43 @@ def test_no_weight_is_as_no_rationale() -> None:
 
 
 @pytest.fixture(scope="module")
-def student() -> Student:
+def student() -> VideoLLM:
     sizes = ValleySizes(image=8, channels=8, patches=1, hidden=8, layers=1, heads=1, vocabulary=300)
     return new_valley(
         StudentConfig(frames=1, valley=sizes), 4, ["What is it?", "I see it. So the answer is yes."], seed=0
     )
 
 
-VIEW: View = {"pixels": torch.zeros(1, 8, 8, 3, dtype=torch.uint8), "numbers": torch.zeros(1, dtype=torch.long)}
+VIEW: VideoFeatures = {
+    "pixels": torch.zeros(1, 8, 8, 3, dtype=torch.uint8),
+    "numbers": torch.zeros(1, dtype=torch.long),
+}
 
 
 def said(rationale: str | None = "I see it.") -> Example:
     return Example(question_id="q", prompt="What is it?", answer="yes", rationale=rationale)
 
 
-def test_only_the_replies_are_targets(student: Student) -> None:
+def test_only_the_replies_are_targets(student: VideoLLM) -> None:
     batch = batch_of(student, [(VIEW, [lay_out(student, said(), choice=False)])], questions=1)
-    assert batch["labels"].tolist() == [*student.said("yes"), *student.said("I see it.")]
+    assert batch["labels"].tolist() == [*student.encode_reply("yes"), *student.encode_reply("I see it.")]
     end = student.tokenizer.eos_token_id
     ids, at = batch["input_ids"][0].tolist(), batch["at"].tolist()
     for place, label in zip(at, batch["labels"].tolist(), strict=True):
         assert label == end or ids[place + 1] == label
-    asked = [student.asked("What is it?" + suffix(False, mode)) for mode in Mode]
-    opening = len(student.opening(VIEW).tokens)
+    asked = [student.encode_prompt("What is it?" + suffix(False, mode)) for mode in Mode]
+    opening = len(student.video_prefix(VIEW).tokens)
     assert at[0] == opening + len(asked[0]) - 1
     # Both replies stand behind one copy of the video and of what their prompts begin with.
     same = next(i for i, (one, other) in enumerate(zip(*asked, strict=False)) if one != other)
     assert len(ids) == opening + sum(map(len, asked)) - same + len(batch["labels"]) - 2
-    assert batch["positions"][0, 0, batch["at"][-1]] == opening + len(asked[1]) + len(student.said("I see it.")) - 2
+    assert (
+        batch["positions"][0, 0, batch["at"][-1]]
+        == opening + len(asked[1]) + len(student.encode_reply("I see it.")) - 2
+    )
 
 
-def test_shares_make_means_over_replies_and_questions(student: Student) -> None:
+def test_shares_make_means_over_replies_and_questions(student: VideoLLM) -> None:
     examples = [lay_out(student, said(), False), lay_out(student, said(None), False)]
     batch = batch_of(student, [(VIEW, examples)], questions=4)
     answers = batch["shares"][batch["kinds"] == ANSWER]
@@ -80,5 +86,5 @@ def test_shares_make_means_over_replies_and_questions(student: Student) -> None:
     assert torch.allclose(batch["shares"][batch["kinds"] == RATIONALE].sum(), torch.tensor(1 / 4, dtype=torch.float64))
 
 
-def test_no_rationale_has_one_reply(student: Student) -> None:
+def test_no_rationale_has_one_reply(student: VideoLLM) -> None:
     assert len(lay_out(student, said(None), choice=True).texts) == 1

@@ -173,7 +173,7 @@ def test_the_first_question_about_a_video_pays_for_looking_whoever_looked(
     trained: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Made by distill, or by the arm before: the seconds are read from the view.
-    monkeypatch.setattr("aotd.students.features.ViewCache.seconds", lambda *_: 1000.0)
+    monkeypatch.setattr("aotd.students.features.FeatureCache.seconds", lambda *_: 1000.0)
     job(trained)
     for arm in ARMS:
         for mode in Mode:
@@ -182,14 +182,14 @@ def test_the_first_question_about_a_video_pays_for_looking_whoever_looked(
 
 
 def test_a_view_that_does_not_say_what_it_took_is_reused(trained: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aotd.students.features.ViewCache.seconds", lambda *_: None)
+    monkeypatch.setattr("aotd.students.features.FeatureCache.seconds", lambda *_: None)
     job(trained)
     costs = Stage(Path(trained.run), "evaluate/aotd/answer", Prediction).costs()
     assert {key for key, one in costs.items() if one.reused} == {f"{video}a" for video in range(7)}
 
 
 def test_an_evaluation_that_goes_on_charges_nobody_twice(trained: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aotd.students.features.ViewCache.seconds", lambda *_: 1000.0)
+    monkeypatch.setattr("aotd.students.features.FeatureCache.seconds", lambda *_: 1000.0)
     settings = replace(trained, evaluate=replace(trained.evaluate, arms=["aotd"]))
     job(settings)
     folder = Path(trained.run) / "evaluate" / "aotd" / "answer"

@@ -32,7 +32,7 @@ from aotd.records import Dropped, Prediction, Question
 from aotd.scoring.tables import Scores
 from aotd.store.stage import Stage
 from aotd.students import StudentName
-from aotd.students.features import run_views
+from aotd.students.features import run_features
 from aotd.students.registry import load_student
 from tests.students.tiny import MODELS, write_checkpoint
 
@@ -216,11 +216,11 @@ def test_a_task_of_lmms_evals_own_is_asked_in_its_words(world: Path) -> None:
     (tasks / "mvbench.yaml").write_text(MVBENCH)
     results, samples = lmms_eval(tasks, "aotd_mvbench", saved(settings), world / "mvbench-out", batch=4)
     student = load_student(saved(settings), settings.student)
-    views = run_views(settings, student)
+    views = run_features(settings, student)
     for question, row, sample in zip(whole, rows, samples, strict=True):
         text = mvbench_doc_to_text(row, {"post_prompt": "Only give the best option.\n"})
         try:
-            (said,) = student.say([student.row(views.view(question), text)], 16)
+            (said,) = student.generate([student.prompt_row(views.features(question), text)], 16)
             reply = said.text
         except QuestionError:
             reply = UNREAD
@@ -268,13 +268,13 @@ def test_it_sees_what_evaluate_showed(world: Path) -> None:
 
     settings = evaluated(world, "valley")
     model = LmmsStudent(str(saved(settings)))
-    views = run_views(settings, load_student(saved(settings), settings.student))
+    views = run_features(settings, load_student(saved(settings), settings.student))
     export(replace(settings, export=replace(settings.export, split="test")))
     questions = {one.question_id: one for one in Stage(Path(settings.run), "load", Question).records()}
     for row in lines(Path(settings.run) / "export" / "lmms_eval" / "test.jsonl"):
         question = questions[row["question_id"]]
         pixels = model.seen_of(shown(row), "t")["pixels"]
-        assert pixels.equal(views.view(question)["pixels"])
+        assert pixels.equal(views.features(question)["pixels"])
         assert pixels.equal(model.seen_of([row["video"]], "t")["pixels"]) == (question.end_s is None)
 
 

@@ -24,7 +24,7 @@ from aotd.specialists import VideoLLMConfig
 from aotd.specialists import video_llm as module
 from aotd.specialists.load import load_specialists
 from aotd.specialists.prompted import choice_prompt, shown
-from aotd.specialists.video_llm import VideoLLM, checkpoint_bytes, checkpoint_name, empty_model
+from aotd.specialists.video_llm import VideoLLMSpecialist, checkpoint_bytes, checkpoint_name, empty_model
 from aotd.store.stage import Stage
 from aotd.video.clip import Clip
 from aotd.video_llms.families import FAMILIES
@@ -43,9 +43,9 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: write_checkpoint(name, tmp_path_factory.mktemp(name)) for name in NAMES}
 
 
-def llm(name: str, path: Path, shelf: Shelf | None = None, **settings: Any) -> VideoLLM:
+def llm(name: str, path: Path, shelf: Shelf | None = None, **settings: Any) -> VideoLLMSpecialist:
     config = VideoLLMConfig(model=str(path), **{"frames": 4, **settings})
-    return VideoLLM(name, config, "specialists.answering", shelf or Shelf())
+    return VideoLLMSpecialist(name, config, "specialists.answering", shelf or Shelf())
 
 
 def clips() -> list[Clip]:
@@ -56,23 +56,23 @@ def clips() -> list[Clip]:
 class Own:
     """The family's model as transformers loads it, and what the specialist's student needs to ask it the same."""
 
-    def __init__(self, specialist: VideoLLM, path: Path) -> None:
+    def __init__(self, specialist: VideoLLMSpecialist, path: Path) -> None:
         self.student = specialist._loaded().student
         self.model = getattr(transformers, type(self.student.model).__name__).from_pretrained(path)
         self.model.train(False)
 
     def inputs(self, clip: Clip, prompt: str, said: list[int] = ()) -> dict[str, torch.Tensor]:  # type: ignore[assignment]
         frames, moments = shown(clip, 4)
-        opening = self.student.opening(self.student.look(frames, moments))
-        return own_inputs(self.student, frames, [*opening.tokens, *self.student.asked(prompt), *said])
+        opening = self.student.video_prefix(self.student.encode_frames(frames, moments))
+        return own_inputs(self.student, frames, [*opening.tokens, *self.student.encode_prompt(prompt), *said])
 
     def reply(self, inputs: dict[str, torch.Tensor], longest: int) -> str:
         end = {"eos_token_id": self.student.end_token, "pad_token_id": self.student.pad_token}
         written = self.model.generate(**inputs, max_new_tokens=longest, do_sample=False, **end)[0]
-        return " ".join(self.student.text(written[inputs["input_ids"].shape[1] :].tolist()).split())
+        return " ".join(self.student.decode(written[inputs["input_ids"].shape[1] :].tolist()).split())
 
     def log_prob(self, clip: Clip, prompt: str, reply: str) -> float:
-        said = self.student.said(reply)
+        said = self.student.encode_reply(reply)
         with torch.no_grad():
             logits = self.model(**self.inputs(clip, prompt, said[:-1])).logits[0, -len(said) :]
         return float(logits.log_softmax(-1).gather(1, torch.tensor(said)[:, None]).mean())
@@ -113,10 +113,10 @@ def test_the_option_is_that_of_the_likeliest_letter(name: str, checkpoints: dict
     for question in ("what?", "who was it?", "and then?", "why did it fall?"):
         listed = "\n".join(f"({letter}) {option}" for letter, option in zip("ABCD", OPTIONS, strict=True))
         prompt = render("choose_option", question=question, notes="seen: a door", options=listed)
-        row = own.student.alone(prompt)
+        row = own.student.text_row(prompt)
         with torch.no_grad():
-            logits = own.model(input_ids=torch.tensor([[*row.opening.tokens, *row.texts[0]]])).logits[0, -1]
-        letters = [own.student.said(letter)[0] for letter in "ABCD"]
+            logits = own.model(input_ids=torch.tensor([[*row.prefix.tokens, *row.texts[0]]])).logits[0, -1]
+        letters = [own.student.encode_reply(letter)[0] for letter in "ABCD"]
         wanted = OPTIONS[int(logits[letters].argmax())]
         assert specialist.choose(question, {"seen": "a door", "actions": "nothing"}, OPTIONS) == wanted
 
@@ -126,10 +126,10 @@ def test_what_prompts_for_a_choice_begin_with_is_read_once(
 ) -> None:
     specialist = llm("llava_next_video", checkpoints["llava_next_video"])
     model, read = specialist._loaded().student.model, []
-    given = model._given
-    monkeypatch.setattr(model, "_given", lambda views, ids: read.append(ids.shape[1]) or given(views, ids))
+    given = model._embed
+    monkeypatch.setattr(model, "_embed", lambda views, ids: read.append(ids.shape[1]) or given(views, ids))
     prompt = choice_prompt("what?", {"seen": "a door"}, OPTIONS)
-    whole = len(specialist._loaded().student.alone(prompt).opening.tokens) + 1
+    whole = len(specialist._loaded().student.text_row(prompt).prefix.tokens) + 1
     for _ in range(2):
         specialist.choose("what?", {"seen": "a door"}, OPTIONS)
     beginning, first, second = read
@@ -157,8 +157,10 @@ def test_a_clip_is_looked_at_once_and_the_last_ones_are_kept(
 ) -> None:
     specialist = llm("llava_next_video", checkpoints["llava_next_video"])
     student, looks = specialist._loaded().student, []
-    look = student.look
-    monkeypatch.setattr(student, "look", lambda frames, moments: looks.append(len(frames)) or look(frames, moments))
+    look = student.encode_frames
+    monkeypatch.setattr(
+        student, "encode_frames", lambda frames, moments: looks.append(len(frames)) or look(frames, moments)
+    )
     whole, part, cropped = clips()
     for _ in range(2):
         specialist.answer(whole, "what?")
@@ -269,7 +271,7 @@ def test_what_cannot_be_is_one_line_before_anything_is_loaded(
 ) -> None:
     config = replace(VideoLLMConfig(model=str(checkpoints["qwen_vl"])), **settings)
     with pytest.raises(UserError, match=says):
-        VideoLLM(name, config, "specialists.answering", Shelf())
+        VideoLLMSpecialist(name, config, "specialists.answering", Shelf())
 
 
 def test_the_models_name_changes_with_its_weights(checkpoints: dict[str, Path], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from aotd.errors import UserError
 from aotd.records import Question
 from aotd.students import features
-from aotd.students.features import ViewCache
+from aotd.students.features import FeatureCache
 
 
 def question(question_id: str, video: str, start_s: float | None = None) -> Question:
@@ -26,7 +26,7 @@ def question(question_id: str, video: str, start_s: float | None = None) -> Ques
 class Looked:
     """A source and a student in one, which count how often they are asked."""
 
-    model, sight = "source", {"frames": 1}
+    model, feature_key = "source", {"frames": 1}
 
     def __init__(self) -> None:
         self.opened: list[str] = []
@@ -35,40 +35,40 @@ class Looked:
         self.opened.append(asked.question_id)
         return SimpleNamespace(number=len(self.opened))
 
-    def view(self, video: Any) -> dict[str, torch.Tensor]:
+    def encode_video(self, video: Any) -> dict[str, torch.Tensor]:
         return {"pixels": torch.tensor([video.number])}
 
 
 def test_a_view_is_made_once_for_each_part(tmp_path: Path) -> None:
     looked: Any = Looked()
-    views = ViewCache(tmp_path, looked, looked)
+    views = FeatureCache(tmp_path, looked, looked)
     one, same, later = question("a", "v"), question("b", "v"), question("c", "v", start_s=2.0)
     assert views.key(one) == views.key(same) != views.key(later)
-    assert [int(views.view(asked)["pixels"]) for asked in (one, same, later, one)] == [1, 1, 2, 1]
+    assert [int(views.features(asked)["pixels"]) for asked in (one, same, later, one)] == [1, 1, 2, 1]
     assert looked.opened == ["a", "c"]
 
 
 def test_views_stay_in_memory_within_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: Any = Looked()
-    views = ViewCache(tmp_path, looked, looked)
+    views = FeatureCache(tmp_path, looked, looked)
     asked = [question(name, name) for name in "abc"]
-    monkeypatch.setattr("aotd.students.features.KEPT_BYTES", 2 * views.view(asked[0])["pixels"].nbytes)
+    monkeypatch.setattr("aotd.students.features.KEPT_BYTES", 2 * views.features(asked[0])["pixels"].nbytes)
     for one in (*asked, asked[1]):
-        views.view(one)
+        views.features(one)
     for path in tmp_path.iterdir():
         path.unlink()
-    assert [int(views.view(asked[at])["pixels"]) for at in (1, 2)] == [2, 3], "of the files nothing is left"
-    assert int(views.view(asked[0])["pixels"]) == 4, "it was asked for longest ago"
+    assert [int(views.features(asked[at])["pixels"]) for at in (1, 2)] == [2, 3], "of the files nothing is left"
+    assert int(views.features(asked[0])["pixels"]) == 4, "it was asked for longest ago"
 
 
 def test_a_view_that_has_gone_is_made_again(tmp_path: Path) -> None:
     looked: Any = Looked()
-    views = ViewCache(tmp_path, looked, looked)
-    views.look(question("a", "v"))
-    views.written()
+    views = FeatureCache(tmp_path, looked, looked)
+    views.ensure(question("a", "v"))
+    views.flush()
     (file,) = tmp_path.iterdir()
     file.unlink()
-    assert int(views.view(question("a", "v"))["pixels"]) == 2
+    assert int(views.features(question("a", "v"))["pixels"]) == 2
 
 
 def test_a_view_is_written_while_the_next_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,17 +79,17 @@ def test_a_view_is_written_while_the_next_is_made(tmp_path: Path, monkeypatch: p
         write(*given)
 
     class Telling(Looked):
-        def view(self, video: Any) -> dict[str, torch.Tensor]:
+        def encode_video(self, video: Any) -> dict[str, torch.Tensor]:
             if video.number == 2:
                 next_made.set()
-            return super().view(video)
+            return super().encode_video(video)
 
     monkeypatch.setattr(features, "_write", late)
     looked: Any = Telling()
-    views = ViewCache(tmp_path, looked, looked)
+    views = FeatureCache(tmp_path, looked, looked)
     for one in (question("a", "v"), question("b", "v"), question("c", "w")):
-        views.look(one)
-    views.written()
+        views.ensure(one)
+    views.flush()
     assert looked.opened == ["a", "c"], "what is being written is not made again"
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -100,10 +100,10 @@ def test_a_view_that_the_disk_does_not_take_is_told_of(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(features, "_write", full)
     looked: Any = Looked()
-    views = ViewCache(tmp_path, looked, looked)
-    views.look(question("a", "v"))
+    views = FeatureCache(tmp_path, looked, looked)
+    views.ensure(question("a", "v"))
     with pytest.raises(UserError, match="disk is full"):
-        views.look(question("b", "w"))
-    views.look(question("c", "x"))
+        views.ensure(question("b", "w"))
+    views.ensure(question("c", "x"))
     with pytest.raises(UserError, match="disk is full"):
-        views.written()
+        views.flush()

@@ -19,14 +19,14 @@ from aotd.students.registry import load_student, new_student
 from aotd.students.tokens import decode, encode
 from aotd.students.valley import ValleyStudent, new_valley
 from aotd.video.clip import frame_numbers
-from aotd.video_llms.base import Asked, View
+from aotd.video_llms.base import PromptInput, VideoFeatures
 
 SIZES = ValleySizes(image=16, channels=16, patches=4, tokens_per_frame=2, hidden=32, layers=2, heads=2)
 SMALL = StudentConfig(frames=4, valley=SIZES)
 TEXTS = ["What did the person take?", "I see the book at [10, 20, 30, 40] in frame 3. So the answer is the book."]
 
 
-def view(seed: int) -> View:
+def view(seed: int) -> VideoFeatures:
     pixels = np.random.default_rng(seed).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
     return {"pixels": torch.from_numpy(pixels), "numbers": torch.tensor(frame_numbers(8, 4))}
 
@@ -49,7 +49,7 @@ def examples() -> list[Example]:
 
 
 def arguments(batch: dict[str, Any]) -> dict[str, Any]:
-    return {name: batch[name] for name in ("views", "input_ids", "end", "positions", "at")}
+    return {name: batch[name] for name in ("videos", "input_ids", "end", "positions", "at")}
 
 
 def test_frame_numbers_are_spread_over_the_specialists_frames() -> None:
@@ -75,8 +75,8 @@ def test_saved_and_loaded_gives_equal_logits(student: ValleyStudent, tmp_path: P
     batch = batch_of(student, [(view(number), [one]) for number, one in enumerate(laid)], 4)
     with torch.no_grad():
         assert torch.equal(student.model(**arguments(batch)), again.model(**arguments(batch)))
-    assert again.sight == student.sight
-    assert again.asked(TEXTS[1]) == student.asked(TEXTS[1])
+    assert again.feature_key == student.feature_key
+    assert again.encode_prompt(TEXTS[1]) == student.encode_prompt(TEXTS[1])
 
 
 def test_no_student_in_a_folder_is_one_line(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_no_student_in_a_folder_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_batch_says_what_each_says_alone(student: ValleyStudent) -> None:
-    asked = [Asked("What did the person take?" * (i + 1), i == 1, view(i)) for i in range(3)]
+    asked = [PromptInput("What did the person take?" * (i + 1), i == 1, view(i)) for i in range(3)]
     together = student.reply(asked, Mode.rationale, 12)
     assert together == [student.reply([one], Mode.rationale, 12)[0] for one in asked]
     assert all(together)

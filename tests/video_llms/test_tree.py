@@ -6,13 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aotd.video_llms.tree import grow, sees
+from aotd.video_llms.tree import build_tree, visibility
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=6)
 
 
 def test_what_is_shared_stands_once() -> None:
-    tree = grow([[7, 8, 1, 2], [7, 8, 1, 3], [7, 9]])
+    tree = build_tree([[7, 8, 1, 2], [7, 8, 1, 3], [7, 9]])
     assert tree.tokens == [7, 8, 1, 2, 3, 9]
     assert tree.depth == [0, 1, 2, 3, 3, 1]
     assert tree.end == [6, 5, 5, 4, 5, 6]
@@ -21,8 +21,8 @@ def test_what_is_shared_stands_once() -> None:
 
 @given(SEQUENCES)
 def test_each_token_sees_its_own_path_and_nothing_else(sequences: list[list[int]]) -> None:
-    tree = grow(sequences)
-    mask = sees(torch.tensor([tree.end]))[0, 0]
+    tree = build_tree(sequences)
+    mask = visibility(torch.tensor([tree.end]))[0, 0]
     for sequence, path in zip(sequences, tree.paths, strict=True):
         assert [tree.tokens[place] for place in path] == sequence
         assert [tree.depth[place] for place in path] == list(range(len(sequence)))
