@@ -28,7 +28,7 @@ from aotd.runtime.meter import Meter, carried
 from aotd.store.cache import Cache, CacheConfig, load_cache
 from aotd.store.files import digest as value_digest
 from aotd.store.run import Run
-from aotd.store.stage import Stage, Writer
+from aotd.store.stage import Stage, StageWriter
 from aotd.tools.toolbox import Toolbox
 from aotd.tools.video import VIDEO_TOOLS
 
@@ -191,10 +191,10 @@ def _text(question: Question) -> bytes:
 
 
 Known = dict[bytes, int]
-"""Text of a question -> the place of a line with what was written for it (`aotd.store.stage.Writer.read`)."""
+"""Text of a question -> the place of a line with what was written for it (`aotd.store.stage.StageWriter.read`)."""
 
 
-def _known(questions: Stage[Question], out: Writer[Program]) -> Known:
+def _known(questions: Stage[Question], out: StageWriter[Program]) -> Known:
     """What an earlier start of this run has already asked."""
     out.sort(questions.ids())
     known: Known = {}

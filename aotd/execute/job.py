@@ -45,7 +45,7 @@ from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
 from aotd.store.cache import CacheConfig, load_cache
 from aotd.store.run import Run
-from aotd.store.stage import Entry
+from aotd.store.stage import StageEntry
 from aotd.tools.toolbox import Toolbox
 from aotd.tools.video import VIDEO_TOOLS
 
@@ -136,34 +136,34 @@ def _decides(
     return parts | {"settings": settings, "models": models.models() | parts.get("models", {})}
 
 
-def _ends(tasks: Iterable[T], do: Executor[T], assignment: Assignment[T]) -> Iterator[Entry]:
+def _ends(tasks: Iterable[T], do: Executor[T], assignment: Assignment[T]) -> Iterator[StageEntry]:
     """What questions end in, as it comes."""
     if not assignment.revises:
         for end in do(tasks):
-            assert isinstance(end, Entry), "no task is revised"
+            assert isinstance(end, StageEntry), "no task is revised"
             yield end
         return
     for batch in batches(tasks, BATCH):
         yield from _ends_of_batch(batch, do, assignment)
 
 
-def _ends_of_batch(todo: list[T], do: Executor[T], assignment: Assignment[T]) -> Iterator[Entry]:
+def _ends_of_batch(todo: list[T], do: Executor[T], assignment: Assignment[T]) -> Iterator[StageEntry]:
     """What some questions end in; their tasks are revised until each question is settled."""
     place = {task.question.question_id: number for number, task in enumerate(todo)}
     while todo:
         unsettled: list[Turn[T]] = []
         for end in do(todo):
-            if isinstance(end, Entry):
+            if isinstance(end, StageEntry):
                 yield end
             else:
                 unsettled.append(end)
         # Turns come as they are ready; what a model is asked does not depend on which came first.
         unsettled.sort(key=lambda turn: place[turn.task.question.question_id])
         todo, ended = assignment.revise(unsettled)
-        yield from (Entry.of(turn.record, total(turn.costs)) for turn in ended)
+        yield from (StageEntry.of(turn.record, total(turn.costs)) for turn in ended)
 
 
-Executor = Callable[[Iterable[T]], Iterator[Entry | Turn[T]]]
+Executor = Callable[[Iterable[T]], Iterator[StageEntry | Turn[T]]]
 """Tasks -> what comes of them, as it comes: what the question ends in, or a turn that is to be revised."""
 
 
@@ -187,7 +187,7 @@ class _Workers(Generic[T]):
         self._opened = ExitStack()
         self._pool: ProcessPoolExecutor | None = None
 
-    def run(self, tasks: Iterable[T]) -> Iterator[Entry | Turn[T]]:
+    def run(self, tasks: Iterable[T]) -> Iterator[StageEntry | Turn[T]]:
         """What comes of tasks, as it comes; a video's tasks must stand together.
 
         Raises:
@@ -198,7 +198,7 @@ class _Workers(Generic[T]):
         left: list[list[T]] = []
         died = False
         while True:
-            running: dict[Future[list[Entry | Turn[T]]], list[T]] = {}
+            running: dict[Future[list[StageEntry | Turn[T]]], list[T]] = {}
             try:
                 while True:
                     while len(running) < self._ahead and (video := left.pop() if left else next(coming, None)):
@@ -220,7 +220,7 @@ class _Workers(Generic[T]):
                 died = True
                 left += running.values()
 
-    def _submit(self, video: list[T], left: list[list[T]]) -> Future[list[Entry | Turn[T]]]:
+    def _submit(self, video: list[T], left: list[list[T]]) -> Future[list[StageEntry | Turn[T]]]:
         if self._pool is None:
             self._pool = self._opened.enter_context(self._start())
         try:

@@ -22,7 +22,7 @@ from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
 from aotd.store.cache import CacheConfig, load_cache
 from aotd.store.run import Run
-from aotd.store.stage import Entry
+from aotd.store.stage import StageEntry
 from aotd.tools.toolbox import Toolbox
 
 CONCURRENCY = 16
@@ -54,10 +54,10 @@ class Work(Generic[T]):
     cache: CacheConfig
 
 
-def settled(agent: Agent[T], turn: Turn[T]) -> Entry | Turn[T]:
+def settled(agent: Agent[T], turn: Turn[T]) -> StageEntry | Turn[T]:
     """What the question ends in, with what all its tasks took; the turn itself where the question goes on."""
     record = agent.settle(turn)
-    return turn if record is None else Entry.of(record, total(turn.costs))
+    return turn if record is None else StageEntry.of(record, total(turn.costs))
 
 
 class Worker(Generic[T]):
@@ -72,7 +72,7 @@ class Worker(Generic[T]):
         self._concurrency = work.concurrency or default_concurrency(models)
         self._count = count
 
-    def run(self, tasks: Iterable[T]) -> Iterator[Entry | Turn[T]]:
+    def run(self, tasks: Iterable[T]) -> Iterator[StageEntry | Turn[T]]:
         """What comes of tasks and of those that follow from them, as it comes (`settled`)."""
         return (settled(self._agent, turn) for turn in self._turns(tasks))
 
@@ -104,6 +104,6 @@ def start_worker(work: Work[Any]) -> None:
     _worker = Worker(work, load_specialists(work.specialists, work.root))
 
 
-def run_together(tasks: list[Any]) -> list[Entry | Turn[Any]]:
+def run_together(tasks: list[Any]) -> list[StageEntry | Turn[Any]]:
     """What comes of tasks, in a process that `start_worker` has made a worker."""
     return list(_worker.run(tasks))

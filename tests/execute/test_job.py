@@ -22,7 +22,7 @@ from aotd.llm.base import Reply
 from aotd.records import Cost, Dropped, Outcome, Program, Question, Trace
 from aotd.sandbox.process import Limits
 from aotd.store.run import Run
-from aotd.store.stage import Entry, Stage
+from aotd.store.stage import Stage, StageEntry
 from tests.agents.program.test_attempts import attempt, failed
 from tests.video.test_launch import break_av
 
@@ -104,7 +104,7 @@ def test_where_nothing_is_mended_no_question_waits_for_another(tmp_path: Path) -
             read.append(f"q{number}")
             yield attempt()
 
-    def execute(todo: Iterable[Attempt]) -> Iterator[Entry | Turn[Attempt]]:
+    def execute(todo: Iterable[Attempt]) -> Iterator[StageEntry | Turn[Attempt]]:
         cost = Cost(question_id="q", seconds=1.0)
         agent = ProgramAgent(Limits(), frozenset())
         return (settled(agent, replace(failed(one), costs=(cost,))) for one in todo)
