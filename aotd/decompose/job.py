@@ -24,8 +24,8 @@ from aotd.llm.base import Reply
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Dropped, Program, Question
-from aotd.runtime.batches import shown
 from aotd.runtime.meter import Meter, carried
+from aotd.runtime.progress import progress
 from aotd.store.cache import load_cache
 from aotd.store.files import digest as value_digest
 from aotd.store.run import Run
@@ -66,7 +66,7 @@ def job(config: Config) -> None:
     with stage.open(**_decides(config, author)) as out:
         known = _known(loaded, out) if author.asks_once and out.done else {}
         count = loaded.count() - len(out.done)
-        for batch in _batches(shown("decompose", loaded.stream(without=out.done), count), known, author):
+        for batch in _batches(progress("decompose", loaded.stream(without=out.done), count), known, author):
             new = _new(batch, known) if author.asks_once else batch
             with Meter() as meter:
                 written = {record.question_id: (record, replies) for record, replies in author.write(new)}

@@ -17,9 +17,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
 from aotd.config.tree import Config
 from aotd.distill import ArmConfig, trainings
 from aotd.distill.examples import Thoughts, check_arm, example
@@ -30,6 +27,7 @@ from aotd.prompts import digest
 from aotd.prompts.student import SUFFIXES
 from aotd.records import Dropped, Example, Outcome, Question
 from aotd.runtime.gc import loading_modules
+from aotd.runtime.progress import progress
 from aotd.specialists import SourceName
 from aotd.store.stage import Stage
 
@@ -168,7 +166,7 @@ def _unreadable(config: Config, material: Material) -> dict[str, Dropped]:
 
     views = material.views(config, begin(config, material))
     unreadable = {}
-    for key, question in track(material.questions.items(), "distill: videos", console=Console(stderr=True)):
+    for key, question in progress("distill: videos", material.questions.items()):
         try:
             views[material.roots[key]].ensure(question)
         except QuestionError as error:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
-
-from rich.console import Console
 
 from aotd.config.tree import Config
 from aotd.errors import UserError
@@ -17,6 +16,8 @@ from aotd.scoring.tables import Comparison
 from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.view.question import arms as evaluated
+
+_log = logging.getLogger(__name__)
 
 
 def compare_arms(config: Config, asked: Sequence[Question], arms: Sequence[str]) -> list[Comparison]:
@@ -40,8 +41,8 @@ def compare_runs(config: Config, asked: Sequence[Question], arms: Sequence[str])
     other, only = other_run(settings.against)
     shared = _shared(asked, other)
     if len(shared) < len(asked):
-        left = f"{len(asked) - len(shared)} of {len(asked)} questions are not in {other}: they are not compared"
-        Console(stderr=True).print(left, highlight=False)
+        missing = len(asked) - len(shared)
+        _log.info("%d of %d questions are not in %s: they are not compared", missing, len(asked), other)
     names = [only] if only else evaluated(Run(other))
     theirs = _said(other, Stage(other, "load", Question).records(), names)
     mine = _said(Path(config.run), asked, arms)

@@ -10,13 +10,13 @@ questions, into evaluate/<arm>/judge/<name>/.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import track
 
 from aotd.config.tree import Config
 from aotd.errors import QuestionError, UserError
@@ -32,6 +32,7 @@ from aotd.evaluate.judge import check_judge, judge_arms
 from aotd.evaluate.judged import agreements, judged
 from aotd.evaluate.scores import score
 from aotd.records import Cost, Dropped, Mode, Prediction, Question, Trace
+from aotd.runtime.progress import progress
 from aotd.scoring.answers import parse, read_answer, same_answer
 from aotd.scoring.claims import final_answer
 from aotd.scoring.tables import Scores
@@ -42,6 +43,8 @@ from aotd.store.stage import Stage
 from aotd.view.contamination_table import print_leaks
 from aotd.view.cost_table import faster_words
 from aotd.view.tables import agreement_sheet, comparison_sheets, drawn, print_scores, wide_console
+
+_log = logging.getLogger(__name__)
 
 Part = tuple[int, float, float]
 """How many frames were sampled, and the start and the end of the part they stand for, in seconds."""
@@ -125,7 +128,7 @@ def _evaluate_arm(
             replies = student(asked, mode, out.done, costs)
             steps = zip(asked, replies, strict=True)
             title = f"evaluate {arm} {mode.value}"
-            for question, reply in track(steps, title, total=len(asked), console=Console(stderr=True)):
+            for question, reply in progress(title, steps, len(asked)):
                 if question.question_id not in out.done and reply is not None:
                     out.write(_predict(config, arm, mode, question, reply, parts), costs.get(question.question_id))
         _print_dropped(title, stage.dropped(), len(asked))
@@ -145,11 +148,10 @@ def _print_dropped(title: str, dropped: Sequence[Dropped], asked: int) -> None:
         outcomes = ", ".join(
             f"{name} {count}" for name, count in Counter(d.outcome.value for d in dropped).most_common()
         )
-        Console(stderr=True).print(
+        _log.info(
             f"{title}: {len(dropped)} of {asked} have no reply and count as wrong ({outcomes}), "
-            f"such as {dropped[0].question_id}: {dropped[0].reason}",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
+            f"such as {dropped[0].question_id}: {dropped[0].reason}"
+        )
 
 
 def _with_judges(config: Config, scores: Scores, asked: Sequence[Question]) -> Scores:

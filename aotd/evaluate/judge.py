@@ -16,9 +16,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
 from aotd.config.tree import Config
 from aotd.errors import UserError
 from aotd.evaluate import JudgeConfig
@@ -30,6 +27,7 @@ from aotd.llm.identity import identity
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Judgement, Prediction, Question
+from aotd.runtime.progress import progress
 from aotd.store.cache import load_cache
 from aotd.store.files import Shard
 from aotd.store.files import digest as value_digest
@@ -173,7 +171,7 @@ def _replies(
     if not asks:
         return
     heard = engine().stream(list(asks))
-    for ask, reply in track(heard, title, total=len(asks), console=Console(stderr=True)):
+    for ask, reply in progress(title, heard, len(asks)):
         for task in asks[ask]:
             yield task, reply
 

@@ -15,6 +15,7 @@ another run, is not asked again (`aotd.store.cache`). What is written depends on
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -25,8 +26,6 @@ from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-from rich.console import Console
 
 from aotd.agents.program.attempts import Attempt, Result, first
 from aotd.agents.program.examples import programs_digest, read_programs
@@ -39,14 +38,17 @@ from aotd.llm.base import Reply
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Program, Question, Record, Trace
-from aotd.runtime.batches import batches, shown
+from aotd.runtime.batches import batches
 from aotd.runtime.pools import cores, worker_pool
+from aotd.runtime.progress import progress
 from aotd.sandbox.layers import Layer, missing, raised
 from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
 from aotd.store.cache import load_cache
 from aotd.store.run import Run
 from aotd.store.stage import Stage, StageEntry
+
+_log = logging.getLogger(__name__)
 
 BATCH = 256
 """With `execute.repairs`, questions whose programs are run until all of them are settled, before the next ones are
@@ -76,13 +78,12 @@ def job(config: Config) -> None:
         questions.beside(programs) as question_of,
     ):
         for layer in (layer for layer in Layer if layer not in layers):
-            said = f"programs run without {layer.value}: {missing(layer)}"
-            Console(stderr=True).print(said, markup=False, soft_wrap=True)
+            _log.info(f"programs run without {layer.value}: {missing(layer)}")
         attempts = (first(question_of(one.question_id), one) for one in programs.stream(without=out.done))
         count = programs.count() - len(out.done)
         work = Work(Run(run), config.dataset.root, config.execute, config.specialists, config.cache, layers)
         with _executor(work, specialists, _workers(config), count) as execute:
-            for entry in shown("execute", _ends(attempts, execute, mender), count):
+            for entry in progress("execute", _ends(attempts, execute, mender), count):
                 out.add(entry)
         out.sort(programs.ids())
 

@@ -8,7 +8,7 @@ setting and the server. Language models (`aotd.llm.openai`), models that take pi
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from aotd.errors import UserError
 from aotd.llm.base import Reply
 from aotd.llm.served import address
 from aotd.runtime.signals import stopping
+
+_log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_S = 60.0
 WAIT_S = 1800.0
@@ -213,7 +215,7 @@ class _Waiting:
         waited_s = time.monotonic() - self._began
         if waited_s > _SAY_AFTER_S and not self._said:
             self._said = True
-            print(f"aotd: {self._why}: waiting, {WAIT_S / 60:g} minutes at most", file=sys.stderr)  # noqa: T201
+            _log.warning(f"{self._why}: waiting, {WAIT_S / 60:g} minutes at most")
         return waited_s > WAIT_S or stopping()
 
 
