@@ -13,7 +13,6 @@ thing that is missing.
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from collections import Counter
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import torch
 from pydantic import ValidationError
 from rich.console import Console
@@ -131,21 +131,17 @@ def _machine(run: Run) -> PartReport:
             f"aotd {__version__}, Python {platform.python_version()}, {libraries}",
             *[f"GPU {number}: {gpu.name}, {gpu.total_memory / GIB:.1f} GiB" for number, gpu in enumerate(gpus)],
             *([] if gpus else ["no GPU: models run on the CPU"]),
-            f"{_ram() / GIB:.1f} GiB of memory, {cores()} cores, {shutil.disk_usage(folder).free / GIB:.1f} GiB free "
-            f"in {folder}",
+            f"{psutil.virtual_memory().total / GIB:.1f} GiB of memory, {cores()} cores, "
+            f"{shutil.disk_usage(folder).free / GIB:.1f} GiB free in {folder}",
         ]
     )
-
-
-def _ram() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _room() -> tuple[int, str]:
     """Bytes that models can take, and where."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_properties(0).total_memory, "the GPU"
-    return _ram(), "this machine"
+    return psutil.virtual_memory().total, "this machine"
 
 
 # ── the sandbox ──────────────────────────────────────────────────────────────────────────────────

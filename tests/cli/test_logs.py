@@ -63,10 +63,9 @@ def test_flags_against_each_other_are_refused() -> None:
 
 def test_verbs_take_the_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = sample_run(tmp_path / "run")
-    verify = ["verify", f"run={run}"]
-    for flags, message in ((["-v"], "aotd.commands.run: verify: done in"), ([], "kept 2"), (["-q"], "")):
+    for flags, message in ((["-v"], "aotd.commands.run: report: done in"), ([], "report"), (["-q"], "")):
         capsys.readouterr()
-        assert main([*verify, *flags]) == 0
+        assert main(["report", f"run={run}", *flags]) == 0
         error = capsys.readouterr().err
         assert message in error
         assert bool(error) is bool(message)
