@@ -33,8 +33,8 @@ def describe(verb: Verb, about: str) -> str:
             lines += [f"  {group}", *(f"    {choice:<20} {sentence}" for choice, sentence in choices.items())]
     lines += [
         "",
-        "-m sweeps over values (key=a,b), --cfg job prints all settings and does nothing, -v says more of what is done, "
-        "-q only what goes wrong: docs/settings.md.",
+        "-m sweeps over values (key=a,b), --cfg job prints all settings and does nothing, -v says more, "
+        "-q less: docs/settings.md.",
     ]
     return "\n".join(lines)
 
