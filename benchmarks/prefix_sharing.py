@@ -22,7 +22,7 @@ from typing import Any
 import torch
 import transformers
 
-from aotd.distill.batch import Laid, batch_of
+from aotd.distill.batch import TokenizedExample, make_batch
 from aotd.distill.loss import distillation_loss
 from aotd.students import StudentConfig, ValleySizes
 from aotd.students.valley import new_valley
@@ -74,27 +74,27 @@ def llava(frames: int, side: int, layers: int, width: int) -> tuple[VideoLLM, Vi
     return Bare(model, frames * side * side), view
 
 
-def questions(count: int, vocabulary: int) -> list[Laid]:
+def questions(count: int, vocabulary: int) -> list[TokenizedExample]:
     """Questions in random tokens; a question's two prompts differ in their last ten."""
     laid = []
     for _ in range(count):
         prompt = torch.randint(5, vocabulary, (QUESTION - 10,)).tolist()
         asked = tuple(prompt + torch.randint(5, vocabulary, (10,)).tolist() for _ in range(2))
         said = tuple(torch.randint(5, vocabulary, (length,)).tolist() for length in (ANSWER, RATIONALE))
-        laid.append(Laid(asked, said))
+        laid.append(TokenizedExample(asked, said))
     return laid
 
 
-def replies(laid: list[Laid], kinds: tuple[int, ...]) -> list[Laid]:
+def replies(laid: list[TokenizedExample], kinds: tuple[int, ...]) -> list[TokenizedExample]:
     """The same replies, each as a question of its own."""
-    return [Laid((one.asked[kind],), (one.said[kind],)) for one in laid for kind in kinds]
+    return [TokenizedExample((example.prompts[kind],), (example.replies[kind],)) for example in laid for kind in kinds]
 
 
-def batches(student: VideoLLM, view: VideoFeatures, laid: list[Laid], layout: str) -> list[dict[str, Any]]:
+def batches(student: VideoLLM, view: VideoFeatures, laid: list[TokenizedExample], layout: str) -> list[dict[str, Any]]:
     """The sixteen replies as batches."""
 
-    def batch(groups: list[list[Laid]]) -> dict[str, Any]:
-        return batch_of(student, [(view, group) for group in groups], len(laid))
+    def batch(groups: list[list[TokenizedExample]]) -> dict[str, Any]:
+        return make_batch(student, [(view, group) for group in groups], len(laid))
 
     if layout == "eight":
         return [batch([laid])]
@@ -130,7 +130,7 @@ def gradient(student: VideoLLM, made: list[dict[str, Any]]) -> torch.Tensor:
     return torch.cat([one.grad.flatten() for one in student.model.parameters() if one.grad is not None])
 
 
-def gradient_error(student: VideoLLM, view: VideoFeatures, laid: list[Laid]) -> float:
+def gradient_error(student: VideoLLM, view: VideoFeatures, laid: list[TokenizedExample]) -> float:
     """Relative difference of the gradients of one tree and of separate sequences, in float64."""
     student.model.double()
     shared = gradient(student, batches(student, view, laid, "eight"))

@@ -22,7 +22,7 @@ import torch
 import transformers
 from prefix_sharing import VIDEO, Bare, questions, replies
 
-from aotd.distill.batch import Laid, batch_of
+from aotd.distill.batch import TokenizedExample, make_batch
 from aotd.distill.loss import distillation_loss
 from aotd.video_llms.llava_next_video import LlavaNextVideoForConditionalGeneration
 from aotd.video_llms.tree import visibility
@@ -61,10 +61,10 @@ def useful_flops(model: Any, batch: dict[str, Any], targets: int) -> float:
     return float(6 * layers * places + 6 * model.lm_head.weight.numel() * targets + attention)
 
 
-def batches(student: Bare, view: Any, laid: list[Laid], layout: str) -> list[dict[str, Any]]:
+def batches(student: Bare, view: Any, laid: list[TokenizedExample], layout: str) -> list[dict[str, Any]]:
     """Eight questions as one tree, as eight, or as sixteen sequences one by one."""
     groups = {"eight": [laid], "pair": [[one] for one in laid], "separate": [[one] for one in replies(laid, (0, 1))]}
-    return [batch_of(student, [(view, group)], len(laid)) for group in groups[layout]]
+    return [make_batch(student, [(view, group)], len(laid)) for group in groups[layout]]
 
 
 def moved(value: Any, device: torch.device) -> Any:

@@ -14,7 +14,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from aotd.distill.batch import batch_of, lay_out
+from aotd.distill.batch import make_batch, tokenize_example
 from aotd.distill.loss import distillation_loss
 from aotd.errors import UserError
 from aotd.prompts.student import suffix
@@ -82,8 +82,8 @@ def test_a_tree_has_the_logits_of_the_familys_own_forward(name: str, checkpoints
     own.train(False)
     video = Noise(video_id="1")
     view = student.encode_video(video)
-    laid = [lay_out(student, example, True) for example in examples()]
-    batch = batch_of(student, [(view, laid)], 4)
+    laid = [tokenize_example(student, example, True) for example in examples()]
+    batch = make_batch(student, [(view, laid)], 4)
     inputs = {key: batch[key] for key in ("videos", "input_ids", "end", "positions", "at")}
     with torch.no_grad():
         logits = student.model(**inputs)
@@ -98,8 +98,8 @@ def test_a_tree_has_the_logits_of_the_familys_own_forward(name: str, checkpoints
 
 def gradients(student: PretrainedVideoLLM, shared: bool) -> tuple[float, Tensor]:
     views = [student.encode_video(Noise(video_id=number)) for number in "12"]
-    laid = [lay_out(student, example, True) for example in examples()]
-    batch = batch_of(student, [(views[0], laid[:3]), (views[1], laid[3:])], 4, shared)
+    laid = [tokenize_example(student, example, True) for example in examples()]
+    batch = make_batch(student, [(views[0], laid[:3]), (views[1], laid[3:])], 4, shared)
     student.model.zero_grad()
     given = {key: batch[key] for key in ("videos", "input_ids", "end", "positions", "at")}
     loss = distillation_loss(student.model(**given), batch["labels"], batch["kinds"], batch["shares"], 0.7).total
