@@ -23,12 +23,11 @@ import pytest
 
 import aotd.execute.job
 from aotd.cli.main import main
-from aotd.distill.job import job as distill
 from aotd.errors import UserError
 from aotd.records import Outcome, Question, Trace
 from aotd.store.stage import Stage, Writer
 from benchmarks.crash import Disk, broken, full
-from tests.corners import corner_config, corners, one_thread, run
+from tests.corners import corner_config, corners, distill, one_thread, run
 from tests.llm.test_openai import said, server
 
 __all__ = ["corners", "one_thread", "run"]

@@ -107,12 +107,8 @@ def train(
     disable_progress_bar()  # type: ignore[no-untyped-call]
     # Whatever is drawn must not depend on what was trained before.
     set_seed(seed)
-    trainer = _Trainer(
-        model=student.trainable_model(stage.trainable, stage.lora_rank),
-        args=arguments,
-        train_dataset=batches,
-        data_collator=_only_batch,
-    )
+    model = student.trainable_model(stage.trainable, stage.lora_rank)
+    trainer = _Trainer(model=model, args=arguments, train_dataset=batches, data_collator=_only_batch)
     trainer.remove_callback(PrinterCallback)
     trainer.model_accepts_loss_kwargs = False  # then `Trainer` divides by the number of batches, and we multiply
     trainer.weight = distill.rationale_weight
@@ -125,11 +121,8 @@ def train(
     if distill.gradient_checkpointing:
         student.enable_gradient_checkpointing()
     student.model.train()
-    log = (
-        closing(_LossLog(files.losses, tracker, stage.number, step_of(start) if start else 0))
-        if main
-        else nullcontext()
-    )
+    from_step = step_of(start) if start else 0
+    log = closing(_LossLog(files.losses, tracker, stage.number, from_step)) if main else nullcontext()
     with patience(), tensor_errors(checkpoints), log as open_log:
         trainer.add_callback(_StepReports(trainer, open_log, show))
         trainer.train(resume_from_checkpoint=str(start) if start else None)

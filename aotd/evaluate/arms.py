@@ -19,6 +19,7 @@ from aotd.prompts import digest
 from aotd.prompts.student import SUFFIXES
 from aotd.records import Cost, Mode, Question
 from aotd.store.files import file_digest
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.students.features import FeatureCache, run_features
 
@@ -110,7 +111,7 @@ def asker(config: Config, arm: str, replies: Replies | None) -> Ask:
         from aotd.students.registry import load_student
 
         loaded = load_student(_student_folder(config, arm), config.student)
-        return loaded, run_features(config, loaded)
+        return loaded, run_features(Run(Path(config.run)), config.specialists, config.dataset.root, loaded)
 
     def ask(asked: Sequence[Question], mode: Mode, done: set[str], costs: dict[str, Cost]) -> Iterator[Reply | None]:
         if all(question.question_id in done for question in asked):

@@ -12,9 +12,8 @@ import pytest
 import aotd
 from aotd.commands.ask import job
 from aotd.config.tree import AskConfig, Config
-from aotd.distill.job import job as distill
 from aotd.errors import UserError
-from tests.corners import corner_config, corners, one_thread, run
+from tests.corners import corner_config, corners, distill, one_thread, run
 
 __all__ = ["corners", "one_thread", "run"]
 

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from aotd.config.tree import Config
 from aotd.datasets.base import DatasetConfig
-from aotd.distill.job import job as distill
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig
 from aotd.evaluate.contamination import video_of, write_seen
@@ -22,7 +21,7 @@ from aotd.records import Example, Mode, Prediction, Question
 from aotd.scoring.tables import Match, Seen
 from aotd.store.stage import Stage
 from aotd.view.contamination_table import print_leaks
-from tests.corners import corner_config
+from tests.corners import corner_config, distill
 from tests.sample_run import write
 
 OPTIONS = ("the book", "the bag", "a red cup")

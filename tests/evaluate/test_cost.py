@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from aotd.config.tree import Config
-from aotd.distill.job import job as distill
 from aotd.evaluate import EvaluateConfig
 from aotd.evaluate.cost import agent_costs, spent
 from aotd.evaluate.job import job
@@ -16,7 +15,7 @@ from aotd.records import Cost, Dropped, Mode, Outcome, Prediction, Program, Ques
 from aotd.scoring.tables import Scores
 from aotd.store.stage import Stage
 from aotd.view.cost_table import cost_rows, cost_table, faster_words
-from tests.corners import corner_config
+from tests.corners import corner_config, distill
 
 ARMS = ("aotd", "instruct")
 

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from aotd.config.tree import Config
-from aotd.distill.job import job as distill
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig
 from aotd.evaluate.job import job
 from aotd.records import Dropped, Evidence, EvidenceSpan, Outcome, Prediction, Question, Trace
 from aotd.scoring.tables import Scores
 from aotd.store.stage import Stage
-from tests.corners import CORNERS, corner_config
+from tests.corners import CORNERS, corner_config, distill
 
 ARMS = ["blind", "frequent", "agent", "aotd"]
 
