@@ -9,17 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from aotd.commands.run import arguments
 from aotd.config.tree import Config
 from aotd.distill import ArmConfig, DistillConfig
-from aotd.distill.job import job
 from aotd.errors import QuestionError
 from aotd.records import Check, Outcome, Question, Thought, Verdict
 from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.specialists.load import SOURCES
 from aotd.store.stage import Stage
 from aotd.students import StudentConfig, ValleySizes
-from aotd.verbs import VERBS
 from aotd.video.clip import Pixels, Video
 from tests.conftest import BlankVideo
 
@@ -86,11 +83,6 @@ def corner_config(run: Path) -> Config:
             questions_per_step=4,
         ),
     )
-
-
-def distill(config: Config) -> None:
-    """Call the job of distill with the parts of the settings that it takes."""
-    job(**arguments(VERBS["distill"], config, job))
 
 
 def write_run(run: Path) -> None:

@@ -24,7 +24,6 @@ from aotd.config.tree import Config
 from aotd.datasets.base import locate
 from aotd.distill import ArmConfig
 from aotd.errors import QuestionError, UserError
-from aotd.evaluate.job import job as evaluate
 from aotd.export.job import job as export
 from aotd.export.lmms_eval import shown
 from aotd.records import Dropped, Prediction, Question
@@ -34,7 +33,7 @@ from aotd.store.stage import Stage
 from aotd.students import StudentName
 from aotd.students.features import run_features
 from aotd.students.registry import load_student
-from tests.corners import distill
+from tests.jobs import do
 from tests.students.tiny import MODELS, write_checkpoint
 
 pytestmark = pytest.mark.lmms
@@ -85,8 +84,8 @@ def evaluated(world: Path, name: str) -> Config:
     settings = config(world, name, *student, *asked, f"export.split={SPLIT}", "export.format=lmms_eval")
     if not (world / name).exists():
         shutil.copytree(world / "run", world / name)
-        distill(settings)
-        evaluate(settings)
+        do("distill", settings)
+        do("evaluate", settings)
     return settings
 
 
