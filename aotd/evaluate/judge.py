@@ -15,19 +15,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache as once
 
-from rich.console import Console
-from rich.progress import track
-
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig, JudgeConfig
 from aotd.evaluate.judge_aspects import ASPECTS, PROTOCOLS, Aspect, JudgeTask, is_open, tasks
 from aotd.evaluate.judge_replies import read_judgement
 from aotd.llm import EngineName, LLMConfig
-from aotd.llm.base import Ask, Engine, Reply
+from aotd.llm.base import Engine, GenerationRequest, Reply
 from aotd.llm.identity import identity
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Judgement, Mode, Question
+from aotd.runtime.progress import progress
 from aotd.store.cache import CacheConfig, load_cache
 from aotd.store.files import Shard
 from aotd.store.files import digest as value_digest
@@ -171,16 +169,17 @@ def _replies(
     engine: Callable[[], Engine], left: Sequence[JudgeTask], number: int, max_tokens: int, title: str
 ) -> Iterable[tuple[JudgeTask, Reply]]:
     """A reply to each task, as they come: greedy at first, samples further on. Equal prompts are asked once."""
-    asks: dict[Ask, list[JudgeTask]] = {}
+    requests: dict[GenerationRequest, list[JudgeTask]] = {}
     for task in left:
         assert task.prompt is not None, "nobody is asked about nothing"
-        ask = Ask(task.prompt, max_tokens, _TEMPERATURE if number else 0.0, sample=number)
-        asks.setdefault(ask, []).append(task)
-    if not asks:
+        temperature = _TEMPERATURE if number else 0.0
+        request = GenerationRequest.from_prompt(task.prompt, max_tokens, temperature, sample=number)
+        requests.setdefault(request, []).append(task)
+    if not requests:
         return
-    replies = engine().stream(list(asks))
-    for ask, reply in track(replies, title, total=len(asks), console=Console(stderr=True)):
-        for task in asks[ask]:
+    replies = engine().stream(list(requests))
+    for request, reply in progress(title, replies, len(requests)):
+        for task in requests[request]:
             yield task, reply
 
 
