@@ -27,12 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 
 from aotd import __version__
 from aotd.config.tree import Config
-from aotd.distill import ArmConfig
-from aotd.distill.examples import CHECKS, example, read_thoughts
+from aotd.distill.examples import CHECKS, make_example, read_thoughts
 from aotd.errors import QuestionError, UserError
 from aotd.export import ExportConfig, Format
 from aotd.export.conversations import WRITERS, Conversation, conversations
@@ -43,6 +41,7 @@ from aotd.export.parquet import write_card, write_parquet
 from aotd.prompts import digest
 from aotd.prompts.student import SUFFIXES
 from aotd.records import SCHEMA, Example, Outcome, Program, Question, Trace
+from aotd.runtime.progress import progress
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
 from aotd.store.stage import Stage
@@ -144,8 +143,11 @@ def _questions(run: Path, settings: ExportConfig) -> list[Question]:
 def _items(run: Path, settings: ExportConfig) -> list[Item]:
     """The questions to write, in the order of loading."""
     questions = _questions(run, settings)
-    known, arm = read_thoughts(run), ArmConfig(require=settings.require)
-    items = [Item(question, example(question, arm, known)) for question in questions]
+    known = read_thoughts(Run(run))
+    items = [
+        Item(question, make_example(question, known, rationales=True, require=settings.require))
+        for question in questions
+    ]
     if not any(item.example.rationale for item in items):
         raise UserError(
             f"no chain of thought{f' of split {settings.split}' if settings.split else ''} passed "
@@ -189,7 +191,7 @@ def _talks(
     talks: dict[str, list[Conversation]] = {}
     left_out: dict[str, str] = {}
     try:
-        for item in track(items, "export", console=Console(stderr=True)):
+        for item in progress("export", items):
             try:
                 _check_video(source, item.question, traces)
                 shown = media.of(item.question)

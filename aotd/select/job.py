@@ -16,6 +16,7 @@ candidate's scores to select/, the table to select/rankings.json, and the winner
 from __future__ import annotations
 
 import json
+import logging
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,6 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from aotd.config.tree import Config
@@ -36,6 +36,7 @@ from aotd.datasets.base import locate
 from aotd.datasets.benchmarks import PLAYROOM, STAR
 from aotd.errors import UserError
 from aotd.records import Measured, Program, Question, Ranking
+from aotd.runtime.progress import progress
 from aotd.scoring.intervals import estimate, percent
 from aotd.select import SubTask
 from aotd.select.acts import named, read_names
@@ -44,6 +45,8 @@ from aotd.select.measure import Item, measure, run_programs
 from aotd.specialists import SpecialistsConfig, SubTaskConfig
 from aotd.store.files import digest, write_atomically
 from aotd.store.stage import Stage
+
+_log = logging.getLogger(__name__)
 
 METRICS = {
     SubTask.decomposition: "accuracy",
@@ -164,7 +167,6 @@ def _candidate(
         inputs["decompose"] = Stage(Path(candidate), "decompose", Program).manifest_digest()
     else:
         settings["candidate"] = _plain(candidate)
-    console = Console(stderr=True)
     with stage.open(settings | {"seed": config.seed}, inputs=inputs) as out:
         asked = items if isinstance(candidate, str) else [item.question for item in items]
         todo = [item for item, question in zip(items, asked, strict=True) if question.question_id not in out.done]
@@ -172,15 +174,12 @@ def _candidate(
             results = run_programs(_programs(candidate, todo), truth, config)
         else:
             results = measure(subtask, _with(config.specialists, subtask, candidate), config.dataset.root, todo)
-        for measured in track(results, f"{subtask.value} {label}", total=len(todo), console=console):
+        for measured in progress(f"{subtask.value} {label}", results, len(todo)):
             out.write(measured)
     done = stage.records()
     if failed := [one for one in done if one.failed is not None]:
         why = f"such as {failed[0].question_id}: {failed[0].failed}"
-        console.print(
-            f"{subtask.value} {label}: {len(failed)} of {len(done)} items failed and score 0, {why}",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
+        _log.info(f"{subtask.value} {label}: {len(failed)} of {len(done)} items failed and score 0, {why}")
     videos = {question.question_id: question.video_id for question in questions}
     return _ranking(subtask, label, done, videos, config.seed)
 

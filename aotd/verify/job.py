@@ -7,23 +7,25 @@ cannot be verified and ends as `unlabelled`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
-
-from rich.console import Console
 
 from aotd.llm import LLMConfig, role_llm
 from aotd.llm.base import Engine
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Check, Dropped, Outcome, Question, Thought, Trace, Verdict
-from aotd.runtime.batches import batches, shown
+from aotd.runtime.batches import batches
+from aotd.runtime.progress import progress
 from aotd.store.cache import CacheConfig, load_cache
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
 from aotd.verify import Judge, VerifyConfig
 from aotd.verify import llm as llm_judge
 from aotd.verify.checks import check_answer, check_coherent, check_faithful
+
+_log = logging.getLogger(__name__)
 
 
 def job(run: Run, *, verify: VerifyConfig, llm: LLMConfig, cache: CacheConfig) -> None:
@@ -40,13 +42,13 @@ def job(run: Run, *, verify: VerifyConfig, llm: LLMConfig, cache: CacheConfig) -
         run.traces.beside(thoughts) as trace_of,
     ):
         count = thoughts.count() - len(out.done)
-        for batch in batches(shown("verify", thoughts.stream(without=out.done), count), batch_size):
+        for batch in batches(progress("verify", thoughts.stream(without=out.done), count), batch_size):
             tasks = [(question_of(thought.question_id), thought, trace_of(thought.question_id)) for thought in batch]
             for record in judge_thoughts(tasks, verify, engine):
                 out.write(record)
         out.sort(thoughts.ids())
     ends = ledger(run).counts()
-    Console(stderr=True).print("  ".join(f"{name} {count}" for name, count in ends.items()), highlight=False)
+    _log.info("  ".join(f"{name} {count}" for name, count in ends.items()))
 
 
 def decides(run: Run, *, verify: VerifyConfig, llm: LLMConfig, cache: CacheConfig) -> dict[str, Any]:
