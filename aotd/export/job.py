@@ -32,8 +32,7 @@ from rich.progress import track
 
 from aotd import __version__
 from aotd.datasets.base import DatasetConfig
-from aotd.distill import ArmConfig
-from aotd.distill.examples import CHECKS, example, read_thoughts
+from aotd.distill.examples import CHECKS, make_example, read_thoughts
 from aotd.errors import QuestionError, UserError
 from aotd.export import ExportConfig, ExportFormat
 from aotd.export.conversations import WRITERS, Conversation, conversations
@@ -147,8 +146,11 @@ def _questions(run: Run, settings: ExportConfig) -> list[Question]:
 def _items(run: Run, settings: ExportConfig) -> list[ExportItem]:
     """The questions to write, in the order of loading."""
     questions = _questions(run, settings)
-    known, arm = read_thoughts(run.folder), ArmConfig(require=settings.require)
-    items = [ExportItem(question, example(question, arm, known)) for question in questions]
+    known = read_thoughts(run)
+    items = [
+        ExportItem(question, make_example(question, known, rationales=True, require=settings.require))
+        for question in questions
+    ]
     if not any(item.example.rationale for item in items):
         raise UserError(
             f"no chain of thought{f' of split {settings.split}' if settings.split else ''} passed "
