@@ -44,12 +44,13 @@ from aotd.runtime.pools import cores
 from aotd.sandbox.layers import Layer, raised
 from aotd.sandbox.layers import missing as lacks
 from aotd.sandbox.process import Sandbox
-from aotd.specialists import WEIGHTLESS, GroundingConfig, SourceName, VideoLLMConfig
+from aotd.specialists import GroundingConfig, SourceName, VideoLLMConfig
 from aotd.specialists.captions import read_captions
 from aotd.specialists.embedder import PACKAGE
 from aotd.specialists.load import check_remote
+from aotd.specialists.subtasks import SUBTASKS
 from aotd.specialists.video_llm import checkpoint_bytes
-from aotd.specialists.wire import Offered, Wanted, told_settings
+from aotd.specialists.wire import SpecialistOffer, SpecialistRequest, wire_settings
 from aotd.store.stage import verbs_of
 from aotd.students import StudentName
 from aotd.verbs import STEPS
@@ -154,7 +155,7 @@ def _and(here: list[Layer]) -> str:
 def _specialists(config: Config) -> Found:
     settings, found = config.specialists, Found()
     found.lines.append(f"source: {settings.source.value}, {settings.frames} frames")
-    parts = {name: getattr(settings, name) for name in ("detection", "grounding", "action", "answering")}
+    parts = {name: getattr(settings, name) for name in SUBTASKS}
     sizes: dict[tuple[str, str, str], int] = {}
     try:
         check_remote(settings)
@@ -164,7 +165,7 @@ def _specialists(config: Config) -> Found:
         told = _specialist(name, part, sizes)
         found.lines += told.lines
         found.missing += told.missing
-    if settings.source is SourceName.captions or any(part.name.value == "captions" for part in parts.values()):
+    if settings.source is SourceName.captions or any(part.name == "captions" for part in parts.values()):
         told = _captions(settings.captions, settings.embedder)
         found.lines += told.lines
         found.missing += told.missing
@@ -177,12 +178,13 @@ def _specialists(config: Config) -> Found:
 
 def _specialist(name: str, part: WeightsConfig, sizes: dict[tuple[str, str, str], int]) -> Found:
     """One sub-task's specialist; what it takes goes into `sizes`, once for each model in a precision."""
-    kind, setting = part.name.value, f"specialists.{name}"  # type: ignore[attr-defined]
-    if kind in WEIGHTLESS:
+    kind, setting = part.name, f"specialists.{name}"  # type: ignore[attr-defined]
+    builder = SUBTASKS[name].builders[kind]
+    if not builder.weights:
         return Found([f"{name}: {kind}, no weights"])
-    if kind == "server":
+    if builder.hosted:
         assert isinstance(part, VideoLLMConfig)
-        return _server(f"{name}: server", part.url, part.model, part.key_variable, setting)
+        return _server(f"{name}: {kind}", part.url, part.model, part.key_variable, setting)
     if part.url:
         return _remote(name, part)
     there = _checkpoint(part.model, f"{setting}.model")
@@ -230,7 +232,7 @@ def _size(kind: str, there: Stored, precision: Precision, setting: str) -> int:
     Raises:
         UserError: it is of another family than the specialist.
     """
-    if kind in {name.value for name in StudentName}:
+    if kind in FAMILIES:
         return checkpoint_bytes(FAMILIES[kind], str(there.folder), precision, setting)
     width = {Precision.int8: 1.0, Precision.int4: 0.5}.get(precision) or dtype_of(precision).itemsize
     return int(there.weights * width)
@@ -344,12 +346,14 @@ def _server(what: str, url: str, model: str, key_variable: str, setting: str) ->
 
 def _remote(name: str, part: WeightsConfig) -> Found:
     """A specialist that `aotd serve` holds: whether the server is there, and its settings are these."""
-    wanted, setting = Wanted(subtask=name, settings=told_settings(part)), f"specialists.{name}"
+    wanted, setting = SpecialistRequest(subtask=name, settings=wire_settings(part)), f"specialists.{name}"
     found = Found([f"{name}: {wanted.settings['name']}, {part.model or 'no model named'} at {part.url}"])
     response = _asked(found, part.url, "", setting, "specialist", wanted.model_dump(mode="json"))
     if response is not None:
         try:
-            found.lines.append(f"the server is there, with {Offered.model_validate_json(response.content).model}")
+            found.lines.append(
+                f"the server is there, with {SpecialistOffer.model_validate_json(response.content).model}"
+            )
         except ValidationError:
             found.missing.append(f"{setting}.url={part.url} answers what no server of specialists says: see its log")
     return found

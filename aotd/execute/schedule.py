@@ -27,7 +27,7 @@ from aotd.errors import QuestionError
 from aotd.runtime.meter import clock
 from aotd.runtime.pools import cores
 from aotd.runtime.signals import stopping
-from aotd.specialists.calls import Answer, Call, Findings, Found
+from aotd.specialists.calls import CachedFinding, Call, CallResult, Findings
 
 
 class _Over(BaseException):
@@ -46,7 +46,7 @@ class _Wanted:
     alone: bool = False
     """Whether it is to be asked by itself, since it failed together with others."""
     told: threading.Event = field(default_factory=threading.Event)
-    found: Found | None = None
+    found: CachedFinding | None = None
     error: BaseException | None = None
     seconds: float = 0.0
     """What each of those who waited bears of the time it took."""
@@ -58,7 +58,7 @@ class _Asked:
     """Calls that a model has been asked together, and since when."""
 
     several: list[_Wanted]
-    found: Future[list[Found]]
+    found: Future[list[CachedFinding]]
     started: float
 
 
@@ -67,7 +67,7 @@ class Schedule:
 
     def __init__(
         self,
-        run: Callable[[Attempt, Callable[[Call], Answer]], Result],
+        run: Callable[[Attempt, Callable[[Call], CallResult]], Result],
         findings: Findings,
         programs: int,
         lanes: Mapping[str, str],
@@ -138,11 +138,11 @@ class Schedule:
             self._news = True
             self._changed.notify_all()
 
-    def _ask(self, turn: int, call: Call) -> Answer:
-        """Answer a call of the program that began as the `turn`-th; in its thread."""
+    def _ask(self, turn: int, call: Call) -> CallResult:
+        """CallResult a call of the program that began as the `turn`-th; in its thread."""
         started = clock()
         if (known := self._findings.known(call)) is not None:
-            return Answer(known, True, clock() - started)
+            return CallResult(known, True, clock() - started)
         if call.clip is not None and self._findings.looks(call):
             with suppress(QuestionError):  # a specialist that looks at the frames will say so
                 self._in_hand.frames = call.clip.video.pixels()  # until this thread takes others: decoded once
@@ -153,7 +153,7 @@ class Schedule:
             wanted = self._wanted.get(call.key)
             if wanted is None:
                 if (known := self._findings.known(call)) is not None:  # since we last looked
-                    return Answer(known, True, own_s)
+                    return CallResult(known, True, own_s)
                 wanted = self._wanted[call.key] = _Wanted(call, turn)
                 self._queue.append(wanted)
             wanted.turn = min(wanted.turn, turn)
@@ -165,7 +165,7 @@ class Schedule:
         if wanted.error is not None:
             raise wanted.error
         assert wanted.found is not None
-        return Answer(wanted.found, not first, own_s + wanted.seconds, wanted.shared)
+        return CallResult(wanted.found, not first, own_s + wanted.seconds, wanted.shared)
 
     def _next(self, lane: str, running: int) -> list[_Wanted]:
         """The calls that go through a model of a lane next; none where it is better to wait for more."""

@@ -21,7 +21,7 @@ from aotd.runtime.pools import cores
 from aotd.sandbox.layers import Layer
 from aotd.sandbox.process import Calls, Run, Sandbox, StoppedError
 from aotd.specialists import SpecialistsConfig
-from aotd.specialists.calls import Answer, Asking, Call, Findings
+from aotd.specialists.calls import Call, CallResult, CountingSpecialists, Findings
 from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
 from aotd.store.cache import CacheConfig, load_cache
@@ -62,14 +62,14 @@ def trace_question(question: Question, program: Program, specialists: Specialist
     return _run(first(question, program), findings.answer, findings, sandbox).record
 
 
-def _run(attempt: Attempt, answer: Callable[[Call], Answer], findings: Findings, sandbox: Sandbox) -> Result:
+def _run(attempt: Attempt, answer: Callable[[Call], CallResult], findings: Findings, sandbox: Sandbox) -> Result:
     question, key = attempt.question, attempt.question.question_id
-    asking = Asking(findings, answer)
+    asking = CountingSpecialists(findings, answer)
     with Meter() as meter:
         try:
             video = findings.specialists.source.open(question)
             done: Run | QuestionError = sandbox.run(
-                attempt.code, Clip.whole(video), question.question, question.options, asking.specialists()
+                attempt.code, Clip.whole(video), question.question, question.options, asking
             )
         except QuestionError as error:
             done = error
@@ -97,7 +97,7 @@ def _run(attempt: Attempt, answer: Callable[[Call], Answer], findings: Findings,
 
 
 def _run_in_turn(
-    attempt: Attempt, answer: Callable[[Call], Answer], findings: Findings, sandbox: Sandbox, repairs: int
+    attempt: Attempt, answer: Callable[[Call], CallResult], findings: Findings, sandbox: Sandbox, repairs: int
 ) -> Result:
     """Run an attempt, and the question's other candidates until it is settled."""
     result = _run(attempt, answer, findings, sandbox)

@@ -237,7 +237,7 @@ def _plan(config: Config, console: Console) -> None:
         "load": "write the questions above",
         "decompose": f"a program for each question, by author {config.decompose.author.value}",
         "execute": f"run the programs on {seen_by.frames} frames of {seen_by.source.value}; "
-        f"grounding by {seen_by.grounding.name.value}, answering by {seen_by.answering.name.value}",
+        f"grounding by {seen_by.grounding.name}, answering by {seen_by.answering.name}",
         "convert": f"a chain of thought for each trace, by writer {config.convert.writer.value}",
         "verify": "keep the thoughts that are right, faithful and coherent",
         "distill": f"train student {config.student.name.value}, arms {', '.join(config.distill.arms)}",
