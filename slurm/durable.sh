@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs a command as all that a batch job does, and has the job queued again where its time is up before its work is:
+# Runs the command of a batch job, and queues the job again if its time is up before the command ends:
 #
 #     #SBATCH --requeue --open-mode=append --signal=B:USR1@120
 #     exec bash slurm/durable.sh .venv/bin/aotd execute run=runs/big
 #
-# SLURM tells the batch script alone (B:), 120 s before it ends the job. The command is told in turn; aotd puts on the
-# disk what it has and leaves with status 138, and the job goes back into the queue under its number. When it comes to
-# run again, the same command goes on.
+# SLURM signals only the batch script (B:), 120 s before it ends the job. The script signals the command. aotd writes what
+# it has and leaves with status 138, and the job goes back into the queue under its number. When the job runs again, the
+# same command goes on.
 set -uo pipefail
 
 told=
@@ -14,7 +14,7 @@ child=
 trap 'told=yes; kill -USR1 "$child" 2>/dev/null' USR1
 trap 'kill -TERM "$child" 2>/dev/null' TERM
 
-# srun stands between a command and the file that its errors go to; `aotd status` names that file.
+# srun stands between the command and the file of its errors. `aotd status` names that file.
 AOTD_LOG=$(readlink -e /proc/self/fd/2 || true)
 export AOTD_LOG
 

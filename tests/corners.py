@@ -80,7 +80,7 @@ def corner_config(run: Path) -> Config:
             },
             epochs=2,
             workers=1,
-            batch=4,
+            questions_per_step=4,
         ),
     )
 

@@ -14,6 +14,7 @@ import pytest
 from aotd.cli.main import main
 from aotd.records import Trace
 from aotd.store.ledger import ledger
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from tests.specialists.tiny import write_checkpoint as write_specialist
 from tests.specialists.tiny import write_univtg
@@ -87,7 +88,7 @@ def test_questions_go_all_the_way_through_real_architectures(
     flow = ["verbs=[load,decompose,execute,convert,verify]", "decompose.author=fixed"]
     words = ["run", f"run={tmp_path}/run", *data, *settings, *flow, f"decompose.programs={root}/programs"]
     assert main(words) == 0
-    book = ledger(tmp_path / "run")
+    book = ledger(Run(tmp_path / "run"))
     assert len(book.places) == 2
     assert sum(book.counts().values()) == 2
     assert not any(name.startswith("pending") for name in book.counts())

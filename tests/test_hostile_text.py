@@ -21,6 +21,7 @@ from aotd.prompts.student import prompt
 from aotd.records import Outcome, Question, Thought, Trace
 from aotd.specialists.mock import Mock
 from aotd.store.ledger import ledger
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.video.clip import Clip
 from tests.hostile_texts import HOSTILE
@@ -174,7 +175,7 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("without") / "run"
     with pytest.MonkeyPatch.context() as patch:
         flow(run, [honest(2), honest(3)], patch)
-    assert ledger(run).counts()["kept"] == 2
+    assert ledger(Run(run)).counts()["kept"] == 2
     return run
 
 
@@ -187,7 +188,7 @@ def test_only_its_own_row_changes(
     flow(run, [honest(2), asked, *replied, honest(3)], monkeypatch, HOSTILE[name])
     others = [honest(2), honest(3)]
     assert rows(run, others) == rows(without, others)
-    places = ledger(run).places
+    places = ledger(Run(run)).places
     assert [*places] == ["honest-2", asked.question_id, *(one.question_id for one in replied), "honest-3"]
     ended = places[asked.question_id]
     assert ended.outcome in (Outcome.unfaithful, Outcome.program_limit, Outcome.no_answer, Outcome.wrong_answer), ended

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from aotd.records import Program, Question
+from aotd.store.run import Run
 from aotd.store.shards import ShardId, deal, shards
 from aotd.store.stage import Stage
 from aotd.store.state import Doing, State, recorded, state_path
@@ -137,19 +138,19 @@ def test_what_is_asked_of_slurm_comes_from_the_environment(
 
 def partly(run: Path) -> None:
     """A run in four shards: shard 1 is decomposed, shard 3 was executed as well, shard 2 was killed while it was."""
-    with recorded(run, "load"), Stage(run, "load", Question).open({}) as out:
+    with recorded(Run(run), "load"), Stage(run, "load", Question).open({}) as out:
         for number in range(40):
             out.write(question(f"q{number}"))
     for shard in shards(4):
-        deal(run, shard)
+        deal(Run(run), shard)
     for number, verbs in ((1, ("decompose",)), (2, ("decompose", "execute")), (3, ("decompose", "execute"))):
-        folder = ShardId(4, number).folder(run)
+        folder = ShardId(4, number).run(Run(run)).folder
         for verb in verbs:
-            with recorded(folder, verb), Stage(folder, verb, Program).open({}) as out:
+            with recorded(Run(folder), verb), Stage(folder, verb, Program).open({}) as out:
                 for key in Stage(folder, "load", Question).ids():
                     out.write(program(key))
     killed = State(doing=Doing.running, started_s=time.time())
-    state_path(ShardId(4, 2).folder(run), "execute").write_text(killed.model_dump_json())
+    state_path(ShardId(4, 2).run(Run(run)), "execute").write_text(killed.model_dump_json())
 
 
 SERVERS = """# what execute and convert need
@@ -234,11 +235,11 @@ def test_submitted_again_only_what_is_missing_is(calls: Path, tmp_path: Path) ->
 def test_of_a_run_that_is_done_nothing_is_submitted(calls: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     for verb in ("load", "decompose", "execute", "convert", "verify"):
-        with recorded(run, verb), Stage(run, verb, Program).open({}):
+        with recorded(Run(run), verb), Stage(run, verb, Program).open({}):
             pass
     for verb in ("gather", "distill", "evaluate"):
         (run / verb).mkdir()
-        with recorded(run, verb):
+        with recorded(Run(run), verb):
             pass
     assert chain("4", f"run={run}").returncode == 0
     assert [job[1:3] for job in submitted(calls)] == [["slurm/job.sbatch", "report"]]

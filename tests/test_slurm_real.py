@@ -23,6 +23,7 @@ import pytest
 
 from aotd.cli.main import main
 from aotd.store.ledger import ledger
+from aotd.store.run import Run
 from aotd.store.shards import ShardId
 from aotd.store.state import state_of
 from aotd.verbs import FLOW, SHARDED
@@ -34,7 +35,7 @@ SIZES = ("image=16", "channels=16", "patches=1", "hidden=32", "layers=1", "heads
 SETTINGS = [
     *(f"dataset.playroom.{split}_videos={count}" for split, count in (("train", 16), ("val", 0), ("test", 4))),
     *("dataset.playroom.difficulty=easy", "execute.workers=1", *(f"student.valley.{size}" for size in SIZES)),
-    *("student.frames=4", "distill.only=[instruct,aotd]", "distill.epochs=1", "distill.batch=8"),
+    *("student.frames=4", "distill.only=[instruct,aotd]", "distill.epochs=1", "distill.questions_per_step=8"),
     *("evaluate.arms=[blind,agent,aotd]", "evaluate.batch=8", "evaluate.resamples=50"),
     *("evaluate.max_rationale_tokens=8", "report.questions=2", "report.frames=2", "tracking.tracker=wandb"),
 ]
@@ -98,7 +99,11 @@ def contents(run: Path, verb: str) -> dict[str, bytes]:
 
 def check_tracked(run: Path) -> None:
     """Each job has left a directory for wandb, and what is used is what was made, from the questions to the scores."""
-    found = [one for part in (run, *(ShardId(4, number).folder(run) for number in range(1, 5))) for one in kept(part)]
+    found = [
+        one
+        for part in (run, *(ShardId(4, number).run(Run(run)).folder for number in range(1, 5)))
+        for one in kept(part)
+    ]
     assert {one.group for one in found} == {"run"}
     done = Counter(one.job_type for one in found if one.status == 0)
     arms = 2
@@ -109,7 +114,7 @@ def check_tracked(run: Path) -> None:
     }
     assert sum(one.job_type == "execute" for one in found) == 4 + 2, "one was killed, one pre-empted"
     whole = next(one for one in found if one.job_type == "gather")
-    for name, count in ledger(run).counts().items():
+    for name, count in ledger(Run(run)).counts().items():
         assert whole.last[f"ledger/{name}"] == count
     for verb in FLOW:
         places = {key: value for key, value in whole.last.items() if key.startswith(f"funnel/{verb}/")}
@@ -129,26 +134,26 @@ def test_a_chain_with_a_killed_shard_and_a_pre_empted_one_is_the_run(
     one, many = folder / "one" / "run", folder / "many" / "run"
     first = chain(folder)
     assert list(first) == ["load", *SHARDED, "gather", "distill", "evaluate", "report"]
-    pre_empted, killed = (ShardId(4, number).folder(many) for number in (1, 2))
+    pre_empted, killed = (ShardId(4, number).run(Run(many)).folder for number in (1, 2))
     records = "execute/records.jsonl"
 
     until(lambda: lines(pre_empted / records))
     # As SLURM does with --signal=B:, but when we want it.
     subprocess.run(["scancel", "--batch", "--signal=USR1", f"{first['execute']}_1"], check=True)
     until(lambda: lines(killed / records))
-    state = state_of(killed, "execute")
+    state = state_of(Run(killed), "execute")
     assert state is not None
     assert state.job == f"{first['execute']}_2"
     os.kill(state.pid, signal.SIGKILL)
 
-    until(lambda: (state := state_of(pre_empted, "execute")) and state.doing == "stopped")
+    until(lambda: (state := state_of(Run(pre_empted), "execute")) and state.doing == "stopped")
     until(lambda: ended(first), 2.0)
     log = (many / "logs" / f"execute-{first['execute']}_1.log").read_text()
     assert "stopped by SIGUSR1; the same command goes on where it left off" in log
     assert re.search(r"told that time is up: job \d+ goes back into the queue", log)
     for shard, verbs in ((1, SHARDED), (2, SHARDED[:1]), (3, SHARDED), (4, SHARDED)):
         for verb in SHARDED:
-            state = state_of(ShardId(4, shard).folder(many), verb)
+            state = state_of(ShardId(4, shard).run(Run(many)), verb)
             assert (state is not None and state.doing == "done") == (verb in verbs), (shard, verb)
     assert not (many / "execute").exists()
     assert not (many / "distill").exists()

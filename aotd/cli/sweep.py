@@ -35,6 +35,7 @@ from aotd.runtime.signals import Stopped, listening, tell
 from aotd.store.cache import cache_folder
 from aotd.store.cache import key as digest
 from aotd.store.files import disk_errors, make_folder
+from aotd.store.run import Run
 from aotd.verbs import STEPS, VERBS
 from aotd.view.question import scores
 from aotd.view.tables import arms_sheet, drawn, wide_console
@@ -203,7 +204,7 @@ def _shared(verb: str, points: Sequence[Point]) -> list[str]:
 def _placed(run: Path, point: Point, shared: Sequence[str]) -> Point:
     """The point in a run of its own; its cache is that of the run it belongs to."""
     config = point.config
-    cache = replace(config.cache, folder=str(cache_folder(config.cache, config.run) or ""))
+    cache = replace(config.cache, folder=str(cache_folder(config.cache, Run(Path(config.run))) or ""))
     verbs = [verb for verb in config.verbs if verb not in shared]
     return replace(point, config=replace(config, run=str(run / "sweep" / point.name), cache=cache, verbs=verbs))
 
@@ -233,7 +234,7 @@ def _print(points: Sequence[Point]) -> None:
     found = [
         one.model_copy(update={"arm": f"{point.name} {one.arm}"})
         for point in points
-        for one in scores(Path(point.config.run))
+        for one in scores(Run(Path(point.config.run)))
     ]
     if found:
         console.print(drawn(arms_sheet(found)))

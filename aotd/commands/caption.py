@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd.config.tree import Config
-from aotd.datasets.base import DatasetName, read
+from aotd.datasets.benchmarks import CLIPS, read
 from aotd.errors import QuestionError, UserError
 from aotd.load.clips import files_below
 from aotd.records import Dropped, Question, Record
@@ -86,7 +86,7 @@ def job(config: Config) -> None:
 
 def _videos(config: Config) -> list[Question]:
     """One stand-in question for each video of the dataset, about the whole of it."""
-    if config.dataset.name is DatasetName.clips:
+    if config.dataset.name == CLIPS:
         named = {name: name for name in files_below(config.dataset.root, config.dataset.limit)}
     else:
         questions = read(config.dataset).questions

@@ -32,7 +32,8 @@ from rich.console import Console
 from aotd import __version__, tracking
 from aotd.config.tree import Config
 from aotd.convert import WriterName
-from aotd.datasets.base import DatasetName, locate, read
+from aotd.datasets.base import locate
+from aotd.datasets.benchmarks import CLIPS, PLAYROOM, read
 from aotd.decompose import Author
 from aotd.errors import UserError
 from aotd.llm import EngineName
@@ -51,7 +52,7 @@ from aotd.specialists.load import check_remote
 from aotd.specialists.subtasks import SUBTASKS
 from aotd.specialists.video_llm import checkpoint_bytes
 from aotd.specialists.wire import SpecialistOffer, SpecialistRequest, wire_settings
-from aotd.store.stage import verbs_of
+from aotd.store.run import Run
 from aotd.students import StudentName
 from aotd.verbs import STEPS
 from aotd.verify import Judge
@@ -396,20 +397,20 @@ def _asked(
 def _dataset(config: Config) -> Found:
     dataset = config.dataset
     name, root = dataset.name, Path(dataset.root)
-    if name is DatasetName.playroom and not (root / "world.json").is_file():
+    if name == PLAYROOM and not (root / "world.json").is_file():
         return Found([f"playroom: `aotd load` renders it into {root}"])
     from_files = config.specialists.source is SourceName.video
     if from_files and not root.is_dir():
-        return Found([f"{name.value} in {root}"], [f"dataset.root={root} is not a folder: name that of the videos"])
-    if name is DatasetName.clips:
+        return Found([f"{name} in {root}"], [f"dataset.root={root} is not a folder: name that of the videos"])
+    if name == CLIPS:
         return Found([f"clips in {root}"])
     try:
         asked = Counter(question.video for question in read(dataset).questions)
         videos = {video for video in asked if video is not None}
         absent = sorted(video for video in videos if not locate(dataset.root, video).is_file())
     except UserError as error:
-        return Found([f"{name.value} in {root}"], [str(error)])
-    found = Found([f"{name.value}: {asked.total()} questions about {len(videos)} videos"])
+        return Found([f"{name} in {root}"], [str(error)])
+    found = Found([f"{name}: {asked.total()} questions about {len(videos)} videos"])
     if from_files and videos:
         found.lines.append(f"{len(videos) - len(absent)} of {len(videos)} videos are in {root}")
         if len(absent) == len(videos):
@@ -422,28 +423,28 @@ def _student(config: Config) -> Found:
     if "distill" not in config.verbs:
         return Found(["none is distilled (verbs)"])
     found = Found([f"{student.name.value}, {student.frames} frames"])
-    if student.name is not StudentName.valley and not student.small:
+    if student.name not in (StudentName.valley, StudentName.onevision_small):
         there = _checkpoint(student.path, "student.path")
         if isinstance(there, Found):
             found.missing += there.missing
         else:
             size = there.weights * getattr(torch, student.dtype.value).itemsize
             found.lines.append(f"{student.path} in {there.folder}, {size / GIB:.1f} GiB in {student.dtype.value}")
-    if student.lora and find_spec("peft") is None:
-        found.missing.append("student.lora needs the extra: pip install 'aotd[lora]'")
+    if student.lora_rank and find_spec("peft") is None:
+        found.missing.append("student.lora_rank needs the extra: pip install 'aotd[lora]'")
     if config.distill.deepspeed and find_spec("deepspeed") is None:
         found.missing.append("distill.deepspeed needs the extra: pip install 'aotd[deepspeed]'")
     return found
 
 
 def _run(config: Config) -> Found:
-    run = Path(config.run)
-    done = set(verbs_of(run))
+    run = Run(Path(config.run))
+    done = set(run.verbs())
     found = Found()
     for verb in (verb for verb in STEPS if verb in done):
-        counts = [_lines(run / verb / f"{name}.jsonl") for name in ("records", "dropped")]
+        counts = [_lines(run.folder / verb / f"{name}.jsonl") for name in ("records", "dropped")]
         found.lines.append(f"{verb}: {counts[0]} records, {counts[1]} dropped")
-    arms = sorted(path.parent.name for path in (run / "distill").glob("*/student"))
+    arms = run.students()
     found.lines += [f"distilled: {', '.join(arms)}"] if arms else []
     todo = [verb for verb in config.verbs if verb not in done and verb in STEPS]
     if not found.lines:
@@ -451,7 +452,7 @@ def _run(config: Config) -> Found:
     elif todo and todo[0] in ("load", "decompose", "execute", "convert", "verify"):
         found.lines.append(f"next: aotd {todo[0]} run={run}")
     try:
-        tracking.check(config.tracking, config.run)
+        tracking.check(config.tracking, run)
     except UserError as error:
         found.missing.append(str(error))
     return found

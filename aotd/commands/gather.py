@@ -20,9 +20,10 @@ from rich.console import Console
 
 from aotd.config.tree import Config
 from aotd.errors import UserError
-from aotd.records import Question, Record
+from aotd.records import Record
 from aotd.runtime.batches import shown
 from aotd.store.files import whole_file, write_atomically
+from aotd.store.run import Run
 from aotd.store.shards import ShardId, check_dealt, divisions, number_of, shards
 from aotd.store.stage import Stage
 from aotd.store.state import Doing, State, state_of, write_done
@@ -39,7 +40,7 @@ def job(config: Config) -> None:
     Raises:
         UserError: a shard is not done, or was made otherwise than the others; it is not known how many there are.
     """
-    run, console = Path(config.run), Console(stderr=True)
+    run, console = Run(Path(config.run)), Console(stderr=True)
     if config.shard.number:
         raise UserError(f"shard.number={config.shard.number}: gather reads all shards: leave it out")
     todo = [verb for verb in SHARDED if verb in config.verbs and not _is_there(run, verb)]
@@ -53,7 +54,7 @@ def job(config: Config) -> None:
         _merge(run, verb, every)
 
 
-def _division(run: Path, of: int) -> int:
+def _division(run: Run, of: int) -> int:
     """How many shards are to be gathered: as many as is said, or as the run was divided into."""
     found = divisions(run)
     if not of and len(found) > 1:
@@ -66,14 +67,14 @@ def _division(run: Path, of: int) -> int:
     return of or found[0]
 
 
-def _is_there(run: Path, verb: str) -> bool:
+def _is_there(run: Run, verb: str) -> bool:
     """Whether a verb of the whole run is done.
 
     Raises:
         UserError: it was begun without shards.
     """
-    stage, before = Stage(run, verb, Record), _before(run, verb)
-    if not is_file(stage.manifest_path):
+    stage, before = run.stage(verb), _before(run, verb)
+    if not stage.exists:
         return False
     reached, there = before.count(), stage.count() + stage.count_dropped()
     if there < reached:
@@ -84,15 +85,15 @@ def _is_there(run: Path, verb: str) -> bool:
     return True
 
 
-def _before(run: Path, verb: str) -> Stage[Record]:
+def _before(run: Run, verb: str) -> Stage[Record]:
     """What hands its questions on to a verb."""
-    return Stage(run, FLOW[FLOW.index(verb) - 1], Record)
+    return run.stage(FLOW[FLOW.index(verb) - 1])
 
 
 # ── is it all there? ──────────────────────────────────────────────────────────────────────────────
 
 
-def _check(run: Path, verb: str, every: Sequence[ShardId]) -> None:
+def _check(run: Run, verb: str, every: Sequence[ShardId]) -> None:
     """
     Raises:
         UserError: shards of a verb are not done; one was made otherwise, or from something else than what is there.
@@ -102,36 +103,36 @@ def _check(run: Path, verb: str, every: Sequence[ShardId]) -> None:
         named = "; ".join(f"shard {shard} of {verb} is not done: {why}" for shard, why in undone[:_NAMED])
         more = f"; and {len(undone) - _NAMED} more" if len(undone) > _NAMED else ""
         raise UserError(f"{named}{more}: run `aotd {verb} run={run} {undone[0][0].words}`")
-    first = Stage(every[0].folder(run), verb, Record)
+    first = every[0].run(run).stage(verb)
     for shard in every:
         check_dealt(run, shard)
-        if changed := Stage(shard.folder(run), verb, Record).changed_since(first):
+        if changed := shard.run(run).stage(verb).changed_since(first):
             raise UserError(f"{changed} than {first.folder}: delete the one that is wrong, and do it again")
     for name, digest in first.manifest().get("inputs", {}).items():
-        whole = Stage(run, name, Record)
-        if is_file(whole.manifest_path) and whole.manifest_digest() != digest:
+        whole = run.stage(name)
+        if whole.exists and whole.manifest_digest() != digest:
             raise UserError(f"{first.folder} was made from another {name} than {whole.folder}: delete what is wrong")
 
 
-def _undone(run: Path, verb: str, shard: ShardId) -> str:
+def _undone(run: Run, verb: str, shard: ShardId) -> str:
     """What a shard lacks of a verb, in words; empty where it lacks nothing."""
-    folder = shard.folder(run)
-    stage, before = Stage(folder, verb, Record), _before(folder, verb)
-    if not is_file(stage.manifest_path):
+    part = shard.run(run)
+    stage, before = part.stage(verb), _before(part, verb)
+    if not stage.exists:
         why = "it was not begun"
     else:
         reached, there = before.count(), stage.count() + stage.count_dropped()
         if there == reached:
             return ""
         why = f"{there} of {reached} questions have a line"
-    state = state_of(folder, verb)
+    state = state_of(part, verb)
     return f"{why} ({state.error})" if state and state.doing is Doing.failed else why
 
 
 # ── put together ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _merge(run: Path, verb: str, every: Sequence[ShardId]) -> None:
+def _merge(run: Run, verb: str, every: Sequence[ShardId]) -> None:
     """Write a verb's folder; the manifest comes last, so that there is no folder of a verb that is not whole.
 
     Raises:
@@ -139,8 +140,8 @@ def _merge(run: Path, verb: str, every: Sequence[ShardId]) -> None:
     """
     started_s = time.time()
     _open_many(2 * len(every))
-    parts = [Stage(shard.folder(run), verb, Record) for shard in every]
-    stage = Stage(run, verb, Record)
+    parts = [shard.run(run).stage(verb) for shard in every]
+    stage = run.stage(verb)
     with (
         whole_file(stage.records_path) as records,
         whole_file(stage.dropped_path) as dropped,
@@ -162,11 +163,11 @@ def _merge(run: Path, verb: str, every: Sequence[ShardId]) -> None:
     write_done(run, verb, State(doing=Doing.done, started_s=started_s, host=platform.node(), pid=os.getpid()))
 
 
-def _reached(run: Path, verb: str, of: int) -> Iterator[tuple[str, int]]:
+def _reached(run: Run, verb: str, of: int) -> Iterator[tuple[str, int]]:
     """The questions that reached a verb, in the order of `load`, each with the number of its shard."""
     coming = _before(run, verb).ids()
     awaited = next(coming, None)
-    for question in Stage(run, "load", Question).stream():
+    for question in run.questions.stream():
         if question.question_id == awaited:
             yield question.question_id, number_of(question.video_id, of)
             awaited = next(coming, None)

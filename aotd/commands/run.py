@@ -10,25 +10,26 @@ import importlib
 import inspect
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from aotd import tracking
-from aotd.config.tree import Config
+from aotd.config.tree import Config, ShardConfig
 from aotd.errors import UserError
+from aotd.llm import EngineName
 from aotd.records import Record
 from aotd.runtime.gc import loading_modules
 from aotd.sandbox.layers import raised
 from aotd.store.cache import cache_folder
 from aotd.store.files import disk_errors
 from aotd.store.run import Run
-from aotd.store.shards import narrowed
+from aotd.store.shards import MOST, ShardId, deal
 from aotd.store.stage import Stage
 from aotd.store.state import recorded
-from aotd.store.untrusted import is_file
-from aotd.verbs import FLOW, STEPS, VERBS, Verb
+from aotd.verbs import FLOW, SHARDED, STEPS, VERBS, Verb
 
 
 def run_verb(name: str, config: Config) -> None:
@@ -43,7 +44,8 @@ def run_verb(name: str, config: Config) -> None:
     if not verb.in_run:
         _call(verb, config)
         return
-    tracking.check(config.tracking, config.run)
+    run = Run(Path(config.run))
+    tracking.check(config.tracking, run)
     if config.tracking.tracker is tracking.TrackerName.none:
         _call(verb, config)
         return
@@ -53,10 +55,44 @@ def run_verb(name: str, config: Config) -> None:
         _call(verb, config)
 
 
+def narrowed(verb: str, config: Config) -> Config:
+    """The settings with which a verb does the shard that they ask for: those of a run in the shard's folder.
+
+    Its questions are dealt out if they have not been. What is not asked for a shard is left as it is.
+
+    Raises:
+        UserError: there is no such shard, the verb cannot be divided, or `load` has not come to its end.
+    """
+    number, of = config.shard.number, config.shard.of
+    if (number, of) == (0, 0) or verb == "gather":
+        return config
+    stray = next((name for name in (config.verbs if verb == "run" else [verb]) if name not in SHARDED), "")
+    if stray:
+        raise UserError(
+            f"shard.number={number} shard.of={of}: {stray} is not divided into shards, only {', '.join(SHARDED)} are: "
+            + ("name those in verbs" if verb == "run" else "leave the shard out")
+        )
+    if not 1 <= number <= of <= MOST:
+        raise UserError(
+            f"shard.number={number} shard.of={of}: there is no such shard: of 1 to {MOST}, and number 1 to that"
+        )
+    run, shard = Run(Path(config.run)), ShardId(of, number)
+    deal(run, shard)
+    cache = cache_folder(config.cache, run)
+    narrow = replace(config, run=str(shard.run(run)), shard=ShardConfig())
+    if cache is not None:
+        narrow.cache = replace(config.cache, folder=str(cache))
+    if config.llm.record and config.llm.engine is not EngineName.replay:
+        # One process at a time records into a file.
+        path = Path(config.llm.record)
+        narrow.llm = replace(config.llm, record=str(path.with_name(f"{path.stem}.{number}-of-{of}{path.suffix}")))
+    return narrow
+
+
 def _call(verb: Verb, config: Config) -> None:
-    run = Path(config.run)
+    run = Run(Path(config.run))
     told = verb.in_run and not config.load.dry_run
-    with disk_errors(run), recorded(run, verb.name) if told else nullcontext():
+    with disk_errors(run.folder), recorded(run, verb.name) if told else nullcontext():
         with loading_modules():
             module = importlib.import_module(verb.module)
         module.job(**arguments(verb, config, module.job))
@@ -90,12 +126,12 @@ def plan(config: Config) -> list[str]:
     Raises:
         UserError: a verb that is to be done has a folder that was made otherwise; or its settings are wrong.
     """
-    run, lines = Path(config.run), []
+    run, lines = Run(Path(config.run)), []
     given: int | None = None
     """Questions that the verb before hands on, where that is known."""
     for verb in (verb for verb in FLOW if verb in config.verbs):
-        stage = Stage(run, verb, Record)
-        if not is_file(stage.manifest_path):
+        stage = run.stage(verb)
+        if not stage.exists:
             lines.append(f"{verb:10} {_left(given)}")
             given = None
             continue
@@ -107,8 +143,8 @@ def plan(config: Config) -> list[str]:
         lines.append(f"{verb:10} {there}" + ("" if verb == "load" else f"; {_left(left)}"))
         given = passed if left == 0 or verb == "load" else None
     if "distill" in config.verbs:
-        lines.append(f"{'distill':10} {len(list(run.glob('distill/*/student')))} students there")
-    folder = cache_folder(config.cache, config.run)
+        lines.append(f"{'distill':10} {len(run.students())} students there")
+    folder = cache_folder(config.cache, run)
     if folder is not None:
         lines.append(f"what models said before stands in {folder}; they are not asked again")
     return lines
@@ -121,7 +157,7 @@ def _left(given: int | None) -> str:
 
 def _check_unchanged(config: Config, stage: Stage[Record]) -> None:
     before = FLOW[FLOW.index(stage.name) - 1]
-    if not is_file(Stage(Path(config.run), before, Record).manifest_path):
+    if not Run(Path(config.run)).stage(before).exists:
         return  # the verb itself will say so
     decides = importlib.import_module(VERBS[stage.name].module).decides
     changed = stage.changed(**decides(**arguments(VERBS[stage.name], config, decides)))

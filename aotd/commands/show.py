@@ -24,9 +24,10 @@ from rich.text import Text
 from aotd.errors import UserError
 from aotd.records import Dropped, Mode, Outcome, Trace, Verdict
 from aotd.store.ledger import Ledger, Passage, kept_by_tries, ledger, tries_words
+from aotd.store.run import Run
 from aotd.view.contamination_table import print_leaks
 from aotd.view.cost_table import faster_words
-from aotd.view.question import Said, Story, comparisons, finding_words, frame_words, scores, seen, stories
+from aotd.view.question import Said, Story, comparisons, finding_words, frame_words, leaks, scores, stories
 from aotd.view.tables import comparison_sheets, drawn, print_scores, printable, wide_console
 
 USAGE = "usage: aotd show RUN [QUESTION_ID]"
@@ -48,9 +49,9 @@ def main(arguments: list[str]) -> int:
         return 0
     if not 1 <= len(arguments) <= 2 or any(word.startswith("-") for word in arguments[:1]):
         raise UserError(f"show takes a run's folder and, if wanted, a question's id ({USAGE})")
-    run = Path(arguments[0])
-    if not (run / "load" / "manifest.json").is_file():
-        raise UserError(f"{run} is not a run{_close(run.name, _runs_beside(run))} ({USAGE})")
+    run = Run(Path(arguments[0]))
+    if not run.questions.manifest_path.is_file():
+        raise UserError(f"{run} is not a run{_close(run.folder.name, _runs_beside(run.folder))} ({USAGE})")
     book = ledger(run)
     if len(arguments) == 1:
         _print_run(console, run, book)
@@ -67,14 +68,18 @@ def _close(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def _runs_beside(run: Path) -> list[str]:
-    return [path.parent.parent.name for path in run.parent.glob("*/load/manifest.json")] if run.parent.is_dir() else []
+def _runs_beside(folder: Path) -> list[str]:
+    return (
+        [path.parent.parent.name for path in folder.parent.glob("*/load/manifest.json")]
+        if folder.parent.is_dir()
+        else []
+    )
 
 
 # ── a run ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _print_run(console: Console, run: Path, book: Ledger) -> None:
+def _print_run(console: Console, run: Run, book: Ledger) -> None:
     shown = Table(title=f"{run}: {len(book.places)} questions", title_justify="left", expand=False)
     shown.add_column("verb")
     for head in ("in", "out", "ended", "pending"):
@@ -104,7 +109,7 @@ def _print_run(console: Console, run: Path, book: Ledger) -> None:
                 f"{one.arm}: of {one.rationales} rationales on annotated questions "
                 f"{one.rationales_with_span} name a span and {one.rationales_with_box} a box that can be scored",
             )
-    print_leaks(console, seen(run))
+    print_leaks(console, leaks(run))
     for line in faster_words(evaluated):
         _line(console, line)
 

@@ -24,11 +24,9 @@ from rich.table import Table
 from rich.text import Text
 
 from aotd.errors import UserError
-from aotd.records import Record
+from aotd.store.run import Run
 from aotd.store.shards import MOST, ShardId, divisions, shards
-from aotd.store.stage import Stage
 from aotd.store.state import Doing, State, state_of
-from aotd.store.untrusted import is_file
 from aotd.verbs import FLOW, SHARDED, STEPS
 from aotd.view.tables import printable, wide_console
 
@@ -77,11 +75,11 @@ def main(arguments: Sequence[str]) -> int:
     words = [word for word in arguments if word != "--tsv"]
     if not 1 <= len(words) <= 2 or any(word.startswith("-") for word in words):
         raise UserError(f"status takes a run's folder and, if wanted, a number of shards ({USAGE})")
-    run, asked = Path(words[0]), words[1] if len(words) == 2 else ""
+    run, asked = Run(Path(words[0])), words[1] if len(words) == 2 else ""
     if asked and not (asked.isdecimal() and 1 <= int(asked) <= MOST):
         raise UserError(f"status: {asked!r} is no number of shards, 1 to {MOST} ({USAGE})")
     tsv = "--tsv" in arguments
-    if not run.is_dir() and not tsv:
+    if not run.folder.is_dir() and not tsv:
         raise UserError(f"{run} is not a run: there is no such folder ({USAGE})")
     of = int(asked) if asked else _newest(run)
     found = units(run, of)
@@ -93,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def units(run: Path, of: int = 0) -> list[Unit]:
+def units(run: Run, of: int = 0) -> list[Unit]:
     """What is known of a run: verb by verb, shard by shard.
 
     Args:
@@ -103,30 +101,29 @@ def units(run: Path, of: int = 0) -> list[Unit]:
     for verb in SHOWN:
         whole = _unit(run, verb, None)
         if verb in SHARDED and of and whole.doing != Doing.done.value:
-            found += [_unit(shard.folder(run), verb, shard) for shard in shards(of)]
+            found += [_unit(shard.run(run), verb, shard) for shard in shards(of)]
         elif verb != "gather" or of:
             found.append(whole)
     return found
 
 
-def _newest(run: Path) -> int:
+def _newest(run: Run) -> int:
     """The division whose shards were worked on last; 0 where there is none."""
 
     def touched(of: int) -> float:
-        states = (path for shard in shards(of) for path in shard.folder(run).glob("state/*.json"))
+        states = (path for shard in shards(of) for path in shard.run(run).folder.glob("state/*.json"))
         return max((path.stat().st_mtime for path in states), default=0.0)
 
     return max(divisions(run), key=touched, default=0)
 
 
-def _unit(folder: Path, verb: str, shard: ShardId | None) -> Unit:
-    stage = Stage(folder, verb, Record)
-    state = state_of(folder, verb)
-    if verb == "gather" and any(not is_file(folder / one / "manifest.json") for one in SHARDED):
+def _unit(run: Run, verb: str, shard: ShardId | None) -> Unit:
+    stage, state = run.stage(verb), state_of(run, verb)
+    if verb == "gather" and any(not run.stage(name).exists for name in SHARDED):
         state = state if state and state.doing is not Doing.done else None
     if verb not in FLOW:
         return Unit(verb, shard, state, _doing(state) if state else "waiting", None, None, 0.0)
-    there, of = is_file(stage.manifest_path), _reached(folder, verb)
+    there, of = stage.exists, _reached(run, verb)
     lines = state.lines if state and state.lines is not None else stage.count() + stage.count_dropped() if there else 0
     if state:
         doing = _doing(state)
@@ -142,19 +139,19 @@ def _doing(state: State) -> str:
     return GONE if gone else state.doing.value
 
 
-def _reached(folder: Path, verb: str) -> int | None:
+def _reached(run: Run, verb: str) -> int | None:
     """The questions that reach a verb; None as long as the verb before has not done all of its own."""
     if verb == FLOW[0]:
-        state = state_of(folder, verb)
+        state = state_of(run, verb)
         return state.lines if state else None
     before = FLOW[FLOW.index(verb) - 1]
-    state, stage = state_of(folder, before), Stage(folder, before, Record)
+    state, stage = state_of(run, before), run.stage(before)
     if state is not None:
         return state.passed
-    if not is_file(stage.manifest_path):
+    if not stage.exists:
         return None
     # The questions of a shard were dealt whole; of other folders without a state, lines tell.
-    if before == FLOW[0] or stage.count() + stage.count_dropped() == _reached(folder, before):
+    if before == FLOW[0] or stage.count() + stage.count_dropped() == _reached(run, before):
         return stage.count()
     return None
 
@@ -171,7 +168,7 @@ def _row(unit: Unit) -> tuple[str, ...]:
 # ── as a page ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _print(console: Console, run: Path, of: int, found: Sequence[Unit]) -> None:
+def _print(console: Console, run: Run, of: int, found: Sequence[Unit]) -> None:
     console.print(Text(printable(f"{run}: {f'{of} shards' if of else 'no shards'}")), soft_wrap=True)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     states = (*(doing.value for doing in (Doing.done, Doing.running, Doing.failed, Doing.stopped)), "waiting")

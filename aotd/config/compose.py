@@ -26,6 +26,7 @@ from yaml import YAMLError
 from aotd.config.errors import meant, plainly
 from aotd.config.shipped import group_names, shipped
 from aotd.config.tree import Config
+from aotd.datasets.benchmarks import check_name
 from aotd.errors import UserError
 from aotd.specialists.subtasks import SUBTASKS
 from aotd.store.untrusted import DEEPEST, is_file
@@ -69,6 +70,7 @@ def compose(overrides: Sequence[str], own: str = "") -> Config:
         raise UserError(f"settings: there is no setting {stray} (see `aotd VERB --help`)")
     if odd := next(_odd(config, ""), ""):
         raise UserError(f"settings: {odd}")
+    check_name(config.dataset.name)
     if unknown := next(_unknown_specialists(config), ""):
         raise UserError(f"settings: {unknown}")
     return config

@@ -21,6 +21,7 @@ from aotd.records import Dropped, Outcome, Program, Question, Thought, Trace
 from aotd.runtime.batches import batches, shown
 from aotd.runtime.meter import Meter
 from aotd.store.cache import load_cache
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 
 LONGEST = 20_000
@@ -77,7 +78,7 @@ def _decides(config: Config, engine: Engine | None) -> dict[str, Any]:
 def _engine(config: Config) -> Engine | None:
     if config.convert.writer is not WriterName.llm:
         return None
-    return load_engine(config.llm, "convert.writer=llm", load_cache(config.cache, config.run))
+    return load_engine(config.llm, "convert.writer=llm", load_cache(config.cache, Run(Path(config.run))))
 
 
 def write_thought(

@@ -16,8 +16,17 @@ from pathlib import Path
 
 from pydantic import Field
 
-from aotd.datasets.base import DatasetConfig, Loaded
-from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_file, json_list, question_of
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, activitynet_video
+from aotd.datasets.reader import (
+    AnnotationEntry,
+    ReadEntry,
+    VideoPlaces,
+    collect,
+    given_file,
+    list_entries,
+    question_of,
+    questions_file,
+)
 
 TYPES = (
     *("Motion", "Spatial Relationship", "Temporal Relationship"),
@@ -26,19 +35,19 @@ TYPES = (
 """ActivityNet-QA's types in the order of their numbers."""
 
 
-class _Question(Entry):
+class ActivityNetQuestion(AnnotationEntry):
     video_name: str
     question: str
     question_id: str
 
 
-class _Answer(Entry):
+class ActivityNetAnswer(AnnotationEntry):
     question_id: str
     answer: str
     type: int = Field(ge=0, lt=len(TYPES))
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of `config.questions` with the answers of `config.answers`.
 
     A question that has no answer there is skipped: its type is not known either.
@@ -46,23 +55,19 @@ def read(config: DatasetConfig) -> Loaded:
     Raises:
         UserError: a file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
-    asked = given_file("dataset.questions", config.questions, "ActivityNet-QA's file of questions (test_q.json)")
-    told = given_file("dataset.answers", config.answers, "ActivityNet-QA's file of answers (test_a.json)")
-    answers = {}
-    for number, row in enumerate(json_list(told, "ActivityNet-QA's file of answers"), start=1):
-        answer = checked(_Answer, row, f"{told}: entry {number}")
-        answers[answer.question_id] = answer
-    return collect(_found(asked, answers, config), config.limit)
+    path = questions_file(config, "ActivityNet-QA's file of questions (test_q.json)")
+    of_answers = given_file("dataset.answers", config.answers, "ActivityNet-QA's file of answers (test_a.json)")
+    entries = list_entries(of_answers, ActivityNetAnswer, "ActivityNet-QA's file of answers")
+    answers = {answer.question_id: answer for _, answer in entries}
+    return collect(_read_entries(path, answers, config), config.limit)
 
 
-def _found(path: Path, answers: dict[str, _Answer], config: DatasetConfig) -> Iterator[Found]:
-    videos = Videos(config.root)
-    for number, row in enumerate(json_list(path, "ActivityNet-QA's file of questions"), start=1):
-        where = f"{path}: entry {number}"
-        entry = checked(_Question, row, where)
+def _read_entries(path: Path, answers: dict[str, ActivityNetAnswer], config: DatasetConfig) -> Iterator[ReadEntry]:
+    videos = VideoPlaces(config.root)
+    for where, entry in list_entries(path, ActivityNetQuestion, "ActivityNet-QA's file of questions"):
         answer = answers.get(entry.question_id)
         if answer is None:
-            yield Found(where, entry.video_name, f"{config.answers} has no answer to {entry.question_id!r}")
+            yield ReadEntry(where, entry.video_name, f"{config.answers} has no answer to {entry.question_id!r}")
             continue
         names = [f"v_{entry.video_name}.{kind}" for kind in ("mp4", "mkv", "webm")]
         question = question_of(
@@ -74,4 +79,7 @@ def _found(path: Path, answers: dict[str, _Answer], config: DatasetConfig) -> It
             type=TYPES[answer.type],
             answer=answer.answer,
         )
-        yield Found(where, entry.video_name, question)
+        yield ReadEntry(where, entry.video_name, question)
+
+
+BENCHMARK = Benchmark(read=read, origin=activitynet_video, extra_files=("answers",))

@@ -14,11 +14,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from aotd.datasets.base import DatasetConfig, Loaded, type_field
-from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_file, json_object, question_of
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
+from aotd.datasets.reader import (
+    AnnotationEntry,
+    ReadEntry,
+    VideoPlaces,
+    checked,
+    collect,
+    json_object,
+    question_of,
+    questions_file,
+)
+
+TYPE_FIELDS = ("structural", "semantic", "ans_type")
 
 
-class _Entry(Entry):
+class AGQAEntry(AnnotationEntry):
     id: str
     question: str
     answer: str
@@ -28,22 +39,22 @@ class _Entry(Entry):
     ans_type: str
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of `config.questions`. The whole file is held in memory while it is read.
 
     Raises:
         UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
     wanted = "AGQA 2.0's balanced questions (train_balanced.txt or test_balanced.txt)"
-    return collect(_found(given_file("dataset.questions", config.questions, wanted), config), config.limit)
+    return collect(_read_entries(questions_file(config, wanted), config), config.limit)
 
 
-def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
-    videos = Videos(config.root)
-    field = type_field(config)
+def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
+    videos = VideoPlaces(config.root)
+    field = config.type_by or TYPE_FIELDS[0]
     for key, row in json_object(path, "AGQA's file").items():
         where = f"{path}: entry {key!r}"
-        entry = checked(_Entry, {**row, "id": key} if isinstance(row, dict) else row, where)
+        entry = checked(AGQAEntry, {**row, "id": key} if isinstance(row, dict) else row, where)
         name = entry.video_id
         question = question_of(
             config,
@@ -54,4 +65,7 @@ def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
             type=str(getattr(entry, field)),
             answer=entry.answer,
         )
-        yield Found(where, name, question)
+        yield ReadEntry(where, name, question)
+
+
+BENCHMARK = Benchmark(read=read, origin=collection("charades"), type_fields=TYPE_FIELDS)

@@ -17,41 +17,49 @@ from pathlib import Path
 
 from pydantic import Field
 
-from aotd.datasets.base import DatasetConfig, Loaded, type_field
-from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_file, json_list, question_of
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, activitynet_video
+from aotd.datasets.reader import (
+    AnnotationEntry,
+    ReadEntry,
+    VideoPlaces,
+    collect,
+    list_entries,
+    question_of,
+    questions_file,
+)
+
+TYPE_FIELDS = ("question_type", "question structures", "question semantics", "answer types")
 
 
-class _Taxonomy(Entry):
+class ANetQATaxonomy(AnnotationEntry):
     question_type: str
     structures: str = Field(alias="question structures")
     semantics: str = Field(alias="question semantics")
     answers: str = Field(alias="answer types")
 
 
-class _Entry(Entry):
+class ANetQAEntry(AnnotationEntry):
     qa_id: str
     video_id: str
     question: str
     answer: str | None = None
-    taxonomy: _Taxonomy
+    taxonomy: ANetQATaxonomy
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of `config.questions`.
 
     Raises:
         UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
     wanted = "ANetQA's JSON (qa_train.json, qa_val.json or q_test.json)"
-    return collect(_found(given_file("dataset.questions", config.questions, wanted), config), config.limit)
+    return collect(_read_entries(questions_file(config, wanted), config), config.limit)
 
 
-def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
-    videos = Videos(config.root)
-    field = type_field(config)
-    for number, row in enumerate(json_list(path, "ANetQA's file"), start=1):
-        where = f"{path}: entry {number}"
-        entry = checked(_Entry, row, where)
+def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
+    videos = VideoPlaces(config.root)
+    field = config.type_by or TYPE_FIELDS[0]
+    for where, entry in list_entries(path, ANetQAEntry, "ANetQA's file"):
         question = question_of(
             config,
             question_id=f"anetqa_{entry.qa_id}",
@@ -61,4 +69,7 @@ def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
             type=entry.taxonomy.model_dump(by_alias=True)[field],
             answer=entry.answer,
         )
-        yield Found(where, entry.video_id, question)
+        yield ReadEntry(where, entry.video_id, question)
+
+
+BENCHMARK = Benchmark(read=read, origin=activitynet_video, type_fields=TYPE_FIELDS)

@@ -1,11 +1,9 @@
-"""How a benchmark is named, and what reading it gives."""
+"""How a benchmark is described, and what reading it gives."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 
 from aotd.datasets.playroom import PlayroomConfig
@@ -13,30 +11,12 @@ from aotd.errors import UserError
 from aotd.records import Question
 
 
-class DatasetName(str, Enum):
-    playroom = "playroom"
-    star = "star"
-    nextqa = "nextqa"
-    nextqa_oe = "nextqa_oe"
-    clevrer = "clevrer"
-    agqa = "agqa"
-    anetqa = "anetqa"
-    egoqa = "egoqa"
-    mvbench = "mvbench"
-    videomme = "videomme"
-    perceptiontest = "perceptiontest"
-    activitynetqa = "activitynetqa"
-    videochatgpt = "videochatgpt"
-    egoschema = "egoschema"
-    files = "files"
-    clips = "clips"
-
-
 @dataclass
 class DatasetConfig:
     """Which questions, and where their videos are."""
 
-    name: DatasetName = DatasetName.playroom
+    name: str = "playroom"
+    """A benchmark of `aotd.datasets.benchmarks`; `clips` is a folder of videos without questions."""
     root: str = "data/playroom"
     """Folder of the videos; no question can name a file outside it."""
     questions: str = ""
@@ -59,13 +39,53 @@ class DatasetConfig:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedQuestions:
     """What a reader found."""
 
     questions: Iterable[Question]
     """No two have one id. They can be gone through more than once; a reader that can do so holds none of them."""
     skipped: list[str]
     """One line for each entry of the file that gives no question, saying why."""
+
+
+VideoOrigin = Callable[[str], tuple[str, str]]
+"""A question's video id -> the collection that the video is from, and its id in that collection."""
+
+
+def collection(name: str) -> VideoOrigin:
+    """The origin of videos that keep the ids of the collection that they are from."""
+    return lambda video_id: (name, video_id)
+
+
+def activitynet_video(video_id: str) -> tuple[str, str]:
+    """The origin of ActivityNet's videos: some benchmarks write `v_` before the eleven characters of an id."""
+    return "activitynet", video_id.removeprefix("v_") if len(video_id) == 13 else video_id
+
+
+def no_groups(kind: str) -> Sequence[str]:
+    """The groups of a type in a benchmark that reports none."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What is known of a benchmark. It stands beside the reader, in the reader's module, as `BENCHMARK`."""
+
+    read: Callable[[DatasetConfig], LoadedQuestions]
+    """Reads the questions from the benchmark's own files."""
+    origin: VideoOrigin | None
+    """Where the videos are from. Contamination is found by it: two benchmarks may ask about the same video.
+    None: a video id has a meaning within one folder only."""
+    type_fields: tuple[str, ...] = ()
+    """The fields that can give a question's type (`dataset.type_by`), the default first; empty for one type each."""
+    extra_files: tuple[str, ...] = ()
+    """The settings in `EXTRA_FILES` that name a further file of it."""
+    groups: Callable[[str], Sequence[str]] = no_groups
+    """A question's type -> the groups of types in which the benchmark's authors report accuracy."""
+
+
+EXTRA_FILES = ("spans", "answers", "cuts")
+"""Settings that name a further file, which not every benchmark has."""
 
 
 def locate(root: str, name: str) -> Path:
@@ -102,60 +122,3 @@ def locate(root: str, name: str) -> Path:
 
 _SHOWN = 80
 """How much of a name stands in an error."""
-
-READERS: dict[DatasetName, str] = {
-    DatasetName.playroom: "aotd.datasets.playroom.build",
-    DatasetName.files: "aotd.datasets.files",
-    DatasetName.star: "aotd.datasets.star",
-    DatasetName.nextqa: "aotd.datasets.nextqa",
-    DatasetName.nextqa_oe: "aotd.datasets.nextqa_oe",
-    DatasetName.clevrer: "aotd.datasets.clevrer",
-    DatasetName.agqa: "aotd.datasets.agqa",
-    DatasetName.anetqa: "aotd.datasets.anetqa",
-    DatasetName.egoqa: "aotd.datasets.egoqa",
-    DatasetName.mvbench: "aotd.datasets.mvbench",
-    DatasetName.videomme: "aotd.datasets.videomme",
-    DatasetName.perceptiontest: "aotd.datasets.perceptiontest",
-    DatasetName.activitynetqa: "aotd.datasets.activitynetqa",
-    DatasetName.videochatgpt: "aotd.datasets.videochatgpt",
-    DatasetName.egoschema: "aotd.datasets.egoschema",
-}
-"""Dataset -> module with `read(config)`."""
-
-TYPES: dict[DatasetName, tuple[str, ...]] = {
-    DatasetName.agqa: ("structural", "semantic", "ans_type"),
-    DatasetName.anetqa: ("question_type", "question structures", "question semantics", "answer types"),
-    DatasetName.videomme: ("task_type", "duration", "domain", "sub_category"),
-    DatasetName.perceptiontest: ("area", "reasoning"),
-}
-"""Dataset -> its own fields that can give a question's type, the default first, where it has several."""
-
-_FILES_OF = {
-    "spans": (DatasetName.nextqa,),
-    "answers": (DatasetName.activitynetqa, DatasetName.egoschema),
-    "cuts": (DatasetName.perceptiontest,),
-}
-"""Setting that names a further file -> the datasets that have one."""
-
-
-def read(config: DatasetConfig) -> Loaded:
-    """The questions of a dataset. Every entry is checked: by now, or as one goes through them.
-
-    Raises:
-        UserError: a file is not there or malformed, or a setting is not one of this dataset's.
-    """
-    for setting, names in _FILES_OF.items():
-        if getattr(config, setting) and config.name not in names:
-            known = " and ".join(name.value for name in names)
-            raise UserError(f"dataset.{setting}: only {known} reads it, not {config.name.value}: leave it empty")
-    known_types = TYPES.get(config.name, ())
-    if config.type_by and config.type_by not in known_types:
-        choice = f"one of {', '.join(known_types)}" if known_types else "its questions have one type each"
-        raise UserError(f"dataset.type_by={config.type_by}: {config.name.value} has no such field: {choice}")
-    loaded: Loaded = importlib.import_module(READERS[config.name]).read(config)
-    return loaded
-
-
-def type_field(config: DatasetConfig) -> str:
-    """The field that gives a question's type, in a dataset that has several."""
-    return config.type_by or TYPES[config.name][0]

@@ -21,47 +21,53 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from aotd.datasets.base import DatasetConfig, Loaded
-from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_file, json_list, question_of
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
+from aotd.datasets.reader import (
+    AnnotationEntry,
+    ReadEntry,
+    VideoPlaces,
+    collect,
+    list_entries,
+    question_of,
+    questions_file,
+)
 
 ANSWERS = {"correct": "yes", "wrong": "no"}
 
 
-class _Choice(Entry):
+class ClevrerChoice(AnnotationEntry):
     choice_id: int
     choice: str
     answer: Literal["correct", "wrong"] | None = None
 
 
-class _Question(Entry):
+class ClevrerQuestion(AnnotationEntry):
     question_id: int
     question_type: Literal["descriptive", "explanatory", "predictive", "counterfactual"]
     question: str
     answer: str | None = None
-    choices: tuple[_Choice, ...] = ()
+    choices: tuple[ClevrerChoice, ...] = ()
 
 
-class _Scene(Entry):
+class ClevrerScene(AnnotationEntry):
     scene_index: int
     video_filename: str
-    questions: list[_Question]
+    questions: list[ClevrerQuestion]
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of `config.questions`: one for each descriptive question, and one for each choice of the others.
 
     Raises:
         UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
-    path = given_file("dataset.questions", config.questions, "CLEVRER's JSON (train.json or validation.json)")
-    return collect(_found(path, config), config.limit)
+    path = questions_file(config, "CLEVRER's JSON (train.json or validation.json)")
+    return collect(_read_entries(path, config), config.limit)
 
 
-def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
-    videos = Videos(config.root)
-    for number, row in enumerate(json_list(path, "CLEVRER's file"), start=1):
-        where = f"{path}: entry {number}"
-        scene = checked(_Scene, row, where)
+def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
+    videos = VideoPlaces(config.root)
+    for where, scene in list_entries(path, ClevrerScene, "CLEVRER's file"):
         name = scene.video_filename
         video = videos.find(where, *_places(name))
         for asked in scene.questions:
@@ -77,10 +83,10 @@ def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
                     type=asked.question_type,
                     answer=asked.answer,
                 )
-                yield Found(place, name, question)
+                yield ReadEntry(place, name, question)
                 continue
             if not asked.choices:
-                yield Found(place, name, "it has no choices")
+                yield ReadEntry(place, name, "it has no choices")
             for choice in asked.choices:
                 question = question_of(
                     config,
@@ -92,7 +98,7 @@ def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
                     options=("yes", "no"),
                     answer=None if choice.answer is None else ANSWERS[choice.answer],
                 )
-                yield Found(f"{place}, choice {choice.choice_id}", name, question)
+                yield ReadEntry(f"{place}, choice {choice.choice_id}", name, question)
 
 
 def _places(name: str) -> tuple[str, ...]:
@@ -104,3 +110,6 @@ def _places(name: str) -> tuple[str, ...]:
     thousand = f"video_{first:05d}-{first + 1000:05d}/{name}"
     split = "train" if first < 10_000 else "validation" if first < 15_000 else "test"
     return (name, thousand, f"video_{split}/{thousand}", f"video_{split}/{name}")
+
+
+BENCHMARK = Benchmark(read=read, origin=collection("clevrer"))

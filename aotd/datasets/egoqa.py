@@ -16,37 +16,43 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from aotd.datasets.base import DatasetConfig, Loaded
-from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_file, json_list, question_of
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
+from aotd.datasets.reader import (
+    AnnotationEntry,
+    ReadEntry,
+    VideoPlaces,
+    collect,
+    list_entries,
+    question_of,
+    questions_file,
+)
 
 
-class _Pair(Entry):
+class EgoQAPair(AnnotationEntry):
     q: str
     a: str
 
 
-class _Clip(Entry):
+class EgoQAClip(AnnotationEntry):
     video: str
-    QA: list[_Pair]
+    QA: list[EgoQAPair]
     start: float | None = None
     end: float | None = None
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of `config.questions`.
 
     Raises:
         UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
-    path = given_file("dataset.questions", config.questions, "VideoChat2-IT's video/vqa/ego_qa/train.json")
-    return collect(_found(path, config), config.limit)
+    path = questions_file(config, "VideoChat2-IT's video/vqa/ego_qa/train.json")
+    return collect(_read_entries(path, config), config.limit)
 
 
-def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
-    videos = Videos(config.root)
-    for number, row in enumerate(json_list(path, "EgoQA's file"), start=1):
-        where = f"{path}: entry {number}"
-        clip = checked(_Clip, row, where)
+def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
+    videos = VideoPlaces(config.root)
+    for where, clip in list_entries(path, EgoQAClip, "EgoQA's file"):
         video = videos.find(where, clip.video)
         for place, pair in enumerate(clip.QA, start=1):
             asked = json.dumps([clip.video, pair.q, clip.start, clip.end])
@@ -61,4 +67,7 @@ def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
                 start_s=clip.start,
                 end_s=clip.end,
             )
-            yield Found(f"{where}, question {place}", clip.video, question)
+            yield ReadEntry(f"{where}, question {place}", clip.video, question)
+
+
+BENCHMARK = Benchmark(read=read, origin=collection("egoqa"))

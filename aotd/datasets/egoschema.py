@@ -13,27 +13,27 @@ in github.com/egoschema/EgoSchema use.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from pydantic import Field
 
-from aotd.datasets.base import DatasetConfig, Loaded
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
 from aotd.datasets.reader import (
-    Entry,
-    Found,
-    Videos,
+    AnnotationEntry,
+    ReadEntry,
+    VideoPlaces,
     checked,
     collect,
     given_file,
-    json_list,
     json_object,
+    list_entries,
     numbered,
     question_of,
+    questions_file,
 )
 from aotd.errors import UserError
 
 
-class _Entry(Entry):
+class EgoSchemaEntry(AnnotationEntry):
     q_uid: str
     question: str
     option_0: str = Field(alias="option 0")
@@ -43,37 +43,33 @@ class _Entry(Entry):
     option_4: str = Field(alias="option 4")
 
 
-class _Answers(Entry):
+class EgoSchemaAnswers(AnnotationEntry):
     numbers: dict[str, int]
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of `config.questions`, with the answers of `config.answers` where it has them.
 
     Raises:
         UserError: a file is not there, an entry is malformed, or the answers are to other questions.
     """
-    path = given_file("dataset.questions", config.questions, "EgoSchema's file of questions (questions.json)")
+    path = questions_file(config, "EgoSchema's file of questions (questions.json)")
     answers: dict[str, int] = {}
     if config.answers:
-        told = given_file("dataset.answers", config.answers, "EgoSchema's subset_answers.json, or leave it empty")
-        numbers = json_object(told, "EgoSchema's file of answers")
-        answers = checked(_Answers, {"numbers": numbers}, str(told)).numbers
-    rows = json_list(path, "EgoSchema's file of questions")
-    entries = [(where, checked(_Entry, row, where)) for where, row in _placed(path, rows)]
+        of_answers = given_file("dataset.answers", config.answers, "EgoSchema's subset_answers.json, or leave it empty")
+        numbers = json_object(of_answers, "EgoSchema's file of answers")
+        answers = checked(EgoSchemaAnswers, {"numbers": numbers}, str(of_answers)).numbers
+    entries = list(list_entries(path, EgoSchemaEntry, "EgoSchema's file of questions"))
     strange = answers.keys() - {entry.q_uid for _, entry in entries}
     if strange:
         raise UserError(f"{config.answers}: answers {min(strange)!r}, which {path} does not ask: give files that match")
-    return collect(_found(entries, answers, config), config.limit)
+    return collect(_read_entries(entries, answers, config), config.limit)
 
 
-def _placed(path: Path, rows: list[object]) -> Iterator[tuple[str, object]]:
-    for number, row in enumerate(rows, start=1):
-        yield f"{path}: entry {number}", row
-
-
-def _found(entries: list[tuple[str, _Entry]], answers: dict[str, int], config: DatasetConfig) -> Iterator[Found]:
-    videos = Videos(config.root)
+def _read_entries(
+    entries: list[tuple[str, EgoSchemaEntry]], answers: dict[str, int], config: DatasetConfig
+) -> Iterator[ReadEntry]:
+    videos = VideoPlaces(config.root)
     for where, entry in entries:
         options = [entry.option_0, entry.option_1, entry.option_2, entry.option_3, entry.option_4]
         question = question_of(
@@ -86,4 +82,7 @@ def _found(entries: list[tuple[str, _Entry]], answers: dict[str, int], config: D
             options=options,
             answer=numbered(options, answers.get(entry.q_uid), where),
         )
-        yield Found(where, entry.q_uid, question)
+        yield ReadEntry(where, entry.q_uid, question)
+
+
+BENCHMARK = Benchmark(read=read, origin=collection("egoschema"), extra_files=("answers",))

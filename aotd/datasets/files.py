@@ -22,8 +22,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aotd.datasets.base import DatasetConfig, Loaded
-from aotd.datasets.reader import given_file
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions
+from aotd.datasets.reader import questions_file
 from aotd.errors import UserError
 from aotd.records import Question
 
@@ -33,21 +33,21 @@ _LONGEST = 1 << 20
 COLUMNS = ("video", "question", "options", "answer", "id", "type", "split", "start_s", "end_s")
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of `config.questions`, read and checked line by line whenever they are gone through.
 
     Raises:
         UserError: the file is not there; while they are gone through: a line is malformed; says which and why.
     """
     wanted = "a file of questions, JSON lines (.jsonl) or CSV (.csv)"
-    path = given_file("dataset.questions", config.questions, wanted)
+    path = questions_file(config, wanted)
     if path.suffix.lower() not in _READERS:
         raise UserError(f"dataset.questions: {path}: the name must end in .jsonl (JSON lines) or .csv")
-    return Loaded(_Questions(path, config), [])
+    return LoadedQuestions(FileQuestions(path, config), [])
 
 
 @dataclass(frozen=True)
-class _Questions(Iterable[Question]):
+class FileQuestions(Iterable[Question]):
     """The questions of a file. The ids are all that is held, while it is read."""
 
     path: Path
@@ -206,3 +206,6 @@ def _check_types(entry: dict[str, Any], where: str) -> None:
 def _stable_id(entry: dict[str, Any]) -> str:
     asked = [entry.get(name) for name in ("video", "question", "options", "start_s", "end_s")]
     return "q" + hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
+
+
+BENCHMARK = Benchmark(read=read, origin=None)

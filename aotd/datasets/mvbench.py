@@ -15,10 +15,18 @@ of one of these, episodic_reasoning, are folders of numbered frames, three a sec
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from aotd.datasets.base import DatasetConfig, Loaded
-from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_files, json_list, question_of
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions
+from aotd.datasets.reader import (
+    AnnotationEntry,
+    ReadEntry,
+    VideoPlaces,
+    collect,
+    given_files,
+    list_entries,
+    question_of,
+)
 
 FOLDERS = {
     "action_sequence": ("star/Charades_v1_480", "data0613/star/Charades_v1_480"),
@@ -51,7 +59,7 @@ FRAMES = ("episodic_reasoning",)
 """Tasks whose videos are folders of frames."""
 
 
-class _Entry(Entry):
+class MVBenchEntry(AnnotationEntry):
     video: str
     question: str
     candidates: list[str]
@@ -60,7 +68,7 @@ class _Entry(Entry):
     end: float | None = None
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of one task's file, or of every task's file in a folder.
 
     Raises:
@@ -68,15 +76,13 @@ def read(config: DatasetConfig) -> Loaded:
     """
     names = [f"{task}.json" for task in FOLDERS]
     paths = given_files(config, names, "MVBench's twenty files (action_sequence.json, …)")
-    return collect((found for path in paths for found in _found(path, config)), config.limit)
+    return collect((found for path in paths for found in _read_entries(path, config)), config.limit)
 
 
-def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
+def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
     task = path.stem
-    videos = Videos(config.root)
-    for number, row in enumerate(json_list(path, "a file of MVBench"), start=1):
-        where = f"{path}: entry {number}"
-        entry = checked(_Entry, row, where)
+    videos = VideoPlaces(config.root)
+    for number, (where, entry) in enumerate(list_entries(path, MVBenchEntry, "a file of MVBench"), start=1):
         part = (entry.start, entry.end) if task in PARTS else (None, None)
         name = f"{entry.video}.mp4" if task in FRAMES else entry.video
         video = videos.find(where, *(f"{folder}/{name}" for folder in FOLDERS[task]))
@@ -92,4 +98,22 @@ def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
             start_s=part[0],
             end_s=part[1],
         )
-        yield Found(where, video, question)
+        yield ReadEntry(where, video, question)
+
+
+_COLLECTIONS = {
+    "star/Charades_v1_480": "charades",
+    "clevrer/video_validation": "clevrer",
+    "perception/videos": "perceptiontest",
+}
+"""Folder -> the collection whose ids its files are named by."""
+
+
+def _origin(video_id: str) -> tuple[str, str]:
+    """The origin of a video, whose id is its path."""
+    path = PurePosixPath(video_id)
+    name = _COLLECTIONS.get("/".join(path.parts[-3:-1]))
+    return (name, path.stem) if name else ("mvbench", video_id)
+
+
+BENCHMARK = Benchmark(read=read, origin=_origin)

@@ -14,32 +14,52 @@ are CW and CH (causal: why, how), TN, TC and TP (temporal: after, at the same ti
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from aotd.datasets.base import DatasetConfig, Loaded
-from aotd.datasets.reader import Found, Videos, collect, csv_rows, given_file, question_of, read_json
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
+from aotd.datasets.reader import (
+    ReadEntry,
+    VideoPlaces,
+    collect,
+    csv_rows,
+    given_file,
+    question_of,
+    questions_file,
+    read_json,
+)
 from aotd.errors import UserError
 from aotd.records import Evidence, EvidenceSpan
 
 TYPES = ("CH", "CW", "TN", "TC", "TP", "DC", "DL", "DO")
+_GROUPS = {
+    "CW": ("causal",),
+    "CH": ("causal",),
+    "TN": ("temporal", "before or after"),
+    "TP": ("temporal", "before or after"),
+    "TC": ("temporal",),
+    "DC": ("descriptive",),
+    "DL": ("descriptive",),
+    "DO": ("descriptive",),
+}
+"""Type -> the groups in which NExT-QA's `eval_mc.py` reports (Xiao et al., CVPR 2021)."""
 _OPTIONS = ("a0", "a1", "a2", "a3", "a4")
 _NEEDED = ("question", "answer", "qid", "type", *_OPTIONS)
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of `config.questions`; each names the video `<video>.mp4` below `config.root`.
 
     Raises:
         UserError: a file is not there, or a line of it is malformed.
     """
-    path = given_file("dataset.questions", config.questions, "the path of NExT-QA's CSV (val.csv)")
-    return collect(_found(path, config), config.limit)
+    path = questions_file(config, "the path of NExT-QA's CSV (val.csv)")
+    return collect(_read_entries(path, config), config.limit)
 
 
-def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
-    videos = Videos(config.root)
+def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
+    videos = VideoPlaces(config.root)
     spans = _read_spans(config.spans) if config.spans else {}
     for where, row in csv_rows(path, _NEEDED, "NExT-QA's CSV of multiple-choice questions"):
         if not {"video", "video_id"} & row.keys():
@@ -59,7 +79,12 @@ def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
             answer=_answer(row, options, where),
             evidence=spans.get((video, row["qid"])),
         )
-        yield Found(where, video, question)
+        yield ReadEntry(where, video, question)
+
+
+def groups(kind: str) -> Sequence[str]:
+    """The groups of a type; none for a type that `eval_mc.py` does not know."""
+    return _GROUPS.get(kind, ())
 
 
 def _answer(row: dict[str, str], options: tuple[str, ...], where: str) -> str:
@@ -94,3 +119,6 @@ def _span(span: Any) -> EvidenceSpan:
     if not 0 <= start_s < end_s or not math.isfinite(end_s):
         raise ValueError("a span that ends before it starts")
     return EvidenceSpan(start_s=start_s, end_s=end_s)
+
+
+BENCHMARK = Benchmark(read=read, origin=collection("vidor"), extra_files=("spans",), groups=groups)

@@ -12,26 +12,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from aotd.datasets.base import DatasetConfig, Loaded
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
 from aotd.datasets.nextqa import TYPES as TYPES_OF_CHOICE
-from aotd.datasets.reader import Found, Videos, collect, csv_rows, given_file, question_of
+from aotd.datasets.nextqa import groups
+from aotd.datasets.reader import ReadEntry, VideoPlaces, collect, csv_rows, question_of, questions_file
 from aotd.errors import UserError
 
 TYPES = (*TYPES_OF_CHOICE, "DB")
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of `config.questions`; each names the video `<video>.mp4` below `config.root`.
 
     Raises:
         UserError: the file is not there, or a line of it is malformed.
     """
-    path = given_file("dataset.questions", config.questions, "NExT-QA's CSV of open-ended questions (train.csv)")
-    return collect(_found(path, config), config.limit)
+    path = questions_file(config, "NExT-QA's CSV of open-ended questions (train.csv)")
+    return collect(_read_entries(path, config), config.limit)
 
 
-def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
-    videos = Videos(config.root)
+def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
+    videos = VideoPlaces(config.root)
     needed = ("video", "question", "answer", "qid", "type")
     for where, row in csv_rows(path, needed, "NExT-QA's CSV of open-ended questions"):
         if "a0" in row:
@@ -47,4 +48,7 @@ def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
             type=row["type"],
             answer=row["answer"],
         )
-        yield Found(where, row["video"], question)
+        yield ReadEntry(where, row["video"], question)
+
+
+BENCHMARK = Benchmark(read=read, origin=collection("vidor"), groups=groups)

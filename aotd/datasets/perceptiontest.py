@@ -21,12 +21,25 @@ from pathlib import Path
 
 from pydantic import Field
 
-from aotd.datasets.base import DatasetConfig, Loaded, type_field
-from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_file, json_object, numbered, question_of
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
+from aotd.datasets.reader import (
+    AnnotationEntry,
+    ReadEntry,
+    VideoPlaces,
+    checked,
+    collect,
+    given_file,
+    json_object,
+    numbered,
+    question_of,
+    questions_file,
+)
 from aotd.errors import UserError
 
+TYPE_FIELDS = ("area", "reasoning")
 
-class _Question(Entry):
+
+class PerceptionQuestion(AnnotationEntry):
     id: str
     question: str
     options: list[str]
@@ -35,36 +48,36 @@ class _Question(Entry):
     reasoning: str = "choice"
 
 
-class _Metadata(Entry):
+class PerceptionMetadata(AnnotationEntry):
     frame_rate: float | None = Field(default=None, gt=0)
 
 
-class _Video(Entry):
-    mc_question: list[_Question]
-    metadata: _Metadata = _Metadata()
+class PerceptionVideo(AnnotationEntry):
+    mc_question: list[PerceptionQuestion]
+    metadata: PerceptionMetadata = PerceptionMetadata()
 
 
-class _Cuts(Entry):
+class PerceptionCuts(AnnotationEntry):
     frames: dict[str, int]
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of `config.questions`.
 
     Raises:
         UserError: a file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
-    path = given_file("dataset.questions", config.questions, "Perception Test's JSON (mc_question_valid.json)")
-    return collect(_found(path, config), config.limit)
+    path = questions_file(config, "Perception Test's JSON (mc_question_valid.json)")
+    return collect(_read_entries(path, config), config.limit)
 
 
-def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
-    videos = Videos(config.root)
-    field = type_field(config)
+def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
+    videos = VideoPlaces(config.root)
+    field = config.type_by or TYPE_FIELDS[0]
     cuts = _cuts(config.cuts) if config.cuts else {}
     for name, row in json_object(path, "Perception Test's file").items():
         where = f"{path}: entry {name!r}"
-        entry = checked(_Video, row, where)
+        entry = checked(PerceptionVideo, row, where)
         end_s = _end(cuts[name], entry.metadata.frame_rate, where) if name in cuts else None
         video = videos.find(where, f"{name}.mp4", f"videos/{name}.mp4")
         for asked in entry.mc_question:
@@ -80,16 +93,19 @@ def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
                 answer=numbered(asked.options, asked.answer_id, place),
                 end_s=end_s,
             )
-            yield Found(place, name, question)
+            yield ReadEntry(place, name, question)
 
 
 def _cuts(name: str) -> dict[str, int]:
     path = given_file("dataset.cuts", name, "Perception Test's file (cut_frame_mapping_valid.json), or leave it empty")
     frames = json_object(path, "the file of cuts")
-    return checked(_Cuts, {"frames": frames}, str(path)).frames
+    return checked(PerceptionCuts, {"frames": frames}, str(path)).frames
 
 
 def _end(frame: int, rate: float | None, where: str) -> float:
     if rate is None:
         raise UserError(f"{where}: has no metadata.frame_rate, without which dataset.cuts is no time: leave that empty")
     return frame / rate
+
+
+BENCHMARK = Benchmark(read=read, origin=collection("perceptiontest"), type_fields=TYPE_FIELDS, extra_files=("cuts",))

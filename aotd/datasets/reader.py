@@ -10,29 +10,29 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from aotd.datasets.base import DatasetConfig, Loaded, locate
+from aotd.datasets.base import DatasetConfig, LoadedQuestions, locate
 from aotd.errors import UserError
 from aotd.records import Evidence, Question
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-class Entry(BaseModel):
+class AnnotationEntry(BaseModel):
     """Base of what stands in a file: the real files hold more than we read, and numbers where texts are meant."""
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True, allow_inf_nan=False)
 
 
-AnEntry = TypeVar("AnEntry", bound=Entry)
+EntryT = TypeVar("EntryT", bound=AnnotationEntry)
 
 
-class Found(NamedTuple):
+class ReadEntry(NamedTuple):
     """What one entry gives."""
 
     where: str
@@ -53,6 +53,15 @@ def given_file(setting: str, name: str, wanted: str) -> Path:
     return Path(name)
 
 
+def questions_file(config: DatasetConfig, wanted: str) -> Path:
+    """The file that `dataset.questions` names.
+
+    Raises:
+        UserError: as `given_file`.
+    """
+    return given_file("dataset.questions", config.questions, wanted)
+
+
 def given_files(config: DatasetConfig, names: Sequence[str], wanted: str) -> list[Path]:
     """`dataset.questions` where a benchmark has several files: one of them, or the folder they are in.
 
@@ -65,7 +74,7 @@ def given_files(config: DatasetConfig, names: Sequence[str], wanted: str) -> lis
         if not found:
             raise UserError(f"dataset.questions: {folder} holds none of {wanted}")
         return found
-    path = given_file("dataset.questions", config.questions, f"{wanted}, or the folder they are in")
+    path = questions_file(config, f"{wanted}, or the folder they are in")
     if path.name not in names:
         raise UserError(f"dataset.questions: {path} is none of {wanted}: its name says what it asks")
     return [path]
@@ -111,6 +120,17 @@ def json_object(path: Path, what: str) -> dict[str, Any]:
     return rows
 
 
+def list_entries(path: Path, model: type[EntryT], what: str) -> Iterator[tuple[str, EntryT]]:
+    """The entries of the list in a JSON file, each checked, with its place for messages.
+
+    Raises:
+        UserError: it is not JSON, or no list; or an entry is malformed.
+    """
+    for number, row in enumerate(json_list(path, what), start=1):
+        where = f"{path}: entry {number}"
+        yield where, checked(model, row, where)
+
+
 def csv_rows(path: Path, needed: Sequence[str], what: str) -> list[tuple[str, dict[str, str]]]:
     """The rows of a CSV, each with `path:line` and its fields without space around them.
 
@@ -134,7 +154,7 @@ def csv_rows(path: Path, needed: Sequence[str], what: str) -> list[tuple[str, di
     return rows
 
 
-def checked(model: type[AnEntry], row: Any, where: str) -> AnEntry:
+def checked(model: type[EntryT], row: Any, where: str) -> EntryT:
     """An entry, with its fields checked.
 
     Raises:
@@ -176,7 +196,7 @@ def question_of(
         return flaw
     return Question(
         question_id=question_id,
-        dataset=config.name.value,
+        dataset=config.name,
         split=config.split,
         video_id=video_id,
         video=video,
@@ -224,7 +244,7 @@ def numbered(options: Sequence[str], number: int | None, where: str) -> str | No
     return options[number]
 
 
-def collect(found: Iterable[Found], limit: int | None) -> Loaded:
+def collect(found: Iterable[ReadEntry], limit: int | None) -> LoadedQuestions:
     """The questions of the first `limit` videos, and a line for every entry of theirs that gives none.
 
     An id that comes again is skipped: benchmarks have such entries, and who reads them cannot mend them.
@@ -244,10 +264,10 @@ def collect(found: Iterable[Found], limit: int | None) -> Loaded:
         else:
             places[question.question_id] = where
             questions.append(question)
-    return Loaded(questions, skipped)
+    return LoadedQuestions(questions, skipped)
 
 
-class Videos:
+class VideoPlaces:
     """Where a benchmark's videos lie below the root. Each is looked for once, however many questions it has."""
 
     def __init__(self, root: str) -> None:

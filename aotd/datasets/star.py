@@ -25,8 +25,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from aotd.datasets.base import DatasetConfig, Loaded, locate
-from aotd.datasets.reader import Entry, csv_rows, first_fault, given_file, json_list
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection, locate
+from aotd.datasets.reader import AnnotationEntry, csv_rows, first_fault, json_list, questions_file
 from aotd.errors import UserError
 from aotd.records import Evidence, EvidenceBox, EvidenceSpan, Question, Step
 
@@ -40,7 +40,7 @@ OBJECTS = tuple(_OBJECTS.split())
 
 
 @dataclass(frozen=True)
-class Verb:
+class StarVerb:
     """A verb of STAR, which names it by its first word, in the forms that texts use."""
 
     plain: str
@@ -48,29 +48,29 @@ class Verb:
     doing: str
 
 
-VERBS: dict[str, Verb] = {
-    "close": Verb("close", "closed", "closing"),
-    "drink": Verb("drink from", "drank from", "drinking from"),
-    "eat": Verb("eat", "ate", "eating"),
-    "grasp": Verb("grasp", "grasped", "grasping"),
-    "hold": Verb("hold", "held", "holding"),
-    "lie": Verb("lie on", "lay on", "lying on"),
-    "open": Verb("open", "opened", "opening"),
-    "put": Verb("put down", "put down", "putting down"),
-    "sit": Verb("sit on", "sat on", "sitting on"),
-    "stand": Verb("stand on", "stood on", "standing on"),
-    "take": Verb("take", "took", "taking"),
-    "throw": Verb("throw", "threw", "throwing"),
-    "tidy": Verb("tidy up", "tidied up", "tidying up"),
-    "turn": Verb("turn on", "turned on", "turning on"),
-    "walk": Verb("walk through", "walked through", "walking through"),
-    "wash": Verb("wash", "washed", "washing"),
-    "watch": Verb("watch", "watched", "watching"),
+STAR_VERBS: dict[str, StarVerb] = {
+    "close": StarVerb("close", "closed", "closing"),
+    "drink": StarVerb("drink from", "drank from", "drinking from"),
+    "eat": StarVerb("eat", "ate", "eating"),
+    "grasp": StarVerb("grasp", "grasped", "grasping"),
+    "hold": StarVerb("hold", "held", "holding"),
+    "lie": StarVerb("lie on", "lay on", "lying on"),
+    "open": StarVerb("open", "opened", "opening"),
+    "put": StarVerb("put down", "put down", "putting down"),
+    "sit": StarVerb("sit on", "sat on", "sitting on"),
+    "stand": StarVerb("stand on", "stood on", "standing on"),
+    "take": StarVerb("take", "took", "taking"),
+    "throw": StarVerb("throw", "threw", "throwing"),
+    "tidy": StarVerb("tidy up", "tidied up", "tidying up"),
+    "turn": StarVerb("turn on", "turned on", "turning on"),
+    "walk": StarVerb("walk through", "walked through", "walking through"),
+    "wash": StarVerb("wash", "washed", "washing"),
+    "watch": StarVerb("watch", "watched", "watching"),
 }
 
 
 @dataclass(frozen=True)
-class Situation:
+class StarSituation:
     """What annotators marked in one frame."""
 
     time_s: float
@@ -86,16 +86,16 @@ HOLDING = "r009"
 """STAR's code of the relation."""
 
 
-class _Call(Entry):
+class StarCall(AnnotationEntry):
     function: str
     value_input: tuple[str, ...] = ()
 
 
-class _Choice(Entry):
+class StarChoice(AnnotationEntry):
     choice: str
 
 
-class _Situation(Entry):
+class StarFrame(AnnotationEntry):
     actions: tuple[str, ...] = ()
     rel_labels: tuple[str, ...] = ()
     rel_pairs: tuple[tuple[str, str], ...] = ()
@@ -103,32 +103,32 @@ class _Situation(Entry):
     bbox_labels: tuple[str, ...] = ()
 
 
-class _Playroom(Entry):
+class StarPlayroom(AnnotationEntry):
     fps: float = Field(gt=0)
     spans: list[tuple[float, float]]
     objects: list[str]
 
 
-class _Entry(Entry):
+class StarEntry(AnnotationEntry):
     question_id: str
     video_id: str
     start: float = Field(ge=0)
     end: float
     question: str
     answer: str | None = None
-    question_program: tuple[_Call, ...] = ()
-    choices: tuple[_Choice, ...] = ()
-    situations: dict[str, _Situation] = Field(default_factory=dict)
-    playroom: _Playroom | None = None
+    question_program: tuple[StarCall, ...] = ()
+    choices: tuple[StarChoice, ...] = ()
+    situations: dict[str, StarFrame] = Field(default_factory=dict)
+    playroom: StarPlayroom | None = None
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of `config.questions`, whose name ends in `.json` or `.csv`.
 
     Raises:
         UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
-    path = given_file("dataset.questions", config.questions, "STAR's JSON (STAR_val.json) or a CSV of it")
+    path = questions_file(config, "STAR's JSON (STAR_val.json) or a CSV of it")
     if path.suffix not in (".json", ".csv"):
         raise UserError(f"{path}: a STAR file ends in .json or .csv")
     rows = _csv_rows(path) if path.suffix == ".csv" else _json_rows(path)
@@ -137,7 +137,7 @@ def read(config: DatasetConfig) -> Loaded:
     videos: dict[str, str] = {}
     for where, row in rows:
         try:
-            entry = _Entry.model_validate(row)
+            entry = StarEntry.model_validate(row)
             question = _question(entry, config, videos)
         except ValidationError as error:
             raise UserError(f"{where}: {first_fault(error)}") from None
@@ -153,7 +153,7 @@ def read(config: DatasetConfig) -> Loaded:
         seen[question.question_id] = where
         if config.limit is None or list(videos).index(question.video_id) < config.limit:
             questions.append(question)
-    return Loaded(questions, [])
+    return LoadedQuestions(questions, [])
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
@@ -187,7 +187,7 @@ def _from_csv(where: str, row: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _question(entry: _Entry, config: DatasetConfig, videos: dict[str, str]) -> Question:
+def _question(entry: StarEntry, config: DatasetConfig, videos: dict[str, str]) -> Question:
     """An entry as a record; `videos` remembers where each video was found."""
     kind, _, number = entry.question_id.rpartition("_")
     if not kind or not number:
@@ -225,7 +225,7 @@ def _video(root: str, video_id: str) -> str:
     return outer if locate(root, outer).is_file() and not locate(root, inner).is_file() else inner
 
 
-def _evidence(entry: _Entry) -> Evidence | None:
+def _evidence(entry: StarEntry) -> Evidence | None:
     if entry.playroom is None:
         return None
     spans = tuple(EvidenceSpan(start_s=start, end_s=end) for start, end in entry.playroom.spans)
@@ -237,7 +237,7 @@ def _evidence(entry: _Entry) -> Evidence | None:
     return Evidence(spans=spans, boxes=tuple(boxes))
 
 
-def situations(config: DatasetConfig, fps_of: Callable[[str], float | None]) -> dict[str, tuple[Situation, ...]]:
+def situations(config: DatasetConfig, fps_of: Callable[[str], float | None]) -> dict[str, tuple[StarSituation, ...]]:
     """Question id -> everything that is marked for it, in order of time: STAR's ground truth.
 
     Args:
@@ -247,14 +247,14 @@ def situations(config: DatasetConfig, fps_of: Callable[[str], float | None]) -> 
     Raises:
         UserError: the file is not there or malformed, or is a CSV, which holds no situations.
     """
-    path = given_file("dataset.questions", config.questions, "STAR's JSON (STAR_val.json)")
+    path = questions_file(config, "STAR's JSON (STAR_val.json)")
     if path.suffix != ".json":
         raise UserError(f"{path}: holds no situations, as only STAR's own JSON does (STAR_val.json)")
-    found: dict[str, tuple[Situation, ...]] = {}
+    found: dict[str, tuple[StarSituation, ...]] = {}
     rates: dict[str, float | None] = {}
     for where, row in _json_rows(path):
         try:
-            entry = _Entry.model_validate(row)
+            entry = StarEntry.model_validate(row)
             video = _video(config.root, entry.video_id)
             if video not in rates:
                 rates[video] = entry.playroom.fps if entry.playroom else fps_of(video)
@@ -264,7 +264,7 @@ def situations(config: DatasetConfig, fps_of: Callable[[str], float | None]) -> 
                     break
                 time = _frame(frame) / rate
                 boxes = tuple(_boxes(frame, situation, time, None))
-                marked.append(Situation(time, situation.actions, boxes, _held(situation)))
+                marked.append(StarSituation(time, situation.actions, boxes, _held(situation)))
         except ValidationError as error:
             raise UserError(f"{where}: {first_fault(error)}") from None
         except (ValueError, UserError) as error:
@@ -273,7 +273,7 @@ def situations(config: DatasetConfig, fps_of: Callable[[str], float | None]) -> 
     return found
 
 
-def _held(situation: _Situation) -> tuple[str, ...]:
+def _held(situation: StarFrame) -> tuple[str, ...]:
     pairs = zip(situation.rel_labels, situation.rel_pairs, strict=False)
     return tuple(_label(thing) for relation, (_, thing) in pairs if relation == HOLDING)
 
@@ -284,7 +284,7 @@ def _frame(name: str) -> int:
     return int(name)
 
 
-def _boxes(frame: str, situation: _Situation, time: float, codes: Sequence[str] | None) -> list[EvidenceBox]:
+def _boxes(frame: str, situation: StarFrame, time: float, codes: Sequence[str] | None) -> list[EvidenceBox]:
     """The boxes of some classes, or of all."""
     if len(situation.bbox) != len(situation.bbox_labels):
         raise ValueError(f"situations.{frame}: {len(situation.bbox)} boxes, {len(situation.bbox_labels)} labels")
@@ -300,3 +300,12 @@ def _label(code: str) -> str:
     if not (number.isascii() and number.isdigit() and int(number) < len(OBJECTS)):
         raise ValueError(f"situations: {code!r} is not one of STAR's classes o000 to o{len(OBJECTS) - 1:03d}")
     return OBJECTS[int(number)]
+
+
+def _groups(kind: str) -> Sequence[str]:
+    """STAR's four question types: `Interaction_T1` is one of the templates of Interaction."""
+    stem, found, _ = kind.partition("_T")
+    return (stem,) if found else ()
+
+
+BENCHMARK = Benchmark(read=read, origin=collection("charades"), groups=_groups)

@@ -14,42 +14,55 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from aotd.datasets.base import DatasetConfig, Loaded
-from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_files, json_list, question_of
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, activitynet_video
+from aotd.datasets.reader import (
+    AnnotationEntry,
+    ReadEntry,
+    VideoPlaces,
+    checked,
+    collect,
+    given_files,
+    json_list,
+    question_of,
+)
 
 FILES = ("generic_qa.json", "temporal_qa.json", "consistency_qa.json")
 
 
-class _One(Entry):
+class VideoChatGPTQuestion(AnnotationEntry):
     Q: str
     A: str
     video_name: str
 
 
-class _Two(Entry):
+class VideoChatGPTPair(AnnotationEntry):
     Q1: str
     Q2: str
     A: str
     video_name: str
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of one of the three files, or of those that are in a folder.
 
     Raises:
         UserError: no file is there, or an entry is malformed; names the file, the entry and what is wrong.
     """
     paths = given_files(config, FILES, f"Video-ChatGPT's files ({', '.join(FILES)})")
-    return collect((found for path in paths for found in _found(path, config)), config.limit)
+    return collect((found for path in paths for found in _read_entries(path, config)), config.limit)
 
 
-def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
+def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
     kind = path.stem.removesuffix("_qa")
-    videos = Videos(config.root)
+    videos = VideoPlaces(config.root)
     for number, row in enumerate(json_list(path, "a file of Video-ChatGPT's"), start=1):
         where = f"{path}: entry {number}"
-        entry: _One | _Two = checked(_Two, row, where) if kind == "consistency" else checked(_One, row, where)
-        asked = {"_1": entry.Q1, "_2": entry.Q2} if isinstance(entry, _Two) else {"": entry.Q}
+        entry: VideoChatGPTQuestion | VideoChatGPTPair = (
+            checked(VideoChatGPTPair, row, where)
+            if kind == "consistency"
+            else checked(VideoChatGPTQuestion, row, where)
+        )
+        asked = {"_1": entry.Q1, "_2": entry.Q2} if isinstance(entry, VideoChatGPTPair) else {"": entry.Q}
         name = entry.video_name
         video = videos.find(where, *(f"{name}.{ending}" for ending in ("mp4", "mkv", "avi", "mov", "webm")))
         for suffix, text in asked.items():
@@ -62,4 +75,7 @@ def _found(path: Path, config: DatasetConfig) -> Iterator[Found]:
                 type=kind,
                 answer=entry.A,
             )
-            yield Found(where, name, question)
+            yield ReadEntry(where, name, question)
+
+
+BENCHMARK = Benchmark(read=read, origin=activitynet_video)

@@ -21,14 +21,25 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from aotd.datasets.base import DatasetConfig, Loaded, type_field
-from aotd.datasets.reader import Entry, Found, Videos, checked, collect, given_file, json_list, numbered, question_of
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
+from aotd.datasets.reader import (
+    AnnotationEntry,
+    ReadEntry,
+    VideoPlaces,
+    checked,
+    collect,
+    json_list,
+    numbered,
+    question_of,
+    questions_file,
+)
 from aotd.errors import UserError
 
 LETTERS = "ABCD"
+TYPE_FIELDS = ("task_type", "duration", "domain", "sub_category")
 
 
-class _Entry(Entry):
+class VideoMMEEntry(AnnotationEntry):
     video_id: str
     youtube_id: str | None = Field(default=None, alias="videoID")
     question_id: str
@@ -41,17 +52,17 @@ class _Entry(Entry):
     answer: Literal["A", "B", "C", "D"] | None = None
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of `config.questions`, whose name ends in `.parquet` or `.json`.
 
     Raises:
         UserError: the file is not there or pyarrow is missing, or an entry is malformed; says which and what is wrong.
     """
-    path = given_file("dataset.questions", config.questions, "Video-MME's parquet file, or JSON of the same")
+    path = questions_file(config, "Video-MME's parquet file, or JSON of the same")
     readers = {".parquet": _parquet, ".json": _json}
     if path.suffix not in readers:
         raise UserError(f"dataset.questions: {path}: the name must end in .parquet or .json")
-    return collect(_found(readers[path.suffix](path), config), config.limit)
+    return collect(_read_entries(readers[path.suffix](path), config), config.limit)
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
@@ -78,11 +89,11 @@ def _json(path: Path) -> Iterator[tuple[str, Any]]:
             yield f"{where}, question {place}", {**row, **asked} if isinstance(asked, dict) else asked
 
 
-def _found(rows: Iterator[tuple[str, Any]], config: DatasetConfig) -> Iterator[Found]:
-    videos = Videos(config.root)
-    field = type_field(config)
+def _read_entries(rows: Iterator[tuple[str, Any]], config: DatasetConfig) -> Iterator[ReadEntry]:
+    videos = VideoPlaces(config.root)
+    field = config.type_by or TYPE_FIELDS[0]
     for where, row in rows:
-        entry = checked(_Entry, row, where)
+        entry = checked(VideoMMEEntry, row, where)
         name = entry.youtube_id or entry.video_id
         options = [_bare(option) for option in entry.options]
         question = question_of(
@@ -95,9 +106,12 @@ def _found(rows: Iterator[tuple[str, Any]], config: DatasetConfig) -> Iterator[F
             options=options,
             answer=None if entry.answer is None else numbered(options, LETTERS.index(entry.answer), where),
         )
-        yield Found(where, name, question)
+        yield ReadEntry(where, name, question)
 
 
 def _bare(option: str) -> str:
     """An option without the letter before it."""
     return re.sub(r"^\s*[A-Z]\.\s", "", option)
+
+
+BENCHMARK = Benchmark(read=read, origin=collection("videomme"), type_fields=TYPE_FIELDS)

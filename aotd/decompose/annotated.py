@@ -8,7 +8,7 @@ scene nor the true answer is ever read.
 
 from __future__ import annotations
 
-from aotd.datasets.star import VERBS
+from aotd.datasets.star import STAR_VERBS
 from aotd.decompose.functional import Asked, Wanted, read
 from aotd.errors import QuestionError
 from aotd.records import Outcome, Question
@@ -221,9 +221,9 @@ def _plain(verb: str | None) -> str:
 
 
 def _form(verb: str) -> tuple[str, str]:
-    if verb not in VERBS:
+    if verb not in STAR_VERBS:
         raise _untranslated(f"the verb {verb!r}")
-    return VERBS[verb].plain, VERBS[verb].doing
+    return STAR_VERBS[verb].plain, STAR_VERBS[verb].doing
 
 
 def _thing(obj: str | None) -> str:

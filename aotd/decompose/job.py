@@ -28,6 +28,7 @@ from aotd.runtime.batches import shown
 from aotd.runtime.meter import Meter, carried
 from aotd.store.cache import load_cache
 from aotd.store.files import digest as value_digest
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.store.stage import Writer as StageWriter
 from aotd.tools.video import api_text
@@ -133,7 +134,7 @@ def _fixed(config: Config) -> Writer:
 def _llm(config: Config) -> Writer:
     settings = config.decompose
     programs = read_programs(settings.programs)
-    engine = load_engine(config.llm, "decompose.author=llm", load_cache(config.cache, config.run))
+    engine = load_engine(config.llm, "decompose.author=llm", load_cache(config.cache, Run(Path(config.run))))
     return Writer(
         write=lambda questions: llm.write(engine, questions, programs, settings),
         settings={name: getattr(settings, name) for name in DECIDES},

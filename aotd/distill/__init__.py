@@ -46,19 +46,18 @@ class DistillConfig:
     rationale_weight: float = 1.0
     """λ in loss = label + λ·rationale (paper: 1)."""
     epochs: float = 5.0
-    batch: int = 8
-    """Questions per step."""
-    group: int = 1
+    questions_per_step: int = 8
+    questions_per_video: int = 1
     """Questions of one video that share its tokens in a step, at most; 1: only a question's two replies do."""
-    tokens: int = 16384
+    max_tokens_per_batch: int = 16384
     """Most places of one batch on one device, padding counted; a step is cut into as many batches as that takes."""
     learning_rate: float = 3e-3
     warmup_ratio: float = 0.05
     weight_decay: float = 0.05
     bf16: bool = False
     """Compute in bfloat16; weights stay as they are loaded."""
-    recompute: bool = False
-    """Compute the layers anew on the way back instead of keeping what they gave (gradient checkpointing)."""
+    gradient_checkpointing: bool = False
+    """Compute the layers' activations again in the backward pass instead of keeping them; saves memory."""
     deepspeed: str = ""
     """A DeepSpeed configuration: `zero2`, `zero3`, or a JSON file."""
     save_steps: int = 0

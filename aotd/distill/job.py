@@ -85,7 +85,14 @@ def _check(config: Config) -> None:
             raise UserError(f"distill.only: there is no arm {name!r}; distill.arms has {', '.join(settings.arms)}")
     if settings.rationale_weight < 0:
         raise UserError(f"distill.rationale_weight={settings.rationale_weight} must be 0 or more")
-    for setting in ("epochs", "batch", "group", "tokens", "learning_rate", "threads"):
+    for setting in (
+        "epochs",
+        "questions_per_step",
+        "questions_per_video",
+        "max_tokens_per_batch",
+        "learning_rate",
+        "threads",
+    ):
         if getattr(settings, setting) <= 0:
             raise UserError(f"distill.{setting}={getattr(settings, setting)} must be more than 0")
     if not 0 <= settings.warmup_ratio < 1:
@@ -97,10 +104,12 @@ def _check(config: Config) -> None:
                 "-m aotd distill …; without one set distill.deepspeed="
             )
         zero = json.loads(deepspeed_file(settings.deepspeed).read_text(encoding="utf-8")).get("zero_optimization", {})
-        if config.student.lora and zero.get("stage") == 3:
-            raise UserError("student.lora and ZeRO-3 do not go together: no process has a whole weight; take zero2")
-    if config.student.lora < 0:
-        raise UserError(f"student.lora={config.student.lora} must be 0 or more")
+        if config.student.lora_rank and zero.get("stage") == 3:
+            raise UserError(
+                "student.lora_rank and ZeRO-3 do not go together: no process has a whole weight; take zero2"
+            )
+    if config.student.lora_rank < 0:
+        raise UserError(f"student.lora_rank={config.student.lora_rank} must be 0 or more")
     if config.specialists.source is not SourceName.video:
         raise UserError("distill needs videos (specialists.source=video): a student sees pixels, not stored captions")
 

@@ -109,7 +109,7 @@ def train(
         sweep(checkpoints)
     trainer.accelerator.wait_for_everyone()
     start = newest(checkpoints)
-    if config.recompute:
+    if config.gradient_checkpointing:
         student.enable_gradient_checkpointing()
     student.model.train()
     reporting = closing(_Report(losses, tracker, step_of(start) if start else 0)) if main else nullcontext()

@@ -22,6 +22,7 @@ from aotd.errors import UserError
 from aotd.prompts.student import prompt
 from aotd.records import Example, Mode, Question
 from aotd.store.files import disk_errors, sync, sync_tree
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.store.tensors import tensor_errors
 from aotd.students.features import FeatureCache
@@ -75,15 +76,15 @@ def train_arm(config: Config, arm: str, material: Material, show: Show) -> None:
     plan = make_plan(
         keys,
         sizes,
-        batch=settings.batch,
-        group=settings.group,
-        tokens=settings.tokens,
+        batch=settings.questions_per_step,
+        group=settings.questions_per_video,
+        tokens=settings.max_tokens_per_batch,
         epochs=kind.epochs or settings.epochs,
         processes=processes(),
         seed=config.seed,
     )
     batches = Batches(student, laid, lambda number: views[number].features(asked[number]), plan)
-    with open_tracker(config.tracking, config.run, "distill", f"distill/{arm}") as tracker:
+    with open_tracker(config.tracking, Run(run), "distill", f"distill/{arm}") as tracker:
         finished = train(student, batches, plan, settings, config.seed, folder, partial_student, tracker, show)
         if finished and processes() == 1 and config.tracking.tracker is not TrackerName.none:
             tracker.table("samples", _SAMPLE, _samples(student, asked, views, config.evaluate.max_rationale_tokens))
@@ -122,12 +123,13 @@ def _samples(
 
 def _check_sizes(config: Config, arm: str, examples: Sequence[Example], sizes: Sizes) -> None:
     needs = {one.question_id: sizes.of((number,)) for number, one in enumerate(examples)}
-    long = [key for key, size in needs.items() if size > config.distill.tokens]
+    long = [key for key, size in needs.items() if size > config.distill.max_tokens_per_batch]
     if long:
         longest = max(long, key=needs.__getitem__)
         raise UserError(
-            f"distill.tokens={config.distill.tokens} is too small for {len(long)} questions of arm {arm}, among them "
-            f"{longest} with {needs[longest]} tokens: set distill.tokens={needs[longest]} or more"
+            f"distill.max_tokens_per_batch={config.distill.max_tokens_per_batch} is too small for {len(long)} "
+            f"questions of arm {arm}, among them {longest} with {needs[longest]} tokens: "
+            f"set distill.max_tokens_per_batch={needs[longest]} or more"
         )
 
 

@@ -14,6 +14,7 @@ from aotd.evaluate.compare import Said, compare
 from aotd.evaluate.external import check_ids
 from aotd.records import Mode, Prediction, Question
 from aotd.scoring.tables import Comparison
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.view.question import arms as evaluated
 
@@ -41,7 +42,7 @@ def compare_runs(config: Config, asked: Sequence[Question], arms: Sequence[str])
     if len(shared) < len(asked):
         left = f"{len(asked) - len(shared)} of {len(asked)} questions are not in {other}: they are not compared"
         Console(stderr=True).print(left, highlight=False)
-    names = [only] if only else evaluated(other)
+    names = [only] if only else evaluated(Run(other))
     theirs = _said(other, Stage(other, "load", Question).records(), names)
     mine = _said(Path(config.run), asked, arms)
     for name in names:

@@ -12,10 +12,11 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from aotd.config.tree import Config
 from aotd.datasets.base import locate
+from aotd.datasets.benchmarks import BENCHMARKS, benchmark
 from aotd.errors import UserError
 from aotd.evaluate.near_duplicates import alike, all_alike, asked_and_offered, asked_in
 from aotd.evaluate.same_files import same_bytes
@@ -30,37 +31,23 @@ from aotd.store.stage import Stage
 Video = tuple[str, str, str]
 """Where a video is from, the folder it lies below where its id means nothing elsewhere, and its id."""
 
-_LOCAL = ("playroom", "files")
-"""Datasets whose ids are names within one folder: another folder has other videos under the same ids."""
-
-_FROM = {
-    **dict.fromkeys(("star", "agqa"), "charades"),
-    **dict.fromkeys(("nextqa", "nextqa_oe"), "vidor"),
-    **dict.fromkeys(("anetqa", "activitynetqa", "videochatgpt"), "activitynet"),
-}
-"""Dataset -> the collection its videos and their ids are from, where several datasets ask about one."""
-
-_FOLDERS = {
-    "star/Charades_v1_480": "charades",
-    "clevrer/video_validation": "clevrer",
-    "perception/videos": "perceptiontest",
-}
-"""mvbench, whose ids are paths: folder -> the collection whose ids its files are named by."""
-
 
 def video_of(question: Question, root: Path | None) -> Video:
-    """The video a question is about; equal for two questions about one, also of different datasets."""
-    name, dataset = question.video_id, question.dataset
-    if dataset in _LOCAL:
-        return dataset, str(root or ""), name
-    if dataset == "mvbench":
-        path = PurePosixPath(name)
-        origin = _FOLDERS.get("/".join(path.parts[-3:-1]))
-        return (origin, "", path.stem) if origin else (dataset, "", name)
-    origin = _FROM.get(dataset, dataset)
-    if origin == "activitynet" and len(name) == 13:  # some write v_ before the eleven letters
-        name = name.removeprefix("v_")
-    return origin, "", name
+    """The video a question is about; equal for two questions about one, also of different benchmarks."""
+    dataset, video_id = question.dataset, question.video_id
+    if _is_local(dataset):
+        return dataset, str(root or ""), video_id
+    origin = benchmark(dataset).origin if dataset in BENCHMARKS else None
+    name, own_id = origin(video_id) if origin else (dataset, video_id)
+    return name, "", own_id
+
+
+def _is_local(dataset: str) -> bool:
+    """Whether ids are names within one folder: another folder has other videos under the same ids.
+
+    A benchmark that is not in the table keeps its own ids. It was added by another program.
+    """
+    return dataset in BENCHMARKS and benchmark(dataset).origin is None
 
 
 def write_seen(config: Config, arms: Mapping[str, Path], asked: Sequence[Question]) -> list[Seen]:
@@ -180,7 +167,7 @@ def _same_id(asked: Sequence[Placed], trained: Trained) -> dict[str, None]:
 
     def names(placed: Placed) -> set[Video]:
         dataset = placed.question.dataset
-        place = str(placed.root or "") if dataset in _LOCAL else ""
+        place = str(placed.root or "") if _is_local(dataset) else ""
         return {(dataset, place, placed.question.question_id)}
 
     theirs = {name for placed in trained.questions for name in names(placed)}

@@ -33,6 +33,7 @@ from aotd.records import Judgement, Prediction, Question
 from aotd.store.cache import load_cache
 from aotd.store.files import Shard
 from aotd.store.files import digest as value_digest
+from aotd.store.run import Run
 from aotd.store.stage import Stage, read_jsonl
 
 _TEMPERATURE = 0.7
@@ -55,7 +56,7 @@ def check_judge(config: Config, arms: Sequence[str], asked: Sequence[Question]) 
             raise UserError(f"evaluate.judge.{name}={getattr(settings, name)} must be {least} or more")
     stages = [judge_stage(Path(config.run), arm, settings.name, one) for arm in arms for one in _aspects(config, asked)]
     if config.llm.engine is EngineName.none and not all(stage.manifest_path.is_file() for stage in stages):
-        load_engine(config.llm, f"evaluate.judge.name={settings.name}", load_cache(config.cache, config.run))
+        load_engine(config.llm, f"evaluate.judge.name={settings.name}", load_cache(config.cache, Run(Path(config.run))))
 
 
 def _aspects(config: Config, asked: Sequence[Question]) -> list[str]:
@@ -113,7 +114,9 @@ def judge_arms(config: Config, arms: Sequence[str], asked: Sequence[Question]) -
     """
     settings, run = config.evaluate.judge, Path(config.run)
     engine = cache(
-        lambda: load_engine(config.llm, f"evaluate.judge.name={settings.name}", load_cache(config.cache, config.run))
+        lambda: load_engine(
+            config.llm, f"evaluate.judge.name={settings.name}", load_cache(config.cache, Run(Path(config.run)))
+        )
     )
     pinned = cache(lambda: identity(config.llm))
     for arm in arms:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from aotd.datasets.benchmarks import BENCHMARKS, benchmark
 from aotd.evaluate.grounding import FITS, NEAR
-from aotd.evaluate.question_groups import groups_of
 from aotd.records import Estimate, Prediction, Question
 from aotd.scoring.answers import parse, plain
 from aotd.scoring.intervals import estimate
@@ -76,12 +76,17 @@ def score(
         unparsed_strict=sum(parsed.strict is None for parsed in read.values()),
         unparsed_lenient=sum(parsed.option is None for parsed in read.values()),
         missing=sum(question.question_id not in right for question in labelled),
-        by_group=by(lambda question: groups_of(question.dataset, question.type)),
+        by_group=by(_groups),
         by_type_mean=sum(one.mean for one in by_type.values()) / len(by_type) if by_type else None,
         grounded=None if rationales is None else _grounded(labelled, reasons, over),
         consistent=None if rationales is None else over(labelled, same),
         borne_out=mean(_borne_out),
     )
+
+
+def _groups(question: Question) -> Sequence[str]:
+    """The groups of types that a question belongs to; none where its benchmark has none."""
+    return benchmark(question.dataset).groups(question.type) if question.dataset in BENCHMARKS else ()
 
 
 Over = Callable[[Sequence[Question], Mapping[str, float | bool]], Estimate | None]

@@ -45,6 +45,7 @@ from aotd.sandbox.layers import Layer, missing, raised
 from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
 from aotd.store.cache import load_cache
+from aotd.store.run import Run
 from aotd.store.stage import Entry, Stage
 
 BATCH = 256
@@ -64,7 +65,7 @@ def job(config: Config) -> None:
     for name in ("workers", "programs"):
         if getattr(config.execute, name) < 0:
             raise UserError(f"execute.{name}={getattr(config.execute, name)} must be 0 or more")
-    load_cache(config.cache, config.run)  # in a worker it would be no line of ours
+    load_cache(config.cache, Run(Path(config.run)))  # in a worker it would be no line of ours
     layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
     questions, programs = Stage(run, "load", Question), Stage(run, "decompose", Program)
     stage = Stage(run, "execute", Trace)
@@ -79,7 +80,7 @@ def job(config: Config) -> None:
             Console(stderr=True).print(said, markup=False, soft_wrap=True)
         attempts = (first(question_of(one.question_id), one) for one in programs.stream(without=out.done))
         count = programs.count() - len(out.done)
-        work = Work(config.run, config.dataset.root, config.execute, config.specialists, config.cache, layers)
+        work = Work(Run(run), config.dataset.root, config.execute, config.specialists, config.cache, layers)
         with _executor(work, specialists, _workers(config), count) as execute:
             for entry in shown("execute", _ends(attempts, execute, mender), count):
                 out.add(entry)
@@ -148,7 +149,9 @@ def _settled(ends: Iterable[Entry | Result], back: list[Result]) -> Iterator[Ent
 def _mender(config: Config) -> Mender | None:
     if not config.execute.repairs:
         return None
-    engine = load_engine(config.llm, f"execute.repairs={config.execute.repairs}", load_cache(config.cache, config.run))
+    engine = load_engine(
+        config.llm, f"execute.repairs={config.execute.repairs}", load_cache(config.cache, Run(Path(config.run)))
+    )
     programs, settings = read_programs(config.decompose.programs), config.decompose
 
     def asked(question: Question) -> str:

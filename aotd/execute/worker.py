@@ -19,12 +19,13 @@ from aotd.records import Dropped, Program, Question, Trace
 from aotd.runtime.meter import Meter, loading, total
 from aotd.runtime.pools import cores
 from aotd.sandbox.layers import Layer
-from aotd.sandbox.process import Calls, Run, Sandbox, StoppedError
+from aotd.sandbox.process import Calls, ProgramResult, Sandbox, StoppedError
 from aotd.specialists import SpecialistsConfig
 from aotd.specialists.calls import Call, CallResult, CountingSpecialists, Findings
 from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
 from aotd.store.cache import CacheConfig, load_cache
+from aotd.store.run import Run
 from aotd.store.stage import Entry
 from aotd.video.clip import Clip
 
@@ -45,7 +46,7 @@ def programs_at_once(models: SpecialistsConfig) -> int:
 class Work:
     """What decides how programs are run."""
 
-    run: str
+    run: Run
     """Folder of the run."""
     root: str
     """Folder of the videos."""
@@ -68,13 +69,13 @@ def _run(attempt: Attempt, answer: Callable[[Call], CallResult], findings: Findi
     with Meter() as meter:
         try:
             video = findings.specialists.source.open(question)
-            done: Run | QuestionError = sandbox.run(
+            done: ProgramResult | QuestionError = sandbox.run(
                 attempt.code, Clip.whole(video), question.question, question.options, asking
             )
         except QuestionError as error:
             done = error
     meter.seconds = max(meter.seconds - asking.waited_s, 0.0) + asking.took_s
-    calls = done.calls if isinstance(done, Run | StoppedError) else Calls()
+    calls = done.calls if isinstance(done, ProgramResult | StoppedError) else Calls()
     cost = meter.cost(key, tool_calls=calls.tools, specialist_calls=calls.specialists)
     cost = cost.model_copy(update={"batch": asking.shared, "reused": asking.reused})
     costs = (*attempt.costs, cost)

@@ -44,6 +44,7 @@ from aotd.prompts import digest
 from aotd.prompts.student import SUFFIXES
 from aotd.records import SCHEMA, Example, Outcome, Program, Question, Trace
 from aotd.store.ledger import ledger
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.video.source import DecodedVideos
 
@@ -157,7 +158,7 @@ def _items(run: Path, settings: ExportConfig) -> list[Item]:
 
 
 def _write_table(folder: Path, run: Path, settings: ExportConfig, items: Sequence[Item], splits: list[str]) -> None:
-    book = ledger(run)
+    book = ledger(Run(run))
     programs = {program.question_id: program.code for program in Stage(run, "decompose", Program).records()}
     programs |= {trace.question_id: trace.code for trace in _traces(run).values() if trace.code is not None}
     tables: dict[str, list[dict[str, Any]]] = {split: [] for split in splits}

@@ -28,7 +28,8 @@ from random import Random
 from rich.console import Console
 
 from aotd.config.tree import Config
-from aotd.datasets.base import DatasetName, Loaded, locate, read
+from aotd.datasets.base import LoadedQuestions, locate
+from aotd.datasets.benchmarks import CLIPS, PLAYROOM, read
 from aotd.errors import UserError
 from aotd.load.clips import examine, files_below, show_facts, write_facts
 from aotd.records import Dropped, Outcome, Question
@@ -51,11 +52,11 @@ def job(config: Config) -> None:
         UserError: a file is not there or malformed, two questions have one id, or there are no questions.
     """
     console = Console()
-    if config.dataset.name is DatasetName.clips:
+    if config.dataset.name == CLIPS:
         _clips(config, console)
         return
     world = Path(config.dataset.root) / "world.json"
-    if config.load.dry_run and config.dataset.name is DatasetName.playroom and not world.is_file():
+    if config.load.dry_run and config.dataset.name == PLAYROOM and not world.is_file():
         made = config.dataset.playroom
         count = made.train_videos + made.val_videos + made.test_videos
         console.print(f"would render {count} videos with their questions into {config.dataset.root}", highlight=False)
@@ -81,7 +82,9 @@ def _clips(config: Config, console: Console) -> None:
     write_facts(Path(config.run) / "clips.jsonl", facts)
 
 
-def _chosen(loaded: Loaded, drawn: Container[int] | None, skipped: list[str] | None = None) -> Iterator[Question]:
+def _chosen(
+    loaded: LoadedQuestions, drawn: Container[int] | None, skipped: list[str] | None = None
+) -> Iterator[Question]:
     """The questions that are written, one by one; those too long for anyone's prompt are none, and are added to
     `skipped`: they would take the memory of all the others."""
     number = 0
@@ -95,7 +98,7 @@ def _chosen(loaded: Loaded, drawn: Container[int] | None, skipped: list[str] | N
             skipped.append(f"{question.question_id[:_NAMED]}: {length} characters long, and at most {LONGEST} are read")
 
 
-def _drawn(loaded: Loaded, config: Config) -> Container[int] | None:
+def _drawn(loaded: LoadedQuestions, config: Config) -> Container[int] | None:
     """The numbers of the questions that `dataset.sample` draws; None is all."""
     most = config.dataset.sample
     if most is None:
@@ -142,7 +145,7 @@ class _Seen:
     """Those that are no files below the root."""
 
 
-def _survey(loaded: Loaded, drawn: Container[int] | None, config: Config) -> _Seen:
+def _survey(loaded: LoadedQuestions, drawn: Container[int] | None, config: Config) -> _Seen:
     """Go through all questions before anything is written.
 
     Raises:
@@ -159,7 +162,7 @@ def _survey(loaded: Loaded, drawn: Container[int] | None, config: Config) -> _Se
         if question.video is not None:
             seen.files[question.video] += 1
     if not seen.types:
-        raise UserError(f"dataset={config.dataset.name.value}: there is no question in {config.dataset.questions}")
+        raise UserError(f"dataset={config.dataset.name}: there is no question in {config.dataset.questions}")
     seen.content = content.digest()
     seen.missing = {video for video in seen.files if not locate(config.dataset.root, video).is_file()}
     return seen
@@ -170,7 +173,7 @@ def _summary(seen: _Seen, config: Config, console: Console) -> None:
         console.print(printable(text).replace("\n", " "), highlight=False, markup=False, soft_wrap=True)
 
     count = seen.types.total()
-    say(f"{config.dataset.name.value}: {count} questions about {len(seen.videos)} videos")
+    say(f"{config.dataset.name}: {count} questions about {len(seen.videos)} videos")
     say("splits: " + ", ".join(f"{name} {count}" for name, count in sorted(seen.splits.items())))
     say("types: " + ", ".join(f"{name} {count}" for name, count in sorted(seen.types.items())))
     say(f"{count - seen.opened} multiple-choice, {seen.opened} open-ended; {seen.unlabelled} without a true answer")
@@ -196,11 +199,11 @@ def _write(questions: Iterable[Question], seen: _Seen, config: Config, console: 
     defects = dict.fromkeys(seen.missing, "no such file")
     settings = {
         **{name: getattr(config.dataset, name) for name in ("split", "limit", "sample")},
-        "dataset": config.dataset.name.value,
+        "dataset": config.dataset.name,
         "source": config.specialists.source.value,
         "check_videos": config.load.check_videos,
     }
-    if config.dataset.name is DatasetName.playroom:
+    if config.dataset.name == PLAYROOM:
         settings["playroom"] = {
             **asdict(config.dataset.playroom),
             "difficulty": config.dataset.playroom.difficulty.value,

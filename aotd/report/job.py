@@ -16,16 +16,16 @@ from rich.progress import track
 
 from aotd.config.tree import Config
 from aotd.errors import UserError
-from aotd.records import Dropped, Estimate, Outcome, Question
+from aotd.records import Dropped, Estimate, Outcome
 from aotd.report.pick import pick
 from aotd.store.files import write_atomically
 from aotd.store.ledger import Ledger, kept_by_tries, ledger, tries_words
-from aotd.store.stage import Stage
+from aotd.store.run import Run
 from aotd.view.contamination_table import leak_lines, leak_sheets
 from aotd.view.cost_table import HEADS, cost_rows, faster_words
 from aotd.view.pictures import Frames, NoFramesError, pictures
 from aotd.view.provenance import facts, headline, meanings
-from aotd.view.question import Story, comparisons, finding_words, frame_words, scores, seen, stories
+from aotd.view.question import Story, comparisons, finding_words, frame_words, leaks, scores, stories
 from aotd.view.tables import comparison_sheets, further_sheets
 from aotd.view.timeline import timeline
 
@@ -40,12 +40,12 @@ def job(config: Config) -> None:
     Raises:
         UserError: nothing was loaded, a file of the run is damaged, or a setting makes no sense.
     """
-    run, settings = Path(config.run), config.report
+    run, settings = Run(Path(config.run)), config.report
     for name in ("questions", "frames"):
         if getattr(settings, name) < 0:
             raise UserError(f"report.{name}={getattr(settings, name)} must be 0 or more")
     book = ledger(run)
-    questions = Stage(run, "load", Question).records()
+    questions = run.questions.records()
     followed = stories(run, pick(book, questions, settings.questions), dict(book.places))
     cards = []
     with Frames(config) as frames:
@@ -53,7 +53,7 @@ def job(config: Config) -> None:
             cards.append(_card(story, frames, settings.frames))
     made, evaluated = facts(run), scores(run)
     page = render(
-        name=run.resolve().name,
+        name=run.folder.resolve().name,
         questions=questions,
         videos=len({question.video_id for question in questions}),
         splits=Counter(question.split for question in questions),
@@ -67,15 +67,15 @@ def job(config: Config) -> None:
         meanings=meanings(),
         kinds=kinds(book),
         scores=evaluated,
-        sheets=[*comparison_sheets(comparisons(run)), *leak_sheets(seen(run)), *further_sheets(evaluated)],
-        leaks=leak_lines(seen(run)),
+        sheets=[*comparison_sheets(comparisons(run)), *leak_sheets(leaks(run)), *further_sheets(evaluated)],
+        leaks=leak_lines(leaks(run)),
         cost_heads=HEADS,
         costs=cost_rows(evaluated),
         faster=faster_words(evaluated),
         cards=cards,
     )
-    write_atomically(run / "report.html", page)
-    Console().print(f"{run / 'report.html'}", highlight=False, soft_wrap=True)
+    write_atomically(run.folder / "report.html", page)
+    Console().print(f"{run.folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
 def render(**facts_of_run: Any) -> str:

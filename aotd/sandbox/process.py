@@ -63,7 +63,7 @@ class Calls:
 
 
 @dataclass(frozen=True)
-class Run:
+class ProgramResult:
     """What came of a program that ended by itself."""
 
     answer: str
@@ -95,7 +95,9 @@ class Sandbox:
         # bubblewrap ends with the thread that has started it, so all are started by one that stays.
         self._starting = ThreadPoolExecutor(1, "sandbox")
 
-    def run(self, code: str, clip: Clip, query: str, options: tuple[str, ...], specialists: Specialists) -> Run:
+    def run(
+        self, code: str, clip: Clip, query: str, options: tuple[str, ...], specialists: Specialists
+    ) -> ProgramResult:
         """Check a program, and run it on a clip.
 
         Its author has checked it before; but a run's folder may come from a stranger, so no program starts unchecked.
@@ -119,7 +121,9 @@ class Sandbox:
             lost = QuestionError(Outcome.program_error, "its process was lost twice, with the one that started it")
             raise StoppedError(lost, (), Calls()) from None
 
-    def _run(self, code: str, clip: Clip, query: str, options: tuple[str, ...], specialists: Specialists) -> Run:
+    def _run(
+        self, code: str, clip: Clip, query: str, options: tuple[str, ...], specialists: Specialists
+    ) -> ProgramResult:
         tools = Tools(specialists)
         handles: list[Clip] = [clip]
         child = self._start()
@@ -137,7 +141,7 @@ class Sandbox:
             while True:
                 message = child.receive()
                 if "call" not in message:
-                    return Run(_answer(message), trace(tools), Calls(calls, specialist_calls(tools)))
+                    return ProgramResult(_answer(message), trace(tools), Calls(calls, specialist_calls(tools)))
                 if calls == self._limits.calls:
                     raise QuestionError(Outcome.program_limit, f"more than {self._limits.calls} tool calls")
                 calls += 1

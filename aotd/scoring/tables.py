@@ -153,7 +153,7 @@ class Scores(Part):
     missing: int | None = None
     """Labelled questions without a prediction (the arm could not be asked, or said nothing): counted as wrong."""
     by_group: dict[str, Estimate] = Field(default_factory=dict)
-    """Accuracy by the groups of types in which the benchmark's authors report (`aotd.evaluate.question_groups`)."""
+    """Accuracy by the groups of types in which the benchmark's authors report (`Benchmark.groups`)."""
     by_type_mean: float | None = None
     """Mean of the accuracies in `by_type`: what benchmarks of many tasks report."""
     grounded: Grounded | None = None

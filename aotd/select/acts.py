@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from aotd.datasets.star import VERBS, Situation
+from aotd.datasets.star import STAR_VERBS, StarSituation
 from aotd.errors import UserError
 
 _SMALL = {
@@ -45,12 +45,12 @@ class TrueAction:
 def doing(name: str) -> str:
     """The name of an action in the -ing form; one that does not begin with a verb of STAR's is left as it is."""
     verb, _, thing = name.partition(" ")
-    if verb not in VERBS:
+    if verb not in STAR_VERBS:
         return name[:1].lower() + name[1:]
-    return f"{VERBS[verb].doing} the {thing}" if thing else VERBS[verb].doing
+    return f"{STAR_VERBS[verb].doing} the {thing}" if thing else STAR_VERBS[verb].doing
 
 
-def acts(marked: Sequence[Situation], start_s: float, end_s: float, held: bool = False) -> list[TrueAction]:
+def acts(marked: Sequence[StarSituation], start_s: float, end_s: float, held: bool = False) -> list[TrueAction]:
     """The actions of a question's part of a video, in order of time.
 
     Args:
@@ -89,10 +89,10 @@ def _stem(word: str) -> str:
     return word.rstrip("ey") if len(word) > 3 else word
 
 
-_PAST = {verb.past.split()[0]: name for name, verb in VERBS.items()} | {"lying": "lie", "tidied": "tidy"}
+_PAST = {verb.past.split()[0]: name for name, verb in STAR_VERBS.items()} | {"lying": "lie", "tidied": "tidy"}
 
 
-def named(marked: Sequence[Situation], names: Mapping[str, str]) -> tuple[Situation, ...]:
+def named(marked: Sequence[StarSituation], names: Mapping[str, str]) -> tuple[StarSituation, ...]:
     """Key frames with their actions' codes replaced by words."""
     return tuple(replace(one, actions=tuple(names.get(action, action) for action in one.actions)) for one in marked)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from aotd.datasets.star import Situation
+from aotd.datasets.star import StarSituation
 from aotd.records import EvidenceBox, Question
 from aotd.select.acts import TrueAction, acts
 
@@ -65,7 +65,7 @@ class AnsweringItem:
     spans: tuple[tuple[float, float], ...]
 
 
-Truth = Mapping[str, Sequence[Situation]]
+Truth = Mapping[str, Sequence[StarSituation]]
 """Question id -> its marked key frames."""
 
 

@@ -32,7 +32,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from aotd.datasets.base import DatasetConfig, DatasetName, locate
+from aotd.datasets.base import DatasetConfig, locate
+from aotd.datasets.benchmarks import PLAYROOM, STAR
 from aotd.errors import UserError
 from aotd.records import Measured, Program, Question, Ranking
 from aotd.scoring.intervals import estimate, percent
@@ -130,12 +131,10 @@ def _truth(dataset: DatasetConfig, actions: str, deadline_s: float) -> Truth:
     from aotd.datasets import star
     from aotd.datasets.playroom import build
 
-    if dataset.name is DatasetName.playroom:
+    if dataset.name == PLAYROOM:
         return build.situations(dataset)
-    if dataset.name is not DatasetName.star:
-        raise UserError(
-            f"select: dataset={dataset.name.value} has no annotated key frames; use dataset=star or playroom"
-        )
+    if dataset.name != STAR:
+        raise UserError(f"select: dataset={dataset.name} has no annotated key frames; use dataset=star or playroom")
 
     from aotd.video.decode import Decoder, frame_rate
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aotd.datasets.star import Situation
+from aotd.datasets.star import StarSituation
 from aotd.records import Detection, Question, SpanFinding
 from aotd.select.acts import TrueAction, acts, stems
 from aotd.specialists.protocols import Source, Specialists
@@ -26,7 +26,7 @@ class Oracle:
 
     model = "ground truth"
 
-    def __init__(self, question: Question, marked: Sequence[Situation], source: Source) -> None:
+    def __init__(self, question: Question, marked: Sequence[StarSituation], source: Source) -> None:
         self._question, self._marked, self._source = question, marked, source
         video = source.open(question)
         self._times = frame_times(video.start_s, video.end_s, video.frames)
@@ -99,7 +99,7 @@ class Oracle:
                         best, chosen = share, option
         return chosen
 
-    def _nearest(self, number: int) -> Situation | None:
+    def _nearest(self, number: int) -> StarSituation | None:
         return min(self._marked, key=lambda one: abs(one.time_s - self._times[number]), default=None)
 
     def _count(self, number: int, query: str) -> int:
@@ -119,7 +119,7 @@ class Oracle:
         return [act for act in self._acts if self._frames(clip, act)]
 
 
-def _after(marked: Sequence[Situation], end_s: float) -> float:
+def _after(marked: Sequence[StarSituation], end_s: float) -> float:
     """The end of what is marked: what a question asks to be foreseen is marked on its last frame."""
     return max([end_s, *(one.time_s + 1e-3 for one in marked)])
 

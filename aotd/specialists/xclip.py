@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from transformers import AutoTokenizer, XCLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from aotd.datasets.star import VERBS
+from aotd.datasets.star import STAR_VERBS
 from aotd.errors import UserError
 from aotd.models.cpu import threads
 from aotd.models.cpu.linear import pack
@@ -90,7 +90,7 @@ class XCLIPRecogniser:
             return [name for name in self._names if not things or _names(name, things)]
         # "drinking from the bottle", "drinking from something"
         thing = f"the {' or '.join(things)}" if things else "something"
-        return [f"{verb.doing} {thing}" for verb in VERBS.values()]
+        return [f"{verb.doing} {thing}" for verb in STAR_VERBS.values()]
 
     @torch.inference_mode()
     def _logits(self, clip: Clip, texts: list[str]) -> Tensor:

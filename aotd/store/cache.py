@@ -28,6 +28,7 @@ from typing import Any
 
 from aotd.errors import UserError
 from aotd.store.files import disk_errors, make_folder
+from aotd.store.run import Run
 
 _HELD, _HELD_BYTES = 64, 64 << 20
 """How many of the pages used last, and how much of them, stay in memory."""
@@ -136,21 +137,18 @@ class Cache:
                 os.close(file)
 
 
-def cache_folder(config: CacheConfig, run: str) -> Path | None:
+def cache_folder(config: CacheConfig, run: Run) -> Path | None:
     """Where a run's cache is; None where it has none on disk.
-
-    Args:
-        run: the run's folder.
 
     Raises:
         UserError: a bound below 0.
     """
     if not config.gb >= 0:
         raise UserError(f"cache.gb={config.gb:g} must be 0 or more")
-    return Path(config.folder or Path(run).parent / "cache") if config.gb else None
+    return Path(config.folder or run.folder.parent / "cache") if config.gb else None
 
 
-def load_cache(config: CacheConfig, run: str) -> Cache:
+def load_cache(config: CacheConfig, run: Run) -> Cache:
     """The cache that a run uses; its folder is made.
 
     Raises:

@@ -16,9 +16,9 @@ from sys import intern
 from pydantic import ConfigDict
 
 from aotd.errors import UserError
-from aotd.records import Outcome, Question, Record, Trace, Verdict
+from aotd.records import Outcome, Record, Verdict
+from aotd.store.run import Run
 from aotd.store.stage import Stage
-from aotd.store.untrusted import is_file
 from aotd.verbs import FLOW
 
 
@@ -106,22 +106,21 @@ class Ledger:
         return found
 
 
-def ledger(run: Path) -> Ledger:
+def ledger(run: Run) -> Ledger:
     """Read a run's ledger from the folders of its verbs; a verb that has not run yet leaves questions pending.
 
     Raises:
         UserError: nothing was loaded, a line is damaged, or a question has two ends or a record that
             nothing before it accounts for.
     """
-    loading = Stage(run, "load", Question)
     places: dict[str, Place] = {}
-    for question in loading.stream():
+    for question in run.questions.stream():
         key = question.question_id
-        _once(key, places, run / "load")
+        _once(key, places, run.questions.folder)
         # Thousands of questions have the same few words; each is held once.
         places[key] = Place(key, intern(question.split), intern(question.type), FLOW[1], None, "")
-    for drop in loading.stream_dropped():
-        _once(drop.question_id, places, run / "load")
+    for drop in run.questions.stream_dropped():
+        _once(drop.question_id, places, run.questions.folder)
         places[drop.question_id] = Place(drop.question_id, "", "", "load", drop.outcome, intern(drop.reason))
     for verb in FLOW[1:]:
         _pass(run, verb, places)
@@ -129,13 +128,13 @@ def ledger(run: Path) -> Ledger:
     return Ledger(places)
 
 
-def kept_by_tries(run: Path, book: Ledger) -> dict[int, int]:
+def kept_by_tries(run: Run, book: Ledger) -> dict[int, int]:
     """How many programs were run -> how many questions ended as kept with that many, fewest first.
 
     More than one program means that candidates were rejected by the true answer, or that a program was mended.
     """
     kept = {key for key, place in book.places.items() if place.outcome is Outcome.kept}
-    found = Counter(trace.tries for trace in Stage(run, "execute", Trace).stream() if trace.question_id in kept)
+    found = Counter(trace.tries for trace in run.traces.stream() if trace.question_id in kept)
     return dict(sorted(found.items()))
 
 
@@ -150,22 +149,22 @@ def tries_words(tries: dict[int, int]) -> str:
     )
 
 
-def _pass(run: Path, verb: str, places: dict[str, Place]) -> None:
+def _pass(run: Run, verb: str, places: dict[str, Place]) -> None:
     """Give the questions that reached `verb` their place."""
-    folder = run / verb
-    if not is_file(folder / "manifest.json"):
+    stage = Stage(run.folder, verb, _Line)
+    if not stage.exists:
         return
     if verb == FLOW[-1]:
-        for verdict in Stage(run, verb, Verdict).stream():
-            place = _arrived(verdict.question_id, places, verb, folder)
+        for verdict in run.verdicts.stream():
+            place = _arrived(verdict.question_id, places, verb, stage.folder)
             places[place.question_id] = replace(place, outcome=verdict.outcome, reason=intern(verdict_reason(verdict)))
     else:
         following = FLOW[FLOW.index(verb) + 1]
-        for line in Stage(run, verb, _Line).stream():
-            place = _arrived(line.question_id, places, verb, folder)
+        for line in stage.stream():
+            place = _arrived(line.question_id, places, verb, stage.folder)
             places[place.question_id] = replace(place, verb=following)
-    for drop in Stage(run, verb, _Line).stream_dropped():
-        place = _arrived(drop.question_id, places, verb, folder)
+    for drop in stage.stream_dropped():
+        place = _arrived(drop.question_id, places, verb, stage.folder)
         places[place.question_id] = replace(place, outcome=drop.outcome, reason=intern(drop.reason))
 
 

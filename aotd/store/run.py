@@ -1,6 +1,6 @@
 """A run: the folder that verbs read and write, with a typed stage for what each of them has made.
 
-    run = Run("runs/demo")
+    run = Run(Path("runs/demo"))
     for question in run.questions.stream(): ...
     run.traces.find("q17")
 
@@ -10,6 +10,7 @@ is there (`Stage.exists`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,12 @@ from aotd.store.stage import Stage
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder."""
+    """A run's folder, whether or not it is there."""
 
     folder: Path
+
+    def __str__(self) -> str:
+        return str(self.folder)
 
     @property
     def questions(self) -> Stage[Question]:
@@ -62,3 +66,18 @@ class Run:
     def student(self, arm: str) -> Path:
         """Folder of a distilled student, whether or not it is there."""
         return self.folder / "distill" / arm / "student"
+
+    def students(self) -> list[str]:
+        """The arms that have been distilled here."""
+        return sorted(path.parent.name for path in (self.folder / "distill").glob("*/student"))
+
+    def verbs(self) -> Iterator[str]:
+        """The verbs that have written into this run, in no particular order."""
+        for path in self.folder.glob("*/manifest.json"):
+            yield path.parent.name
+
+    @property
+    def whole(self) -> Run:
+        """This run, its folder resolved; for a shard (`aotd.store.shards`), the run that it belongs to."""
+        folder = self.folder.resolve()
+        return Run(folder.parents[1] if folder.parent.name == "shards" else folder)

@@ -15,18 +15,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
-from aotd.config.tree import Config, ShardConfig
 from aotd.errors import UserError
-from aotd.llm import EngineName
 from aotd.records import Question
-from aotd.store.cache import cache_folder
 from aotd.store.files import whole_file, write_atomically
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.store.state import Doing, state_of
-from aotd.verbs import SHARDED
 
 MOST = 1000
 """Shards of a run; as many jobs SLURM lets an array have, unless it is told otherwise."""
@@ -42,8 +38,9 @@ class ShardId:
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
-    def folder(self, run: Path) -> Path:
-        return run / "shards" / f"{self.number}-of-{self.of}"
+    def run(self, whole: Run) -> Run:
+        """The shard of a whole run, which is a run of its own."""
+        return Run(whole.folder / "shards" / f"{self.number}-of-{self.of}")
 
     @property
     def words(self) -> str:
@@ -56,9 +53,9 @@ def shards(of: int) -> list[ShardId]:
     return [ShardId(of, number) for number in range(1, of + 1)]
 
 
-def divisions(run: Path) -> list[int]:
+def divisions(run: Run) -> list[int]:
     """Into how many shards a run was divided, ascending; each time that it was."""
-    names = (re.fullmatch(r"[1-9]\d*-of-([1-9]\d*)", path.name) for path in (run / "shards").glob("*-of-*"))
+    names = (re.fullmatch(r"[1-9]\d*-of-([1-9]\d*)", path.name) for path in (run.folder / "shards").glob("*-of-*"))
     return sorted({int(name[1]) for name in names if name})
 
 
@@ -67,52 +64,18 @@ def number_of(video_id: str, of: int) -> int:
     return int.from_bytes(hashlib.sha256(video_id.encode()).digest()[:8], "big") % of + 1
 
 
-def narrowed(verb: str, config: Config) -> Config:
-    """The settings with which a verb does the shard that they ask for: those of a run in the shard's folder.
-
-    Its questions are dealt out if they have not been. What is not asked for a shard is left as it is.
-
-    Raises:
-        UserError: there is no such shard, the verb cannot be divided, or `load` has not come to its end.
-    """
-    number, of = config.shard.number, config.shard.of
-    if (number, of) == (0, 0) or verb == "gather":
-        return config
-    stray = next((one for one in (config.verbs if verb == "run" else [verb]) if one not in SHARDED), "")
-    if stray:
-        raise UserError(
-            f"shard.number={number} shard.of={of}: {stray} is not divided into shards, only {', '.join(SHARDED)} are: "
-            + ("name those in verbs" if verb == "run" else "leave the shard out")
-        )
-    if not 1 <= number <= of <= MOST:
-        raise UserError(
-            f"shard.number={number} shard.of={of}: there is no such shard: of 1 to {MOST}, and number 1 to that"
-        )
-    run, shard = Path(config.run), ShardId(of, number)
-    deal(run, shard)
-    cache = cache_folder(config.cache, config.run)
-    narrow = replace(config, run=str(shard.folder(run)), shard=ShardConfig())
-    if cache is not None:
-        narrow.cache = replace(config.cache, folder=str(cache))
-    if config.llm.record and config.llm.engine is not EngineName.replay:
-        # One process at a time records into a file.
-        path = Path(config.llm.record)
-        narrow.llm = replace(config.llm, record=str(path.with_name(f"{path.stem}.{number}-of-{of}{path.suffix}")))
-    return narrow
-
-
-def deal(run: Path, shard: ShardId) -> None:
+def deal(run: Run, shard: ShardId) -> None:
     """Give a shard its questions, unless it has them.
 
     Raises:
         UserError: `load` has not come to its end, or the shard has questions of another one.
     """
-    whole, part = Stage(run, "load", Question), Stage(shard.folder(run), "load", Question)
+    whole, part = run.questions, shard.run(run).questions
     text = whole.manifest_text()
     state = state_of(run, "load")
     if state is None or state.doing is not Doing.done:
         raise UserError(f"{whole.folder} may lack questions: run `aotd load` again, to its end, before its shards")
-    if part.manifest_path.is_file():
+    if part.exists:
         check_dealt(run, shard)
         return
     with whole_file(part.records_path) as partial, partial.open("wb") as out:
@@ -121,14 +84,14 @@ def deal(run: Path, shard: ShardId) -> None:
     write_atomically(part.manifest_path, text)
 
 
-def check_dealt(run: Path, shard: ShardId) -> None:
+def check_dealt(run: Run, shard: ShardId) -> None:
     """
     Raises:
         UserError: a shard has questions of another `load`.
     """
-    whole, part = Stage(run, "load", Question), Stage(shard.folder(run), "load", Question)
+    whole, part = run.questions, shard.run(run).questions
     if changed := part.changed_since(whole):
-        raise UserError(f"{changed}, and {whole.folder} since: delete {run / 'shards'}")
+        raise UserError(f"{changed}, and {whole.folder} since: delete {run.folder / 'shards'}")
 
 
 def _lines_of(whole: Stage[Question], shard: ShardId) -> Iterator[bytes]:

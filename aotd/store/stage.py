@@ -528,9 +528,3 @@ def _differences(before: Any, after: Any, at: str = "") -> list[str]:
             found += _differences(before.get(key), after.get(key), f"{at}.{key}" if at else key)
         return found
     return [] if before == after else [f"{at}: {before} -> {after}"]
-
-
-def verbs_of(run: Path) -> Iterator[str]:
-    """The verbs that have written into a run, in no particular order."""
-    for path in run.glob("*/manifest.json"):
-        yield path.parent.name

@@ -22,10 +22,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aotd.errors import UserError, spelt_out
-from aotd.records import Record
 from aotd.runtime.signals import Stopped
 from aotd.store.files import write_atomically
-from aotd.store.stage import Stage
+from aotd.store.run import Run
 from aotd.store.untrusted import is_file
 
 _MAKES = {"gather": "load", "report": "report.html"}
@@ -66,11 +65,11 @@ class State(BaseModel):
     """failed, stopped: the line that was said."""
 
 
-def state_path(run: Path, verb: str) -> Path:
-    return run / "state" / f"{verb}.json"
+def state_path(run: Run, verb: str) -> Path:
+    return run.folder / "state" / f"{verb}.json"
 
 
-def state_of(run: Path, verb: str) -> State | None:
+def state_of(run: Run, verb: str) -> State | None:
     """What is known of a verb; None where nothing is, or where what it made has gone.
 
     Raises:
@@ -85,12 +84,12 @@ def state_of(run: Path, verb: str) -> State | None:
         return None
     except ValidationError as error:
         raise UserError(f"{path} is damaged ({error.errors()[0]['msg']}): delete it") from None
-    made = run / verb / "manifest.json" if state.lines is not None else run / _MAKES.get(verb, verb)
+    made = run.stage(verb).manifest_path if state.lines is not None else run.folder / _MAKES.get(verb, verb)
     return state if state.doing is not Doing.done or made.exists() else None
 
 
 @contextmanager
-def recorded(run: Path, verb: str) -> Iterator[None]:
+def recorded(run: Run, verb: str) -> Iterator[None]:
     """Write down that a verb begins, and how it ends.
 
     A run that has no folder gets none for this: an error in a run's name leaves nothing behind. A verb whose lines were
@@ -129,7 +128,7 @@ def recorded(run: Path, verb: str) -> Iterator[None]:
         write_done(run, verb, state)
 
 
-def write_done(run: Path, verb: str, state: State) -> None:
+def write_done(run: Run, verb: str, state: State) -> None:
     """Write down that a verb is done.
 
     Args:
@@ -141,21 +140,21 @@ def write_done(run: Path, verb: str, state: State) -> None:
     _write(run, verb, state.model_copy(update=end))
 
 
-def _write(run: Path, verb: str, state: State) -> None:
+def _write(run: Run, verb: str, state: State) -> None:
     write_atomically(state_path(run, verb), state.model_dump_json() + "\n")
 
 
-def _there(run: Path) -> bool:
+def _there(run: Run) -> bool:
     try:
-        return run.is_dir()
+        return run.folder.is_dir()
     except OSError:  # a name that no folder can have
         return False
 
 
-def _counts(run: Path, verb: str) -> tuple[int, int] | None:
+def _counts(run: Run, verb: str) -> tuple[int, int] | None:
     """Records and dropped questions; None of a verb that writes no lines into its own folder."""
-    stage = Stage(run, verb, Record)
-    if not _there(run) or not is_file(stage.manifest_path):
+    stage = run.stage(verb)
+    if not _there(run) or not stage.exists:
         return None
     return stage.count(), stage.count_dropped()
 

@@ -10,6 +10,7 @@ class StudentName(str, Enum):
     llava_onevision = "llava_onevision"
     video_llava = "video_llava"
     qwen_vl = "qwen_vl"
+    onevision_small = "onevision_small"
 
 
 class Attention(str, Enum):
@@ -50,12 +51,10 @@ class StudentConfig:
     """Frames the student sees, spread over those the specialists saw."""
     path: str = ""
     """Checkpoint of any but valley, in the family's own format: a folder or a hub id."""
-    small: bool = False
-    """llava_onevision: begin from nothing, in a size for a laptop, instead of from a checkpoint."""
     attention: Attention = Attention.sdpa
     """How a checkpoint's attention is computed; does not change what it is."""
     dtype: Dtype = Dtype.float32
     """Of a checkpoint's weights."""
-    lora: int = 0
+    lora_rank: int = 0
     """Rank of adapters (LoRA) that are trained instead of a checkpoint's language model; 0: the model itself."""
     valley: ValleySizes = field(default_factory=ValleySizes)

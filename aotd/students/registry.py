@@ -13,7 +13,7 @@ from aotd.errors import UserError
 from aotd.models.checkpoints import check_checkpoint
 from aotd.store.untrusted import read_object
 from aotd.students import StudentConfig, StudentName
-from aotd.students.small import new_small_onevision
+from aotd.students.onevision_small import new_small_onevision
 from aotd.students.valley import ValleyConfig, load_valley, new_valley
 from aotd.video_llms.base import VideoLLM
 from aotd.video_llms.families import FAMILIES
@@ -34,9 +34,12 @@ def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: in
         if config.path:
             raise UserError(f"student.path={config.path}: valley begins from nothing; name another student")
         return new_valley(config, seen, texts, seed)
-    if config.small:
-        if config.name is not StudentName.llava_onevision or config.path:
-            raise UserError("student.small is for llava_onevision without a student.path")
+    if config.name is StudentName.onevision_small:
+        if config.path:
+            raise UserError(
+                f"student.path={config.path}: onevision_small begins from nothing; a checkpoint of it is "
+                "student=llava_onevision"
+            )
         return new_small_onevision(config.frames, seen, texts, seed)
     if not config.path:
         raise UserError(f"student={config.name.value} begins from a checkpoint: set student.path to a folder or hub id")
@@ -74,8 +77,8 @@ def load_pretrained(
     Raises:
         UserError: there is no such checkpoint, or it is of another family.
     """
-    if config.lora and find_spec("peft") is None:
-        raise UserError("student.lora needs the extra: pip install 'aotd[lora]'")
+    if config.lora_rank and find_spec("peft") is None:
+        raise UserError("student.lora_rank needs the extra: pip install 'aotd[lora]'")
     dtype = getattr(torch, config.dtype.value)
     model, tokenizer, pictures = read_checkpoint(
         family, path, "student.path", dtype=dtype, attn_implementation=config.attention.value
@@ -85,4 +88,4 @@ def load_pretrained(
     for name, value in (("frames", frames), ("seen", seen)):
         if not isinstance(value, int) or not 1 <= value <= MOST_FRAMES:
             raise UserError(f"student.path={path}: {NOTE}: {name} must be a number from 1 to {MOST_FRAMES}")
-    return family(model, tokenizer, pictures, frames, seen, config.lora)
+    return family(model, tokenizer, pictures, frames, seen, config.lora_rank)

@@ -1,6 +1,6 @@
 """Where a run's numbers go while it runs: nowhere, or to wandb (extra `wandb`). See `docs/tracking.md`.
 
-    with open_tracker(config.tracking, config.run, "distill", "distill/aotd") as tracker:
+    with open_tracker(config.tracking, run, "distill", "distill/aotd") as tracker:
         tracker.log({"label": 1.25})
 
 wandb runs in a process of its own (`tracking.process`), so that it can be late, broken or dead, and the run goes on.
@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from aotd.errors import UserError
 from aotd.records import Detection
+from aotd.store.run import Run
 from aotd.video.clip import Pixels
 
 KEY = "WANDB_API_KEY"
@@ -109,7 +110,7 @@ class NullTracker:
         return
 
 
-def check(config: TrackingConfig, run: str) -> None:
+def check(config: TrackingConfig, run: Run) -> None:
     """Say before a job begins what would stop its tracking.
 
     Raises:
@@ -119,27 +120,21 @@ def check(config: TrackingConfig, run: str) -> None:
         return
     if find_spec("wandb") is None:
         raise UserError("tracking.tracker=wandb needs the extra: pip install 'aotd[wandb]'")
-    for path in (Path(run, "wandb", "settings"), Path(run, ".wandb")):
+    for path in (run.folder / "wandb" / "settings", run.folder / ".wandb"):
         if path.exists():  # a stranger's run could have the key sent to a server of theirs
             raise UserError(f"{path}: wandb would take its settings from there, and a run holds none: delete it")
 
 
-def run_name(run: str) -> str:
+def run_name(run: Run) -> str:
     """The folder's name, as a name of wandb's; of a shard, with that of the run it belongs to."""
-    path, whole = Path(run).resolve(), whole_run(Path(run))
-    name = path.name if whole == path else f"{whole.name}-{path.name}"
+    folder, whole = run.folder.resolve(), run.whole.folder
+    name = folder.name if whole == folder else f"{whole.name}-{folder.name}"
     return re.sub(r"[^A-Za-z0-9_.-]", "-", name)[:80] or "run"
 
 
-def group_name(run: str) -> str:
+def group_name(run: Run) -> str:
     """The name of the run; of a shard, that of the whole."""
-    return run_name(str(whole_run(Path(run))))
-
-
-def whole_run(run: Path) -> Path:
-    """The run's folder, resolved; of a shard (`aotd.store.shards`), that of the run it belongs to."""
-    path = run.resolve()
-    return path.parents[1] if path.parent.name == "shards" else path
+    return run_name(run.whole)
 
 
 _key: str | None = None
@@ -161,7 +156,7 @@ def take_key(given: str | None = None) -> str | None:
 
 
 @contextmanager
-def open_tracker(config: TrackingConfig, run: str, verb: str, name: str) -> Iterator[Tracker]:
+def open_tracker(config: TrackingConfig, run: Run, verb: str, name: str) -> Iterator[Tracker]:
     """The tracker a config names; of processes that train together, the first one's.
 
     Args:

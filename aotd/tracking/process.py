@@ -24,6 +24,7 @@ from typing import Any
 from PIL import Image
 
 from aotd.errors import spelt_out
+from aotd.store.run import Run
 from aotd.tracking import KEY, Artifact, Cell, Picture, TrackingConfig, group_name
 
 FINISH_S = 60.0
@@ -44,8 +45,8 @@ class WandbTracker:
         key: wandb's key, for mode online; None is left to what `wandb login` has stored.
     """
 
-    def __init__(self, config: TrackingConfig, run: str, verb: str, name: str, key: str | None) -> None:
-        folder = Path(run).resolve() / "wandb"
+    def __init__(self, config: TrackingConfig, run: Run, verb: str, name: str, key: str | None) -> None:
+        folder = run.folder.resolve() / "wandb"
         self._path = folder / f"{name.replace('/', '-')}-{time.strftime('%Y%m%d_%H%M%S')}-{os.getpid()}.jsonl"
         self._process: subprocess.Popen[bytes] | None = None
         self._lost = False

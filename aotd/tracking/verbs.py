@@ -15,13 +15,13 @@ from typing import Any
 
 from aotd.config.tree import Config
 from aotd.errors import UserError, spelt_out
-from aotd.records import Estimate, Mode, Prediction, Question, Record, Thought, Trace
+from aotd.records import Estimate, Mode
 from aotd.runtime.meter import total
 from aotd.store.ledger import Ledger, ledger
+from aotd.store.run import Run
 from aotd.store.shards import divisions, shards
-from aotd.store.stage import Stage
 from aotd.store.untrusted import read_manifest
-from aotd.tracking import Artifact, Cell, Picture, Tracker, open_tracker, run_name, whole_run
+from aotd.tracking import Artifact, Cell, Picture, Tracker, open_tracker, run_name
 from aotd.verbs import ARTIFACTS, FLOW, SHARDED
 from aotd.view.pictures import Frames, NoFramesError, chosen_frames, found_boxes
 from aotd.view.question import Story, arms, scores
@@ -37,7 +37,7 @@ _PICTURED = ("execute", "verify")
 def tracked(config: Config, verb: str) -> Iterator[None]:
     """Around a verb's job: opens its tracker, and tells it at the end what came of it."""
     started = time.monotonic()
-    with open_tracker(config.tracking, config.run, verb, verb) as tracker:
+    with open_tracker(config.tracking, Run(Path(config.run)), verb, verb) as tracker:
         yield
         tracker.done(time.monotonic() - started)
         try:
@@ -52,8 +52,8 @@ def tell(tracker: Tracker, config: Config, verb: str) -> None:
     Raises:
         UserError: a file of the run is damaged.
     """
-    run = Path(config.run)
-    if (run / "load" / "manifest.json").is_file():
+    run = Run(Path(config.run))
+    if run.questions.exists:
         book = ledger(run)
         _funnel(tracker, book)
         if verb in FLOW:
@@ -65,7 +65,7 @@ def tell(tracker: Tracker, config: Config, verb: str) -> None:
         tracker.table("replies", _REPLIES, _replies(config))
     verbs = SHARDED if verb == "gather" else (verb,)
     paths = [path for one in verbs for path in _manifests(run, one)]
-    manifests = {str(path.parent.relative_to(run)): read_manifest(path) for path in paths}
+    manifests = {str(path.parent.relative_to(run.folder)): read_manifest(path) for path in paths}
     tracker.describe({"manifests": manifests})
     for artifact in _gathered(run) if verb == "gather" else _used(run, manifests):
         tracker.artifact(artifact, used=True)
@@ -87,9 +87,9 @@ def _funnel(tracker: Tracker, book: Ledger) -> None:
     tracker.table("funnel", ("verb", "place", "questions"), rows)
 
 
-def _costs(tracker: Tracker, run: Path, verb: str) -> None:
+def _costs(tracker: Tracker, run: Run, verb: str) -> None:
     """What all questions of the verb took, those included that were done before this time."""
-    costs = list(Stage(run, verb, Record).costs().values())
+    costs = list(run.stage(verb).costs().values())
     if not costs:
         return
     whole = total(costs).model_dump(exclude={"question_id", "batch", "machine"}, exclude_none=True)
@@ -98,7 +98,7 @@ def _costs(tracker: Tracker, run: Path, verb: str) -> None:
     tracker.log({f"cost/{name}": value for name, value in (whole | shares).items()})
 
 
-def _scores(tracker: Tracker, run: Path) -> None:
+def _scores(tracker: Tracker, run: Run) -> None:
     rows: list[tuple[Cell, ...]] = []
     for one in scores(run):
         values = {name: value for name, value in one if isinstance(value, Estimate)}
@@ -118,14 +118,14 @@ _REPLIES = ("question_id", "type", "question", "true", "arm", "mode", "reply", "
 
 def _frames(config: Config, verb: str, book: Ledger) -> list[list[Cell]]:
     """Frames of some questions that have passed the verb, with the boxes of their traces."""
-    run = Path(config.run)
-    lead = Stage(run, verb, Record)
+    run = Run(Path(config.run))
+    lead = run.stage(verb)
     few = _few(lead.count())
     rows: list[list[Cell]] = []
     with ExitStack() as opened:
-        question_of = opened.enter_context(Stage(run, "load", Question).beside(lead))
-        trace_of = opened.enter_context(Stage(run, "execute", Trace).beside(lead))
-        thought_of = opened.enter_context(Stage(run, "convert", Thought).beside(lead)) if verb == "verify" else None
+        question_of = opened.enter_context(run.questions.beside(lead))
+        trace_of = opened.enter_context(run.traces.beside(lead))
+        thought_of = opened.enter_context(run.thoughts.beside(lead)) if verb == "verify" else None
         frames = opened.enter_context(Frames(config))
         for key in (key for number, key in enumerate(lead.ids()) if number in few):
             thought = thought_of(key) if thought_of else None
@@ -152,13 +152,13 @@ def _of_story(story: Story, frames: Frames) -> list[list[Cell]]:
 
 def _replies(config: Config) -> list[list[Cell]]:
     """What the arms said to some of the held-out questions."""
-    run = Path(config.run)
-    asked = [q for q in Stage(run, "load", Question).stream() if q.split == config.evaluate.split]
+    run = Run(Path(config.run))
+    asked = [q for q in run.questions.stream() if q.split == config.evaluate.split]
     some = {asked[number].question_id: asked[number] for number in _few(len(asked))}
     rows: list[list[Cell]] = []
     for arm in arms(run):
         for mode in Mode:
-            stage = Stage(run, f"evaluate/{arm}/{mode.value}", Prediction)
+            stage = run.predictions(arm, mode)
             for said in stage.stream() if stage.manifest_path.is_file() else ():
                 if (question := some.get(said.question_id)) is not None:
                     told: list[Cell] = [question.question_id, question.type, question.question, question.answer]
@@ -176,8 +176,8 @@ def _few(count: int) -> set[int]:
 _WEIGHTS = ("student", "student.partial", "checkpoints")
 
 
-def _manifests(run: Path, verb: str) -> list[Path]:
-    return [path for path in _files(run / verb) if path.name == "manifest.json"]
+def _manifests(run: Run, verb: str) -> list[Path]:
+    return [path for path in _files(run.folder / verb) if path.name == "manifest.json"]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -190,32 +190,32 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path, parts in inner.items() if not any(part in _WEIGHTS for part in parts))
 
 
-def made(run: Path, verb: str) -> list[Artifact]:
+def made(run: Run, verb: str) -> list[Artifact]:
     """The artifacts of a verb; one for each arm that is trained."""
     if verb not in ARTIFACTS:
         return []
     if verb == "distill":
-        return [_artifact(run, f"distill/{path.parent.name}") for path in sorted((run / verb).glob("*/student"))]
-    return [_artifact(run, verb)] if _files(run / verb) else []
+        return [_artifact(run, f"distill/{arm}") for arm in run.students()]
+    return [_artifact(run, verb)] if _files(run.folder / verb) else []
 
 
-def _used(run: Path, manifests: dict[str, Any]) -> list[Artifact]:
+def _used(run: Run, manifests: dict[str, Any]) -> list[Artifact]:
     """The artifacts of this run that manifests name as inputs; a mixture names other runs' too."""
     inputs = {str(name) for manifest in manifests.values() for name in manifest.get("inputs", {})}
-    known = [name for name in sorted(inputs) if name.partition("/")[0] in ARTIFACTS and (run / name).is_dir()]
+    known = [name for name in sorted(inputs) if name.partition("/")[0] in ARTIFACTS and (run.folder / name).is_dir()]
     # A shard's questions are the whole run's, dealt out.
-    return [_artifact(whole_run(run) if name == "load" else run, name) for name in known]
+    return [_artifact(run.whole if name == "load" else run, name) for name in known]
 
 
-def _gathered(run: Path) -> list[Artifact]:
+def _gathered(run: Run) -> list[Artifact]:
     """What the shards have made."""
-    parts = (shard.folder(run) for of in divisions(run) for shard in shards(of))
+    parts = (shard.run(run) for of in divisions(run) for shard in shards(of))
     return [artifact for part in parts for verb in SHARDED for artifact in made(part, verb)]
 
 
-def _artifact(run: Path, folder: str) -> Artifact:
+def _artifact(run: Run, folder: str) -> Artifact:
     """The artifact of a verb's folder, or of an arm's, `distill/<arm>`: its weights are named, not sent."""
     verb, _, arm = folder.partition("/")
-    files = {str(path.relative_to(run / folder)): path for path in _files(run / folder)}
-    name = "-".join((run_name(str(run)), ARTIFACTS[verb], *((arm,) if arm else ())))
-    return Artifact(name, ARTIFACTS[verb], files, [run / folder / "student"] if arm else [])
+    files = {str(path.relative_to(run.folder / folder)): path for path in _files(run.folder / folder)}
+    name = "-".join((run_name(run), ARTIFACTS[verb], *((arm,) if arm else ())))
+    return Artifact(name, ARTIFACTS[verb], files, [run.folder / folder / "student"] if arm else [])

@@ -21,6 +21,7 @@ from aotd.records import Check, Dropped, Outcome, Question, Thought, Trace, Verd
 from aotd.runtime.batches import batches, shown
 from aotd.store.cache import load_cache
 from aotd.store.ledger import ledger
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.verify import Judge, VerifyConfig, llm
 from aotd.verify.checks import check_answer, check_coherent, check_faithful
@@ -48,7 +49,7 @@ def job(config: Config) -> None:
             for record in judge_thoughts(tasks, settings, engine):
                 out.write(record)
         out.sort(thoughts.ids())
-    ends = ledger(run).counts()
+    ends = ledger(Run(run)).counts()
     Console(stderr=True).print("  ".join(f"{name} {count}" for name, count in ends.items()), highlight=False)
 
 
@@ -77,7 +78,7 @@ def _judges(config: Config) -> dict[str, Judge]:
 
 def _engine(config: Config) -> Engine | None:
     asked = [f"verify.{name}=llm" for name, judge in _judges(config).items() if judge is Judge.llm]
-    return load_engine(config.llm, asked[0], load_cache(config.cache, config.run)) if asked else None
+    return load_engine(config.llm, asked[0], load_cache(config.cache, Run(Path(config.run)))) if asked else None
 
 
 def judge_thoughts(

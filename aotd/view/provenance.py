@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aotd.records import Outcome
+from aotd.store.run import Run
 from aotd.store.untrusted import read_manifest
 from aotd.verbs import FLOW
 
@@ -27,16 +28,18 @@ class Facts:
     """Of inputs and prompts."""
 
 
-def facts(run: Path) -> list[Facts]:
+def facts(run: Run) -> list[Facts]:
     """The manifests of a run, in the order of the flow.
 
     Raises:
         UserError: a manifest is damaged.
     """
     order = [*FLOW, "distill", "evaluate"]
-    paths = [path for verb in order for path in (run / verb).rglob("manifest.json")]  # a verb's folder may be a link
-    paths.sort(key=lambda path: (order.index(path.relative_to(run).parts[0]), path))
-    return [_facts(run, path) for path in paths]
+    paths = [
+        path for verb in order for path in (run.folder / verb).rglob("manifest.json")
+    ]  # a verb's folder may be a link
+    paths.sort(key=lambda path: (order.index(path.relative_to(run.folder).parts[0]), path))
+    return [_facts(run.folder, path) for path in paths]
 
 
 def headline(made: list[Facts]) -> list[tuple[str, str]]:
@@ -59,7 +62,7 @@ def headline(made: list[Facts]) -> list[tuple[str, str]]:
     return [(name, text) for name, text in texts.items() if text]
 
 
-def _facts(run: Path, path: Path) -> Facts:
+def _facts(folder: Path, path: Path) -> Facts:
     manifest = read_manifest(path)
     groups = {name: tuple(_leaves(value)) for name, value in manifest.items() if isinstance(value, dict)}
     hashes = [
@@ -69,7 +72,7 @@ def _facts(run: Path, path: Path) -> Facts:
         for key, value in leaves
     ]
     return Facts(
-        folder=path.parent.relative_to(run).as_posix(),
+        folder=path.parent.relative_to(folder).as_posix(),
         version=f"{manifest.get('version', '?')} (schema {manifest.get('schema', '?')})",
         settings=groups.get("settings", ()),
         models=groups.get("models", ()),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -31,6 +30,7 @@ from aotd.records import (
 )
 from aotd.scoring.tables import Comparison, Scores, Seen
 from aotd.store.ledger import Place, ledger
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.store.untrusted import is_file, lines
 from aotd.video.clip import span_seconds
@@ -73,7 +73,7 @@ class Story:
         return self.program.code if self.program else None
 
 
-def stories(run: Path, ids: Sequence[str], places: dict[str, Place] | None = None) -> list[Story]:
+def stories(run: Run, ids: Sequence[str], places: dict[str, Place] | None = None) -> list[Story]:
     """The stories of some questions, in the order asked for.
 
     Args:
@@ -83,10 +83,9 @@ def stories(run: Path, ids: Sequence[str], places: dict[str, Place] | None = Non
         UserError: nothing was loaded, or a line is damaged.
     """
     places = places or dict(ledger(run).places)
-    questions = _of(run, "load", Question, ids)
-    programs, traces = _of(run, "decompose", Program, ids), _of(run, "execute", Trace, ids)
-    thoughts, verdicts = _of(run, "convert", Thought, ids), _of(run, "verify", Verdict, ids)
-    said = {arm: {mode: _replies(run, arm, mode, ids) for mode in Mode} for arm in arms(run)}
+    questions, programs, traces = _some(run.questions, ids), _some(run.programs, ids), _some(run.traces, ids)
+    thoughts, verdicts = _some(run.thoughts, ids), _some(run.verdicts, ids)
+    said = {arm: {mode: _replies(run.predictions(arm, mode), set(ids)) for mode in Mode} for arm in arms(run)}
     judged = {arm: _judgements(run, arm, ids) for arm in said}
     found = []
     for key in ids:
@@ -114,13 +113,13 @@ def stories(run: Path, ids: Sequence[str], places: dict[str, Place] | None = Non
     return found
 
 
-def arms(run: Path) -> list[str]:
+def arms(run: Run) -> list[str]:
     """The arms that were put to questions: baselines and the agent first, then the students."""
-    names = {path.parent.parent.name for path in (run / "evaluate").glob("*/*/manifest.json")}
+    names = {path.parent.parent.name for path in (run.folder / "evaluate").glob("*/*/manifest.json")}
     return sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
 
 
-def scores(run: Path) -> list[Scores]:
+def scores(run: Run) -> list[Scores]:
     """The scores of the arms that have been evaluated to the end; none where `evaluate` has not run.
 
     Raises:
@@ -129,7 +128,7 @@ def scores(run: Path) -> list[Scores]:
     return _of_arms(run, "scores.json", Scores)
 
 
-def seen(run: Path) -> list[Seen]:
+def leaks(run: Run) -> list[Seen]:
     """What the students of the run were asked that they had been trained on.
 
     Raises:
@@ -138,10 +137,10 @@ def seen(run: Path) -> list[Seen]:
     return _of_arms(run, "seen.json", Seen)
 
 
-def _of_arms(run: Path, name: str, part: type[P]) -> list[P]:
+def _of_arms(run: Run, name: str, part: type[P]) -> list[P]:
     found = []
     for arm in arms(run):
-        path = run / "evaluate" / arm / name
+        path = run.folder / "evaluate" / arm / name
         if is_file(path):
             try:
                 found.append(part.model_validate_json(path.read_bytes()))
@@ -150,13 +149,13 @@ def _of_arms(run: Path, name: str, part: type[P]) -> list[P]:
     return found
 
 
-def comparisons(run: Path) -> list[Comparison]:
+def comparisons(run: Run) -> list[Comparison]:
     """How the arms compare with their reference, and with another run's; none where nothing was compared.
 
     Raises:
         UserError: the file is damaged.
     """
-    path = run / "evaluate" / "comparison.jsonl"
+    path = run.folder / "evaluate" / "comparison.jsonl"
     try:
         return [Comparison.model_validate_json(line) for _, line in lines(path)] if is_file(path) else []
     except ValidationError:
@@ -211,22 +210,21 @@ def frame_words(numbers: Sequence[int]) -> str:
     return f"frame{'s' if len(numbers) > 1 else ''} " + ", ".join(parts)
 
 
-def _of(run: Path, verb: str, record: type[R], ids: Collection[str]) -> dict[str, R]:
+def _some(stage: Stage[R], ids: Collection[str]) -> dict[str, R]:
     """The records of some questions; none where the verb has not run."""
-    stage = Stage(run, verb, record)
-    if not stage.manifest_path.is_file():
-        return {}
-    return stage.records_of(set(ids))
+    return stage.records_of(set(ids)) if stage.exists else {}
 
 
-def _replies(run: Path, arm: str, mode: Mode, ids: Collection[str]) -> dict[str, Prediction | Dropped]:
-    name, wanted = f"evaluate/{arm}/{mode.value}", set(ids)
-    said: dict[str, Prediction | Dropped] = dict(_of(run, name, Prediction, ids))
-    dropped = Stage(run, name, Prediction).dropped()
-    return said | {line.question_id: line for line in dropped if line.question_id in wanted}
+def _replies(stage: Stage[Prediction], ids: Collection[str]) -> dict[str, Prediction | Dropped]:
+    read = _some(stage, ids)
+    dropped = {line.question_id: line for line in stage.stream_dropped() if line.question_id in ids}
+    return {**read, **dropped}
 
 
-def _judgements(run: Path, arm: str, ids: Collection[str]) -> dict[str, dict[str, Judgement]]:
-    folders = sorted(path.parent for path in (run / "evaluate" / arm / "judge").glob("*/*/manifest.json"))
-    names = {f"{folder.parent.name}, {folder.name}": folder.relative_to(run).as_posix() for folder in folders}
-    return {shown: _of(run, name, Judgement, ids) for shown, name in names.items()}
+def _judgements(run: Run, arm: str, ids: Collection[str]) -> dict[str, dict[str, Judgement]]:
+    """Judge and aspect -> its judgements of some questions."""
+    folders = sorted(path.parent for path in (run.folder / "evaluate" / arm / "judge").glob("*/*/manifest.json"))
+    return {
+        f"{folder.parent.name}, {folder.name}": _some(run.judgements(arm, folder.parent.name, folder.name), ids)
+        for folder in folders
+    }

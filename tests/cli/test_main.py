@@ -103,7 +103,7 @@ def test_the_settings_of_a_job_are_shown_and_nothing_is_done(
 
 
 def test_shown_settings_are_settings_again(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    words = ["experiment=paper", "seed=3", "student.lora=8", "distill.learning_rate=4e-5"]
+    words = ["experiment=paper", "seed=3", "student.lora_rank=8", "distill.learning_rate=4e-5"]
     assert main(["distill", *words, "--cfg", "job"]) == 0
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{capsys.readouterr().out}")
@@ -119,7 +119,7 @@ HEAVY = ("torch", "transformers", "av", "sklearn", "accelerate", "PIL")
         ["distill", "distill.rationale_wieght=1"],
         ["distill", "studnt=valley"],
         ["execute", "specialists/detection=owl"],
-        ["distill", "distill.batch=big"],
+        ["distill", "distill.questions_per_step=big"],
         ["distill", "-m", "distill.rationale_weight=1,x"],
         ["run", "experiment=repliction"],
     ],

@@ -20,6 +20,7 @@ from aotd.config.command_line import read_settings
 from aotd.records import Thought, Trace, Verdict
 from aotd.runtime.signals import Stopped
 from aotd.store.ledger import ledger
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.view.provenance import facts
 from tests.sample_run import question, sample_run
@@ -66,7 +67,7 @@ def test_each_point_is_a_run_and_what_they_share_is_there_once(run: Path, capsys
         for verb in SHARED:
             assert str((point / verb).readlink()) == f"../../{verb}"
         assert Stage(point, "convert", Thought).manifest()["settings"]["boxes"] == count
-        assert ledger(point).counts()
+        assert ledger(Run(point)).counts()
     assert thoughts(points[0]).keys() == thoughts(points[1]).keys()
     one, two = (sum(text.count(" in frame ") for text in thoughts(point).values()) for point in points)
     assert one < two
@@ -122,7 +123,7 @@ def test_scores_of_the_points_stand_beside_each_other(tmp_path: Path, capsys: py
         assert f"evaluate.reading={reading} blind" in table
         point = run / "sweep" / f"evaluate.reading={reading}"
         assert (point / "verify").is_symlink()
-        assert {fact.folder for fact in facts(point)} >= {"load", "verify", "evaluate/blind/answer"}
+        assert {fact.folder for fact in facts(Run(point))} >= {"load", "verify", "evaluate/blind/answer"}
 
 
 def test_a_point_that_fails_is_named_and_the_others_are_done(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -254,6 +254,6 @@ def test_missing_extras_come_with_the_line_that_mends_them(
 ) -> None:
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     monkeypatch.setattr("aotd.tracking.find_spec", lambda name: None)
-    words = ["student.lora=8", "distill.deepspeed=zero2", "tracking.tracker=wandb"]
+    words = ["student.lora_rank=8", "distill.deepspeed=zero2", "tracking.tracker=wandb"]
     for line, extra in zip(examine(capsys, world, *words)[2], ("lora", "deepspeed", "wandb"), strict=True):
         assert line.endswith(f"pip install 'aotd[{extra}]'")

@@ -17,6 +17,7 @@ import pytest
 from aotd.cli.main import main
 from aotd.commands.status import units
 from aotd.records import Program, Question
+from aotd.store.run import Run
 from aotd.store.shards import ShardId, deal, shards
 from aotd.store.stage import Stage
 from aotd.store.state import Doing, State, recorded, state_path
@@ -29,30 +30,30 @@ ROOT = Path(__file__).parents[2]
 def run(tmp_path: Path) -> Path:
     """Forty questions that are loaded and dealt to three shards, of which the first is decomposed."""
     run = tmp_path / "run"
-    with recorded(run, "load"), Stage(run, "load", Question).open({}) as out:
+    with recorded(Run(run), "load"), Stage(run, "load", Question).open({}) as out:
         for number in range(40):
             out.write(question(f"q{number}"))
     for shard in shards(3):
-        deal(run, shard)
+        deal(Run(run), shard)
     decompose(run, 1)
     return run
 
 
 def keys(run: Path, number: int) -> list[str]:
-    return list(Stage(ShardId(3, number).folder(run), "load", Question).ids())
+    return list(Stage(ShardId(3, number).run(Run(run)).folder, "load", Question).ids())
 
 
 def decompose(run: Path, number: int, count: int | None = None) -> None:
     """Do so many questions of a shard."""
-    folder = ShardId(3, number).folder(run)
-    with recorded(folder, "decompose"), Stage(folder, "decompose", Program).open({}) as out:
+    folder = ShardId(3, number).run(Run(run)).folder
+    with recorded(Run(folder), "decompose"), Stage(folder, "decompose", Program).open({}) as out:
         for key in keys(run, number)[:count]:
             out.write(program(key))
 
 
 def say(run: Path, number: int, **known: object) -> None:
     """Write the state of a shard's decompose."""
-    path = state_path(ShardId(3, number).folder(run), "decompose")
+    path = state_path(ShardId(3, number).run(Run(run)), "decompose")
     path.parent.mkdir(exist_ok=True)
     path.write_text(State.model_validate({"doing": "running", "started_s": time.time(), **known}).model_dump_json())
 
@@ -92,7 +93,7 @@ def test_when_it_ends_is_told_by_the_slowest_shard(run: Path) -> None:
         decompose(run, number, 5)
     say(run, 2, started_s=time.time() - 10, host="far")  # half a question a second
     say(run, 3, started_s=time.time() - 100, host="far")
-    here = [unit for unit in units(run, 3) if unit.verb == "decompose"]
+    here = [unit for unit in units(Run(run), 3) if unit.verb == "decompose"]
     left = len(keys(run, 3)) - 5
     assert _end(here, 40).startswith(f"in {20 * left} s" if 20 * left < 120 else f"in {20 * left / 60:.0f} min")
 
@@ -111,7 +112,7 @@ def test_silence_is_told_as_silence(run: Path, printed: Callable[..., str]) -> N
     decompose(run, 2, 2)
     say(run, 2, host="far", pid=1, started_s=time.time() - 5000)
     assert "not heard of" not in printed()
-    for path in (ShardId(3, 2).folder(run) / "decompose").iterdir():
+    for path in (ShardId(3, 2).run(Run(run)).folder / "decompose").iterdir():
         os.utime(path, (time.time() - 840,) * 2)
     assert "decompose, shard 2/3: not heard of for 14 min (far, process 1)" in printed()
     say(run, 2, host="far", pid=1)  # begun a moment ago: it may be loading weights
@@ -152,7 +153,7 @@ def test_lines_for_scripts(run: Path, printed: Callable[..., str], tmp_path: Pat
 
 def test_a_run_without_shards_and_one_of_another_version(run: Path, printed: Callable[..., str]) -> None:
     shutil.rmtree(run / "shards")
-    with recorded(run, "decompose"), Stage(run, "decompose", Program).open({}) as out:
+    with recorded(Run(run), "decompose"), Stage(run, "decompose", Program).open({}) as out:
         for number in range(40):
             out.write(program(f"q{number}"))
     text = printed()
@@ -163,7 +164,7 @@ def test_a_run_without_shards_and_one_of_another_version(run: Path, printed: Cal
     assert row(printed(), "decompose") == ["decompose", "1", "40", "of", "40"]
     path = run / "decompose" / "records.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:9]))
-    found = {unit.verb: unit for unit in units(run)}
+    found = {unit.verb: unit for unit in units(Run(run))}
     assert (found["decompose"].doing, found["decompose"].lines) == (Doing.stopped.value, 9)
     assert found["execute"].of is None
 

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from aotd.config.compose import compose
 from aotd.config.shipped import shipped
-from aotd.datasets.base import READERS
+from aotd.datasets.benchmarks import BENCHMARKS
 from aotd.errors import UserError
 from aotd.records import Program
 from aotd.store.stage import Stage
@@ -59,7 +59,7 @@ def test_the_papers_recipe() -> None:
     assert config.student.name is StudentName.llava_next_video
     assert config.student.frames == config.specialists.frames == 32
     recipe = config.distill
-    assert (recipe.learning_rate, recipe.warmup_ratio, recipe.batch, recipe.epochs) == (4e-5, 0.03, 48, 1)
+    assert (recipe.learning_rate, recipe.warmup_ratio, recipe.questions_per_step, recipe.epochs) == (4e-5, 0.03, 48, 1)
     assert recipe.rationale_weight == 1
     assert recipe.bf16
 
@@ -67,7 +67,7 @@ def test_the_papers_recipe() -> None:
 def test_the_papers_mixture() -> None:
     config = compose(["experiment=paper"])
     parts = {Path(part.run).name: part for part in config.distill.mixture}
-    assert set(parts) <= {name.value for name in READERS}
+    assert set(parts) <= set(BENCHMARKS)
     assert sum(part.questions for part in parts.values()) == 158_600
     assert [name for name, part in parts.items() if not part.thoughts] == ["clevrer", "egoqa"]
 

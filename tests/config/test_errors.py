@@ -36,7 +36,7 @@ from aotd.errors import UserError
         ),
         ("llm=a/b", "there is no llm=a/b: it can be none, openai, replay, transformers, vllm"),
         ("decompose.author=lm", "decompose.author: 'lm' is none of annotated, fixed, llm: did you mean llm?"),
-        ("distill.batch=big", "distill.batch: 'big' is no whole number"),
+        ("distill.questions_per_step=big", "distill.questions_per_step: 'big' is no whole number"),
         ("distill.epochs=big", "distill.epochs: 'big' is no number"),
         ("distill.bf16=yess", "distill.bf16: 'yess' is neither true nor false"),
         ("evaluate.arms=aotd", "evaluate.arms: it is a list: write [value, …]"),
@@ -64,7 +64,7 @@ def test_on_the_command_line(word: str, says: str) -> None:
         ("decompose: {authr: llm}", "there is no setting decompose.authr: did you mean decompose.author?"),
         ("datset: {root: x}", "there is no setting datset: did you mean dataset?"),
         ("decompose: {author: lm}", "decompose.author: 'lm' is none of annotated, fixed, llm: did you mean llm?"),
-        ("distill: {batch: big}", "distill.batch: 'big' is no whole number"),
+        ("distill: {questions_per_step: big}", "distill.questions_per_step: 'big' is no whole number"),
         ("distill: {mixture: [{rot: a}]}", "there is no setting rot: did you mean root?"),
         (
             "distill: {arms: {a: {epoch: 1}}}",

@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 
-from aotd.datasets.base import DatasetConfig, DatasetName, Loaded, read
+from aotd.datasets.base import DatasetConfig, LoadedQuestions
+from aotd.datasets.benchmarks import read
 from aotd.errors import UserError
 
 ASKED = {"video_name": "a_B-1", "question": "is it raining", "question_id": "v_a_B-1_1"}
 TOLD = {"answer": "no", "type": 3, "question_id": "v_a_B-1_1"}
 
 
-def load(folder: Path, asked: Any, told: Any, **settings: Any) -> Loaded:
+def load(folder: Path, asked: Any, told: Any, **settings: Any) -> LoadedQuestions:
     for name, entries in {"q.json": asked, "a.json": told}.items():
         (folder / name).write_text(json.dumps(entries))
     files = {"questions": str(folder / "q.json"), "answers": str(folder / "a.json")}
-    return read(DatasetConfig(name=DatasetName.activitynetqa, root=str(folder), split="test", **files, **settings))
+    return read(DatasetConfig(name="activitynetqa", root=str(folder), split="test", **files, **settings))
 
 
 def test_an_answer_is_found_by_its_id(tmp_path: Path) -> None:
@@ -57,4 +58,4 @@ def test_a_malformed_file_is_named(asked: Any, told: Any, says: str, tmp_path: P
 def test_answers_are_asked_for(tmp_path: Path) -> None:
     (tmp_path / "q.json").write_text(json.dumps([ASKED]))
     with pytest.raises(UserError, match=r"dataset\.answers: not set: give .*test_a\.json"):
-        read(DatasetConfig(name=DatasetName.activitynetqa, questions=str(tmp_path / "q.json")))
+        read(DatasetConfig(name="activitynetqa", questions=str(tmp_path / "q.json")))

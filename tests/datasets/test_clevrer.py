@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from aotd.datasets.base import DatasetConfig, DatasetName, Loaded, read
+from aotd.datasets.base import DatasetConfig, LoadedQuestions
+from aotd.datasets.benchmarks import read
 from aotd.errors import UserError
 
 EVENTS = [
@@ -26,10 +27,10 @@ def scene(number: int, *questions: dict[str, Any]) -> dict[str, Any]:
     return {"scene_index": number, "video_filename": f"video_{number:05d}.mp4", "questions": list(questions)}
 
 
-def load(folder: Path, entries: Any, **settings: Any) -> Loaded:
+def load(folder: Path, entries: Any, **settings: Any) -> LoadedQuestions:
     path = folder / "train.json"
     path.write_text(json.dumps(entries))
-    fields = {"name": DatasetName.clevrer, "root": str(folder), "questions": str(path), "split": "train", **settings}
+    fields = {"name": "clevrer", "root": str(folder), "questions": str(path), "split": "train", **settings}
     return read(DatasetConfig(**fields))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from aotd.datasets.base import DatasetConfig, DatasetName, Loaded, read
+from aotd.datasets.base import DatasetConfig, LoadedQuestions
+from aotd.datasets.benchmarks import read
 from aotd.errors import UserError
 
 
@@ -17,13 +18,13 @@ def asked(uid: str, **fields: Any) -> dict[str, Any]:
     return {"q_uid": uid, "google_drive_id": "1x", "question": "What is c doing?", **options, **fields}
 
 
-def load(folder: Path, entries: Any, answers: Any = None, **settings: Any) -> Loaded:
+def load(folder: Path, entries: Any, answers: Any = None, **settings: Any) -> LoadedQuestions:
     (folder / "questions.json").write_text(json.dumps(entries))
     if answers is not None:
         (folder / "answers.json").write_text(json.dumps(answers))
         settings["answers"] = str(folder / "answers.json")
     questions = str(folder / "questions.json")
-    return read(DatasetConfig(name=DatasetName.egoschema, root=str(folder), questions=questions, **settings))
+    return read(DatasetConfig(name="egoschema", root=str(folder), questions=questions, **settings))
 
 
 def test_some_answers_are_known(tmp_path: Path) -> None:

@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from aotd.cli.main import main
-from aotd.datasets.base import DatasetConfig, DatasetName, Loaded
+from aotd.datasets.base import DatasetConfig, LoadedQuestions
 from aotd.datasets.files import read
 from aotd.errors import UserError
 
 
-def load(path: Path, text: str, **settings: object) -> Loaded:
+def load(path: Path, text: str, **settings: object) -> LoadedQuestions:
     path.write_text(text, encoding="utf-8")
-    config = DatasetConfig(name=DatasetName.files, root=str(path.parent), questions=str(path), split="test")
+    config = DatasetConfig(name="files", root=str(path.parent), questions=str(path), split="test")
     for name, value in settings.items():
         setattr(config, name, value)
     loaded = read(config)
-    return Loaded(list(loaded.questions), loaded.skipped)
+    return LoadedQuestions(list(loaded.questions), loaded.skipped)
 
 
 def lines(*entries: dict[str, object]) -> str:
@@ -108,7 +108,7 @@ def test_a_malformed_row_is_named(row: str, says: str, tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"dataset\.questions: not set"):
-        read(DatasetConfig(name=DatasetName.files))
+        read(DatasetConfig(name="files"))
     with pytest.raises(UserError, match=r"\.jsonl"):
         load(tmp_path / "q.txt", "")
     with pytest.raises(UserError, match="unknown field 'clip'"):
@@ -164,7 +164,7 @@ def test_a_long_line_is_not_read_into_memory(tmp_path: Path) -> None:
     path.write_bytes(FIRST + b'{"video": "' + b"x" * 100_000_000)
     tracemalloc.start()
     with pytest.raises(UserError, match="longer than 1 MiB"):
-        list(read(DatasetConfig(name=DatasetName.files, questions=str(path))).questions)
+        list(read(DatasetConfig(name="files", questions=str(path))).questions)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10_000_000
@@ -172,7 +172,7 @@ def test_a_long_line_is_not_read_into_memory(tmp_path: Path) -> None:
 
 def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_bytes(b"\xef\xbb\xbf" + FIRST)
-    assert len(list(read(DatasetConfig(name=DatasetName.files, questions=str(tmp_path / "q.jsonl"))).questions)) == 1
+    assert len(list(read(DatasetConfig(name="files", questions=str(tmp_path / "q.jsonl"))).questions)) == 1
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_hostile_row_is_named(row: bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "q.csv"
     path.write_bytes(b"video,question,options,start_s\n" + row + b"\n")
     with pytest.raises(UserError, match=r"q\.csv:2: ") as caught:
-        list(read(DatasetConfig(name=DatasetName.files, questions=str(path))).questions)
+        list(read(DatasetConfig(name="files", questions=str(path))).questions)
     assert says in str(caught.value)
 
 
@@ -198,7 +198,7 @@ def test_questions_are_read_again_and_not_held(tmp_path: Path) -> None:
     path.write_text(
         "".join(json.dumps({"video": "1.mp4", "question": f"{n}? " + "x" * 1000}) + "\n" for n in range(2000))
     )
-    questions = read(DatasetConfig(name=DatasetName.files, questions=str(path))).questions
+    questions = read(DatasetConfig(name="files", questions=str(path))).questions
     tracemalloc.start()
     try:
         first = sum(1 for _ in questions)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from aotd.datasets.base import DatasetConfig, DatasetName, Loaded, read
+from aotd.datasets.base import DatasetConfig, LoadedQuestions
+from aotd.datasets.benchmarks import read
 from aotd.datasets.mvbench import FOLDERS
 from aotd.errors import UserError
 
@@ -18,11 +19,11 @@ ENTRY = {
 }  # fmt: skip
 
 
-def load(folder: Path, files: dict[str, Any], only: str = "", **settings: Any) -> Loaded:
+def load(folder: Path, files: dict[str, Any], only: str = "", **settings: Any) -> LoadedQuestions:
     (folder / "json").mkdir(exist_ok=True)
     for name, entries in files.items():
         (folder / "json" / name).write_text(json.dumps(entries))
-    fields = {"name": DatasetName.mvbench, "root": str(folder), "split": "test", **settings}
+    fields = {"name": "mvbench", "root": str(folder), "split": "test", **settings}
     return read(DatasetConfig(questions=str(folder / "json" / only), **fields))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aotd.datasets.base import DatasetConfig, DatasetName, Loaded
+from aotd.datasets.base import DatasetConfig, LoadedQuestions
 from aotd.datasets.nextqa import read
 from aotd.errors import UserError
 from aotd.records import EvidenceSpan
@@ -17,9 +17,9 @@ PLAIN = "video,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4\
 WHY = "why did the boy run,he was late,1,CW,he was late,for fun,to win,no idea,to play\n"
 
 
-def load(folder: Path, text: str, spans: object = None, **settings: object) -> Loaded:
+def load(folder: Path, text: str, spans: object = None, **settings: object) -> LoadedQuestions:
     (folder / "val.csv").write_text(text)
-    config = DatasetConfig(name=DatasetName.nextqa, root=str(folder), questions=str(folder / "val.csv"))
+    config = DatasetConfig(name="nextqa", root=str(folder), questions=str(folder / "val.csv"))
     if spans is not None:
         (folder / "gsub.json").write_text(spans if isinstance(spans, str) else json.dumps(spans))
         config.spans = str(folder / "gsub.json")
@@ -86,8 +86,8 @@ def test_malformed_spans_are_named(spans: object, tmp_path: Path) -> None:
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"dataset\.questions: not set"):
-        read(DatasetConfig(name=DatasetName.nextqa))
+        read(DatasetConfig(name="nextqa"))
     (tmp_path / "val.csv").write_text(GQA + "42,300,640,480," + WHY)
-    config = DatasetConfig(name=DatasetName.nextqa, questions=str(tmp_path / "val.csv"), spans=str(tmp_path / "gone"))
+    config = DatasetConfig(name="nextqa", questions=str(tmp_path / "val.csv"), spans=str(tmp_path / "gone"))
     with pytest.raises(UserError, match=r"dataset\.spans"):
         read(config)

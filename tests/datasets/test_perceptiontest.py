@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from aotd.datasets.base import DatasetConfig, DatasetName, Loaded, read
+from aotd.datasets.base import DatasetConfig, LoadedQuestions
+from aotd.datasets.benchmarks import read
 from aotd.errors import UserError
 
 ASKED = {
@@ -21,13 +22,13 @@ def video(*questions: dict[str, Any], **metadata: Any) -> dict[str, Any]:
     return {"metadata": {"frame_rate": 30.0, **metadata}, "mc_question": list(questions), "action_localisation": []}
 
 
-def load(folder: Path, entries: Any, cuts: Any = None, **settings: Any) -> Loaded:
+def load(folder: Path, entries: Any, cuts: Any = None, **settings: Any) -> LoadedQuestions:
     path = folder / "mc_question_valid.json"
     path.write_text(json.dumps(entries))
     if cuts is not None:
         (folder / "cuts.json").write_text(json.dumps(cuts))
         settings["cuts"] = str(folder / "cuts.json")
-    return read(DatasetConfig(name=DatasetName.perceptiontest, root=str(folder), questions=str(path), **settings))
+    return read(DatasetConfig(name="perceptiontest", root=str(folder), questions=str(path), **settings))
 
 
 def test_a_question(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aotd.datasets.base import DatasetConfig, DatasetName
+from aotd.datasets.base import DatasetConfig
 from aotd.datasets.star import OBJECTS, read
 from aotd.errors import UserError
 
@@ -39,7 +39,7 @@ ENTRY: dict[str, Any] = {
 def config(tmp_path: Path, entries: Any, name: str = "STAR_val.json") -> DatasetConfig:
     path = tmp_path / name
     path.write_text(entries if isinstance(entries, str) else json.dumps(entries), encoding="utf-8")
-    return DatasetConfig(name=DatasetName.star, root=str(tmp_path), questions=str(path), split="val")
+    return DatasetConfig(name="star", root=str(tmp_path), questions=str(path), split="val")
 
 
 def changed(**fields: Any) -> dict[str, Any]:
@@ -147,9 +147,9 @@ def test_a_file_that_is_no_list_of_questions_is_refused(tmp_path: Path, text: st
 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(UserError, match=r"nowhere\.json is not there"):
-        read(DatasetConfig(name=DatasetName.star, questions="nowhere.json"))
+        read(DatasetConfig(name="star", questions="nowhere.json"))
     with pytest.raises(UserError, match="not set"):
-        read(DatasetConfig(name=DatasetName.star))
+        read(DatasetConfig(name="star"))
 
 
 HEADER = ["video_name", "question", "answer_number", "question_id", "question_type", "a0", "a1", "a2", "a3", "answer"]
@@ -160,7 +160,7 @@ def table(tmp_path: Path, *lines: list[str]) -> DatasetConfig:
     path = tmp_path / "star.csv"
     with path.open("w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows(lines)
-    return DatasetConfig(name=DatasetName.star, root=str(tmp_path), questions=str(path))
+    return DatasetConfig(name="star", root=str(tmp_path), questions=str(path))
 
 
 def test_a_line_of_the_csv_becomes_a_question(tmp_path: Path) -> None:

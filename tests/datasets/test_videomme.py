@@ -11,7 +11,8 @@ import pyarrow
 import pytest
 from pyarrow.parquet import write_table
 
-from aotd.datasets.base import DatasetConfig, DatasetName, Loaded, read
+from aotd.datasets.base import DatasetConfig, LoadedQuestions
+from aotd.datasets.benchmarks import read
 from aotd.errors import UserError
 
 ROW = {
@@ -21,12 +22,12 @@ ROW = {
 }  # fmt: skip
 
 
-def load(path: Path, rows: Any, **settings: Any) -> Loaded:
+def load(path: Path, rows: Any, **settings: Any) -> LoadedQuestions:
     if path.suffix == ".parquet":
         write_table(pyarrow.Table.from_pylist(rows), path)
     else:
         path.write_text(json.dumps(rows))
-    fields = {"name": DatasetName.videomme, "root": str(path.parent), "questions": str(path), "split": "test"}
+    fields = {"name": "videomme", "root": str(path.parent), "questions": str(path), "split": "test"}
     return read(DatasetConfig(**fields, **settings))
 
 
@@ -84,11 +85,11 @@ def test_what_is_no_parquet_and_what_has_another_name_is_refused(tmp_path: Path)
     for name, says in {"test.parquet": "not a parquet file", "test.tsv": r"must end in \.parquet or \.json"}.items():
         (tmp_path / name).write_text("index\tvideo\n")
         with pytest.raises(UserError, match=says):
-            read(DatasetConfig(name=DatasetName.videomme, questions=str(tmp_path / name)))
+            read(DatasetConfig(name="videomme", questions=str(tmp_path / name)))
 
 
 def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "test.parquet").touch()
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match=r"pip install 'aotd\[export\]'"):
-        read(DatasetConfig(name=DatasetName.videomme, questions=str(tmp_path / "test.parquet")))
+        read(DatasetConfig(name="videomme", questions=str(tmp_path / "test.parquet")))

@@ -10,7 +10,7 @@ import pytest
 from aotd.datasets.playroom.questions import candidates
 from aotd.datasets.playroom.staging import play
 from aotd.datasets.playroom.storyboard import family
-from aotd.datasets.star import VERBS
+from aotd.datasets.star import STAR_VERBS
 from aotd.decompose.annotated import write
 from aotd.decompose.functional import Wanted, read
 from aotd.errors import QuestionError
@@ -109,10 +109,10 @@ def test_two_relations_are_narrowed_one_after_the_other() -> None:
     assert 'meanwhile_2 = Filter_frames_with_act(meanwhile, "person touching the table")' in code
 
 
-@pytest.mark.parametrize("verb", sorted(VERBS))
+@pytest.mark.parametrize("verb", sorted(STAR_VERBS))
 def test_every_verb_of_star_has_its_words(verb: str) -> None:
     steps = (*ACTIONS, ("Filter_Actions_with_Verb", verb), ("Unique",), ("Query_Objs",))
-    assert f"person {VERBS[verb].doing} something" in write(question("Interaction_T1", *steps))
+    assert f"person {STAR_VERBS[verb].doing} something" in write(question("Interaction_T1", *steps))
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,8 @@ def test_wrong_settings_are_one_line(run: Path, settings: dict[str, object], say
 
 
 def test_a_question_too_long_for_a_batch_is_one_line(run: Path) -> None:
-    with pytest.raises(UserError, match="tokens=20 is too small for 14 questions of arm instruct"):
-        job(only(run, "instruct", tokens=20))
+    with pytest.raises(UserError, match="max_tokens_per_batch=20 is too small for 14 questions of arm instruct"):
+        job(only(run, "instruct", max_tokens_per_batch=20))
 
 
 def test_an_arm_that_all_questions_were_dropped_of_is_one_line_and_goes_on_once_it_is_mended(
@@ -252,7 +252,7 @@ def test_arms_trained_side_by_side_are_the_same_as_in_turns(run: Path, monkeypat
 def test_adapters_are_merged_into_a_plain_checkpoint(name: str, run: Path, tmp_path: Path) -> None:
     checkpoint = write_checkpoint(name, tmp_path / "checkpoint")
     config = only(run, "aotd")
-    student = StudentConfig(name=StudentName(name), path=str(checkpoint), frames=4, lora=2)
+    student = StudentConfig(name=StudentName(name), path=str(checkpoint), frames=4, lora_rank=2)
     job(replace(config, student=student))
     before, after = (load_file(folder / "model.safetensors") for folder in (checkpoint, run / "distill/aotd/student"))
     assert before.keys() == after.keys()

@@ -24,7 +24,7 @@ SIZES = ("image=16", "channels=16", "patches=1", "tokens_per_frame=2", "hidden=3
 SETTINGS = [
     *(f"student.valley.{size}" for size in (*SIZES, "vocabulary=400")),
     *("student.frames=2", "specialists.frames=8", "distill.only=[aotd]"),
-    *("distill.epochs=12", "distill.batch=4", "distill.tokens=300", "distill.save_steps=5"),
+    *("distill.epochs=12", "distill.questions_per_step=4", "distill.max_tokens_per_batch=300", "distill.save_steps=5"),
 ]
 
 

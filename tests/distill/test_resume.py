@@ -27,7 +27,10 @@ def config_of(run: Path) -> Config:
     """One arm of eight steps of about three batches each, a checkpoint every other step."""
     config = corner_config(run)
     arms = {"aotd": config.distill.arms["aotd"]}
-    return replace(config, distill=replace(config.distill, arms=arms, save_steps=2, tokens=150, group=2))
+    return replace(
+        config,
+        distill=replace(config.distill, arms=arms, save_steps=2, max_tokens_per_batch=150, questions_per_video=2),
+    )
 
 
 def weights(run: Path) -> dict[str, Tensor]:

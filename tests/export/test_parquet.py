@@ -11,6 +11,7 @@ import yaml
 
 from aotd.records import Question
 from aotd.store.ledger import ledger
+from aotd.store.run import Run
 from tests.export.test_job import exported, refused
 from tests.sample_run import program, question, sample_run, thought
 
@@ -49,7 +50,7 @@ def test_the_cards_counts_are_the_ledgers(run: Path, tmp_path: Path) -> None:
     assert "Not stated." in text
     rows = [line.strip("| ").split(" | ") for line in text.split("## Where all 8")[1].split("##")[0].splitlines()]
     counts = {row[0]: int(row[1]) + int(row[2]) for row in rows if len(row) == 4 and row[1].isdigit()}
-    assert counts == ledger(run).counts()
+    assert counts == ledger(Run(run)).counts()
     assert "| train | 7 | 1 |" in text
 
 

@@ -11,7 +11,7 @@ import pytest
 from aotd.cli.main import main
 from aotd.config.command_line import read_settings
 from aotd.config.compose import compose
-from aotd.datasets.base import READERS, read
+from aotd.datasets.benchmarks import BENCHMARKS, read
 from aotd.load import job
 from aotd.records import Outcome, Question
 from aotd.store.files import digest
@@ -154,10 +154,10 @@ def test_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "is not a folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", sorted(name.value for name in READERS))
+@pytest.mark.parametrize("name", sorted(name for name in BENCHMARKS))
 def test_every_dataset_has_its_settings_and_asks_for_its_file(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     config = compose([f"dataset={name}"]).dataset
-    assert config.name.value == name
+    assert config.name == name
     assert config.split in ("train", "val", "test")
     if name != "playroom":
         assert main(["load", f"dataset={name}", "load.dry_run=true"]) == 2

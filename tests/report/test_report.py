@@ -22,6 +22,7 @@ from aotd.report.job import job
 from aotd.report.pick import pick
 from aotd.scoring.tables import Comparison, Scores
 from aotd.store.ledger import ledger
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.view.provenance import facts, headline, meanings
 from aotd.view.question import stories
@@ -90,7 +91,7 @@ def test_counts_on_the_page_add_up_to_the_questions_that_went_in(tmp_path: Path)
     table = text.split('<table class="bars">')[1].split("</table>")[0]
     body, foot = table.split("<tfoot>")
     counts = [int(number) for number in re.findall(r'<td class="number">(\d+)</td>', body)]
-    assert counts == list(ledger(tmp_path).counts().values())
+    assert counts == list(ledger(Run(tmp_path)).counts().values())
     assert re.search(r'id="total">(\d+)<', foot)[1] == str(sum(counts)) == "8"  # type: ignore[index]
 
 
@@ -180,7 +181,7 @@ def test_picked_questions_spread_over_outcomes_types_and_splits(tmp_path: Path) 
     write(tmp_path, "convert", Thought, [thought(key) for key in keys[2:]])
     ends = {key: Outcome.wrong_answer if n % 9 == 0 else Outcome.kept for n, key in enumerate(keys[2:])}
     write(tmp_path, "verify", Verdict, [verdict(key, end) for key, end in ends.items()])
-    book = ledger(tmp_path)
+    book = ledger(Run(tmp_path))
     chosen = pick(book, asked, 12)
     assert len(set(chosen)) == 12
     names = [book.places[key].name for key in chosen]
@@ -193,7 +194,7 @@ def test_picked_questions_spread_over_outcomes_types_and_splits(tmp_path: Path) 
 
 
 def test_the_timeline_puts_what_was_found_beside_what_is_annotated(tmp_path: Path) -> None:
-    story = stories(sample_run(tmp_path), ["a"])[0]
+    story = stories(Run(sample_run(tmp_path)), ["a"])[0]
     rows = [(row.kind, [(bar.left, bar.width) for bar in row.bars]) for row in timeline(story)]
     assert rows == [("true", [(25, 25)]), ("found", [(25, 25)]), ("seen", [(25, 9.38)])]
 
@@ -208,7 +209,7 @@ def test_the_head_says_who_wrote_saw_and_judged(tmp_path: Path) -> None:
     models = {"detection": "eye-1", "grounding": "eye-1"}
     with Stage(tmp_path, "execute", Trace).open({"frames": 32}, models=models):
         pass
-    lines = dict(headline(facts(tmp_path)))
+    lines = dict(headline(facts(Run(tmp_path))))
     assert lines["programs by"] == "llm, coder-1b"
     assert lines["seen by"] == "eye-1"
     assert "thoughts by" not in lines

@@ -75,7 +75,7 @@ SEEN = """\
 import encodings.idna, json, os, signal, socket, subprocess, sys, time
 from pathlib import Path
 from benchmarks import hostile
-from aotd.sandbox.process import Calls, Run
+from aotd.sandbox.process import Calls, ProgramResult
 
 WAYS = {
     "nothing": lambda path, port: "x",
@@ -98,7 +98,7 @@ class Open:
 
     def run(self, code, *_):
         name, path, port = json.loads(code)
-        return Run(str(WAYS[name](Path(path), port)), (), Calls())
+        return ProgramResult(str(WAYS[name](Path(path), port)), (), Calls())
 
 hostile.Sandbox = Open
 hostile._adopt()

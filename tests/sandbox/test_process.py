@@ -16,7 +16,7 @@ import pytest
 from aotd.errors import QuestionError
 from aotd.records import Detection, Outcome
 from aotd.sandbox.layers import Layer, missing
-from aotd.sandbox.process import Calls, Limits, Run, Sandbox, StoppedError
+from aotd.sandbox.process import Calls, Limits, ProgramResult, Sandbox, StoppedError
 from aotd.video.clip import Clip
 from tests.conftest import BlankVideo, Scripted
 
@@ -31,7 +31,7 @@ def run(
     limits: Limits | None = None,
     options: tuple[str, ...] = ("yes", "no"),
     layers: Collection[Layer] = HERE,
-) -> Run:
+) -> ProgramResult:
     """Run a body without the check: the process must hold by itself."""
     code = HEAD + "".join(f"    {line}\n" for line in body.splitlines())
     with Sandbox(limits or Limits(), layers, checked=False) as sandbox:

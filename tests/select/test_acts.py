@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from aotd.datasets.star import VERBS, Situation
+from aotd.datasets.star import STAR_VERBS, StarSituation
 from aotd.errors import UserError
 from aotd.select.acts import TrueAction, acts, doing, read_names, stems
 
 
-def marked(*frames: tuple[float, str]) -> list[Situation]:
-    return [Situation(time, tuple(names.split(", ")) if names else (), ()) for time, names in frames]
+def marked(*frames: tuple[float, str]) -> list[StarSituation]:
+    return [StarSituation(time, tuple(names.split(", ")) if names else (), ()) for time, names in frames]
 
 
 def test_an_action_reaches_half_way_to_the_key_frames_around_it() -> None:
@@ -28,7 +28,7 @@ def test_key_frames_outside_the_part_are_not_looked_at() -> None:
 
 
 def test_what_is_merely_held_counts_only_where_it_is_asked_for() -> None:
-    one = [Situation(1.0, ("open door",), (), held=("book",))]
+    one = [StarSituation(1.0, ("open door",), (), held=("book",))]
     assert [act.name for act in acts(one, 0, 2)] == ["open door"]
     assert [act.name for act in acts(one, 0, 2, held=True)] == ["hold book", "open door"]
 
@@ -45,7 +45,7 @@ def test_names_become_what_a_grounder_is_asked(name: str, words: str) -> None:
     assert doing(name) == words
 
 
-@pytest.mark.parametrize("verb", VERBS.values(), ids=list(VERBS))
+@pytest.mark.parametrize("verb", STAR_VERBS.values(), ids=list(STAR_VERBS))
 def test_all_forms_of_a_verb_have_the_same_stem(verb) -> None:  # type: ignore[no-untyped-def]
     assert stems(verb.plain) == stems(verb.past) == stems(verb.doing)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aotd.datasets.star import Situation
+from aotd.datasets.star import StarSituation
 from aotd.records import EvidenceBox, Question
 from aotd.select.oracle import Oracle
 from aotd.video.clip import Clip
@@ -27,11 +27,13 @@ def box(label: str, x: float, time: float) -> EvidenceBox:
 
 
 SCENE = [
-    Situation(0.5, (), (box("door", 1, 0.5), box("cup/glass/bottle", 20, 0.5))),
-    Situation(2.5, ("open door",), (box("door", 2, 2.5), box("person", 8, 2.5))),
-    Situation(4.5, ("take cup/glass/bottle",), (box("cup/glass/bottle", 21, 4.5), box("cup/glass/bottle", 30, 4.5))),
-    Situation(6.5, (), (), held=("cup/glass/bottle",)),
-    Situation(7.9, ("sit bed",), ()),
+    StarSituation(0.5, (), (box("door", 1, 0.5), box("cup/glass/bottle", 20, 0.5))),
+    StarSituation(2.5, ("open door",), (box("door", 2, 2.5), box("person", 8, 2.5))),
+    StarSituation(
+        4.5, ("take cup/glass/bottle",), (box("cup/glass/bottle", 21, 4.5), box("cup/glass/bottle", 30, 4.5))
+    ),
+    StarSituation(6.5, (), (), held=("cup/glass/bottle",)),
+    StarSituation(7.9, ("sit bed",), ()),
 ]
 
 

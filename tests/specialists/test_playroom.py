@@ -12,7 +12,7 @@ import pytest
 
 from aotd.datasets.playroom import Difficulty
 from aotd.datasets.playroom.render import draw, encode
-from aotd.datasets.playroom.scene import Action, Scene
+from aotd.datasets.playroom.scene import Action, PlayroomScene
 from aotd.datasets.playroom.staging import play
 from aotd.datasets.playroom.storyboard import family
 from aotd.datasets.playroom.things import FPS, OPENABLE, THINGS, past_option, query
@@ -34,7 +34,7 @@ FRAMES = 32
 class Played:
     """A scene, its video as specialists see it, and the truth in sampled frames."""
 
-    scene: Scene
+    scene: PlayroomScene
     clip: Clip
 
     def moment(self, frame: int) -> int:

@@ -10,7 +10,7 @@ import torch
 import transformers
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from aotd.datasets.star import VERBS
+from aotd.datasets.star import STAR_VERBS
 from aotd.errors import UserError
 from aotd.models.loading import Shelf
 from aotd.specialists import ActionConfig
@@ -73,7 +73,7 @@ def test_without_candidates_it_chooses_among_stars_verbs(folder: Path) -> None:
     ours, clip = recogniser(folder), Clip.whole(Moving())
     found = ours.actions(clip, "the cup/glass", [])
     assert len(found) == 5
-    doing = {verb.doing for verb in VERBS.values()}
+    doing = {verb.doing for verb in STAR_VERBS.values()}
     assert {name.removesuffix(" the cup or glass") for name in found} <= doing
     assert all(name.endswith(" something") for name in ours.actions(clip, None, []))
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from aotd.errors import UserError
 from aotd.store.cache import Cache, CacheConfig, key, load_cache
+from aotd.store.run import Run
 
 PAGE = "ab12.findings"
 
@@ -42,14 +43,14 @@ def test_without_a_folder_it_remembers_and_writes_nothing(tmp_path: Path, monkey
 
 def test_it_stands_beside_the_run_where_nothing_else_is_said(tmp_path: Path) -> None:
     run = str(tmp_path / "runs" / "mine")
-    load_cache(CacheConfig(), run).put(PAGE, "k", "1")
+    load_cache(CacheConfig(), Run(Path(run))).put(PAGE, "k", "1")
     assert page(tmp_path / "runs" / "cache").is_file()
-    load_cache(CacheConfig(folder=str(tmp_path / "shared")), run).put(PAGE, "k", "1")
+    load_cache(CacheConfig(folder=str(tmp_path / "shared")), Run(Path(run))).put(PAGE, "k", "1")
     assert page(tmp_path / "shared").is_file()
-    load_cache(CacheConfig(folder=str(tmp_path / "none"), gb=0), run).put(PAGE, "k", "1")
+    load_cache(CacheConfig(folder=str(tmp_path / "none"), gb=0), Run(Path(run))).put(PAGE, "k", "1")
     assert not (tmp_path / "none").exists()
     with pytest.raises(UserError, match=r"cache\.gb=-1"):
-        load_cache(CacheConfig(gb=-1), run)
+        load_cache(CacheConfig(gb=-1), Run(Path(run)))
 
 
 @settings(max_examples=60, deadline=None)
@@ -140,7 +141,7 @@ def test_a_folder_that_cannot_be_is_said_before_anything_is_asked(tmp_path: Path
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file" / "cache", Path("/proc/none"), Path("a\0b")):
         with pytest.raises(UserError, match=r"cache\.folder="):
-            load_cache(CacheConfig(folder=str(folder)), str(tmp_path / "run"))
+            load_cache(CacheConfig(folder=str(folder)), Run(tmp_path / "run"))
     (tmp_path / "ab").write_text("")
     with pytest.raises(UserError, match=r"cache\.gb=0"):
         Cache(tmp_path, 1.0).put(PAGE, "k", "1")

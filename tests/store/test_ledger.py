@@ -7,12 +7,13 @@ import pytest
 from aotd.errors import UserError
 from aotd.records import Outcome, Program, Question, Trace, Verdict
 from aotd.store.ledger import ledger, tries_words
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from tests.sample_run import drop, program, question, sample_run, trace, verdict, write
 
 
 def test_every_question_has_its_place_with_verb_and_reason(tmp_path: Path) -> None:
-    places = ledger(sample_run(tmp_path)).places
+    places = ledger(Run(sample_run(tmp_path))).places
     assert {key: (place.verb, place.name) for key, place in places.items()} == {
         "a": ("verify", "kept"),
         "b": ("decompose", "program_invalid"),
@@ -29,7 +30,7 @@ def test_every_question_has_its_place_with_verb_and_reason(tmp_path: Path) -> No
 
 
 def test_counts_add_up_to_the_input_also_for_a_part(tmp_path: Path) -> None:
-    book = ledger(sample_run(tmp_path))
+    book = ledger(Run(sample_run(tmp_path)))
     assert sum(book.counts().values()) == 8
     assert next(iter(book.counts())) == "kept"
     assert book.only(split="test").counts() == {"kept": 1}
@@ -38,7 +39,7 @@ def test_counts_add_up_to_the_input_also_for_a_part(tmp_path: Path) -> None:
 
 
 def test_what_a_verb_passes_on_is_what_reaches_the_next(tmp_path: Path) -> None:
-    passages = ledger(sample_run(tmp_path)).passages()
+    passages = ledger(Run(sample_run(tmp_path))).passages()
     assert [(p.verb, p.reached, p.passed, p.pending) for p in passages] == [
         ("load", 8, 8, 0),
         ("decompose", 8, 7, 0),
@@ -51,14 +52,14 @@ def test_what_a_verb_passes_on_is_what_reaches_the_next(tmp_path: Path) -> None:
 
 def test_a_verb_that_has_not_run_leaves_questions_pending(tmp_path: Path) -> None:
     write(tmp_path, "load", Question, [question("a"), question("b")])
-    assert ledger(tmp_path).counts() == {"pending at decompose": 2}
+    assert ledger(Run(tmp_path)).counts() == {"pending at decompose": 2}
     write(tmp_path, "decompose", Program, [program("a")])
-    assert ledger(tmp_path).counts() == {"pending at decompose": 1, "pending at execute": 1}
+    assert ledger(Run(tmp_path)).counts() == {"pending at decompose": 1, "pending at execute": 1}
 
 
 def test_a_question_that_loading_dropped_ends_there(tmp_path: Path) -> None:
     write(tmp_path, "load", Question, [question("a"), drop("b", Outcome.video_unreadable, "no such file")])
-    book = ledger(tmp_path)
+    book = ledger(Run(tmp_path))
     assert book.counts() == {"video_unreadable": 1, "pending at decompose": 1}
     assert [(p.reached, p.passed) for p in book.passages()][:2] == [(2, 1), (1, 0)]
 
@@ -67,21 +68,21 @@ def test_two_ends_are_refused(tmp_path: Path) -> None:
     sample_run(tmp_path)
     write(tmp_path, "execute", Trace, [trace("b")])
     with pytest.raises(UserError, match=r"execute: question 'b' is program_invalid at decompose and has a line"):
-        ledger(tmp_path)
+        ledger(Run(tmp_path))
 
 
 def test_a_verdict_on_what_was_dropped_is_refused(tmp_path: Path) -> None:
     sample_run(tmp_path)
     write(tmp_path, "verify", Verdict, [verdict("d")])
     with pytest.raises(UserError, match="'d' is thought_cut at convert"):
-        ledger(tmp_path)
+        ledger(Run(tmp_path))
 
 
 def test_a_record_without_a_question_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "load", Question, [question("a")])
     write(tmp_path, "decompose", Program, [program("stranger")])
     with pytest.raises(UserError, match="'stranger' was never loaded"):
-        ledger(tmp_path)
+        ledger(Run(tmp_path))
 
 
 def test_a_line_written_twice_is_refused(tmp_path: Path) -> None:
@@ -90,12 +91,12 @@ def test_a_line_written_twice_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "decompose/records.jsonl"
     file.write_bytes(file.read_bytes() * 2)
     with pytest.raises(UserError, match="'a' has two lines"):
-        ledger(tmp_path)
+        ledger(Run(tmp_path))
 
 
 def test_a_folder_without_questions_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="aotd load"):
-        ledger(tmp_path / "nothing")
+        ledger(Run(tmp_path / "nothing"))
 
 
 def test_a_trace_reads_back_as_it_was_written(tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aotd.cli.main import main
-from aotd.commands.run import run_verb
+from aotd.commands.run import narrowed, run_verb
 from aotd.config.command_line import read_settings
 from aotd.errors import UserError
 from aotd.records import Program, Question
-from aotd.store.shards import ShardId, deal, divisions, narrowed, number_of, shards
+from aotd.store.run import Run
+from aotd.store.shards import ShardId, deal, divisions, number_of, shards
 from aotd.store.stage import Stage
 from aotd.verbs import SHARDED
 from benchmarks.crash import Disk, broken, full
@@ -96,7 +97,7 @@ def contents(folder: Path, verbs: Sequence[str] = SHARDED) -> dict[str, bytes]:
 def test_shards_gathered_are_the_run_in_one_process(of: int, whole: Path, tmp_path: Path) -> None:
     folder = loaded(whole, tmp_path)
     do(folder, of)
-    counts = [Stage(shard.folder(folder / "run"), "load", Question).count() for shard in shards(of)]
+    counts = [Stage(shard.run(Run(folder / "run")).folder, "load", Question).count() for shard in shards(of)]
     assert sum(counts) == Stage(whole / "run", "load", Question).count()
     assert 0 in counts or of < 7
     assert main(words(folder, "gather")) == 0
@@ -154,7 +155,7 @@ def test_videos_fall_to_the_shards_they_fell_to_yesterday() -> None:
 def test_lines_are_dealt_as_they_stand(three: Path) -> None:
     run = three / "run"
     lines = (run / "load" / "records.jsonl").read_bytes().splitlines()
-    dealt = [(shard.folder(run) / "load" / "records.jsonl").read_bytes().splitlines() for shard in shards(3)]
+    dealt = [(shard.run(Run(run)).folder / "load" / "records.jsonl").read_bytes().splitlines() for shard in shards(3)]
     assert sorted(line for part in dealt for line in part) == sorted(lines)
     for part in dealt:
         assert part == [line for line in lines if line in part]
@@ -221,10 +222,10 @@ def gathered(folder: Path, capsys: pytest.CaptureFixture[str], *more: str) -> st
 
 def test_shards_that_are_not_done_are_named(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = three / "run"
-    path = ShardId(3, 2).folder(run) / "execute" / "records.jsonl"
+    path = ShardId(3, 2).run(Run(run)).folder / "execute" / "records.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]) + b'{"question_id":"to')
-    shutil.rmtree(ShardId(3, 3).folder(run) / "execute")
-    lines = Stage(ShardId(3, 2).folder(run), "decompose", Program).count()
+    shutil.rmtree(ShardId(3, 3).run(Run(run)).folder / "execute")
+    lines = Stage(ShardId(3, 2).run(Run(run)).folder, "decompose", Program).count()
     said = gathered(three, capsys)
     assert f"shard 2/3 of execute is not done: {lines - 2} of {lines} questions have a line" in said
     assert "shard 3/3 of execute is not done: it was not begun" in said
@@ -234,7 +235,7 @@ def test_shards_that_are_not_done_are_named(three: Path, capsys: pytest.CaptureF
 
 
 def test_a_shard_that_failed_is_named_with_its_error(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = ShardId(3, 2).folder(three / "run") / "execute"
+    folder = ShardId(3, 2).run(Run(three / "run")).folder / "execute"
     shutil.rmtree(folder)
     with Disk(str(folder), 5, full):
         assert main(part(three, "execute", 2, 3)) == 2
@@ -247,9 +248,9 @@ def test_a_shard_that_failed_is_named_with_its_error(three: Path, capsys: pytest
 def test_how_many_shards_there_are_is_known_or_said(
     of: list[str], three: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert divisions(three / "run") == [3]
+    assert divisions(Run(three / "run")) == [3]
     assert main(part(three, "decompose", 1, 4)) == 0
-    assert divisions(three / "run") == [3, 4]
+    assert divisions(Run(three / "run")) == [3, 4]
     said = gathered(three, capsys, *of)
     assert ("was divided into 3 and into 4 shards: say shard.of=4" if not of else "shard 2/4 of decompose") in said
     assert main(words(three, "gather", "shard.of=3")) == 0
@@ -267,7 +268,7 @@ def test_a_run_without_shards_has_nothing_to_gather(
 
 
 def test_shards_made_with_different_settings_are_not_mixed(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = ShardId(3, 2).folder(three / "run")
+    folder = ShardId(3, 2).run(Run(three / "run")).folder
     shutil.rmtree(folder / "execute")
     assert main(part(three, "execute", 2, 3, "specialists.frames=4")) == 0
     said = gathered(three, capsys)
@@ -291,7 +292,7 @@ def test_what_was_begun_without_shards_is_not_overwritten(
 def test_lines_that_are_not_the_questions_are_refused(
     change: str, three: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = ShardId(3, 2).folder(three / "run") / "decompose" / "records.jsonl"
+    path = ShardId(3, 2).run(Run(three / "run")).folder / "decompose" / "records.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     if change == "order":
         lines[:2] = lines[1::-1]
@@ -307,7 +308,7 @@ def test_lines_that_are_not_the_questions_are_refused(
 
 
 def test_a_shard_that_is_killed_in_mid_line_goes_on(three: Path, whole: Path) -> None:
-    folder = ShardId(3, 2).folder(three / "run")
+    folder = ShardId(3, 2).run(Run(three / "run")).folder
     for verb in ("execute", "convert", "verify"):
         shutil.rmtree(folder / verb)
     command = [sys.executable, "-m", "aotd", *part(three, "execute", 2, 3)]
@@ -390,8 +391,8 @@ def many(folder: Path, count: int, of: int) -> Path:
     (run / "state").mkdir()
     (run / "state" / "load.json").write_text('{"doing":"done","started_s":1,"lines":1}')
     for shard in shards(of):
-        deal(run, shard)
-        part = shard.folder(run)
+        deal(Run(run), shard)
+        part = shard.run(Run(run)).folder
         loaded = Stage(part, "load", Question)
         with Stage(part, "decompose", Program).open({}, inputs={"load": loaded.manifest_digest()}) as out:
             for one in loaded.stream():

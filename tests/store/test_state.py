@@ -16,6 +16,7 @@ import pytest
 from aotd.errors import UserError
 from aotd.records import Dropped, Outcome, Program
 from aotd.runtime.signals import Stopped
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.store.state import Doing, recorded, state_of, state_path
 
@@ -34,18 +35,18 @@ def test_a_verb_begins_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     monkeypatch.setenv("SLURM_JOB_ID", "20")
     write(tmp_path, "a", "b")
-    with recorded(tmp_path, "decompose"):
-        state = state_of(tmp_path, "decompose")
+    with recorded(Run(tmp_path), "decompose"):
+        state = state_of(Run(tmp_path), "decompose")
         assert state is not None
         assert (state.doing, state.begun_with, state.pid, state.job) == (Doing.running, 3, os.getpid(), "17_3")
         write(tmp_path, "c", "d")
-    state = state_of(tmp_path, "decompose")
+    state = state_of(Run(tmp_path), "decompose")
     assert state is not None
     assert (state.doing, state.lines, state.passed) == (Doing.done, 6, 4)
     assert state.ended_s is not None
     assert state.ended_s >= state.started_s
     shutil.rmtree(tmp_path / "decompose")
-    assert state_of(tmp_path, "decompose") is None
+    assert state_of(Run(tmp_path), "decompose") is None
 
 
 @pytest.mark.parametrize(
@@ -58,9 +59,9 @@ def test_a_verb_begins_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_what_ends_a_verb_is_kept_in_one_line(error: BaseException, doing: Doing, said: str, tmp_path: Path) -> None:
-    with pytest.raises(type(error)), recorded(tmp_path, "decompose"):
+    with pytest.raises(type(error)), recorded(Run(tmp_path), "decompose"):
         raise error
-    state = state_of(tmp_path, "decompose")
+    state = state_of(Run(tmp_path), "decompose")
     assert state is not None
     assert state.doing is doing
     assert state.error.startswith(said)
@@ -69,18 +70,18 @@ def test_what_ends_a_verb_is_kept_in_one_line(error: BaseException, doing: Doing
 
 def test_what_was_done_stays_done_where_it_fails_when_it_is_begun_again(tmp_path: Path) -> None:
     write(tmp_path, "a")
-    with recorded(tmp_path, "decompose"):
+    with recorded(Run(tmp_path), "decompose"):
         pass
-    done = state_of(tmp_path, "decompose")
-    with pytest.raises(UserError), recorded(tmp_path, "decompose"):
+    done = state_of(Run(tmp_path), "decompose")
+    with pytest.raises(UserError), recorded(Run(tmp_path), "decompose"):
         raise UserError("made otherwise")
-    assert state_of(tmp_path, "decompose") == done
+    assert state_of(Run(tmp_path), "decompose") == done
     (tmp_path / "evaluate").mkdir()  # more arms may have been asked for
     for doing in (Doing.done, Doing.failed):
-        with suppress(UserError), recorded(tmp_path, "evaluate"):
+        with suppress(UserError), recorded(Run(tmp_path), "evaluate"):
             if doing is Doing.failed:
                 raise UserError("no such arm")
-        state = state_of(tmp_path, "evaluate")
+        state = state_of(Run(tmp_path), "evaluate")
         assert state is not None
         assert state.doing is doing
 
@@ -88,8 +89,9 @@ def test_what_was_done_stays_done_where_it_fails_when_it_is_begun_again(tmp_path
 def test_the_log_is_the_file_behind_standard_error_or_the_one_that_a_script_names(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
+from aotd.store.run import Run
 from aotd.store.state import recorded
-with recorded(Path({str(tmp_path)!r}), "gather"): pass
+with recorded(Run(Path({str(tmp_path)!r})), "gather"): pass
 """
     log, named = tmp_path / "log.txt", tmp_path / "named.txt"
     named.touch()
@@ -98,45 +100,45 @@ with recorded(Path({str(tmp_path)!r}), "gather"): pass
     with log.open("w") as errors:
         for file, found in ((errors, str(log)), (subprocess.PIPE, str(named))):
             subprocess.run([sys.executable, "-c", code], check=True, stderr=file, env=environment, cwd=ROOT)
-            state = state_of(tmp_path, "gather")
+            state = state_of(Run(tmp_path), "gather")
             assert state is not None
             assert state.log == found
 
 
 def test_a_run_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     for name in ("none", "x" * 300, "a\0b"):
-        with pytest.raises(UserError, match="so"), recorded(tmp_path / name, "decompose"):
+        with pytest.raises(UserError, match="so"), recorded(Run(tmp_path / name), "decompose"):
             raise UserError("so")
     assert not list(tmp_path.iterdir())
-    with recorded(tmp_path / "new", "load"):
+    with recorded(Run(tmp_path / "new"), "load"):
         write(tmp_path / "new", "a")
-    assert state_path(tmp_path / "new", "load").is_file()
+    assert state_path(Run(tmp_path / "new"), "load").is_file()
 
 
 def test_of_processes_that_train_together_the_first_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
-    with recorded(tmp_path, "distill"):
+    with recorded(Run(tmp_path), "distill"):
         pass
     assert not list(tmp_path.iterdir())
     monkeypatch.setenv("RANK", "0")
     (tmp_path / "distill").mkdir()
-    with recorded(tmp_path, "distill"):
+    with recorded(Run(tmp_path), "distill"):
         pass
-    state = state_of(tmp_path, "distill")
+    state = state_of(Run(tmp_path), "distill")
     assert state is not None
     assert (state.doing, state.lines) == (Doing.done, None)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"doing":"asleep","started_s":1}', '{"doing":"done","started_s":NaN}'])
 def test_a_damaged_state_is_one_line(text: str, tmp_path: Path) -> None:
-    path = state_path(tmp_path, "load")
+    path = state_path(Run(tmp_path), "load")
     path.parent.mkdir()
     path.write_text(text)
     with pytest.raises(UserError, match=r"state/load\.json is damaged .*: delete it"):
-        state_of(tmp_path, "load")
+        state_of(Run(tmp_path), "load")
 
 
 def test_it_is_json_that_others_can_read(tmp_path: Path) -> None:
-    with recorded(tmp_path, "gather"):
+    with recorded(Run(tmp_path), "gather"):
         (tmp_path / "load").mkdir()
-    assert json.loads(state_path(tmp_path, "gather").read_text())["doing"] == "done"
+    assert json.loads(state_path(Run(tmp_path), "gather").read_text())["doing"] == "done"

@@ -22,6 +22,7 @@ from aotd.records import Program
 from aotd.specialists.captions import read_captions
 from aotd.store.files import Shard
 from aotd.store.ledger import ledger
+from aotd.store.run import Run
 from aotd.store.stage import Stage, read_jsonl
 from aotd.store.untrusted import DEEPEST, LONGEST_LINE, read_object
 from tests.video.clips import write_video
@@ -254,7 +255,7 @@ def loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 def test_a_run_of_a_strangers_is_shown_or_refused_with_one_line(
     name: str, put: Callable[[Path], Any], loaded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(ledger(loaded).places) == 1
+    assert len(ledger(Run(loaded)).places) == 1
     path = loaded / "load" / name
     path.unlink(missing_ok=True)
     put(path)
@@ -269,5 +270,5 @@ def test_a_question_that_stands_twice_is_refused(loaded: Path) -> None:
     path = loaded / "load/records.jsonl"
     path.write_bytes(path.read_bytes() * 2)
     with pytest.raises(UserError, match="'q1' has two lines"):
-        ledger(loaded)
+        ledger(Run(loaded))
     shutil.rmtree(loaded)

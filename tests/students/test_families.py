@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +258,7 @@ def test_fewer_frames_than_the_specialists_keep_their_numbers(checkpoints: dict[
 
 
 def test_a_small_onevision_is_the_family_begun_from_nothing(tmp_path: Path) -> None:
-    config = StudentConfig(name=StudentName.llava_onevision, small=True, frames=2)
+    config = StudentConfig(name=StudentName.onevision_small, frames=2)
     one, same, other = (new_student(config, 8, TEXTS, seed) for seed in (1, 1, 2))
     weights = [student.model.state_dict() for student in (one, same, other)]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
@@ -269,8 +270,8 @@ def test_a_small_onevision_is_the_family_begun_from_nothing(tmp_path: Path) -> N
     again = load_student(tmp_path / "student", StudentConfig())
     asked = [PromptInput("Question: What?", True, one.encode_video(Noise(video_id="1")))]
     assert again.reply(asked, Mode.rationale, 6) == one.reply(asked, Mode.rationale, 6)
-    with pytest.raises(UserError, match=r"student.small is for llava_onevision"):
-        new_student(StudentConfig(name=StudentName.qwen_vl, small=True), 8, TEXTS, 0)
+    with pytest.raises(UserError, match="a checkpoint of it is student=llava_onevision"):
+        new_student(replace(config, path=str(tmp_path / "student")), 8, TEXTS, 0)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

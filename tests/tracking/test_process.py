@@ -15,6 +15,7 @@ import pytest
 
 from aotd.errors import UserError
 from aotd.records import Detection
+from aotd.store.run import Run
 from aotd.tracking import KEY, Artifact, Picture, TrackerName, TrackingConfig, TrackingMode, open_tracker, process
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +98,7 @@ def test_all_that_is_told_arrives_in_order(says: Path, tmp_path: Path, capsys: p
     run = tmp_path / "runs" / "mine"
     (run / "execute").mkdir(parents=True)
     (run / "execute" / "records.jsonl").write_text("1\n2\n")
-    with open_tracker(config(), str(run), "execute", "execute") as tracker:
+    with open_tracker(config(), Run(run), "execute", "execute") as tracker:
         with (run / "execute" / "records.jsonl").open("a") as out:
             out.write("3\n4\n5\n")
         (run / "execute" / "dropped.jsonl").write_text("6\n")
@@ -140,7 +141,7 @@ def test_the_key_reaches_wandb_and_nothing_else(
 ) -> None:
     monkeypatch.setattr("aotd.tracking._key", None)
     monkeypatch.setenv(KEY, "k" * 40)
-    with open_tracker(config(), str(tmp_path / "run"), "load", "load"):
+    with open_tracker(config(), Run(tmp_path / "run"), "load", "load"):
         assert KEY not in os.environ
         (written,) = left(tmp_path / "run")
         assert "kkkk" not in written.read_text()
@@ -156,7 +157,7 @@ def test_an_error_of_wandb_is_one_line_and_what_was_told_is_kept(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("FAKE_FAILS", fails)
-    with open_tracker(config(), str(tmp_path / "run"), "distill", "distill/aotd") as tracker:
+    with open_tracker(config(), Run(tmp_path / "run"), "distill", "distill/aotd") as tracker:
         tracker.log({"step": 1})
         time.sleep(1.0)
         tracker.log({"step": 2})
@@ -183,7 +184,7 @@ def test_a_wandb_that_hangs_stops_nothing(
     monkeypatch.setenv("FAKE_FAILS", fails)
     monkeypatch.setattr(process, "FINISH_S", 1.5)
     started = time.monotonic()
-    with open_tracker(config(), str(tmp_path / "run"), "distill", "distill/aotd") as tracker:
+    with open_tracker(config(), Run(tmp_path / "run"), "distill", "distill/aotd") as tracker:
         for step in range(2000):
             tracker.log({"step": step})
         assert time.monotonic() - started < 1.5
@@ -198,7 +199,7 @@ def test_a_service_that_was_killed_is_started_again_and_told_everything(
     says: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAKE_FAILS", "finish:connection")
-    with open_tracker(config(), str(tmp_path / "run"), "distill", "distill/aotd") as tracker:
+    with open_tracker(config(), Run(tmp_path / "run"), "distill", "distill/aotd") as tracker:
         tracker.log({"step": 1})
     assert [one["log"]["step"] for one in heard(says) if "log" in one] == [1, 1]
     assert "Connection lost" in capsys.readouterr().err  # it was lost the second time too
@@ -209,12 +210,12 @@ def test_without_a_server_an_online_run_is_kept_offline(
     says: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAKE_FAILS", "init:wandb")
-    with open_tracker(config(TrackingMode.online), str(tmp_path / "run"), "load", "load") as tracker:
+    with open_tracker(config(TrackingMode.online), Run(tmp_path / "run"), "load", "load") as tracker:
         tracker.artifact(Artifact("a", "questions", {}), used=True)
     assert [one["mode"] for one in heard(says) if "init" in one] == ["online", "offline"]
     assert "used" in heard(says)[2]
     monkeypatch.delenv("FAKE_FAILS")
-    with open_tracker(config(TrackingMode.online), str(tmp_path / "run"), "load", "load") as tracker:
+    with open_tracker(config(TrackingMode.online), Run(tmp_path / "run"), "load", "load") as tracker:
         tracker.artifact(Artifact("a", "questions", {}), used=True)
     assert {"used_online": "a"} in heard(says)
     assert not left(tmp_path / "run")
@@ -222,7 +223,7 @@ def test_without_a_server_an_online_run_is_kept_offline(
 
 def test_a_job_that_failed_is_told_as_failed_and_not_waited_for(says: Path, tmp_path: Path) -> None:
     def fail() -> None:
-        with open_tracker(config(), str(tmp_path / "run"), "load", "load"):
+        with open_tracker(config(), Run(tmp_path / "run"), "load", "load"):
             (tmp_path / "run" / "load").mkdir()
             (tmp_path / "run" / "load" / "records.jsonl").write_text("1\n2\n")
             raise UserError("no such file")
@@ -236,8 +237,9 @@ def test_a_job_that_failed_is_told_as_failed_and_not_waited_for(says: Path, tmp_
 
 def test_a_job_that_was_killed_leaves_what_it_had_told(says: Path, tmp_path: Path) -> None:
     script = (
-        "import os; from aotd.tracking import *\n"
-        f"with open_tracker(TrackingConfig(TrackerName.wandb), {str(tmp_path / 'run')!r}, 'load', 'load') as tracker:\n"
+        "import os; from pathlib import Path; from aotd.store.run import Run; from aotd.tracking import *\n"
+        f"run = Run(Path({str(tmp_path / 'run')!r}))\n"
+        "with open_tracker(TrackingConfig(TrackerName.wandb), run, 'load', 'load') as tracker:\n"
         "    tracker.log({'a': 1}); os.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == -9
@@ -248,7 +250,7 @@ def test_a_job_that_was_killed_leaves_what_it_had_told(says: Path, tmp_path: Pat
 
 def test_a_disk_that_takes_nothing_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "run").write_text("no folder")
-    with open_tracker(config(), str(tmp_path / "run"), "load", "load") as tracker:
+    with open_tracker(config(), Run(tmp_path / "run"), "load", "load") as tracker:
         tracker.log({"a": 1})
         tracker.log({"a": 2})
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -12,6 +12,7 @@ from aotd import tracking
 from aotd.cli.main import main
 from aotd.runtime.pools import worker_pool
 from aotd.sandbox.forkserver import ForkServer
+from aotd.store.run import Run
 from aotd.tracking import KEY, NullTracker, TrackerName, TrackingConfig, open_tracker, run_name, take_key
 
 
@@ -45,17 +46,17 @@ def test_a_run_of_a_stranger_does_not_tell_wandb_where_to_send_things(
 def test_nothing_is_tracked_unless_asked_for_and_by_one_process_only(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with open_tracker(TrackingConfig(), str(tmp_path), "distill", "distill/aotd") as tracker:
+    with open_tracker(TrackingConfig(), Run(tmp_path), "distill", "distill/aotd") as tracker:
         assert isinstance(tracker, NullTracker)
     monkeypatch.setenv("RANK", "1")
-    with open_tracker(TrackingConfig(TrackerName.wandb), str(tmp_path), "distill", "distill/aotd") as tracker:
+    with open_tracker(TrackingConfig(TrackerName.wandb), Run(tmp_path), "distill", "distill/aotd") as tracker:
         assert isinstance(tracker, NullTracker)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_of_any_name_has_one_that_wandb_takes(tmp_path: Path) -> None:
-    assert run_name(str(tmp_path / "mine")) == "mine"
-    assert run_name(str(tmp_path / "où/a b:c")) == "a-b-c"
+    assert run_name(Run(tmp_path / "mine")) == "mine"
+    assert run_name(Run(tmp_path / "où/a b:c")) == "a-b-c"
 
 
 # ── the key ───────────────────────────────────────────────────────────────────────────────────────

@@ -15,6 +15,7 @@ from aotd.config.command_line import read_settings
 from aotd.errors import UserError
 from aotd.records import Trace
 from aotd.store.ledger import ledger
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.tracking import Artifact, Cell, Picture, verbs
 from aotd.tracking.verbs import made, tell
@@ -81,7 +82,7 @@ def test_the_funnel_is_told_at_each_verb_and_adds_up(flow: tuple[Path, dict[str,
         assert {f"funnel/{verb}/{place}": n for place, n in counts.items()}.items() <= listening.numbers.items()
         assert counts.pop("reached") == sum(map(int, counts.values()))  # type: ignore[arg-type]
         assert counts["pending"] == 0
-    for name, count in ledger(run).counts().items():
+    for name, count in ledger(Run(run)).counts().items():
         assert told["verify"].numbers[f"ledger/{name}"] == count
     assert told["load"].numbers["funnel/decompose/pending"] == told["load"].numbers["funnel/load/passed"]
 
@@ -143,7 +144,7 @@ def test_a_student_is_named_but_not_read_and_a_link_is_not_followed(tmp_path: Pa
     (arm / "mine.json").symlink_to(tmp_path / "elsewhere.json")
     (tmp_path / "elsewhere.json").write_text("{}")
     (tmp_path / "mine" / "distill" / "half" / "student.partial").mkdir(parents=True)
-    (student,) = made(tmp_path / "mine", "distill")
+    (student,) = made(Run(tmp_path / "mine"), "distill")
     expected = Artifact("mine-student-aotd", "student", {"losses.jsonl": arm / "losses.jsonl"}, [arm / "student"])
     assert student == expected
 

@@ -23,6 +23,7 @@ import pytest
 
 from aotd.cli.main import main
 from aotd.store.ledger import ledger
+from aotd.store.run import Run
 from aotd.tracking import Artifact, TrackerName, TrackingConfig, open_tracker, process
 from aotd.verbs import FLOW
 
@@ -122,7 +123,7 @@ def test_offline_directories_hold_the_funnel_and_the_lineage_of_the_whole_flow(t
     by = {one.name: one for one in found}
 
     # The funnel, as scalars and as a table.
-    for name, count in ledger(run).counts().items():
+    for name, count in ledger(Run(run)).counts().items():
         assert by["verify"].last[f"ledger/{name}"] == count
     last = by["verify"].last
     for verb in FLOW:
@@ -260,7 +261,7 @@ def test_a_sync_declares_what_was_made_and_used(tmp_path: Path) -> None:
         (run / verb).mkdir(parents=True)
         (run / verb / "records.jsonl").write_text(f"{verb}\n")
         artifacts.append(Artifact(f"mine-{kind}", kind, {"records.jsonl": run / verb / "records.jsonl"}))
-        with open_tracker(config, str(run), verb, verb) as tracker:
+        with open_tracker(config, Run(run), verb, verb) as tracker:
             for artifact in artifacts:
                 tracker.artifact(artifact, used=artifact is not artifacts[-1])
         time.sleep(1.1)  # directories are in the order of their seconds
@@ -295,7 +296,7 @@ def service() -> psutil.Process:
 def test_when_its_service_is_killed_another_one_is_told_everything(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with open_tracker(TrackingConfig(TrackerName.wandb), str(tmp_path), "distill", "distill/aotd") as tracker:
+    with open_tracker(TrackingConfig(TrackerName.wandb), Run(tmp_path), "distill", "distill/aotd") as tracker:
         for step in range(100):
             tracker.log({"step": step})
         service().terminate()
@@ -313,7 +314,7 @@ def test_when_its_service_hangs_the_run_goes_on_and_what_was_told_is_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "FINISH_S", 3.0)
-    with open_tracker(TrackingConfig(TrackerName.wandb), str(tmp_path), "distill", "distill/aotd") as tracker:
+    with open_tracker(TrackingConfig(TrackerName.wandb), Run(tmp_path), "distill", "distill/aotd") as tracker:
         core = service()
         core.suspend()
         started = time.monotonic()

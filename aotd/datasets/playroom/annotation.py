@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from aotd.datasets.playroom.balance import Asked
+from aotd.datasets.playroom.balance import BalancedQuestion
 from aotd.datasets.playroom.questions import Candidate, Steps
-from aotd.datasets.playroom.scene import Scene
-from aotd.datasets.playroom.things import FPS, PERSON_CODE, VERBS
+from aotd.datasets.playroom.scene import PlayroomScene
+from aotd.datasets.playroom.things import FPS, PERSON_CODE, PLAYROOM_VERBS
 from aotd.datasets.star import HOLDING
 from aotd.records import Box
 
@@ -25,7 +25,7 @@ KEY = "playroom"
 KEYFRAME_EVERY = FPS // 2
 
 
-def entry(asked: Asked, scene: Scene, question_id: str) -> dict[str, Any]:
+def entry(asked: BalancedQuestion, scene: PlayroomScene, question_id: str) -> dict[str, Any]:
     """One question as STAR writes it."""
     item = asked.candidate
     return {
@@ -59,7 +59,7 @@ def _choice_program(item: Candidate, option: str) -> list[dict[str, Any]]:
     """Whether what the question's program gives is this option, in STAR's words for verbs and things."""
     words = option.removesuffix(".")
     values = [words.removeprefix("The ")]
-    for verb in VERBS.values():
+    for verb in PLAYROOM_VERBS.values():
         for form in (verb.past.capitalize(), verb.plain.capitalize()):
             if words == form:
                 values = [verb.name]
@@ -69,7 +69,7 @@ def _choice_program(item: Candidate, option: str) -> list[dict[str, Any]]:
     return [{"function": function, "value_input": values}]
 
 
-def _situations(item: Candidate, scene: Scene) -> dict[str, dict[str, Any]]:
+def _situations(item: Candidate, scene: PlayroomScene) -> dict[str, dict[str, Any]]:
     """What is seen on keyframes: every half second, and in the middle of each span."""
     frames = {*range(item.start, item.end, KEYFRAME_EVERY), *((start + end) // 2 for start, end in item.spans)}
     if item.coming is not None:
@@ -78,7 +78,7 @@ def _situations(item: Candidate, scene: Scene) -> dict[str, dict[str, Any]]:
     return {f"{frame:06d}": _situation(item, scene, frame, shown) for frame in sorted(frames)}
 
 
-def _shown(item: Candidate, scene: Scene) -> list[int]:
+def _shown(item: Candidate, scene: PlayroomScene) -> list[int]:
     """The things that are annotated: those of the question, those in play, and what could be in play as well."""
     used = {action.item for action in scene.actions if item.start <= action.start < item.end}
     possible = {
@@ -86,12 +86,12 @@ def _shown(item: Candidate, scene: Scene) -> list[int]:
         for function, inputs in item.steps
         if function == "Filter_Objs_by_Verb"
         for thing, what in enumerate(scene.things)
-        if what.name in VERBS[inputs[0]].objects
+        if what.name in PLAYROOM_VERBS[inputs[0]].objects
     }
     return sorted(used | possible | set(item.items) | scene.held_in(item.start, item.end))
 
 
-def _situation(item: Candidate, scene: Scene, frame: int, shown: list[int]) -> dict[str, Any]:
+def _situation(item: Candidate, scene: PlayroomScene, frame: int, shown: list[int]) -> dict[str, Any]:
     boxes: list[tuple[str, Box]] = []
     for thing in shown:
         box = scene.item_box(frame, thing)

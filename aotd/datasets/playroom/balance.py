@@ -26,7 +26,7 @@ SPARE_PER_SCENE = 3
 
 
 @dataclass(frozen=True)
-class Asked:
+class BalancedQuestion:
     """A question as it is asked."""
 
     candidate: Candidate
@@ -40,7 +40,7 @@ class Asked:
         return answer if self.options else answer.removeprefix("The ").removesuffix(".")
 
 
-def choose(found: Sequence[Candidate], scenes: int, per_scene: float, rng: Random) -> list[Asked]:
+def choose(found: Sequence[Candidate], scenes: int, per_scene: float, rng: Random) -> list[BalancedQuestion]:
     """The questions of one split.
 
     Args:
@@ -54,7 +54,7 @@ def choose(found: Sequence[Candidate], scenes: int, per_scene: float, rng: Rando
         waiting[group[0].type.split("_")[0]].append(group)
     for groups in waiting.values():
         rng.shuffle(groups)
-    asked: list[Asked] = []
+    asked: list[BalancedQuestion] = []
     load: Counter[int] = Counter()
     open_sets: dict[str, list[frozenset[str]]] = defaultdict(list)
     # In turn, so that a kind with few groups is not crowded out by one with many.
@@ -71,13 +71,13 @@ def choose(found: Sequence[Candidate], scenes: int, per_scene: float, rng: Rando
             wants_open = group[0].type in OPEN_ENDED and rng.random() < 2 * OPEN_SHARE
             if wants_open and _stays_even(open_sets[group[0].text], frozenset(item.answer for item in group)):
                 open_sets[group[0].text].append(frozenset(item.answer for item in group))
-                asked += [Asked(item, ()) for item in group]
+                asked += [BalancedQuestion(item, ()) for item in group]
             else:
                 asked += with_options(group, rng)
     return asked
 
 
-def with_options(group: Sequence[Candidate], rng: Random) -> list[Asked]:
+def with_options(group: Sequence[Candidate], rng: Random) -> list[BalancedQuestion]:
     """The questions of a group, options in random order, the true one in each position once."""
     answers = [item.answer for item in group]
     asked = []
@@ -85,7 +85,7 @@ def with_options(group: Sequence[Candidate], rng: Random) -> list[Asked]:
         options = [answer for answer in answers if answer != item.answer]
         rng.shuffle(options)
         options.insert(place, item.answer)
-        asked.append(Asked(item, tuple(options)))
+        asked.append(BalancedQuestion(item, tuple(options)))
     return asked
 
 

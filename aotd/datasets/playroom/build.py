@@ -21,15 +21,15 @@ from rich.console import Console
 from rich.progress import track
 
 from aotd.datasets import star
-from aotd.datasets.base import DatasetConfig, Loaded, locate
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, locate
 from aotd.datasets.playroom import Difficulty, PlayroomConfig
 from aotd.datasets.playroom.annotation import entry
 from aotd.datasets.playroom.balance import choose
 from aotd.datasets.playroom.questions import candidates
 from aotd.datasets.playroom.render import draw, encode
-from aotd.datasets.playroom.scene import Scene
+from aotd.datasets.playroom.scene import PlayroomScene
 from aotd.datasets.playroom.staging import play
-from aotd.datasets.playroom.storyboard import FAMILY, Plan, family
+from aotd.datasets.playroom.storyboard import FAMILY, ScenePlan, family
 from aotd.errors import UserError
 from aotd.runtime.pools import cores, worker_pool
 from aotd.store.files import digest, make_folder, whole_file, write_atomically
@@ -43,7 +43,7 @@ WORKERS = 2
 CHUNK = 4
 
 
-def read(config: DatasetConfig) -> Loaded:
+def read(config: DatasetConfig) -> LoadedQuestions:
     """The questions of the world, which is built first where it is not there yet.
 
     Raises:
@@ -67,12 +67,12 @@ def read(config: DatasetConfig) -> Loaded:
             for question in loaded.questions
         ]
         skipped += loaded.skipped
-    return Loaded(questions, skipped)
+    return LoadedQuestions(questions, skipped)
 
 
-def situations(config: DatasetConfig) -> dict[str, tuple[star.Situation, ...]]:
+def situations(config: DatasetConfig) -> dict[str, tuple[star.StarSituation, ...]]:
     """Everything that is marked in the world's files; see `star.situations`. The world must have been built."""
-    found: dict[str, tuple[star.Situation, ...]] = {}
+    found: dict[str, tuple[star.StarSituation, ...]] = {}
     for split in SPLITS:
         one = replace(config, questions=str(annotation_path(Path(config.root), split)), split=split)
         found |= {f"{split}-{key}": marked for key, marked in star.situations(one, lambda video: None).items()}
@@ -83,10 +83,10 @@ def annotation_path(root: Path, split: str) -> Path:
     return root / f"STAR_{split}.json"
 
 
-def plans(config: PlayroomConfig, split: str) -> list[Plan]:
+def plans(config: PlayroomConfig, split: str) -> list[ScenePlan]:
     """The plans of a split's scenes; no two splits share one."""
     many: int = getattr(config, f"{split}_videos")
-    found: list[Plan] = []
+    found: list[ScenePlan] = []
     for first in range(0, many, FAMILY):
         names = tuple(f"{split}-{number:04d}" for number in range(first, first + FAMILY))
         found += family(Random(f"{config.seed}/{split}/{first}"), names)  # noqa: S311
@@ -168,7 +168,7 @@ def _claim(root: Path, settings: dict[str, Any]) -> None:
         write_atomically(claim, json.dumps({"settings": settings}) + "\n")
 
 
-def _render_all(chunks: list[list[Plan]], videos: Path, config: PlayroomConfig) -> Iterator[int]:
+def _render_all(chunks: list[list[ScenePlan]], videos: Path, config: PlayroomConfig) -> Iterator[int]:
     jobs = [(chunk, str(videos), str(config.seed), config.difficulty) for chunk in chunks]
     if min(WORKERS, cores(), len(chunks) // 2) < 2:
         for job in jobs:
@@ -178,7 +178,7 @@ def _render_all(chunks: list[list[Plan]], videos: Path, config: PlayroomConfig) 
         yield from pool.map(_render, jobs)
 
 
-def _render(job: tuple[list[Plan], str, str, Difficulty]) -> int:
+def _render(job: tuple[list[ScenePlan], str, str, Difficulty]) -> int:
     """Render some scenes, in this process or another; returns how many."""
     chunk, videos, seed, difficulty = job
     for plan in chunk:
@@ -188,6 +188,9 @@ def _render(job: tuple[list[Plan], str, str, Difficulty]) -> int:
     return len(chunk)
 
 
-def render(scene: Scene, seed: str, path: Path, difficulty: Difficulty) -> None:
+def render(scene: PlayroomScene, seed: str, path: Path, difficulty: Difficulty) -> None:
     """Draw a scene and write it as an mp4 file."""
     encode(draw(scene, seed, difficulty), path, difficulty)
+
+
+BENCHMARK = Benchmark(read=read, origin=None)

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aotd.datasets.playroom.scene import Action, Scene
-from aotd.datasets.playroom.things import COUNTED, VERBS, future_option, past_option
+from aotd.datasets.playroom.scene import Action, PlayroomScene
+from aotd.datasets.playroom.things import COUNTED, PLAYROOM_VERBS, future_option, past_option
 
 Steps = tuple[tuple[str, tuple[str, ...]], ...]
 """A functional program, as (function, inputs) in postfix order."""
@@ -55,10 +55,10 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class _Part:
+class ScenePart:
     """The part of a scene that holds the actions `first … last - 1`."""
 
-    scene: Scene
+    scene: PlayroomScene
     first: int
     last: int
     start: int
@@ -69,20 +69,20 @@ class _Part:
         return self.scene.actions[self.first : self.last]
 
 
-class _Asker:
+class SceneAsker:
     """Asks about one scene."""
 
-    def __init__(self, scene: Scene, index: int) -> None:
+    def __init__(self, scene: PlayroomScene, index: int) -> None:
         self.scene = scene
         self.index = index
         self.names = [thing.name for thing in scene.things]
 
-    def parts(self) -> list[_Part]:
+    def parts(self) -> list[ScenePart]:
         """All parts, the longest first."""
         actions = self.scene.actions
         edges = [0, *(action.approach for action in actions[1:]), len(self.scene.frames)]
         found = [
-            _Part(self.scene, first, last, edges[first], edges[last])
+            ScenePart(self.scene, first, last, edges[first], edges[last])
             for first in range(len(actions))
             for last in range(first + 1, len(actions) + 1)
         ]
@@ -95,7 +95,7 @@ class _Asker:
         }
 
     def candidate(
-        self, part: _Part, kind: str, text: str, answer: str, true: set[str], steps: Steps, *shown: Action
+        self, part: ScenePart, kind: str, text: str, answer: str, true: set[str], steps: Steps, *shown: Action
     ) -> Candidate:
         return Candidate(
             self.index,
@@ -112,10 +112,10 @@ class _Asker:
 
     # ── what happens ──────────────────────────────────────────────────────────────────────────────
 
-    def interactions(self, part: _Part) -> Iterator[Candidate]:
+    def interactions(self, part: ScenePart) -> Iterator[Candidate]:
         done = self.done(part.start, part.end, part.actions)
         for action in part.actions:
-            verb, name = VERBS[action.verb], self.names[action.item]
+            verb, name = PLAYROOM_VERBS[action.verb], self.names[action.item]
             objects = {item for what, item in done if what == action.verb}
             if len(objects) == 1 and _only(part.actions, verb=action.verb):
                 yield self.candidate(
@@ -139,7 +139,7 @@ class _Asker:
                 )
         yield from self._meanwhile(part)
 
-    def _meanwhile(self, part: _Part) -> Iterator[Candidate]:
+    def _meanwhile(self, part: ScenePart) -> Iterator[Candidate]:
         """What is done while something is held: the only thing held, and the only action of that time."""
         held = self.scene.held_in(part.start, part.end)
         frames = self.scene.frames
@@ -181,7 +181,7 @@ class _Asker:
             # An action at the edge of holding (taking, putting down) may share a frame with it.
             yield Candidate(**{**asked.__dict__, "items": (action.item, item)})
 
-    def sequences(self, part: _Part) -> Iterator[Candidate]:
+    def sequences(self, part: ScenePart) -> Iterator[Candidate]:
         for number, anchor in enumerate(part.actions):
             if not _only(part.actions, verb=anchor.verb, item=anchor.item):
                 continue
@@ -196,7 +196,7 @@ class _Asker:
 
     def _around(
         self,
-        part: _Part,
+        part: ScenePart,
         anchor: Action,
         word: str,
         others: tuple[Action, ...],
@@ -205,7 +205,7 @@ class _Asker:
     ) -> Iterator[Candidate]:
         """T1, T3, T5 of what comes after an action; T2, T4, T6 of what comes before it."""
         later = word == "after"
-        verb, name = VERBS[anchor.verb], self.names[anchor.item]
+        verb, name = PLAYROOM_VERBS[anchor.verb], self.names[anchor.item]
         clip = (*ACTIONS, *self._one(anchor), (f"Filter_{word.capitalize()}_Actions", ()))
         yield self.candidate(
             part,
@@ -218,7 +218,7 @@ class _Asker:
         )
         for action in others:
             shown = sorted((anchor, action), key=lambda action: action.start)
-            what, thing = VERBS[action.verb], self.names[action.item]
+            what, thing = PLAYROOM_VERBS[action.verb], self.names[action.item]
             if len({item for done_verb, item in done if done_verb == action.verb}) == 1:
                 yield self.candidate(
                     part,
@@ -249,7 +249,7 @@ class _Asker:
 
     def predictions(self) -> Iterator[Candidate]:
         for number, action in enumerate(self.scene.actions):
-            verb, name = VERBS[action.verb], self.names[action.item]
+            verb, name = PLAYROOM_VERBS[action.verb], self.names[action.item]
             before = self.scene.actions[:number]
             latest = (("Query_Latest_Action", ()),)
             asked: list[tuple[str, str, str, Steps]] = [
@@ -278,7 +278,7 @@ class _Asker:
                     (
                         "Prediction_T4",
                         f"Which object would the person {verb.plain} next after they "
-                        f"{VERBS[last.verb].plain} the {self.names[last.item]}?",
+                        f"{PLAYROOM_VERBS[last.verb].plain} the {self.names[last.item]}?",
                         f"The {name}.",
                         (
                             *ACTIONS,
@@ -306,7 +306,7 @@ class _Asker:
                 )
 
     def feasibilities(self) -> Iterator[Candidate]:
-        whole = _Part(self.scene, 0, len(self.scene.actions), 0, len(self.scene.frames))
+        whole = ScenePart(self.scene, 0, len(self.scene.actions), 0, len(self.scene.frames))
         for action in self.scene.actions:
             others = self._possible(action.verb)
             if others and _only(self.scene.actions, verb=action.verb):
@@ -316,7 +316,7 @@ class _Asker:
                     asked = self.candidate(
                         whole,
                         "Feasibility_T1",
-                        f"Which other object is possible to be {VERBS[action.verb].done} by the person?",
+                        f"Which other object is possible to be {PLAYROOM_VERBS[action.verb].done} by the person?",
                         f"The {self.names[item]}.",
                         {f"The {self.names[other]}." for other in others},
                         (
@@ -339,7 +339,9 @@ class _Asker:
             return []
         used = {action.item for action in self.scene.actions if action.verb == verb}
         last = self.scene.frames[-1].items
-        fit = [item for item, name in enumerate(self.names) if name in VERBS[verb].objects and item not in used]
+        fit = [
+            item for item, name in enumerate(self.names) if name in PLAYROOM_VERBS[verb].objects and item not in used
+        ]
         if any(last[item].holder is not None or last[item].open for item in fit):
             return []
         return fit
@@ -358,7 +360,7 @@ class _Asker:
             yield self.candidate(
                 part,
                 "Feasibility_T5",
-                f"Which object is the person able to put down after {VERBS[anchor.verb].doing} the "
+                f"Which object is the person able to put down after {PLAYROOM_VERBS[anchor.verb].doing} the "
                 f"{self.names[anchor.item]}?",
                 f"The {self.names[takes[0].item]}.",
                 set(),
@@ -396,13 +398,13 @@ class _Asker:
 
     def orderings(self) -> Iterator[Candidate]:
         actions = self.scene.actions
-        whole = _Part(self.scene, 0, len(actions), 0, len(self.scene.frames))
+        whole = ScenePart(self.scene, 0, len(actions), 0, len(self.scene.frames))
         single = [action for action in actions if _only(actions, verb=action.verb, item=action.item)]
         single = [action for action in single if action.verb != "hold"]
         for number, first in enumerate(single):
             for second in single[number + 1 :]:
                 named = sorted((first, second), key=lambda action: (action.verb, self.names[action.item]))
-                told = [f"{VERBS[action.verb].plain} the {self.names[action.item]}" for action in named]
+                told = [f"{PLAYROOM_VERBS[action.verb].plain} the {self.names[action.item]}" for action in named]
                 yield self.candidate(
                     whole,
                     "Ordering",
@@ -427,9 +429,9 @@ VERBS_ASKED = ("Query_Verbs", ())
 ACTIONS: Steps = (("Situations", ()), ("Actions", ()))
 
 
-def candidates(scene: Scene, index: int) -> list[Candidate]:
+def candidates(scene: PlayroomScene, index: int) -> list[Candidate]:
     """Everything that can be asked about a scene: one candidate per type, text and answer."""
-    asker = _Asker(scene, index)
+    asker = SceneAsker(scene, index)
     found: dict[tuple[str, str, str], Candidate] = {}
     for part in asker.parts():
         for candidate in (*asker.interactions(part), *asker.sequences(part)):
@@ -446,4 +448,4 @@ def _only(actions: tuple[Action, ...], verb: str | None = None, item: int | None
 
 
 def _past(verb: str) -> str:
-    return f"{VERBS[verb].past.capitalize()}."
+    return f"{PLAYROOM_VERBS[verb].past.capitalize()}."

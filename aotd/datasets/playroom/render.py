@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from aotd.datasets.playroom import Difficulty
-from aotd.datasets.playroom.scene import WALL_LINE, Pose, Scene
+from aotd.datasets.playroom.scene import WALL_LINE, PlayroomScene, Pose
 from aotd.datasets.playroom.things import (
     DARK,
     FLOORS,
@@ -29,7 +29,7 @@ from aotd.datasets.playroom.things import (
     WALLS,
     WIDTH,
     Colour,
-    Part,
+    PlayroomPart,
     Thing,
 )
 
@@ -39,7 +39,7 @@ MARGIN = 4
 
 
 @dataclass(frozen=True)
-class Look:
+class PlayroomLook:
     """How hard it is to see."""
 
     noise: float
@@ -57,14 +57,14 @@ class Look:
 
 
 LOOKS = {
-    Difficulty.easy: Look(noise=1.5, tremble=0, stray=0, flicker=0.0, occluder=0.0, crf=20),
-    Difficulty.standard: Look(noise=5.0, tremble=1, stray=8, flicker=0.02, occluder=0.3, crf=26),
-    Difficulty.hard: Look(noise=11.0, tremble=2, stray=20, flicker=0.06, occluder=1.0, crf=32),
+    Difficulty.easy: PlayroomLook(noise=1.5, tremble=0, stray=0, flicker=0.0, occluder=0.0, crf=20),
+    Difficulty.standard: PlayroomLook(noise=5.0, tremble=1, stray=8, flicker=0.02, occluder=0.3, crf=26),
+    Difficulty.hard: PlayroomLook(noise=11.0, tremble=2, stray=20, flicker=0.06, occluder=1.0, crf=32),
 }
 POST: Colour = (92, 94, 98)
 
 
-def draw(scene: Scene, seed: str, difficulty: Difficulty) -> list[Pixels]:
+def draw(scene: PlayroomScene, seed: str, difficulty: Difficulty) -> list[Pixels]:
     """The frames of a scene, RGB, each `[HEIGHT, WIDTH, 3]`."""
     look = LOOKS[difficulty]
     rng = Random(f"{seed}/{scene.name}/draw")  # noqa: S311
@@ -137,7 +137,7 @@ def _shade(colour: Colour, by: int) -> Colour:
 
 
 def _draw_frame(
-    pen: ImageDraw.ImageDraw, scene: Scene, number: int, colours: list[dict[str, Colour]], shirts: list[Colour]
+    pen: ImageDraw.ImageDraw, scene: PlayroomScene, number: int, colours: list[dict[str, Colour]], shirts: list[Colour]
 ) -> None:
     """Painter's order: wall, furniture, then people and small things from far to near."""
     frame = scene.frames[number]
@@ -158,7 +158,9 @@ def _draw_frame(
                     _draw_hands(pen, frame.people[index])
 
 
-def _draw_thing(pen: ImageDraw.ImageDraw, scene: Scene, number: int, index: int, colours: dict[str, Colour]) -> None:
+def _draw_thing(
+    pen: ImageDraw.ImageDraw, scene: PlayroomScene, number: int, index: int, colours: dict[str, Colour]
+) -> None:
     thing, item = scene.things[index], scene.frames[number].items[index]
     width, height = thing.size
     left, top = MARGIN + item.x - width / 2, MARGIN + item.base - height
@@ -175,7 +177,7 @@ def _draw_thing(pen: ImageDraw.ImageDraw, scene: Scene, number: int, index: int,
             pen.polygon(points, fill=fill)
 
 
-def _parts(thing: Thing, is_open: bool) -> tuple[Part, ...]:
+def _parts(thing: Thing, is_open: bool) -> tuple[PlayroomPart, ...]:
     return thing.open_parts if is_open else thing.parts
 
 

@@ -72,7 +72,7 @@ class Pose:
 
 
 @dataclass(frozen=True)
-class Item:
+class PlayroomItem:
     """A thing in one frame."""
 
     x: float
@@ -103,11 +103,11 @@ class Frame:
     """Where everything is at one moment."""
 
     people: tuple[Pose, ...]
-    items: tuple[Item, ...]
+    items: tuple[PlayroomItem, ...]
 
 
 @dataclass(frozen=True)
-class Scene:
+class PlayroomScene:
     """A scene as it was played."""
 
     name: str

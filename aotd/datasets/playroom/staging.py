@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from aotd.datasets.playroom.scene import BACK_LANE_Y, LANE_Y, WALL_LINE, Action, Frame, Item, Point, Pose, Scene
-from aotd.datasets.playroom.storyboard import Act, Plan
+from aotd.datasets.playroom.scene import (
+    BACK_LANE_Y,
+    LANE_Y,
+    WALL_LINE,
+    Action,
+    Frame,
+    PlayroomItem,
+    PlayroomScene,
+    Point,
+    Pose,
+)
+from aotd.datasets.playroom.storyboard import ScenePlan, ScriptedAct
 from aotd.datasets.playroom.things import FPS, SHIRTS, THINGS, WIDTH
 
 MIN_FRAMES, MAX_FRAMES = 6 * FPS, 12 * FPS
@@ -16,9 +26,9 @@ CORE = {"take": 7, "put": 7, "throw": 7, "hold": 9, "open": 7, "close": 7, "sit"
 """How many frames an action lasts; one more or less by chance."""
 
 
-def play(plan: Plan, seed: str) -> Scene:
+def play(plan: ScenePlan, seed: str) -> PlayroomScene:
     """Play a plan. The same plan and seed give the same scene."""
-    stage = _Stage(plan, Random(f"{seed}/{plan.scene}/play"))  # noqa: S311
+    stage = ScenePlayer(plan, Random(f"{seed}/{plan.scene}/play"))  # noqa: S311
     stage.wait(stage.rng.randint(3, 6))
     for act in plan.script:
         if len(stage.frames) > MAX_FRAMES - LONGEST_ACT:
@@ -27,7 +37,7 @@ def play(plan: Plan, seed: str) -> Scene:
     stage.wait(stage.rng.randint(3, 6))
     stage.wait(MIN_FRAMES - len(stage.frames))
     assert len(stage.frames) <= MAX_FRAMES, f"{plan.scene} is too long"
-    return Scene(
+    return PlayroomScene(
         plan.scene,
         tuple(THINGS[name] for name in plan.things),
         tuple(stage.rng.sample(SHIRTS, plan.people)),
@@ -36,10 +46,10 @@ def play(plan: Plan, seed: str) -> Scene:
     )
 
 
-class _Stage:
+class ScenePlayer:
     """The scene while it is being played."""
 
-    def __init__(self, plan: Plan, rng: Random) -> None:
+    def __init__(self, plan: ScenePlan, rng: Random) -> None:
         self.rng = rng
         self.things = [THINGS[name] for name in plan.things]
         self.index = {name: plan.things.index(name) for name in plan.things}
@@ -58,9 +68,9 @@ class _Stage:
         for name, who in plan.held:
             self._grip(who, self.index[name])
 
-    def _furnish(self, opened: set[str]) -> list[Item]:
+    def _furnish(self, opened: set[str]) -> list[PlayroomItem]:
         """Furniture and wall things side by side, small things on the free places of the floor."""
-        places: dict[int, Item] = {}
+        places: dict[int, PlayroomItem] = {}
         for place in ("back", "wall"):
             row = [number for number, thing in enumerate(self.things) if thing.place == place]
             self.rng.shuffle(row)
@@ -72,14 +82,14 @@ class _Stage:
                 left += cut - used
                 used = cut
                 base = WALL_LINE + self.rng.uniform(3, 9) if place == "back" else self.rng.uniform(5, 9) + height
-                places[number] = Item(left + width / 2, base)
+                places[number] = PlayroomItem(left + width / 2, base)
                 left += width
         free = list(range(len(self.slots)))
         self.rng.shuffle(free)
         for number, thing in enumerate(self.things):
             if thing.place == "floor":
                 self.slot_of[number] = free.pop()
-                places[number] = Item(*self.slots[self.slot_of[number]])
+                places[number] = PlayroomItem(*self.slots[self.slot_of[number]])
         return [replace(places[number], open=thing.name in opened) for number, thing in enumerate(self.things)]
 
     # ── the passing of time ───────────────────────────────────────────────────────────────────────
@@ -124,7 +134,7 @@ class _Stage:
 
     # ── what people do ────────────────────────────────────────────────────────────────────────────
 
-    def perform(self, act: Act) -> None:
+    def perform(self, act: ScriptedAct) -> None:
         """Walk there, reach out, do it, let the hands hang again."""
         who, number = act.actor, self.index[act.thing]
         approach = len(self.frames)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from aotd.datasets.playroom.things import COUNTED, HANDHELD, OPENABLE, THINGS, VERBS
+from aotd.datasets.playroom.things import COUNTED, HANDHELD, OPENABLE, PLAYROOM_VERBS, THINGS
 
 FAMILY = 4
 Deed = tuple[str, str]
@@ -31,7 +31,7 @@ EXTRA_DEED = 0.35
 
 
 @dataclass(frozen=True)
-class Act:
+class ScriptedAct:
     """One action of the script."""
 
     actor: int
@@ -40,7 +40,7 @@ class Act:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScenePlan:
     """Everything the simulation needs to know; the rest (places, timing, looks) it draws from the seed."""
 
     scene: str
@@ -52,7 +52,7 @@ class Plan:
     """(thing, person) pairs: what is in whose hands at the start."""
     opened: tuple[str, ...]
     """Things that are open at the start."""
-    script: tuple[Act, ...]
+    script: tuple[ScriptedAct, ...]
 
 
 class Room:
@@ -63,7 +63,7 @@ class Room:
         self.opened = set(opened)
         self.seats: dict[int, str] = {}
 
-    def allows(self, act: Act) -> bool:
+    def allows(self, act: ScriptedAct) -> bool:
         """Whether a person could do this now."""
         hands = sum(actor == act.actor for actor in self.held.values())
         if act.verb == "take":
@@ -79,7 +79,7 @@ class Room:
         assert act.verb == "walk", act.verb
         return True
 
-    def do(self, act: Act) -> None:
+    def do(self, act: ScriptedAct) -> None:
         """The state after an action that was allowed."""
         self.seats.pop(act.actor, None)
         if act.verb == "take":
@@ -94,7 +94,7 @@ class Room:
             self.seats[act.actor] = act.thing
 
 
-def beginnings(script: tuple[Act, ...]) -> tuple[dict[str, int], set[str]]:
+def beginnings(script: tuple[ScriptedAct, ...]) -> tuple[dict[str, int], set[str]]:
     """What must be held and open at the start, so that the first thing done with each thing can be done."""
     held: dict[str, int] = {}
     opened: set[str] = set()
@@ -109,7 +109,7 @@ def beginnings(script: tuple[Act, ...]) -> tuple[dict[str, int], set[str]]:
     return held, opened
 
 
-def legal(script: tuple[Act, ...]) -> bool:
+def legal(script: tuple[ScriptedAct, ...]) -> bool:
     """Whether a script can be played from its beginnings."""
     held, opened = beginnings(script)
     if any(list(held.values()).count(actor) > 2 for actor in held.values()):
@@ -122,7 +122,7 @@ def legal(script: tuple[Act, ...]) -> bool:
     return True
 
 
-def family(rng: Random, names: tuple[str, ...]) -> list[Plan]:
+def family(rng: Random, names: tuple[str, ...]) -> list[ScenePlan]:
     """The plans of one family of scenes, with these ids."""
     assert len(names) == FAMILY
     while True:
@@ -146,7 +146,7 @@ def family(rng: Random, names: tuple[str, ...]) -> list[Plan]:
         things += [counted] * counts[number]
         held, opened = beginnings(full)
         plans.append(
-            Plan(names[number], people, tuple(things), tuple(sorted(held.items())), tuple(sorted(opened)), full)
+            ScenePlan(names[number], people, tuple(things), tuple(sorted(held.items())), tuple(sorted(opened)), full)
         )
     return plans
 
@@ -156,22 +156,22 @@ def _four_deeds(rng: Random) -> list[Deed]:
     kind = rng.choices(["object", "verb", "mixed"], [4, 3, 3])[0]
     if kind == "object":
         verb = rng.choices(["take", "put", "throw", "hold", "open", "close", "sit"], [5, 4, 3, 2, 5, 4, 3])[0]
-        return [(verb, thing) for thing in rng.sample(VERBS[verb].objects, FAMILY)]
+        return [(verb, thing) for thing in rng.sample(PLAYROOM_VERBS[verb].objects, FAMILY)]
     if kind == "verb":
         thing = rng.choice(HANDHELD)
         verbs = ["take", "put", "throw", "hold", *(["open", "close"] * 2 if thing in OPENABLE else [])]
         return [(verb, thing) for verb in rng.sample(sorted(set(verbs)), FAMILY)]
     deeds: dict[str, str] = {}
     while len(deeds) < FAMILY:
-        verb = rng.choice(list(VERBS))
-        deeds.setdefault(rng.choice(VERBS[verb].objects), verb)
+        verb = rng.choice(list(PLAYROOM_VERBS))
+        deeds.setdefault(rng.choice(PLAYROOM_VERBS[verb].objects), verb)
     return [(verb, thing) for thing, verb in deeds.items()]
 
 
 def _anchor(rng: Random, taken: set[str]) -> Deed:
     while True:
-        verb = rng.choice(list(VERBS))
-        thing = rng.choice(VERBS[verb].objects)
+        verb = rng.choice(list(PLAYROOM_VERBS))
+        thing = rng.choice(PLAYROOM_VERBS[verb].objects)
         if thing not in taken:
             return verb, thing
 
@@ -184,17 +184,17 @@ def _order(rng: Random, before: list[Deed], after: list[Deed]) -> list[Deed]:
     return rng.sample(before, FAMILY)
 
 
-def _cast(rng: Random, deeds: list[Deed]) -> tuple[tuple[Act, ...], int] | None:
+def _cast(rng: Random, deeds: list[Deed]) -> tuple[tuple[ScriptedAct, ...], int] | None:
     """Who does what, in a scene of one or two people; None where nobody could."""
     people = 1 if rng.random() < 0.6 else 2
     for _ in range(6):
-        script = tuple(Act(rng.randrange(people), verb, thing) for verb, thing in deeds)
+        script = tuple(ScriptedAct(rng.randrange(people), verb, thing) for verb, thing in deeds)
         if legal(script):
             return script, people
     return None
 
 
-def _things(rng: Random, script: tuple[Act, ...], after: list[Deed], number: int, counted: str) -> list[str]:
+def _things(rng: Random, script: tuple[ScriptedAct, ...], after: list[Deed], number: int, counted: str) -> list[str]:
     """What stands about: what is needed, something of what else the options name, and furnishing."""
     names = list(dict.fromkeys(act.thing for act in script))
     # Of the things done with elsewhere in the family, the next one is here too, untouched: it is what else
@@ -219,15 +219,17 @@ def _fits(names: list[str]) -> bool:
     )
 
 
-def _with_extra(rng: Random, script: tuple[Act, ...], people: int, things: list[str]) -> tuple[Act, ...]:
+def _with_extra(
+    rng: Random, script: tuple[ScriptedAct, ...], people: int, things: list[str]
+) -> tuple[ScriptedAct, ...]:
     """Sometimes one more action, of any kind that leaves the beginnings as they are."""
     if rng.random() > EXTRA_DEED:
         return script
     before = beginnings(script)
     choices = [
-        Act(actor, verb.name, thing)
+        ScriptedAct(actor, verb.name, thing)
         for actor in range(people)
-        for verb in VERBS.values()
+        for verb in PLAYROOM_VERBS.values()
         for thing in things
         if thing in verb.objects
     ]

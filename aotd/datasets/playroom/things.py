@@ -30,7 +30,7 @@ PERSON_CODE = "o000"
 
 
 @dataclass(frozen=True)
-class Part:
+class PlayroomPart:
     """One primitive of a drawing, in unit coordinates of the thing's box (0, 0 is its upper left corner)."""
 
     kind: str
@@ -53,7 +53,7 @@ class Thing:
     """Base colour; covers most of the box."""
     size: tuple[int, int]
     """Width and height of its box at scale 1, in pixels."""
-    parts: tuple[Part, ...]
+    parts: tuple[PlayroomPart, ...]
     """How it looks (closed, where it can be opened)."""
     place: str = "floor"
     """Where it is: `floor` (small things before the people), `back` (furniture along the wall), `wall`."""
@@ -65,23 +65,23 @@ class Thing:
     """Can be walked through."""
     inside: Colour = DARK
     """What is seen in the middle of it when it is open."""
-    open_parts: tuple[Part, ...] = ()
+    open_parts: tuple[PlayroomPart, ...] = ()
     """How it looks open; its box stays the same."""
 
     def colour_of(self, role: str) -> Colour:
         return {"base": self.colour, "inside": self.inside, "dark": DARK, "light": LIGHT}[role]
 
 
-def _rect(x1: float, y1: float, x2: float, y2: float, role: str = "base") -> Part:
-    return Part("rect", (x1, y1, x2, y2), role)
+def _rect(x1: float, y1: float, x2: float, y2: float, role: str = "base") -> PlayroomPart:
+    return PlayroomPart("rect", (x1, y1, x2, y2), role)
 
 
-def _oval(x1: float, y1: float, x2: float, y2: float, role: str = "base") -> Part:
-    return Part("ellipse", (x1, y1, x2, y2), role)
+def _oval(x1: float, y1: float, x2: float, y2: float, role: str = "base") -> PlayroomPart:
+    return PlayroomPart("ellipse", (x1, y1, x2, y2), role)
 
 
-def _poly(*points: float, role: str = "base") -> Part:
-    return Part("poly", points, role)
+def _poly(*points: float, role: str = "base") -> PlayroomPart:
+    return PlayroomPart("poly", points, role)
 
 
 _FULL = _rect(0, 0, 1, 1)
@@ -271,7 +271,7 @@ PASSABLE = tuple(thing.name for thing in _THINGS if thing.passable)
 
 
 @dataclass(frozen=True)
-class Verb:
+class PlayroomVerb:
     """What a person does with a thing, in all forms that questions, options and queries use."""
 
     name: str
@@ -288,17 +288,17 @@ class Verb:
     """The things it can be done with."""
 
 
-VERBS: dict[str, Verb] = {
+PLAYROOM_VERBS: dict[str, PlayroomVerb] = {
     verb.name: verb
     for verb in (
-        Verb("take", "take", "took", "taking", "taken", HANDHELD),
-        Verb("hold", "hold", "held", "holding", "held", HANDHELD),
-        Verb("put", "put down", "put down", "putting down", "put down", HANDHELD),
-        Verb("throw", "throw", "threw", "throwing", "thrown", HANDHELD),
-        Verb("open", "open", "opened", "opening", "opened", OPENABLE),
-        Verb("close", "close", "closed", "closing", "closed", OPENABLE),
-        Verb("sit", "sit on", "sat on", "sitting on", "sat on", SITTABLE),
-        Verb("walk", "walk through", "walked through", "walking through", "walked through", PASSABLE),
+        PlayroomVerb("take", "take", "took", "taking", "taken", HANDHELD),
+        PlayroomVerb("hold", "hold", "held", "holding", "held", HANDHELD),
+        PlayroomVerb("put", "put down", "put down", "putting down", "put down", HANDHELD),
+        PlayroomVerb("throw", "throw", "threw", "throwing", "thrown", HANDHELD),
+        PlayroomVerb("open", "open", "opened", "opening", "opened", OPENABLE),
+        PlayroomVerb("close", "close", "closed", "closing", "closed", OPENABLE),
+        PlayroomVerb("sit", "sit on", "sat on", "sitting on", "sat on", SITTABLE),
+        PlayroomVerb("walk", "walk through", "walked through", "walking through", "walked through", PASSABLE),
     )
 }
 """STAR's short name -> verb. Standing up is part of what a sitting person does next, and is not a verb here."""
@@ -306,17 +306,17 @@ VERBS: dict[str, Verb] = {
 
 def past_option(verb: str, thing: str) -> str:
     """An option in the past, e.g. `Opened the door.`"""
-    return f"{VERBS[verb].past.capitalize()} the {thing}."
+    return f"{PLAYROOM_VERBS[verb].past.capitalize()} the {thing}."
 
 
 def future_option(verb: str, thing: str) -> str:
     """An option about what comes, e.g. `Open the door.`"""
-    return f"{VERBS[verb].plain.capitalize()} the {thing}."
+    return f"{PLAYROOM_VERBS[verb].plain.capitalize()} the {thing}."
 
 
 def query(verb: str, thing: str) -> str:
     """What a grounder is asked, e.g. `person opening the door`."""
-    return f"{PERSON} {VERBS[verb].doing} the {thing}"
+    return f"{PERSON} {PLAYROOM_VERBS[verb].doing} the {thing}"
 
 
 COUNTED: dict[str, str] = {

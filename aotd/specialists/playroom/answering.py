@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aotd.datasets.playroom.things import VERBS
+from aotd.datasets.playroom.things import PLAYROOM_VERBS
 from aotd.specialists.playroom import words
 from aotd.specialists.playroom.action import recognised
 from aotd.specialists.playroom.events import happenings, held
@@ -108,7 +108,7 @@ def _coming(seen: Look, frame: int, asked: Phrase) -> str:
         return NOTHING
     if asked.verb:
         return fits[0].thing
-    return f"{VERBS[fits[0].verb].plain} the {fits[0].thing}"
+    return f"{PLAYROOM_VERBS[fits[0].verb].plain} the {fits[0].thing}"
 
 
 def _able_now(seen: Look, frame: int, verb: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aotd.datasets.playroom.things import OPENABLE, PASSABLE, SITTABLE, THINGS, VERBS
+from aotd.datasets.playroom.things import OPENABLE, PASSABLE, PLAYROOM_VERBS, SITTABLE, THINGS
 from aotd.specialists.playroom.events import held, length
 from aotd.specialists.playroom.tracks import Body, Found, Look
 
@@ -92,4 +92,4 @@ def _with_thing(look: Look, name: str, patch: Found, body: Body, frame: int) -> 
 
 def able(look: Look, verb: str) -> list[str]:
     """The things to be seen that a verb can be done with."""
-    return [name for name in look.things if name in VERBS[verb].objects]
+    return [name for name in look.things if name in PLAYROOM_VERBS[verb].objects]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from aotd.datasets.playroom.things import PERSON, THINGS, VERBS
+from aotd.datasets.playroom.things import PERSON, PLAYROOM_VERBS, THINGS
 
 _WORD = re.compile(r"[a-z0-9]+")
 _PEOPLE = {"person", "persons", "people", "man", "men", "woman", "women", "human", "someone", "somebody"}
@@ -32,7 +32,7 @@ class Phrase:
 def _verb_words() -> dict[str, str]:
     """First word of every form -> verb: `putting` -> `put`."""
     words = dict(_SYNONYMS)
-    for verb in VERBS.values():
+    for verb in PLAYROOM_VERBS.values():
         for form in (verb.name, verb.plain, verb.past, verb.doing, verb.done):
             words[form.split()[0]] = verb.name
         words[verb.name + "s"] = verb.name
@@ -108,7 +108,7 @@ def number(text: str) -> int | None:
 
 def told(verb: str, thing: str) -> str:
     """An action in the past, as it stands in a sentence: `opened the door`."""
-    return f"{VERBS[verb].past} the {thing}"
+    return f"{PLAYROOM_VERBS[verb].past} the {thing}"
 
 
 __all__ = ["PERSON", "Phrase", "names_person", "number", "phrase", "phrases", "things", "told", "words"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from aotd.datasets.playroom.things import THINGS, VERBS
+from aotd.datasets.playroom.things import PLAYROOM_VERBS, THINGS
 
 NAMES = {thing.code: thing.name for thing in THINGS.values()}
 CODES = {thing.name: thing.code for thing in THINGS.values()}
@@ -84,7 +84,7 @@ def _run(program: list[dict[str, Any]], situations: dict[str, Any], stack: list[
         "Filter_Before_Actions": lambda found, action: [other for other in found if other[2] < action[2]],
         "Filter_Situations_with_Rel": _with_rel,
         "Filter_Situations_with_Obj": _with_obj,
-        "Filter_Objs_by_Verb": lambda found, verb: [thing for thing in found if thing in VERBS[verb].objects],
+        "Filter_Objs_by_Verb": lambda found, verb: [thing for thing in found if thing in PLAYROOM_VERBS[verb].objects],
         "Filter_Objs_with_Class": lambda found, name: [thing for thing in found if thing == name],
         "Union": lambda first, second: [first, second],
         "Except": lambda found, others: [thing for thing in found if thing not in others],

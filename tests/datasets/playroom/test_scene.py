@@ -12,20 +12,20 @@ import pytest
 from aotd.datasets.playroom import Difficulty
 from aotd.datasets.playroom.build import render
 from aotd.datasets.playroom.render import draw
-from aotd.datasets.playroom.scene import Scene
+from aotd.datasets.playroom.scene import PlayroomScene
 from aotd.datasets.playroom.staging import MAX_FRAMES, MIN_FRAMES, play
-from aotd.datasets.playroom.storyboard import FAMILY, Plan, family, legal
-from aotd.datasets.playroom.things import HEIGHT, THINGS, VERBS, WIDTH
+from aotd.datasets.playroom.storyboard import FAMILY, ScenePlan, family, legal
+from aotd.datasets.playroom.things import HEIGHT, PLAYROOM_VERBS, THINGS, WIDTH
 
 NAMES = ("a", "b", "c", "d")
 
 
-def families(many: int) -> list[Plan]:
+def families(many: int) -> list[ScenePlan]:
     return [plan for seed in range(many) for plan in family(Random(str(seed)), NAMES)]
 
 
 @pytest.fixture(scope="module")
-def scenes() -> list[Scene]:
+def scenes() -> list[PlayroomScene]:
     return [play(plan, "0") for plan in families(25)]
 
 
@@ -33,7 +33,7 @@ def test_every_script_can_be_played() -> None:
     for plan in families(50):
         assert legal(plan.script)
         assert len(plan.script) >= 3
-        assert all(act.thing in VERBS[act.verb].objects and act.thing in plan.things for act in plan.script)
+        assert all(act.thing in PLAYROOM_VERBS[act.verb].objects and act.thing in plan.things for act in plan.script)
         touched = {act.thing for act in plan.script}
         assert all(plan.things.count(name) == 1 for name in touched)
 
@@ -46,7 +46,7 @@ def test_a_family_shares_its_anchor_and_differs_around_it() -> None:
         assert len({(plan.script[place].verb, plan.script[place].thing) for plan in plans}) == FAMILY
 
 
-def test_actions_follow_each_other_within_the_video(scenes: list[Scene]) -> None:
+def test_actions_follow_each_other_within_the_video(scenes: list[PlayroomScene]) -> None:
     for scene in scenes:
         assert MIN_FRAMES <= len(scene.frames) <= MAX_FRAMES
         end = 0
@@ -55,7 +55,7 @@ def test_actions_follow_each_other_within_the_video(scenes: list[Scene]) -> None
             end = action.end
 
 
-def test_boxes_lie_within_the_frame(scenes: list[Scene]) -> None:
+def test_boxes_lie_within_the_frame(scenes: list[PlayroomScene]) -> None:
     for scene in scenes:
         for frame in range(0, len(scene.frames), 7):
             boxes = [scene.item_box(frame, item) for item in range(len(scene.things))]
@@ -66,7 +66,7 @@ def test_boxes_lie_within_the_frame(scenes: list[Scene]) -> None:
                     assert 0 <= box[1] < box[3] <= HEIGHT
 
 
-def test_actions_change_what_they_should(scenes: list[Scene]) -> None:
+def test_actions_change_what_they_should(scenes: list[PlayroomScene]) -> None:
     for scene in scenes:
         for action in scene.actions:
             before, after = (scene.frames[frame].items[action.item] for frame in (action.start - 1, action.end - 1))
@@ -101,7 +101,7 @@ def test_the_file_is_h264_and_shows_the_drawn_frames(tmp_path: Path) -> None:
     assert all(np.abs(a.astype(int) - b).mean() < 12 for a, b in zip(decoded, drawn, strict=True))
 
 
-def test_a_thing_is_drawn_in_its_colour_inside_its_box(scenes: list[Scene]) -> None:
+def test_a_thing_is_drawn_in_its_colour_inside_its_box(scenes: list[PlayroomScene]) -> None:
     scene = scenes[0]
     pixels = draw(scene, "0", Difficulty.easy)[0].astype(int)
     item = next(number for number, thing in enumerate(scene.things) if thing.place == "wall")
