@@ -122,6 +122,7 @@ def test_select_ranks_specialists_of_new_subtask(tmp_path: Path, monkeypatch: py
         yield SimpleNamespace(map=map)
 
     monkeypatch.setattr("aotd.select.measure.worker_pool", here)  # another process has not this row
+    monkeypatch.setattr("aotd.select.measure._candidate", None, raising=False)
     config = read_settings("select", words)
     add_row(monkeypatch)
     candidates = [DetectionConfig(name="blind"), DetectionConfig(name="line")]
