@@ -73,11 +73,12 @@ $(LMMS)/.installed: pyproject.toml constraints-lmms.txt
 	$(LMMS)/bin/$(INSTALL) -c constraints-lmms.txt --no-deps lmms-eval
 	touch $@
 
-# torch stays at the version whose CPU build is at hand; `make lock TORCH=2.14.0` moves it.
-TORCH := 2.13.0
+# torch stays at the version whose CPU build is at hand, transformers at the one whose results the tests compare with.
+# `make lock PINS="torch==2.14.0"` moves them.
+PINS := torch==2.13.0 transformers==5.23.0
 lock: ## renew constraints.txt: the newest versions that pyproject.toml allows, from a fresh environment
 	$(PYTHON) -m venv --clear .venv-lock
-	.venv-lock/bin/$(INSTALL) torch==$(TORCH) -e ".[dev,deepspeed,wandb]"
+	.venv-lock/bin/$(INSTALL) $(PINS) -e ".[dev,deepspeed,wandb]"
 	{ echo "# The environment of every target but test-vllm and test-lmms. Renew it with: make lock"; \
 	  .venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.txt
 	rm -rf .venv-lock

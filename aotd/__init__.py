@@ -1,6 +1,6 @@
 """aotd: verified chains of thought for videos, distilled into a Video-LLM.
 
-`aotd.records` is the place to start reading; `aotd.cli.main` is the table of contents.
+Start reading at `aotd.records` and `aotd.verbs`.
 """
 
 __version__ = "0.1.0"

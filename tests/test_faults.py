@@ -26,7 +26,7 @@ from aotd.cli.main import main
 from aotd.distill.job import job as distill
 from aotd.errors import UserError
 from aotd.records import Outcome, Question, Trace
-from aotd.store.stage import Stage, Writer
+from aotd.store.stage import Stage, StageWriter
 from benchmarks.crash import Disk, broken, full
 from tests.corners import corner_config, corners, one_thread, run
 from tests.llm.test_openai import said, server
@@ -123,7 +123,7 @@ def test_a_full_disk_while_a_student_is_written(run: Path, capsys: pytest.Captur
 
 def test_a_worker_that_is_killed_is_replaced(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = before("execute", whole, tmp_path)
-    add, killed = Writer.add, []
+    add, killed = StageWriter.add, []
 
     def kill_one(*arguments: Any) -> Any:
         if not killed:
@@ -131,7 +131,7 @@ def test_a_worker_that_is_killed_is_replaced(whole: Path, tmp_path: Path, monkey
             killed[0].kill()
         return add(*arguments)
 
-    monkeypatch.setattr(Writer, "add", kill_one)
+    monkeypatch.setattr(StageWriter, "add", kill_one)
     assert main(words(folder, "execute", "execute.workers=2")) == 0
     assert killed
     assert contents(folder, "execute") == contents(whole, "execute")

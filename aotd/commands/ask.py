@@ -20,6 +20,7 @@ from aotd.errors import QuestionError, UserError
 from aotd.records import Dropped, Mode, Question
 from aotd.specialists import SourceName
 from aotd.specialists.load import SOURCES
+from aotd.store.run import Run
 from aotd.view.tables import printable
 
 AGENT = "agent"
@@ -69,11 +70,12 @@ def _mode(ask: AskConfig) -> Mode:
 
 
 def _student(config: Config, question: Question, mode: Mode, root: str) -> str:
-    folder = Path(config.run) / "distill" / config.ask.by / "student"
+    run = Run(Path(config.run))
+    folder = run.student(config.ask.by)
     if not folder.is_dir():
-        arms = sorted(path.parent.name for path in (Path(config.run) / "distill").glob("*/student"))
+        arms = run.students()
         known = f"it has {', '.join([*arms, AGENT])}" if arms else "no student has been distilled there"
-        raise UserError(f"by={config.ask.by}: there is no such arm in {config.run}; {known}")
+        raise UserError(f"by={config.ask.by}: there is no such arm in {run}; {known}")
     from aotd.prompts.student import prompt
     from aotd.scoring.answers import read_choice
     from aotd.students.registry import load_student

@@ -20,22 +20,23 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
-from aotd.config.tree import Config
+from aotd.config.tree import CaptionConfig
+from aotd.datasets.base import DatasetConfig
 from aotd.datasets.benchmarks import CLIPS, read
 from aotd.errors import QuestionError, UserError
 from aotd.load.clips import files_below
 from aotd.records import Dropped, Question, Record
-from aotd.specialists import SourceName
+from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.specialists.load import SOURCES, load_specialist
 from aotd.specialists.prompted import Prompted
 from aotd.specialists.protocols import Answerer, Source
 from aotd.specialists.remote import Remote
 from aotd.store.files import write_atomically
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.video.clip import Clip
 from aotd.video.source import DecodedVideo
@@ -53,21 +54,21 @@ class Captioned(Record):
     """Of its seconds 0, 1, 2, …"""
 
 
-def job(config: Config) -> None:
+def job(run: Run, *, caption: CaptionConfig, dataset: DatasetConfig, specialists: SpecialistsConfig) -> None:
     """Write the captions of every video of the dataset.
 
     Raises:
         UserError: specialists.source is not video, the dataset or the answering specialist's model is not there.
     """
-    every = config.caption.every_s
+    every = caption.every_s
     if every < 1:
         raise UserError(f"caption.every_s={every} must be 1 or more")
-    if config.specialists.source is not SourceName.video:
+    if specialists.source is not SourceName.video:
         raise UserError("caption needs specialists.source=video: it describes what is seen in video files")
-    videos = _videos(config)
-    source = SOURCES[config.specialists.source](config.specialists, config.dataset.root)
-    captioner = load_specialist("answering", config.specialists, config.dataset.root)
-    stage = Stage(Path(config.run), "caption", Captioned)
+    videos = _videos(dataset)
+    source = SOURCES[specialists.source](specialists, dataset.root)
+    captioner = load_specialist("answering", specialists, dataset.root)
+    stage = Stage(run.folder, "caption", Captioned)
     models = {"source": source.model, "answering": captioner.model}
     console = Console(stderr=True)
     with stage.open({"every_s": every}, models=models) as out:
@@ -84,12 +85,12 @@ def job(config: Config) -> None:
     )  # fmt: skip
 
 
-def _videos(config: Config) -> list[Question]:
+def _videos(dataset: DatasetConfig) -> list[Question]:
     """One stand-in question for each video of the dataset, about the whole of it."""
-    if config.dataset.name == CLIPS:
-        named = {name: name for name in files_below(config.dataset.root, config.dataset.limit)}
+    if dataset.name == CLIPS:
+        named = {name: name for name in files_below(dataset.root, dataset.limit)}
     else:
-        questions = read(config.dataset).questions
+        questions = read(dataset).questions
         named = {question.video_id: question.video for question in questions if question.video is not None}
     return [
         Question(question_id=video_id, dataset="", split="", video_id=video_id, video=video, question="?", type="")

@@ -17,7 +17,7 @@ import os
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
@@ -29,14 +29,16 @@ import torch
 from pydantic import ValidationError
 from rich.console import Console
 
-from aotd import __version__, tracking
+from aotd import __version__
 from aotd.config.tree import Config
 from aotd.convert import WriterName
-from aotd.datasets.base import locate
+from aotd.datasets.base import DatasetConfig, locate
 from aotd.datasets.benchmarks import CLIPS, PLAYROOM, read
 from aotd.decompose import Author
+from aotd.distill import DistillConfig
 from aotd.errors import UserError
-from aotd.llm import EngineName
+from aotd.execute import ExecuteConfig
+from aotd.llm import EngineName, LLMConfig
 from aotd.llm.chat_server import said
 from aotd.llm.served import address
 from aotd.models.loading import Precision, WeightsConfig, check_bits, dtype_of, held_in
@@ -45,7 +47,7 @@ from aotd.runtime.pools import cores
 from aotd.sandbox.layers import Layer, raised
 from aotd.sandbox.layers import missing as lacks
 from aotd.sandbox.process import Sandbox
-from aotd.specialists import GroundingConfig, SourceName, VideoLLMConfig
+from aotd.specialists import GroundingConfig, SourceName, SpecialistsConfig, VideoLLMConfig
 from aotd.specialists.captions import read_captions
 from aotd.specialists.embedder import PACKAGE
 from aotd.specialists.load import check_remote
@@ -53,8 +55,10 @@ from aotd.specialists.subtasks import SUBTASKS
 from aotd.specialists.video_llm import checkpoint_bytes
 from aotd.specialists.wire import SpecialistOffer, SpecialistRequest, wire_settings
 from aotd.store.run import Run
-from aotd.students import StudentName
-from aotd.verbs import STEPS
+from aotd.students import StudentConfig, StudentName
+from aotd.tracking import TrackingConfig
+from aotd.tracking import check as check_tracking
+from aotd.verbs import FLOW, STEPS
 from aotd.verify import Judge
 from aotd.video_llms.families import FAMILIES
 
@@ -84,8 +88,7 @@ def job(config: Config) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     missing: list[str] = []
-    for name, look in PARTS.items():
-        found = look(config)
+    for name, found in _parts(config):
         say(name)
         for line in found.lines:
             say(f"  {line}")
@@ -98,13 +101,28 @@ def job(config: Config) -> None:
     say("everything that this config needs is there")
 
 
+def _parts(config: Config) -> Iterator[tuple[str, Found]]:
+    """What is looked at, in this order. A part may be added for whatever a config comes to need."""
+    run = Run(Path(config.run))
+    yield "machine", _machine(run)
+    yield "sandbox", _sandbox(config.execute)
+    yield "specialists", _specialists(config.specialists)
+    yield "language model", _llm(config)
+    yield "dataset", _dataset(config.dataset, config.specialists.source)
+    yield (
+        "student",
+        _student(config.student, config.distill) if "distill" in config.verbs else Found(["none is distilled (verbs)"]),
+    )
+    yield "run", _run(run, config.verbs, config.tracking)
+
+
 # ── the machine ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _machine(config: Config) -> Found:
+def _machine(run: Run) -> Found:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
     gpus = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
-    folder = Path(config.run).absolute()
+    folder = run.folder.absolute()
     while not folder.exists():
         folder = folder.parent
     return Found(
@@ -132,14 +150,14 @@ def _room() -> tuple[int, str]:
 # ── the sandbox ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _sandbox(config: Config) -> Found:
+def _sandbox(settings: ExecuteConfig) -> Found:
     """The layers around a program's process; only those that are needed and not here are missing."""
     found = Found()
     here = [layer for layer in Layer if not lacks(layer)]
     found.lines.append(f"a program runs behind the syntax check, in a process of its own{_and(here)}")
     found.lines += [f"{layer.value} is not here: {lacks(layer)}" for layer in Layer if layer not in here]
     try:
-        with Sandbox(config.execute.limits, raised(config.execute.layers, config.execute.run_without_kernel_layers)):
+        with Sandbox(settings.limits, raised(settings.layers, settings.run_without_kernel_layers)):
             pass
     except UserError as error:
         found.missing.append(str(error))
@@ -153,8 +171,8 @@ def _and(here: list[Layer]) -> str:
 # ── specialists ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _specialists(config: Config) -> Found:
-    settings, found = config.specialists, Found()
+def _specialists(settings: SpecialistsConfig) -> Found:
+    found = Found()
     found.lines.append(f"source: {settings.source.value}, {settings.frames} frames")
     parts = {name: getattr(settings, name) for name in SUBTASKS}
     sizes: dict[tuple[str, str, str], int] = {}
@@ -297,15 +315,14 @@ def _llm(config: Config) -> Found:
     if llm.engine is EngineName.openai:
         found = _server("openai", llm.url, llm.model, llm.key_variable, "llm")
     elif llm.engine is EngineName.transformers:
-        found = _llm_here(config)
+        found = _llm_here(llm)
     else:
         found = Found([f"{llm.engine.value}, {llm.model}: not looked into"])
     found.lines.append(f"wanted by {', '.join(wanted_by)}" if wanted_by else "wanted by no setting of this config")
     return found
 
 
-def _llm_here(config: Config) -> Found:
-    llm = config.llm
+def _llm_here(llm: LLMConfig) -> Found:
     if llm.model.endswith(".gguf"):
         found = Found([f"transformers, {llm.model}"])
         if not Path(llm.model).is_file():
@@ -394,12 +411,11 @@ def _asked(
 # ── dataset, student, run ─────────────────────────────────────────────────────────────────────────
 
 
-def _dataset(config: Config) -> Found:
-    dataset = config.dataset
+def _dataset(dataset: DatasetConfig, source: SourceName) -> Found:
     name, root = dataset.name, Path(dataset.root)
     if name == PLAYROOM and not (root / "world.json").is_file():
         return Found([f"playroom: `aotd load` renders it into {root}"])
-    from_files = config.specialists.source is SourceName.video
+    from_files = source is SourceName.video
     if from_files and not root.is_dir():
         return Found([f"{name} in {root}"], [f"dataset.root={root} is not a folder: name that of the videos"])
     if name == CLIPS:
@@ -418,10 +434,7 @@ def _dataset(config: Config) -> Found:
     return found
 
 
-def _student(config: Config) -> Found:
-    student = config.student
-    if "distill" not in config.verbs:
-        return Found(["none is distilled (verbs)"])
+def _student(student: StudentConfig, distill: DistillConfig) -> Found:
     found = Found([f"{student.name.value}, {student.frames} frames"])
     if student.name not in (StudentName.valley, StudentName.onevision_small):
         there = _checkpoint(student.path, "student.path")
@@ -432,13 +445,12 @@ def _student(config: Config) -> Found:
             found.lines.append(f"{student.path} in {there.folder}, {size / GIB:.1f} GiB in {student.dtype.value}")
     if student.lora_rank and find_spec("peft") is None:
         found.missing.append("student.lora_rank needs the extra: pip install 'aotd[lora]'")
-    if config.distill.deepspeed and find_spec("deepspeed") is None:
+    if distill.deepspeed and find_spec("deepspeed") is None:
         found.missing.append("distill.deepspeed needs the extra: pip install 'aotd[deepspeed]'")
     return found
 
 
-def _run(config: Config) -> Found:
-    run = Run(Path(config.run))
+def _run(run: Run, verbs: Sequence[str], settings: TrackingConfig) -> Found:
     done = set(run.verbs())
     found = Found()
     for verb in (verb for verb in STEPS if verb in done):
@@ -446,13 +458,13 @@ def _run(config: Config) -> Found:
         found.lines.append(f"{verb}: {counts[0]} records, {counts[1]} dropped")
     arms = run.students()
     found.lines += [f"distilled: {', '.join(arms)}"] if arms else []
-    todo = [verb for verb in config.verbs if verb not in done and verb in STEPS]
+    todo = [verb for verb in verbs if verb not in done and verb in STEPS]
     if not found.lines:
         found.lines.append(f"{run}: nothing is done yet")
-    elif todo and todo[0] in ("load", "decompose", "execute", "convert", "verify"):
+    elif todo and todo[0] in FLOW:
         found.lines.append(f"next: aotd {todo[0]} run={run}")
     try:
-        tracking.check(config.tracking, run)
+        check_tracking(settings, run)
     except UserError as error:
         found.missing.append(str(error))
     return found
@@ -460,15 +472,3 @@ def _run(config: Config) -> Found:
 
 def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.is_file() else 0
-
-
-PARTS: dict[str, Callable[[Config], Found]] = {
-    "machine": _machine,
-    "sandbox": _sandbox,
-    "specialists": _specialists,
-    "language model": _llm,
-    "dataset": _dataset,
-    "student": _student,
-    "run": _run,
-}
-"""What is looked at, in this order. A part may be added for whatever a config comes to need."""

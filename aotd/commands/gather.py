@@ -18,13 +18,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from aotd.config.tree import Config
 from aotd.errors import UserError
 from aotd.records import Record
 from aotd.runtime.batches import shown
 from aotd.store.files import whole_file, write_atomically
 from aotd.store.run import Run
-from aotd.store.shards import ShardId, check_dealt, divisions, number_of, shards
+from aotd.store.shards import ShardConfig, ShardId, check_dealt, divisions, number_of, shards
 from aotd.store.stage import Stage
 from aotd.store.state import Doing, State, state_of, write_done
 from aotd.store.untrusted import is_file, lines
@@ -34,20 +33,20 @@ _NAMED = 3
 """Shards that are named in an error before the rest is counted."""
 
 
-def job(config: Config) -> None:
+def job(run: Run, *, shard: ShardConfig, verbs: Sequence[str]) -> None:
     """Write the folders of the divided verbs from those of the shards.
 
     Raises:
         UserError: a shard is not done, or was made otherwise than the others; it is not known how many there are.
     """
-    run, console = Run(Path(config.run)), Console(stderr=True)
-    if config.shard.number:
-        raise UserError(f"shard.number={config.shard.number}: gather reads all shards: leave it out")
-    todo = [verb for verb in SHARDED if verb in config.verbs and not _is_there(run, verb)]
+    console = Console(stderr=True)
+    if shard.number:
+        raise UserError(f"shard.number={shard.number}: gather reads all shards: leave it out")
+    todo = [verb for verb in SHARDED if verb in verbs and not _is_there(run, verb)]
     if not todo:
         console.print(f"gather: {run} is whole", highlight=False, markup=False, soft_wrap=True)
         return
-    every = shards(_division(run, config.shard.of))
+    every = shards(_division(run, shard.of))
     for verb in todo:
         _check(run, verb, every)
     for verb in todo:
@@ -155,6 +154,7 @@ def _merge(run: Run, verb: str, every: Sequence[ShardId]) -> None:
             (kept if is_kept else gone).write(line)
         for hand in hands:
             hand.check_empty()
+    stage.write_index()
     if any(is_file(part.costs_path) for part in parts):
         with whole_file(stage.costs_path) as partial, partial.open("wb") as costs:
             for part in parts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any
 from rich.console import Console
 
 from aotd import tracking
-from aotd.config.tree import Config, ShardConfig
+from aotd.config.tree import Config
+from aotd.datasets.benchmarks import CLIPS
 from aotd.errors import UserError
 from aotd.llm import EngineName
 from aotd.records import Record
@@ -26,7 +27,7 @@ from aotd.sandbox.layers import raised
 from aotd.store.cache import cache_folder
 from aotd.store.files import disk_errors
 from aotd.store.run import Run
-from aotd.store.shards import MOST, ShardId, deal
+from aotd.store.shards import MOST, ShardConfig, ShardId, deal
 from aotd.store.stage import Stage
 from aotd.store.state import recorded
 from aotd.verbs import FLOW, SHARDED, STEPS, VERBS, Verb
@@ -51,7 +52,8 @@ def run_verb(name: str, config: Config) -> None:
         return
     from aotd.tracking.verbs import tracked
 
-    with tracked(config, name):
+    root, split = config.dataset.root, config.evaluate.split
+    with tracked(run, name, config.tracking, config.specialists, root, split):
         _call(verb, config)
 
 
@@ -96,6 +98,9 @@ def _call(verb: Verb, config: Config) -> None:
         with loading_modules():
             module = importlib.import_module(verb.module)
         module.job(**arguments(verb, config, module.job))
+    if verb.name == "load" and config.load.dry_run and config.dataset.name != CLIPS:
+        for line in _intentions(config):
+            Console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def arguments(verb: Verb, config: Config, job: Callable[..., object]) -> dict[str, Any]:
@@ -118,6 +123,26 @@ def job(config: Config) -> None:
     for verb in config.verbs:
         console.rule(verb, align="left")
         run_verb(verb, config)
+
+
+def _intentions(config: Config) -> Iterator[str]:
+    """What `aotd run` would do, with the settings that matter most."""
+    views = config.specialists
+    steps = {
+        "load": "write the questions above",
+        "decompose": f"a program for each question, by author {config.decompose.author.value}",
+        "execute": f"run the programs on {views.frames} frames of {views.source.value}; "
+        f"grounding by {views.grounding.name}, answering by {views.answering.name}",
+        "convert": f"a chain of thought for each trace, by writer {config.convert.writer.value}",
+        "verify": "keep the thoughts that are right, faithful and coherent",
+        "distill": f"train student {config.student.name.value}, arms {', '.join(config.distill.arms)}",
+        "evaluate": f"score {', '.join(config.evaluate.arms)} on the split {config.evaluate.split}",
+        "report": "one page to read it all in",
+    }
+    yield f"aotd run would, in {config.run}:"
+    for name in config.verbs:
+        yield f"  {name:<10} {steps.get(name, '')}"
+    yield "dry run: nothing was written"
 
 
 def plan(config: Config) -> list[str]:

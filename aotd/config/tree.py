@@ -20,6 +20,7 @@ from aotd.report import ReportConfig
 from aotd.select import SelectConfig
 from aotd.specialists import SpecialistsConfig
 from aotd.store.cache import CacheConfig
+from aotd.store.shards import ShardConfig
 from aotd.students import StudentConfig
 from aotd.tracking import TrackingConfig
 from aotd.verify import VerifyConfig
@@ -45,16 +46,6 @@ class CaptionConfig:
 
     every_s: int = 1
     """Seconds that one caption stands for."""
-
-
-@dataclass
-class ShardConfig:
-    """A part of a run's questions, for one job of an array."""
-
-    number: int = 0
-    """Which shard, from 1; 0: the whole run."""
-    of: int = 0
-    """How many shards the run's videos fall into."""
 
 
 @dataclass

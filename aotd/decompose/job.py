@@ -29,8 +29,7 @@ from aotd.runtime.meter import Meter, carried
 from aotd.store.cache import load_cache
 from aotd.store.files import digest as value_digest
 from aotd.store.run import Run
-from aotd.store.stage import Stage
-from aotd.store.stage import Writer as StageWriter
+from aotd.store.stage import Stage, StageWriter
 from aotd.tools.video import api_text
 
 MOST = 1024

@@ -46,7 +46,7 @@ from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
 from aotd.store.cache import load_cache
 from aotd.store.run import Run
-from aotd.store.stage import Entry, Stage
+from aotd.store.stage import Stage, StageEntry
 
 BATCH = 256
 """With `execute.repairs`, questions whose programs are run until all of them are settled, before the next ones are
@@ -110,18 +110,18 @@ def _decides(config: Config, specialists: Specialists, mender: Mender | None) ->
     }
 
 
-def _ends(attempts: Iterable[Attempt], execute: Execute, mender: Mender | None) -> Iterator[Entry]:
+def _ends(attempts: Iterable[Attempt], execute: Execute, mender: Mender | None) -> Iterator[StageEntry]:
     """What questions end in, as it comes."""
     if mender is None:
         for end in execute(attempts):
-            assert isinstance(end, Entry), "nobody mends programs"
+            assert isinstance(end, StageEntry), "nobody mends programs"
             yield end
         return
     for batch in batches(attempts, BATCH):
         yield from _ends_of_batch(batch, execute, mender)
 
 
-def _ends_of_batch(todo: list[Attempt], execute: Execute, mender: Mender) -> Iterator[Entry]:
+def _ends_of_batch(todo: list[Attempt], execute: Execute, mender: Mender) -> Iterator[StageEntry]:
     """What some questions end in; programs are run until each has one that is taken, or no more."""
     place = {attempt.question.question_id: number for number, attempt in enumerate(todo)}
     while todo:
@@ -137,10 +137,10 @@ def _ends_of_batch(todo: list[Attempt], execute: Execute, mender: Mender) -> Ite
             yield from _settled((ended(result, mender.repairs) for result in unusable), back)
 
 
-def _settled(ends: Iterable[Entry | Result], back: list[Result]) -> Iterator[Entry]:
+def _settled(ends: Iterable[StageEntry | Result], back: list[Result]) -> Iterator[StageEntry]:
     """What is settled; the other results go to `back`."""
     for end in ends:
-        if isinstance(end, Entry):
+        if isinstance(end, StageEntry):
             yield end
         else:
             back.append(end)
@@ -176,7 +176,7 @@ def _workers(config: Config) -> int:
     return config.execute.workers or (1 if config.specialists.weighty() else cores())
 
 
-Execute = Callable[[Iterable[Attempt]], Iterator[Entry | Result]]
+Execute = Callable[[Iterable[Attempt]], Iterator[StageEntry | Result]]
 """Attempts -> what comes of them, as it comes: what the question ends in, or a result whose program goes back."""
 
 
@@ -200,7 +200,7 @@ class _Workers:
         self._opened = ExitStack()
         self._pool: ProcessPoolExecutor | None = None
 
-    def run(self, attempts: Iterable[Attempt]) -> Iterator[Entry | Result]:
+    def run(self, attempts: Iterable[Attempt]) -> Iterator[StageEntry | Result]:
         """What comes of attempts, as it comes; a video's attempts must stand together.
 
         Raises:
@@ -211,7 +211,7 @@ class _Workers:
         left: list[list[Attempt]] = []
         died = False
         while True:
-            running: dict[Future[list[Entry | Result]], list[Attempt]] = {}
+            running: dict[Future[list[StageEntry | Result]], list[Attempt]] = {}
             try:
                 while True:
                     while len(running) < self._ahead and (video := left.pop() if left else next(coming, None)):
@@ -233,7 +233,7 @@ class _Workers:
                 died = True
                 left += running.values()
 
-    def _submit(self, video: list[Attempt], left: list[list[Attempt]]) -> Future[list[Entry | Result]]:
+    def _submit(self, video: list[Attempt], left: list[list[Attempt]]) -> Future[list[StageEntry | Result]]:
         if self._pool is None:
             self._pool = self._opened.enter_context(self._start())
         try:

@@ -26,7 +26,7 @@ from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
 from aotd.store.cache import CacheConfig, load_cache
 from aotd.store.run import Run
-from aotd.store.stage import Entry
+from aotd.store.stage import StageEntry
 from aotd.video.clip import Clip
 
 PROGRAMS = 16
@@ -107,10 +107,10 @@ def _run_in_turn(
     return result
 
 
-def ended(result: Result, repairs: int) -> Entry | Result:
+def ended(result: Result, repairs: int) -> StageEntry | Result:
     """What the question ends in, with what all its programs took; the result itself where the program goes back."""
     record = settled(result, repairs)
-    return result if record is None else Entry.of(record, total(result.costs))
+    return result if record is None else StageEntry.of(record, total(result.costs))
 
 
 class Worker:
@@ -126,7 +126,7 @@ class Worker:
         self._repairs = work.execute.repairs
         self._count = count
 
-    def run(self, attempts: Iterable[Attempt]) -> Iterator[Entry | Result]:
+    def run(self, attempts: Iterable[Attempt]) -> Iterator[StageEntry | Result]:
         """What comes of attempts and of the other candidates, as it comes (`ended`)."""
         return (ended(result, self._repairs) for result in self._results(attempts))
 
@@ -158,6 +158,6 @@ def start_worker(work: Work) -> None:
     _worker = Worker(work, load_specialists(work.specialists, work.root))
 
 
-def run_together(attempts: list[Attempt]) -> list[Entry | Result]:
+def run_together(attempts: list[Attempt]) -> list[StageEntry | Result]:
     """What comes of attempts, in a process that `start_worker` has made a worker."""
     return list(_worker.run(attempts))

@@ -27,14 +27,14 @@ from random import Random
 
 from rich.console import Console
 
-from aotd.config.tree import Config
-from aotd.datasets.base import LoadedQuestions, locate
+from aotd.datasets.base import DatasetConfig, LoadedQuestions, locate
 from aotd.datasets.benchmarks import CLIPS, PLAYROOM, read
 from aotd.errors import UserError
+from aotd.load import LoadConfig
 from aotd.load.clips import examine, files_below, show_facts, write_facts
 from aotd.records import Dropped, Outcome, Question
-from aotd.specialists import SourceName
-from aotd.store.stage import Stage
+from aotd.specialists import SourceName, SpecialistsConfig
+from aotd.store.run import Run
 from aotd.view.tables import printable
 
 LONGEST = 20_000
@@ -45,41 +45,39 @@ _SHOWN = 3
 """How many missing videos and skipped entries are named before the rest is counted."""
 
 
-def job(config: Config) -> None:
+def job(run: Run, *, load: LoadConfig, dataset: DatasetConfig, specialists: SpecialistsConfig, seed: int) -> None:
     """Write the questions of a dataset, or the table of a folder of clips.
 
     Raises:
         UserError: a file is not there or malformed, two questions have one id, or there are no questions.
     """
     console = Console()
-    if config.dataset.name == CLIPS:
-        _clips(config, console)
+    if dataset.name == CLIPS:
+        _clips(run, load, dataset, specialists.decode_deadline_s, console)
         return
-    world = Path(config.dataset.root) / "world.json"
-    if config.load.dry_run and config.dataset.name == PLAYROOM and not world.is_file():
-        made = config.dataset.playroom
+    world = Path(dataset.root) / "world.json"
+    if load.dry_run and dataset.name == PLAYROOM and not world.is_file():
+        made = dataset.playroom
         count = made.train_videos + made.val_videos + made.test_videos
-        console.print(f"would render {count} videos with their questions into {config.dataset.root}", highlight=False)
-        _plan(config, console)
+        console.print(f"would render {count} videos with their questions into {dataset.root}", highlight=False)
         return
-    loaded = read(config.dataset)
-    drawn = _drawn(loaded, config)
-    seen = _survey(loaded, drawn, config)
-    _summary(seen, config, console)
-    if config.load.dry_run:
-        _plan(config, console)
-        return
-    _write(_chosen(loaded, drawn), seen, config, console)
+    loaded = read(dataset)
+    drawn = _drawn(loaded, dataset.sample, seed)
+    survey = _survey(loaded, drawn, dataset)
+    from_files = specialists.source is SourceName.video
+    _summary(survey, dataset, from_files, console)
+    if not load.dry_run:
+        _write(run, _chosen(loaded, drawn), survey, load, dataset, specialists, console)
 
 
-def _clips(config: Config, console: Console) -> None:
-    names = files_below(config.dataset.root, config.dataset.limit)
-    if config.load.dry_run:
-        console.print(f"would decode {len(names)} files below {config.dataset.root}; writes nothing", highlight=False)
+def _clips(run: Run, load: LoadConfig, dataset: DatasetConfig, deadline_s: float, console: Console) -> None:
+    names = files_below(dataset.root, dataset.limit)
+    if load.dry_run:
+        console.print(f"would decode {len(names)} files below {dataset.root}; writes nothing", highlight=False)
         return
-    facts = examine(config.dataset.root, names, config.specialists.decode_deadline_s)
+    facts = examine(dataset.root, names, deadline_s)
     show_facts(facts, console)
-    write_facts(Path(config.run) / "clips.jsonl", facts)
+    write_facts(run.folder / "clips.jsonl", facts)
 
 
 def _chosen(
@@ -98,9 +96,8 @@ def _chosen(
             skipped.append(f"{question.question_id[:_NAMED]}: {length} characters long, and at most {LONGEST} are read")
 
 
-def _drawn(loaded: LoadedQuestions, config: Config) -> Container[int] | None:
+def _drawn(loaded: LoadedQuestions, most: int | None, seed: int) -> Container[int] | None:
     """The numbers of the questions that `dataset.sample` draws; None is all."""
-    most = config.dataset.sample
     if most is None:
         return None
     count = sum(1 for _ in _chosen(loaded, None))
@@ -108,7 +105,7 @@ def _drawn(loaded: LoadedQuestions, config: Config) -> Container[int] | None:
         return None
     if most < 1:
         raise UserError(f"dataset.sample={most}: draw one question or more, or leave it out to read all")
-    return set(Random(f"{config.seed}/sample").sample(range(count), most))  # noqa: S311
+    return set(Random(f"{seed}/sample").sample(range(count), most))  # noqa: S311
 
 
 class _Content:
@@ -129,7 +126,7 @@ class _Content:
 
 
 @dataclass
-class _Seen:
+class _Survey:
     """What is said about a dataset, counted as its questions go by."""
 
     skipped: list[str]
@@ -145,45 +142,46 @@ class _Seen:
     """Those that are no files below the root."""
 
 
-def _survey(loaded: LoadedQuestions, drawn: Container[int] | None, config: Config) -> _Seen:
+def _survey(loaded: LoadedQuestions, drawn: Container[int] | None, dataset: DatasetConfig) -> _Survey:
     """Go through all questions before anything is written.
 
     Raises:
         UserError: an entry is malformed, or there are no questions.
     """
-    seen, content = _Seen(list(loaded.skipped)), _Content()
-    for question in _chosen(loaded, drawn, seen.skipped):
+    survey, content = _Survey(list(loaded.skipped)), _Content()
+    for question in _chosen(loaded, drawn, survey.skipped):
         content.add(question)
-        seen.types[question.type] += 1
-        seen.splits[question.split] += 1
-        seen.opened += not question.options
-        seen.unlabelled += question.answer is None
-        seen.videos.add(question.video_id)
+        survey.types[question.type] += 1
+        survey.splits[question.split] += 1
+        survey.opened += not question.options
+        survey.unlabelled += question.answer is None
+        survey.videos.add(question.video_id)
         if question.video is not None:
-            seen.files[question.video] += 1
-    if not seen.types:
-        raise UserError(f"dataset={config.dataset.name}: there is no question in {config.dataset.questions}")
-    seen.content = content.digest()
-    seen.missing = {video for video in seen.files if not locate(config.dataset.root, video).is_file()}
-    return seen
+            survey.files[question.video] += 1
+    if not survey.types:
+        raise UserError(f"dataset={dataset.name}: there is no question in {dataset.questions}")
+    survey.content = content.digest()
+    survey.missing = {video for video in survey.files if not locate(dataset.root, video).is_file()}
+    return survey
 
 
-def _summary(seen: _Seen, config: Config, console: Console) -> None:
+def _summary(survey: _Survey, dataset: DatasetConfig, from_files: bool, console: Console) -> None:
     def say(text: str) -> None:
         console.print(printable(text).replace("\n", " "), highlight=False, markup=False, soft_wrap=True)
 
-    count = seen.types.total()
-    say(f"{config.dataset.name}: {count} questions about {len(seen.videos)} videos")
-    say("splits: " + ", ".join(f"{name} {count}" for name, count in sorted(seen.splits.items())))
-    say("types: " + ", ".join(f"{name} {count}" for name, count in sorted(seen.types.items())))
-    say(f"{count - seen.opened} multiple-choice, {seen.opened} open-ended; {seen.unlabelled} without a true answer")
-    if seen.skipped:
-        say(f"skipped: {len(seen.skipped)} ({_some(seen.skipped, '; ')})")
-    if seen.missing and config.specialists.source is SourceName.video:
-        lost = sum(seen.files[video] for video in seen.missing)
+    count = survey.types.total()
+    say(f"{dataset.name}: {count} questions about {len(survey.videos)} videos")
+    say("splits: " + ", ".join(f"{name} {count}" for name, count in sorted(survey.splits.items())))
+    say("types: " + ", ".join(f"{name} {count}" for name, count in sorted(survey.types.items())))
+    closed, opened, unlabelled = count - survey.opened, survey.opened, survey.unlabelled
+    say(f"{closed} multiple-choice, {opened} open-ended; {unlabelled} without a true answer")
+    if survey.skipped:
+        say(f"skipped: {len(survey.skipped)} ({_some(survey.skipped, '; ')})")
+    if survey.missing and from_files:
+        lost = sum(survey.files[video] for video in survey.missing)
         say(
-            f"warning: {len(seen.missing)} of {len(seen.videos)} videos are not in {config.dataset.root} "
-            f"({_some(sorted(seen.missing), ', ')}): {lost} questions end as video_unreadable"
+            f"warning: {len(survey.missing)} of {len(survey.videos)} videos are not in {dataset.root} "
+            f"({_some(sorted(survey.missing), ', ')}): {lost} questions end as video_unreadable"
         )
 
 
@@ -192,29 +190,36 @@ def _some(texts: Sequence[str], separator: str) -> str:
     return separator.join(texts[:_SHOWN]) + more
 
 
-def _write(questions: Iterable[Question], seen: _Seen, config: Config, console: Console) -> None:
+def _write(
+    run: Run,
+    questions: Iterable[Question],
+    survey: _Survey,
+    load: LoadConfig,
+    dataset: DatasetConfig,
+    specialists: SpecialistsConfig,
+    console: Console,
+) -> None:
     """Write every question; with video files as the source, one whose video cannot be read is dropped."""
-    run = Path(config.run)
-    from_files = config.specialists.source is SourceName.video
-    defects = dict.fromkeys(seen.missing, "no such file")
+    from_files = specialists.source is SourceName.video
+    defects = dict.fromkeys(survey.missing, "no such file")
     settings = {
-        **{name: getattr(config.dataset, name) for name in ("split", "limit", "sample")},
-        "dataset": config.dataset.name,
-        "source": config.specialists.source.value,
-        "check_videos": config.load.check_videos,
+        **{name: getattr(dataset, name) for name in ("split", "limit", "sample")},
+        "dataset": dataset.name,
+        "source": specialists.source.value,
+        "check_videos": load.check_videos,
     }
-    if config.dataset.name == PLAYROOM:
+    if dataset.name == PLAYROOM:
         settings["playroom"] = {
-            **asdict(config.dataset.playroom),
-            "difficulty": config.dataset.playroom.difficulty.value,
+            **asdict(dataset.playroom),
+            "difficulty": dataset.playroom.difficulty.value,
         }
     content = _Content()
-    with Stage(run, "load", Question).open(settings, inputs={"questions": seen.content}) as out:
-        if config.load.check_videos:
-            present = sorted(seen.files.keys() - seen.missing)
-            facts = examine(config.dataset.root, present, config.specialists.decode_deadline_s)
+    with run.questions.open(settings, inputs={"questions": survey.content}) as out:
+        if load.check_videos:
+            present = sorted(survey.files.keys() - survey.missing)
+            facts = examine(dataset.root, present, specialists.decode_deadline_s)
             show_facts(facts, console)
-            write_facts(run / "load" / "videos.jsonl", facts)
+            write_facts(run.questions.folder / "videos.jsonl", facts)
             defects |= {name: str(found.defect) for name, found in facts.items() if not found.frames}
         for question in questions:
             content.add(question)
@@ -223,31 +228,11 @@ def _write(questions: Iterable[Question], seen: _Seen, config: Config, console: 
             if from_files and question.video in defects:
                 reason = f"{question.video}: {defects[question.video]}"
                 out.write(Dropped(question_id=question.question_id, outcome=Outcome.video_unreadable, reason=reason))
-            elif question.video in seen.missing:
+            elif question.video in survey.missing:
                 out.write(question.model_copy(update={"video": None}))  # perception is stored text
             else:
                 out.write(question)
-    if content.digest() != seen.content:
+    if content.digest() != survey.content:
         raise UserError(
-            f"{config.dataset.questions} was changed while it was read: delete {run / 'load'} and run again"
+            f"{dataset.questions} was changed while it was read: delete {run.questions.folder} and run again"
         )
-
-
-def _plan(config: Config, console: Console) -> None:
-    """What `aotd run` would do, with the settings that matter most."""
-    seen_by = config.specialists
-    told = {
-        "load": "write the questions above",
-        "decompose": f"a program for each question, by author {config.decompose.author.value}",
-        "execute": f"run the programs on {seen_by.frames} frames of {seen_by.source.value}; "
-        f"grounding by {seen_by.grounding.name}, answering by {seen_by.answering.name}",
-        "convert": f"a chain of thought for each trace, by writer {config.convert.writer.value}",
-        "verify": "keep the thoughts that are right, faithful and coherent",
-        "distill": f"train student {config.student.name.value}, arms {', '.join(config.distill.arms)}",
-        "evaluate": f"score {', '.join(config.evaluate.arms)} on the split {config.evaluate.split}",
-        "report": "one page to read it all in",
-    }
-    console.print(f"aotd run would, in {config.run}:", highlight=False)
-    for verb in config.verbs:
-        console.print(f"  {verb:<10} {told.get(verb, '')}", highlight=False, markup=False, soft_wrap=True)
-    console.print("dry run: nothing was written", highlight=False)

@@ -14,10 +14,12 @@ import jinja2
 from rich.console import Console
 from rich.progress import track
 
-from aotd.config.tree import Config
+from aotd.datasets.base import DatasetConfig
 from aotd.errors import UserError
 from aotd.records import Dropped, Estimate, Outcome
+from aotd.report import ReportConfig
 from aotd.report.pick import pick
+from aotd.specialists import SpecialistsConfig
 from aotd.store.files import write_atomically
 from aotd.store.ledger import Ledger, kept_by_tries, ledger, tries_words
 from aotd.store.run import Run
@@ -34,23 +36,22 @@ _BOXES = 6
 _HERE = Path(__file__).resolve().parent
 
 
-def job(config: Config) -> None:
+def job(run: Run, *, report: ReportConfig, dataset: DatasetConfig, specialists: SpecialistsConfig) -> None:
     """Write `<run>/report.html`.
 
     Raises:
         UserError: nothing was loaded, a file of the run is damaged, or a setting makes no sense.
     """
-    run, settings = Run(Path(config.run)), config.report
     for name in ("questions", "frames"):
-        if getattr(settings, name) < 0:
-            raise UserError(f"report.{name}={getattr(settings, name)} must be 0 or more")
+        if getattr(report, name) < 0:
+            raise UserError(f"report.{name}={getattr(report, name)} must be 0 or more")
     book = ledger(run)
     questions = run.questions.records()
-    followed = stories(run, pick(book, questions, settings.questions), dict(book.places))
+    followed = stories(run, pick(book, questions, report.questions), dict(book.places))
     cards = []
-    with Frames(config) as frames:
+    with Frames(specialists, dataset.root) as frames:
         for story in track(followed, "report", console=Console(stderr=True)):
-            cards.append(_card(story, frames, settings.frames))
+            cards.append(_card(story, frames, report.frames))
     made, evaluated = facts(run), scores(run)
     page = render(
         name=run.folder.resolve().name,

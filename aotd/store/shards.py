@@ -28,6 +28,16 @@ MOST = 1000
 """Shards of a run; as many jobs SLURM lets an array have, unless it is told otherwise."""
 
 
+@dataclass
+class ShardConfig:
+    """A part of a run's questions, for one job of an array."""
+
+    number: int = 0
+    """Which shard, from 1; 0: the whole run."""
+    of: int = 0
+    """How many shards the run's videos fall into."""
+
+
 @dataclass(frozen=True, order=True)
 class ShardId:
     """Shard `number` (from 1) of `of`."""
@@ -81,6 +91,7 @@ def deal(run: Run, shard: ShardId) -> None:
     with whole_file(part.records_path) as partial, partial.open("wb") as out:
         for line in _lines_of(whole, shard):
             out.write(line)
+    part.write_index()
     write_atomically(part.manifest_path, text)
 
 

@@ -2,6 +2,7 @@
 
     runs/demo/decompose/manifest.json      settings, inputs, prompts, models, code version
     runs/demo/decompose/records.jsonl      one Program per question that has one
+    runs/demo/decompose/records.index      where each line begins (`aotd.store.index`)
     runs/demo/decompose/dropped.jsonl      one Dropped per question that has none, with the reason
     runs/demo/decompose/costs.jsonl        what each question took, where that is measured
 
@@ -24,12 +25,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from array import array
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Collection, Container, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from functools import lru_cache
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -41,7 +44,8 @@ from aotd import __version__
 from aotd.errors import UserError
 from aotd.records import SCHEMA, Cost, Dropped, Record
 from aotd.store.files import Shard, as_line, disk_errors, make_folder, write_atomically
-from aotd.store.untrusted import is_file, lines, read_manifest
+from aotd.store.index import IndexWriter, entries, offsets, read_index, write_index
+from aotd.store.untrusted import LONGEST_LINE, is_file, lines, read_manifest
 
 R = TypeVar("R", bound=Record)
 Q = TypeVar("Q", bound=Record)
@@ -49,6 +53,14 @@ Q = TypeVar("Q", bound=Record)
 _HEAD = b'{"question_id":"'
 """How a line of ours begins: whose it is can be told without reading the line. One by another hand is read."""
 _ID = re.compile(rb'{"question_id":("[^"\\]*(?:\\.[^"\\]*)*")')
+
+
+_INDICES = 16
+"""Files whose index, made again from the lines, is held in memory."""
+_TRIES = 4
+"""Lines that are tried of an index on the disk: equal hashes are rare, and an index could name every line."""
+_FEW = 64
+"""So many records are looked up one by one; for more of them all lines are gone through."""
 
 
 def read_jsonl(path: Path, record: type[R]) -> list[R]:
@@ -86,6 +98,41 @@ def _read_at(path: Path, begin: int, record: type[R]) -> R:
         return _read(path, f"byte {begin}", source.readline(), record)
 
 
+def _line_at(path: Path, begin: int) -> bytes | None:
+    """The line that begins at a byte; None where none does."""
+    with path.open("rb") as source:
+        if begin >= os.fstat(source.fileno()).st_size:
+            return None
+        if begin:
+            source.seek(begin - 1)
+            if source.read(1) != b"\n":
+                return None
+        line = source.readline(LONGEST_LINE + 1)
+    return line if line.endswith(b"\n") else None
+
+
+@lru_cache(maxsize=_INDICES)
+def _made_index(path: Path, record: type[Record], stamp: tuple[int, ...]) -> bytes:
+    """The index of the lines of a file, made of them; it is put on the disk, if that takes it.
+
+    Args:
+        stamp: tells the file from what it was before, so that what is held in memory is that of this one.
+    """
+    index = entries(_begins(path, record))
+    if read_index(path) != index:
+        with suppress(UserError, OSError):  # somebody else's run
+            write_index(path, index)
+    return index
+
+
+def _begins(path: Path, record: type[Record]) -> Iterator[tuple[str, int]]:
+    """The question ids of lines, each with the byte at which its line begins."""
+    at = 0
+    for _, line, key in _keyed(path, record):
+        yield key, at
+        at += len(line)
+
+
 def _count(path: Path) -> int:
     """How many whole lines a file has; a missing file has none."""
     if not is_file(path):
@@ -100,15 +147,20 @@ def _keyed(path: Path, record: type[R]) -> Generator[tuple[int, bytes, str]]:
     Raises:
         UserError: a line has no question id, or the file is none.
     """
-    start = len(_HEAD)
     for number, line in _lines(path):
-        try:
-            key = line[start : line.index(b'"', start)].decode()
-        except ValueError:
-            key = "\\"
-        if "\\" in key or not line.startswith(_HEAD):
-            key = _id(line) or _read(path, number, line, record).question_id
-        yield number, line, key
+        yield number, line, _key(path, number, line, record)
+
+
+def _key(path: Path, number: int | str, line: bytes, record: type[Record]) -> str:
+    """The question id of a line."""
+    start = len(_HEAD)
+    try:
+        key = line[start : line.index(b'"', start)].decode()
+    except ValueError:
+        key = "\\"
+    if "\\" in key or not line.startswith(_HEAD):
+        key = _id(line) or _read(path, number, line, record).question_id
+    return key
 
 
 def _id(line: bytes) -> str | None:
@@ -188,14 +240,48 @@ class Stage(Generic[R]):
         """All of `stream`, for what needs them at once."""
         return list(self.stream())
 
-    def records_of(self, wanted: Container[str]) -> dict[str, R]:
-        """The records of some questions, by their ids; the lines of others are passed over unread.
+    def find(self, question_id: str) -> R | None:
+        """The record of a question, None where it has none. An index tells where its line begins.
+
+        Raises:
+            UserError: the verb has not run, or the line is damaged.
+        """
+        self._check_made()
+        found = self._find(question_id)
+        return found and _read(self.records_path, f"byte {found[0]}", found[1], self.record)
+
+    def _find(self, question_id: str) -> tuple[int, bytes] | None:
+        """Where the line of a question begins, and the line."""
+        path = self.records_path
+        if not is_file(path):
+            return None
+        for index, tries in ((read_index, _TRIES), (self._index, None)):
+            for begin in islice(offsets(index(path), question_id), tries):
+                line = _line_at(path, begin)
+                if line is not None and _key(path, f"byte {begin}", line, self.record) == question_id:
+                    return begin, line
+        return None
+
+    def _index(self, path: Path) -> bytes:
+        """The index of the lines that are there, which need not be that on the disk."""
+        now = path.stat()
+        return _made_index(path, self.record, (now.st_ino, now.st_size, now.st_mtime_ns))
+
+    def write_index(self) -> None:
+        """Write the index of lines that were not written by a `StageWriter`."""
+        self._index(self.records_path)
+
+    def records_of(self, wanted: Collection[str]) -> dict[str, R]:
+        """The records of some questions, by their ids, in the order of the lines; no other line is read.
 
         Raises:
             UserError: the verb has not run, or a line is damaged.
         """
         self._check_made()
         path, record = self.records_path, self.record
+        if len(wanted) <= _FEW:
+            found = sorted((*place, key) for key in wanted if (place := self._find(key)))
+            return {key: _read(path, f"byte {begin}", line, record) for begin, line, key in found}
         return {key: _read(path, number, line, record) for number, line, key in _keyed(path, record) if key in wanted}
 
     def ids(self) -> Iterator[str]:
@@ -290,7 +376,7 @@ class Stage(Generic[R]):
         self._check_made()
         return hashlib.sha256(self.manifest_path.read_bytes()).hexdigest()[:16]
 
-    def open(self, settings: Mapping[str, Any], **made_from: Mapping[str, str]) -> Writer[R]:
+    def open(self, settings: Mapping[str, Any], **made_from: Mapping[str, str]) -> StageWriter[R]:
         """Open the folder for writing; a half-done one is taken up where it stopped.
 
         Args:
@@ -307,7 +393,7 @@ class Stage(Generic[R]):
                 raise UserError(f"{changed}: give this run another name (run=…) or delete that folder")
         else:
             write_atomically(self.manifest_path, text)
-        return Writer(self)
+        return StageWriter(self)
 
     def changed(self, settings: Mapping[str, Any], **made_from: Mapping[str, str]) -> str:
         """How what stands here was made otherwise, in words; empty where it was not, or nothing stands here.
@@ -362,7 +448,7 @@ class Stage(Generic[R]):
 
 
 @dataclass(frozen=True)
-class Entry:
+class StageEntry:
     """What a question ended in, as it will stand in the files."""
 
     question_id: str
@@ -373,14 +459,16 @@ class Entry:
     """The line of what it took."""
 
     @staticmethod
-    def of(record: Record, cost: Cost | None) -> Entry:
+    def of(record: Record, cost: Cost | None) -> StageEntry:
         assert cost is None or cost.question_id == record.question_id, "the cost of another question"
         line = as_line(record)
-        return Entry(record.question_id, line, isinstance(record, Dropped), None if cost is None else as_line(cost))
+        return StageEntry(
+            record.question_id, line, isinstance(record, Dropped), None if cost is None else as_line(cost)
+        )
 
 
-class Writer(Generic[R]):
-    """Appends to a stage. Use as a context manager; `done` holds the ids of the questions that have a line."""
+class StageWriter(Generic[R]):
+    """Appends to a stage. Use as a context manager."""
 
     def __init__(self, stage: Stage[R]) -> None:
         self._stage = stage
@@ -388,27 +476,36 @@ class Writer(Generic[R]):
             self._records = opened.enter_context(closing(Shard(stage.records_path)))
             self._dropped = opened.enter_context(closing(Shard(stage.dropped_path)))
             self._costs: Shard | None = None
-            self.done: set[str] = set()
-            for path, record in ((stage.records_path, stage.record), (stage.dropped_path, Dropped)):
-                for _, _, key in _keyed(path, record):
-                    self.done.add(key)
+            self.done = {key for _, _, key in _keyed(stage.dropped_path, Dropped)}
+            """Ids of the questions that have a line."""
+            index = IndexWriter(stage.records_path, entries(self._done_with()))
+            self._index = opened.enter_context(closing(index))
             self._opened = opened.pop_all()
+
+    def _done_with(self) -> Iterator[tuple[str, int]]:
+        for key, begin in _begins(self._stage.records_path, self._stage.record):
+            self.done.add(key)
+            yield key, begin
 
     def write(self, record: R | Dropped, cost: Cost | None = None) -> int:
         """Append the question's one line, and before it what the question took, where that was measured.
 
         Returns the place of the line, for `read`.
         """
-        return self.add(Entry.of(record, cost))
+        return self.add(StageEntry.of(record, cost))
 
-    def add(self, entry: Entry) -> int:
+    def add(self, entry: StageEntry) -> int:
         """`write` what another process has put into words."""
         assert entry.question_id not in self.done, f"{entry.question_id} written twice"
         if entry.cost is not None:
             self._costs = self._costs or self._opened.enter_context(closing(Shard(self._stage.costs_path)))
             self._costs.add(entry.cost)
         self.done.add(entry.question_id)
-        return ~self._dropped.add(entry.line) if entry.dropped else self._records.add(entry.line)
+        if entry.dropped:
+            return ~self._dropped.add(entry.line)
+        begin = self._records.add(entry.line)
+        self._index.add(entry.question_id, begin)
+        return begin
 
     def read(self, place: int) -> R | Dropped:
         """The line at a place: the byte of the records at which it begins, or `~` that of what was dropped.
@@ -467,6 +564,8 @@ class Writer(Generic[R]):
         for shard, whole, put in zip((self._records, self._dropped), kept, moved, strict=True):
             if any(one > other for one, other in pairwise(put)):
                 shard.reorder(whole, put)
+                if shard is self._records:
+                    self._index.replace(entries(_begins(self._stage.records_path, self._stage.record)))
 
     @contextmanager
     def _walks(self) -> Iterator[tuple[_Walk, _Walk]]:
@@ -475,7 +574,7 @@ class Writer(Generic[R]):
         with closing(records), closing(dropped):
             yield _Walk(self._stage.records_path, records), _Walk(self._stage.dropped_path, dropped)
 
-    def __enter__(self) -> Writer[R]:
+    def __enter__(self) -> StageWriter[R]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

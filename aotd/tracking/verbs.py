@@ -13,15 +13,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from aotd.config.tree import Config
 from aotd.errors import UserError, spelt_out
 from aotd.records import Estimate, Mode
 from aotd.runtime.meter import total
+from aotd.specialists import SpecialistsConfig
 from aotd.store.ledger import Ledger, ledger
 from aotd.store.run import Run
 from aotd.store.shards import divisions, shards
 from aotd.store.untrusted import read_manifest
-from aotd.tracking import Artifact, Cell, Picture, Tracker, open_tracker, run_name
+from aotd.tracking import Artifact, Cell, Picture, Tracker, TrackingConfig, open_tracker, run_name
 from aotd.verbs import ARTIFACTS, FLOW, SHARDED
 from aotd.view.pictures import Frames, NoFramesError, chosen_frames, found_boxes
 from aotd.view.question import Story, arms, scores
@@ -34,35 +34,41 @@ _PICTURED = ("execute", "verify")
 
 
 @contextmanager
-def tracked(config: Config, verb: str) -> Iterator[None]:
-    """Around a verb's job: opens its tracker, and tells it at the end what came of it."""
+def tracked(
+    run: Run, verb: str, tracking: TrackingConfig, specialists: SpecialistsConfig, root: str, split: str
+) -> Iterator[None]:
+    """Around a verb's job: opens its tracker, and tells it at the end what came of it.
+
+    Args:
+        root: folder of the videos.
+        split: the held-out questions, which arms are evaluated on.
+    """
     started = time.monotonic()
-    with open_tracker(config.tracking, Run(Path(config.run)), verb, verb) as tracker:
+    with open_tracker(tracking, run, verb, verb) as tracker:
         yield
         tracker.done(time.monotonic() - started)
         try:
-            tell(tracker, config, verb)
+            tell(tracker, run, verb, specialists, root, split)
         except (UserError, OSError) as error:  # what tracking cannot read does not stop a run that can do without
             print(f"aotd: tracking: {spelt_out(str(error))}", file=sys.stderr)  # noqa: T201
 
 
-def tell(tracker: Tracker, config: Config, verb: str) -> None:
+def tell(tracker: Tracker, run: Run, verb: str, specialists: SpecialistsConfig, root: str, split: str) -> None:
     """Tell a tracker what a verb has made.
 
     Raises:
         UserError: a file of the run is damaged.
     """
-    run = Run(Path(config.run))
     if run.questions.exists:
         book = ledger(run)
         _funnel(tracker, book)
         if verb in FLOW:
             _costs(tracker, run, verb)
         if verb in _PICTURED:
-            tracker.table("frames", _FRAMES, _frames(config, verb, book))
+            tracker.table("frames", _FRAMES, _frames(run, verb, book, specialists, root))
     if verb == "evaluate":
         _scores(tracker, run)
-        tracker.table("replies", _REPLIES, _replies(config))
+        tracker.table("replies", _REPLIES, _replies(run, split))
     verbs = SHARDED if verb == "gather" else (verb,)
     paths = [path for one in verbs for path in _manifests(run, one)]
     manifests = {str(path.parent.relative_to(run.folder)): read_manifest(path) for path in paths}
@@ -116,9 +122,8 @@ _FRAMES = ("question_id", "type", "question", "true", "answer", "outcome", "thou
 _REPLIES = ("question_id", "type", "question", "true", "arm", "mode", "reply", "correct")
 
 
-def _frames(config: Config, verb: str, book: Ledger) -> list[list[Cell]]:
+def _frames(run: Run, verb: str, book: Ledger, specialists: SpecialistsConfig, root: str) -> list[list[Cell]]:
     """Frames of some questions that have passed the verb, with the boxes of their traces."""
-    run = Run(Path(config.run))
     lead = run.stage(verb)
     few = _few(lead.count())
     rows: list[list[Cell]] = []
@@ -126,7 +131,7 @@ def _frames(config: Config, verb: str, book: Ledger) -> list[list[Cell]]:
         question_of = opened.enter_context(run.questions.beside(lead))
         trace_of = opened.enter_context(run.traces.beside(lead))
         thought_of = opened.enter_context(run.thoughts.beside(lead)) if verb == "verify" else None
-        frames = opened.enter_context(Frames(config))
+        frames = opened.enter_context(Frames(specialists, root))
         for key in (key for number, key in enumerate(lead.ids()) if number in few):
             thought = thought_of(key) if thought_of else None
             story = Story(question_of(key), book.places[key], None, trace_of(key), thought, None, ())
@@ -150,10 +155,9 @@ def _of_story(story: Story, frames: Frames) -> list[list[Cell]]:
     ]
 
 
-def _replies(config: Config) -> list[list[Cell]]:
+def _replies(run: Run, split: str) -> list[list[Cell]]:
     """What the arms said to some of the held-out questions."""
-    run = Run(Path(config.run))
-    asked = [q for q in run.questions.stream() if q.split == config.evaluate.split]
+    asked = [q for q in run.questions.stream() if q.split == split]
     some = {asked[number].question_id: asked[number] for number in _few(len(asked))}
     rows: list[list[Cell]] = []
     for arm in arms(run):

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from aotd.config.tree import Config
 from aotd.errors import QuestionError, UserError
 from aotd.records import Box, BoxesFinding, Detection, EvidenceBox, SpanFinding, Trace
 from aotd.scoring.claims import read_claims
-from aotd.specialists import SourceName
+from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.video.clip import Pixels
 from aotd.video.source import DecodedVideos
 from aotd.view.question import Story
@@ -50,8 +49,9 @@ class NoFramesError(Exception):
 class Frames:
     """The frames that specialists saw, read again from the run's videos. Use as a context manager."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, specialists: SpecialistsConfig, root: str) -> None:
+        """`root`: folder of the videos."""
+        self._specialists, self._root = specialists, root
         self._sources: dict[int, DecodedVideos] = {}
 
     def __enter__(self) -> Frames:
@@ -67,14 +67,14 @@ class Frames:
         Raises:
             NoFramesError: perception is stored text, the video cannot be read, or is not the one the trace is about.
         """
-        if self._config.specialists.source is SourceName.captions or story.question.video is None:
+        if self._specialists.source is SourceName.captions or story.question.video is None:
             raise NoFramesError("this question's perception is stored text, not video")
         trace = story.trace
-        count = trace.frames if trace else self._config.specialists.frames
+        count = trace.frames if trace else self._specialists.frames
         try:
             if count not in self._sources:
-                deadline_s = self._config.specialists.decode_deadline_s
-                self._sources[count] = DecodedVideos(self._config.dataset.root, count, deadline_s)
+                deadline_s = self._specialists.decode_deadline_s
+                self._sources[count] = DecodedVideos(self._root, count, deadline_s)
             video = self._sources[count].open(story.question)
             if trace and (video.width, video.height) != (trace.width, trace.height):
                 raise NoFramesError(f"{story.question.video} is not the video that the trace is about")

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from aotd.commands.run import run_verb
 from aotd.config.compose import compose
 from aotd.config.tree import Config
 from aotd.datasets.base import locate
@@ -27,7 +28,6 @@ from aotd.errors import QuestionError, UserError
 from aotd.evaluate.job import job as evaluate
 from aotd.export.job import job as export
 from aotd.export.lmms_eval import shown
-from aotd.load.job import job as load
 from aotd.records import Dropped, Prediction, Question
 from aotd.scoring.tables import Scores
 from aotd.store.stage import Stage
@@ -51,7 +51,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if importlib.util.find_spec("lmms_eval") is None:
         pytest.skip("lmms-eval is not installed: make test-lmms")
     folder = tmp_path_factory.mktemp("world")
-    load(config(folder, "run", "dataset.playroom.difficulty=easy", *WORLD))
+    run_verb("load", config(folder, "run", "dataset.playroom.difficulty=easy", *WORLD))
     questions = Stage(folder / "run", "load", Question).records()
     damaged = folder / "data" / str([question for question in questions if question.split == SPLIT][-1].video)
     damaged.write_bytes(damaged.read_bytes()[:2000])

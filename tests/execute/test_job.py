@@ -17,7 +17,7 @@ from aotd.execute import job
 from aotd.execute.worker import ended
 from aotd.llm.base import Reply
 from aotd.records import Cost, Dropped, Outcome, Program, Question, Trace
-from aotd.store.stage import Entry, Stage
+from aotd.store.stage import Stage, StageEntry
 from tests.agents.program.test_attempts import attempt, failed
 from tests.video.test_launch import break_av
 
@@ -99,7 +99,7 @@ def test_where_nothing_is_mended_no_question_waits_for_another() -> None:
             read.append(f"q{number}")
             yield attempt()
 
-    def execute(todo: Iterable[Attempt]) -> Iterator[Entry | Result]:
+    def execute(todo: Iterable[Attempt]) -> Iterator[StageEntry | Result]:
         cost = Cost(question_id="q", seconds=1.0)
         return (ended(replace(failed(one), costs=(cost,)), 0) for one in todo)
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from aotd.cli.main import main
+from aotd.commands.run import run_verb
 from aotd.config.compose import compose
 from aotd.config.tree import Config
 from aotd.errors import UserError
 from aotd.evaluate.contamination import write_seen
 from aotd.records import Estimate, Example, Outcome, Program, Question, Thought, Trace, Verdict
-from aotd.report.job import job
 from aotd.report.pick import pick
 from aotd.scoring.tables import Comparison, Scores
 from aotd.store.ledger import ledger
@@ -52,7 +52,7 @@ class Page(HTMLParser):
 
 def made(run: Path, videos: Path | None = None, *more: str) -> str:
     root = videos or run
-    job(compose([f"run='{run}'", f"dataset.root='{root}'", *more]))
+    run_verb("report", compose([f"run='{run}'", f"dataset.root='{root}'", *more]))
     return (run / "report.html").read_text(encoding="utf-8")
 
 

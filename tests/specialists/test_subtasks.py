@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -107,9 +107,8 @@ def test_calls_of_new_subtask_are_cached_and_counted(tmp_path: Path, monkeypatch
 
 
 def test_doctor_lists_new_subtask(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(read_settings("doctor", []), specialists=mocks())
     add_row(monkeypatch)
-    assert "tracking: line, no weights" in doctor._specialists(config).lines
+    assert "tracking: line, no weights" in doctor._specialists(mocks()).lines
 
 
 def test_select_ranks_specialists_of_new_subtask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aotd.errors import UserError
 from aotd.records import Cost, Dropped, Outcome, Program, Record, Trace
 from aotd.store.files import write_atomically
-from aotd.store.stage import Entry, Stage, read_jsonl
+from aotd.store.stage import Stage, StageEntry, read_jsonl
 from benchmarks.crash import Disk, broken, full
 
 
@@ -59,7 +59,7 @@ def test_an_entry_made_elsewhere_is_written_as_the_record_would_be(tmp_path: Pat
     with here.open({}) as out:
         places = [out.write(program(1), cost(1, 0.5)), out.write(drop), out.write(program(3))]
     with elsewhere.open({}) as out:
-        entries = [Entry.of(program(1), cost(1, 0.5)), Entry.of(drop, None), Entry.of(program(3), None)]
+        entries = [StageEntry.of(program(1), cost(1, 0.5)), StageEntry.of(drop, None), StageEntry.of(program(3), None)]
         assert [out.add(entry) for entry in entries] == places
         assert out.done == {"q1", "q2", "q3"}
     for name in ("records.jsonl", "dropped.jsonl", "costs.jsonl"):
@@ -152,7 +152,9 @@ def test_what_is_closed_is_on_the_disk_and_so_are_its_name_and_its_folders(tmp_p
             out.write(Dropped(question_id="x", outcome=Outcome.no_answer, reason="so"))
         write_atomically(tmp_path / "deep" / "scores.json", "{}")
         assert disk.pending == []
-        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        # An index that a power cut has torn is made again from the lines.
+        files = [path for path in tmp_path.rglob("*.json*") if path.is_file()]
+        disk.synced.pop(str(tmp_path / "evaluate" / "arm" / "answer" / "records.index"))
         assert {str(path): path.stat().st_size for path in files} == disk.synced
         assert len(files) == 5
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from aotd.cli.main import main
-from aotd.config.command_line import read_settings
 from aotd.errors import UserError
 from aotd.records import Trace
+from aotd.specialists import SpecialistsConfig
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
 from aotd.store.stage import Stage
-from aotd.tracking import Artifact, Cell, Picture, verbs
+from aotd.tracking import Artifact, Cell, Picture, TrackingConfig, verbs
 from aotd.tracking.verbs import made, tell
 from aotd.verbs import FLOW
 from tests.sample_run import evaluated, sample_run
@@ -152,7 +152,7 @@ def test_a_student_is_named_but_not_read_and_a_link_is_not_followed(tmp_path: Pa
 def test_scores_and_replies_of_the_arms_are_told(tmp_path: Path) -> None:
     run = evaluated(sample_run(tmp_path / "mine"))
     listening = Listening()
-    tell(listening, read_settings("evaluate", [f"run={run}"]), "evaluate")
+    tell(listening, Run(run), "evaluate", SpecialistsConfig(), "", "test")
     assert listening.numbers["aotd/multiple_choice"] == 1
     assert listening.numbers["blind/type/Sequence_T2"] == 0
     assert listening.numbers["aotd/seconds/answer"] == pytest.approx(0.021)
@@ -178,6 +178,6 @@ def test_a_run_that_cannot_be_read_back_is_a_line_and_no_end(
 
     monkeypatch.setattr(verbs, "open_tracker", listen)
     monkeypatch.setattr(verbs, "tell", fail)
-    with verbs.tracked(read_settings("load", [f"run={tmp_path}"]), "load"):
+    with verbs.tracked(Run(tmp_path), "load", TrackingConfig(), SpecialistsConfig(), "", "test"):
         pass
     assert capsys.readouterr().err == "aotd: tracking: records.jsonl:3: not a Question\n"
