@@ -20,7 +20,15 @@ from __future__ import annotations
 from enum import Enum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 SCHEMA = 1
 """Version of the records on disk; raised when a line written before can no longer be read."""
@@ -292,9 +300,25 @@ class Event(Part):
     query: str
     """What was asked: the object, the action, or the question."""
     info: tuple[tuple[str, str], ...] = ()
-    """What `select_answer` was told, as (name, text)."""
+    """What a tool was told that draws a conclusion (`select_answer`), as (name, text)."""
     finding: Finding
     """What came back."""
+    thought: str = ""
+    """What the agent thought before the call; empty for a program."""
+    arguments: dict[str, JsonValue] = {}
+    """The arguments by name, clips in words; empty for a tool of the paper that a program called."""
+    observation: str = ""
+    """What came back, in the words of the tool's own declaration; empty where the finding says it."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Lines of runs from before these fields are written as they were."""
+        return _left_out(handler(self), "thought", "arguments", "observation")
+
+
+def _left_out(fields: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Fields without some of them, where they are empty."""
+    return {name: value for name, value in fields.items() if value or name not in names}
 
 
 class Trace(Record):
@@ -318,6 +342,12 @@ class Trace(Record):
     """How many programs of the question were run, this one included."""
     code: str | None = None
     """The program that ran, where it is not `Program.code`: another candidate, or one that was mended."""
+    agent: str = ""
+    """The agent that made it; empty for the one that runs a program."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _left_out(handler(self), "agent")
 
 
 # ── convert, verify ───────────────────────────────────────────────────────────────────────────────

@@ -66,7 +66,7 @@ ACTION_FRAMES = 8
 WORLD = ["dataset.playroom.train_videos=16", "dataset.playroom.val_videos=8", "dataset.playroom.test_videos=8"]
 TURN = 4
 """Programs that the rival runs, one of each kind, until it is our turn."""
-OTHERWISE = (["batch=1"], ["batch=3", "programs=3"], ["batch=32"], ["programs=1"])
+OTHERWISE = (["batch=1"], ["batch=3", "concurrency=3"], ["batch=32"], ["concurrency=1"])
 """Settings under which the records must be the same."""
 
 
@@ -239,7 +239,7 @@ class Bench:
 def otherwise() -> list[list[str]]:
     """`OTHERWISE`, in full."""
     names = {"batch": [f"specialists.{part}.batch" for part in ("detection", "grounding", "action", "answering")]}
-    names["programs"] = ["execute.programs"]
+    names["concurrency"] = ["execute.concurrency"]
     pairs = [[word.split("=") for word in words] for words in OTHERWISE]
     return [[f"{full}={value}" for key, value in one for full in names[key]] for one in pairs]
 

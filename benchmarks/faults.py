@@ -98,23 +98,23 @@ _asked = ""
 """The arm and the mode that `evaluate` is at."""
 
 
-def evaluate_settings(config: Any, arm: str, mode: Any) -> Any:
+def evaluate_settings(context: Any, arm: str, mode: Any) -> Any:
     """In place of `aotd.evaluate.job.settings_of`, which is asked once for each arm and mode."""
     from aotd.evaluate import arms
 
     global _asked
     _asked = f"{arm} {mode.value}"
-    return arms.settings_of(config, arm, mode)
+    return arms.settings_of(context, arm, mode)
 
 
 NOTED: dict[str, tuple[str, str, Callable[..., str]]] = {
     "load": ("aotd.datasets.playroom.build", "render", lambda scene, seed, path, look: path.name.split(".")[1]),
     "decompose": ("aotd.decompose.annotated", "write", lambda question: question.question_id),
-    "execute": ("aotd.execute.worker", "_run", lambda attempt, *_: attempt.question.question_id),
+    "execute": ("aotd.agents.base", "work", lambda agent, task, *_: task.question.question_id),
     "convert": ("aotd.convert.template", "write", lambda trace, boxes: trace.question_id),
     "verify": ("aotd.verify.job", "check_faithful", lambda question, *_: question.question_id),
     "distill": ("aotd.distill.train._Report", "write", lambda to, it: f"{to._lines._path.parent.name} {it['step']}"),
-    "evaluate": ("aotd.evaluate.ask", "_look", lambda views, question: f"{_asked} {question.question_id}"),
+    "evaluate": ("aotd.evaluate.ask", "_read_features", lambda features, question: f"{_asked} {question.question_id}"),
     "report": ("aotd.report.job", "_card", lambda story, *_: story.question.question_id),
 }
 """Verb -> where, and by what function, it begins to work on an item, and the name of that item."""

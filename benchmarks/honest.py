@@ -43,11 +43,12 @@ from aotd.llm.replay import Line
 from aotd.records import Detection, Event, Program, Question, Trace
 from aotd.sandbox.check import extract, written
 from aotd.sandbox.layers import raised
-from aotd.sandbox.process import Limits, Sandbox, StoppedError
+from aotd.sandbox.process import Limits, Sandbox
 from aotd.specialists.mock import Mock
 from aotd.specialists.protocols import Specialists
 from aotd.store.stage import Stage, read_jsonl
-from aotd.tools.video import Tools, signatures, trace
+from aotd.tools.toolbox import ToolSession
+from aotd.tools.video import VIDEO_TOOLS
 from aotd.video.clip import Clip
 
 FRAMES = 32
@@ -93,11 +94,12 @@ class End:
 def sandboxed(job: Job, mock: Mock, sandbox: Sandbox) -> End:
     """The program as `execute` runs it."""
     clip, options = Clip.whole(mock.open(job.question)), job.question.options
+    tools = ToolSession(VIDEO_TOOLS, _bundle(mock))
     try:
-        done = sandbox.run(job.code, clip, job.question.question, options, _bundle(mock))
-    except StoppedError as error:
-        return End(None, error.events, error.outcome.value, error.reason)
-    return End(done.answer, done.events)
+        answer = sandbox.run(job.code, clip, job.question.question, options, tools)
+    except QuestionError as error:
+        return End(None, tools.events, error.outcome.value, error.reason)
+    return End(answer, tools.events)
 
 
 # ── the plain run ─────────────────────────────────────────────────────────────────────────────────
@@ -163,11 +165,11 @@ def plain(job: Job, mock: Mock) -> End:
 def _work(pipe: Connection, job: Job, mock: Mock) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     sys.stdout = sys.stderr  # what a program prints is no row of ours
-    tools = Tools(_bundle(mock))
+    tools = ToolSession(VIDEO_TOOLS, _bundle(mock))
     try:
         clip = Clip.whole(mock.open(job.question))
         answer = called(job.written or job.code, clip, job.question, tools)
-        end = End(answer, trace(tools)) if answer else End(None, outcome="no_answer")
+        end = End(answer, tools.events) if answer else End(None, outcome="no_answer")
     except QuestionError as error:
         end = End(None, outcome=error.outcome.value, reason=error.reason)
     except BaseException as error:  # noqa: BLE001  whatever a program raises, it is broken
@@ -175,15 +177,15 @@ def _work(pipe: Connection, job: Job, mock: Mock) -> None:
     pipe.send(end)
 
 
-def called(code: str, clip: Clip, question: Question, tools: Tools) -> str | None:
+def called(code: str, clip: Clip, question: Question, tools: ToolSession) -> str | None:
     """What a program answers, called in this process; None where that is no answer."""
-    scope: dict[str, Any] = {name: _showing(getattr(tools, name)) for name in signatures()}
+    scope: dict[str, Any] = {name: _showing(tools, name) for name in tools.toolbox.names}
     exec(compile(code, "<program>", "exec"), scope)
     return _text(scope["execute_command"](_shown(clip), question.question, list(question.options)))
 
 
-def _showing(tool: Any) -> Any:
-    return lambda *arguments, **keywords: _shown(tool(*arguments, **keywords))
+def _showing(tools: ToolSession, name: str) -> Any:
+    return lambda *arguments, **keywords: _shown(tools.call(name, arguments, keywords))
 
 
 def _shown(value: Any) -> Any:

@@ -47,11 +47,14 @@ from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from aotd.errors import QuestionError
 from aotd.records import Dropped, Trace
 from aotd.sandbox.layers import Layer, missing
-from aotd.sandbox.process import Limits, Sandbox, StoppedError
+from aotd.sandbox.process import Limits, Sandbox
 from aotd.specialists.mock import Mock, MockVideo
 from aotd.specialists.protocols import Specialists
+from aotd.tools.toolbox import ToolSession
+from aotd.tools.video import VIDEO_TOOLS
 from aotd.video.clip import Clip
 
 SECONDS = 1.0
@@ -165,7 +168,7 @@ def _work(pipe: Connection, text: str, canary: str, port: int, name: str, secret
     code = planted(text, canary, port, os.getpid())
     clip = Clip.whole(MockVideo("hostile", 8, 0.0, 8.0))
     mock = Mock(8)
-    specialists = Specialists.from_one(mock)
+    tools = ToolSession(VIDEO_TOOLS, Specialists.from_one(mock))
     escapes: list[str] = []
     record: Trace | Dropped
     layers = [Layer(wall) for wall in walls - {CHECK}]
@@ -177,21 +180,20 @@ def _work(pipe: Connection, text: str, canary: str, port: int, name: str, secret
             ctypes.CDLL(None).prctl(_DUMPABLE, 1, 0, 0, 0)  # as a user's own processes are
         started = time.monotonic()
         try:
-            done = sandbox.run(code, clip, QUESTION, OPTIONS, specialists)
-            outcome, reason, events = "answered", done.answer, done.events
-        except StoppedError as error:
-            outcome, reason, events = error.outcome.value, error.reason, error.events
+            outcome, reason = "answered", sandbox.run(code, clip, QUESTION, OPTIONS, tools)
+        except QuestionError as error:
+            outcome, reason = error.outcome.value, error.reason
         except KeyboardInterrupt:
-            outcome, reason, events = "none", "interrupted by its program", ()
+            outcome, reason = "none", "interrupted by its program"
             escapes.append(STOPPED)
         except BaseException as error:  # noqa: BLE001  what is to be found out: a program that brings down its parent
-            outcome, reason, events = "none", f"{type(error).__name__}: {error}", ()
+            outcome, reason = "none", f"{type(error).__name__}: {error}"
             escapes.append(NO_OUTCOME)
         seconds = time.monotonic() - started
     try:
         if outcome in ("answered", "none"):
             record = Trace(
-                question_id="q", frames=8, start_s=0, end_s=8, width=64, height=48, events=events, answer=reason
+                question_id="q", frames=8, start_s=0, end_s=8, width=64, height=48, events=tools.events, answer=reason
             )
         else:
             record = Dropped(question_id="q", outcome=outcome, reason=reason)
@@ -199,7 +201,7 @@ def _work(pipe: Connection, text: str, canary: str, port: int, name: str, secret
     except ValueError as error:
         written = b""
         escapes.append(f"cannot be written: {error}")
-    if secret.encode() in written + repr((reason, events)).encode(errors="replace"):
+    if secret.encode() in written + repr((reason, tools.events)).encode(errors="replace"):
         escapes.append(READ)
     if _reap():
         escapes.append(LEFT)

@@ -24,7 +24,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from aotd.agents.program.examples import read_programs
-from aotd.agents.program.prompting import examples_for, prompt
+from aotd.agents.program.prompting import examples_for, program_prompt
 from aotd.datasets import star
 from aotd.datasets.base import DatasetConfig
 from aotd.datasets.playroom import PlayroomConfig
@@ -34,6 +34,7 @@ from aotd.llm import LLMConfig
 from aotd.llm.base import Ask, Reply
 from aotd.llm.local import encode
 from aotd.llm.transformers import ROUNDING, TransformersEngine
+from aotd.tools.video import VIDEO_TOOLS
 
 CHAT = (
     "{% for m in messages %}{{ m.role }}:\n{{ m.content }}<|end|>\n{% endfor %}"
@@ -49,7 +50,7 @@ def prompts(folder: Path, count: int) -> tuple[list[str], int]:
     programs, settings = read_programs(), DecomposeConfig()
     asked = {}
     for question in questions:
-        text = prompt(question, examples_for(question, programs, settings))
+        text = program_prompt(question, examples_for(question, programs, settings), VIDEO_TOOLS)
         if len(asked) < count:
             asked.setdefault(text, question.type)
     return list(asked), len(set(asked.values()))

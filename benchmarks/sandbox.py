@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ from aotd.records import Detection, Question, SpanFinding
 from aotd.sandbox.layers import Layer, missing
 from aotd.sandbox.process import Limits, Sandbox
 from aotd.specialists.protocols import Specialists
-from aotd.tools.video import Tools, signatures
+from aotd.tools.toolbox import ToolSession
+from aotd.tools.video import VIDEO_TOOLS
 from aotd.video.clip import Clip, Pixels, Video
 
 ROUNDS = 60
@@ -75,7 +77,7 @@ class Instant:
 
 
 def sandboxed(sandbox: Sandbox, specialists: Specialists, clip: Clip) -> str:
-    return sandbox.run(CODE, clip, "what?", ("opened", "closed"), specialists).answer
+    return sandbox.run(CODE, clip, "what?", ("opened", "closed"), ToolSession(VIDEO_TOOLS, specialists))
 
 
 def cold(layers: list[Layer], specialists: Specialists, clip: Clip) -> str:
@@ -84,10 +86,14 @@ def cold(layers: list[Layer], specialists: Specialists, clip: Clip) -> str:
 
 
 def direct(specialists: Specialists, clip: Clip) -> str:
-    tools = Tools(specialists)
-    scope = {name: getattr(tools, name) for name in signatures()}
+    tools = ToolSession(VIDEO_TOOLS, specialists)
+    scope: dict[str, Any] = {name: _function(tools, name) for name in VIDEO_TOOLS.names}
     exec(CODE, scope)  # what the sandbox is there to avoid; here the code is ours
-    return str(scope["execute_command"](clip, "what?", ["opened", "closed"]))  # type: ignore[operator]
+    return str(scope["execute_command"](clip, "what?", ["opened", "closed"]))
+
+
+def _function(tools: ToolSession, name: str) -> Callable[..., Any]:
+    return lambda *arguments, **keywords: tools.call(name, arguments, keywords)
 
 
 def main() -> None:

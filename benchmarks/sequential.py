@@ -29,7 +29,7 @@ The module counts what goes through image towers, for this executor and for ours
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,7 +48,8 @@ from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
 from aotd.specialists.video_llm import VideoLLMSpecialist
 from aotd.store.stage import Stage
-from aotd.tools.video import Tools, trace
+from aotd.tools.toolbox import ToolSession
+from aotd.tools.video import VIDEO_TOOLS
 from aotd.video.clip import Clip
 from aotd.video.source import DecodedVideos
 from benchmarks.honest import called
@@ -69,16 +70,15 @@ class Count:
     total: int = 0
 
 
-class Forgetful(Tools):
+class Forgetful(ToolSession):
     """The tools, over specialists that remember nothing of the call before."""
 
-    def _ask(self) -> Specialists:
-        specialists = super()._ask()
-        for part in (specialists.action, specialists.answering):
+    def call(self, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+        for part in (self._specialists.action, self._specialists.answering):
             if isinstance(part, VideoLLMSpecialist):
                 part._loaded()._views.clear()
                 part._loaded()._beginning = None
-        return specialists
+        return super().call(name, arguments, keywords)
 
 
 def load_rival(config: Config) -> Specialists:
@@ -164,7 +164,7 @@ def calls_counted() -> Iterator[Count]:
 
 
 def _traced(question: Question, program: Program, specialists: Specialists) -> Trace | Dropped:
-    source, tools = specialists.source, Forgetful(specialists)
+    source, tools = specialists.source, Forgetful(VIDEO_TOOLS, specialists)
     assert isinstance(source, DecodedVideos)
     source._kept.clear()
     source._held.clear()
@@ -182,7 +182,7 @@ def _traced(question: Question, program: Program, specialists: Specialists) -> T
         end_s=video.end_s,
         width=video.width,
         height=video.height,
-        events=trace(tools),
+        events=tools.events,
         answer=answer,
     )
 

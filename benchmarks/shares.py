@@ -45,7 +45,7 @@ from pathlib import Path
 from typing import Any
 
 MODELS, DECODING, RENDERING, OUTSIDE, IMPORTS = "models", "decoding", "rendering", "outside", "imports"
-ALONE = ["execute.workers=1", "execute.programs=1", "distill.workers=1", "cache.gb=0"]
+ALONE = ["execute.workers=1", "execute.concurrency=1", "distill.workers=1", "cache.gb=0"]
 SMALL = ["dataset.playroom.train_videos=24", "dataset.playroom.val_videos=4", "dataset.playroom.test_videos=8"]
 ENTRIES = {
     "accelerate.accelerator": [("Accelerator", "clip_grad_norm_", MODELS)],

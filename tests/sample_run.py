@@ -27,7 +27,7 @@ from aotd.records import (
     Trace,
     Verdict,
 )
-from aotd.scoring.tables import Faster, Scores, Spent
+from aotd.scoring.tables import CostSummary, Scores, Speedup
 from aotd.store.stage import Stage
 
 CODE = """def execute_command(video_clip, query, possible_answers):
@@ -148,10 +148,10 @@ def evaluated(run: Path, key: str = "t") -> Path:
     return run
 
 
-def spent() -> Spent:
+def spent() -> CostSummary:
     """Of a student that answers in 0.021 s where the agent takes 0.35 s; tokens were not counted."""
     times = Estimate(mean=0.35 / 0.021, low=15.1, high=18.4, n=1)
-    return Spent(
+    return CostSummary(
         seconds=Estimate(mean=0.021, low=0.02, high=0.022, n=1),
         batch=64,
         llm_calls=1.0,
@@ -161,7 +161,7 @@ def spent() -> Spent:
         specialist_calls=0.0,
         reused=0.0,
         memory_mb=None,
-        faster=Faster(
+        faster=Speedup(
             seconds=0.021, agent_seconds=0.35, times=times, batch=64, reused=0.0, agent_reused=0.25, same_machine=True
         ),
     )

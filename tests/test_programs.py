@@ -10,6 +10,8 @@ from aotd.agents.program.examples import ExampleProgram, read_programs
 from aotd.records import Detection, SpanFinding
 from aotd.sandbox.layers import Layer, missing
 from aotd.sandbox.process import Limits, Sandbox
+from aotd.tools.toolbox import ToolSession
+from aotd.tools.video import VIDEO_TOOLS
 from aotd.video.clip import Clip
 from tests.conftest import BlankVideo, Scripted
 
@@ -44,9 +46,10 @@ def test_every_program_runs_to_an_answer(program: ExampleProgram, finds: bool) -
     world.finds = finds
     clip = Clip.whole(BlankVideo(frames=16))
     with Sandbox(Limits(), [layer for layer in Layer if not missing(layer)]) as sandbox:
-        done = sandbox.run(program.code, clip, program.question, program.options, world.bundle())
-    assert done.answer == (program.options[0] if program.options else "a door")
-    assert len(done.events) >= 2
+        tools = ToolSession(VIDEO_TOOLS, world.bundle())
+        answer = sandbox.run(program.code, clip, program.question, program.options, tools)
+    assert answer == (program.options[0] if program.options else "a door")
+    assert len(tools.events) >= 2
 
 
 @pytest.mark.parametrize("program", [p for p in PROGRAMS if p.serves], ids=lambda program: program.name)

@@ -91,23 +91,29 @@ def _student(config: Config, question: Question, mode: Mode, root: str) -> str:
 
 
 def _agent(config: Config, question: Question, mode: Mode, root: str) -> str:
+    from aotd.agents.base import work
+    from aotd.agents.program.agent import ProgramAgent
+    from aotd.agents.program.attempts import first
     from aotd.convert import WriterName
     from aotd.convert.job import write_thought
     from aotd.decompose import Author
     from aotd.decompose.job import write_program
-    from aotd.execute.worker import trace_question
     from aotd.llm.load import load_engine
     from aotd.sandbox.layers import raised
-    from aotd.sandbox.process import Sandbox
+    from aotd.specialists.calls import Findings
     from aotd.specialists.load import load_specialists
+    from aotd.store.cache import load_cache
+    from aotd.store.run import Run
+    from aotd.tools.video import VIDEO_TOOLS
 
     if config.decompose.author is Author.annotated:
         # A question from a person ships no functional program.
         config = replace(config, decompose=replace(config.decompose, author=Author.fixed))
-    program = write_program(question, config)
+    program = write_program(question, config.decompose, config.llm, load_cache(config.cache, Run(Path(config.run))))
     layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
-    with Sandbox(config.execute.limits, layers) as sandbox:
-        trace = trace_question(question, program, load_specialists(config.specialists, root), sandbox)
+    findings = Findings(load_specialists(config.specialists, root))
+    with ProgramAgent(config.execute.limits, layers) as agent:
+        trace = work(agent, first(question, program), findings.answer, findings, VIDEO_TOOLS).record
     if isinstance(trace, Dropped):
         raise QuestionError(trace.outcome, trace.reason)
     if mode is Mode.answer:

@@ -13,11 +13,11 @@ from aotd.errors import UserError
 TEXT_OF_ASK = ("video", "question", "mode", "by")
 TEXT_OF_DATASET = tuple(f"dataset.{key}" for key in ("root", "questions", "spans", "answers", "cuts", "type_by"))
 TEXT_OF_DATA = (*TEXT_OF_DATASET, "specialists.captions", "specialists.embedder", "select.actions")
-TEXT_OF_EVALUATE = ("evaluate.against", "evaluate.train_root")
+TEXT_OF_EVALUATE = ("evaluate.baseline_run", "evaluate.train_root")
 TEXT = ("run", "export.to", *TEXT_OF_EVALUATE, *TEXT_OF_DATA, *(f"ask.{key}" for key in TEXT_OF_ASK))
 """Settings that are text or paths: taken as typed, never parsed as Hydra's grammar or interpolated."""
-TEXT_BY_NAME = ("evaluate.others",)
-"""The same of settings that hold one for each name: `evaluate.others.NAME=PATH`."""
+TEXT_BY_NAME = ("evaluate.external",)
+"""The same of settings that hold one for each name: `evaluate.external.NAME=PATH`."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""decompose: `Question` -> `Program` (step 2 of the paper)."""
+"""Settings of decompose: `Question` -> `Program` (step 2 of the paper)."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -12,18 +12,18 @@ class Author(str, Enum):
 
 @dataclass
 class DecomposeConfig:
-    """Who writes the programs."""
+    """Who writes the programs, and how."""
 
     author: Author = Author.annotated
     """annotated: the benchmark's functional program, translated. fixed: the example of the question's type.
     llm: a code LLM, shown the tools and the examples."""
     programs: str = ""
     """Folder of example programs; empty is the one that ships with the package."""
-    examples: int = 4
-    """llm: how many example programs the prompt shows: those nearest to the question."""
-    shown: list[str] = field(default_factory=list)
-    """llm: names of the example programs to show instead, the same for every question."""
-    without: list[str] = field(default_factory=list)
+    num_examples: int = 4
+    """llm: how many example programs the prompt holds: those nearest to the question."""
+    examples: list[str] = field(default_factory=list)
+    """llm: names of the example programs in the prompt, the same for every question, instead of the nearest."""
+    exclude_tools: list[str] = field(default_factory=list)
     """llm: tools that programs may not use, because no specialist of the run can do them."""
     retries: int = 2
     """llm: how often an invalid program goes back to the model with the error."""

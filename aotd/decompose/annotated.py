@@ -9,10 +9,11 @@ scene nor the true answer is ever read.
 from __future__ import annotations
 
 from aotd.datasets.star import STAR_VERBS
-from aotd.decompose.functional import Asked, Wanted, read
+from aotd.decompose.functional import FunctionalQuery, Wanted, read
 from aotd.errors import QuestionError
 from aotd.records import Outcome, Question
 from aotd.sandbox.check import check
+from aotd.tools.video import VIDEO_TOOLS
 
 ENDING = 6
 """How many of the last frames show what is about to happen."""
@@ -24,36 +25,36 @@ def write(question: Question) -> str:
     Raises:
         QuestionError: `program_invalid`, where there is no functional program or it cannot be translated.
     """
-    asked = read(question.steps)
-    if asked.wanted is Wanted.count:
-        body = _counting(asked)
-    elif asked.both:
-        body = _ordering(asked)
+    query = read(question.steps)
+    if query.wanted is Wanted.count:
+        body = _counting(query)
+    elif query.both:
+        body = _ordering(query)
     elif question.type.startswith("Prediction"):
-        body = _prediction(asked)
-    elif asked.things:
-        body = _feasibility(asked)
-    elif asked.wanted is Wanted.objects:
-        body = _which_thing(asked)
-    elif asked.wanted is Wanted.verbs:
-        body = _what_with(asked)
+        body = _prediction(query)
+    elif query.things:
+        body = _feasibility(query)
+    elif query.wanted is Wanted.objects:
+        body = _which_thing(query)
+    elif query.wanted is Wanted.verbs:
+        body = _what_with(query)
     else:
-        body = _what_happened(asked)
+        body = _what_happened(query)
     lines = ["def execute_command(video_clip, query, possible_answers):", *(f"    {line}" for line in body)]
     code = "\n".join(lines) + "\n"
-    check(code)
+    check(code, VIDEO_TOOLS)
     return code
 
 
 # ── what happened ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _which_thing(asked: Asked) -> list[str]:
+def _which_thing(query: FunctionalQuery) -> list[str]:
     """The thing that something was done with: find the moment by the verb."""
-    doing = _doing(asked.verb)
+    doing = _doing(query.verb)
     return [
-        *(clip := _when(asked))[1],
-        f'moment = Filter_frames_with_act({clip[0]}, "person {doing} {_thing(asked.obj)}")',
+        *(clip := _when(query))[1],
+        f'moment = Filter_frames_with_act({clip[0]}, "person {doing} {_thing(query.obj)}")',
         'person = Find(moment, "person")',
         f'thing = Video_query(moment, "What is the person {doing}?")',
         "where = Find(moment, thing)",
@@ -62,11 +63,11 @@ def _which_thing(asked: Asked) -> list[str]:
     ]
 
 
-def _what_with(asked: Asked) -> list[str]:
+def _what_with(query: FunctionalQuery) -> list[str]:
     """What was done with a thing: find the moment by the thing."""
-    obj = _object(asked)
+    obj = _object(query)
     return [
-        *(clip := _when(asked))[1],
+        *(clip := _when(query))[1],
         f'moment = Filter_frames_with_act({clip[0]}, "person interacting with the {obj}")',
         'person = Find(moment, "person")',
         f'thing = Find(moment, "{obj}")',
@@ -76,17 +77,17 @@ def _what_with(asked: Asked) -> list[str]:
     ]
 
 
-def _what_happened(asked: Asked) -> list[str]:
+def _what_happened(query: FunctionalQuery) -> list[str]:
     """Whole actions: of the likeliest, the one nearest in time to what is named, and where it happens."""
-    clip, lines = _when(asked)
-    if asked.after:
-        better, told = "found.start < moment.start", "what happened afterwards"
-    elif asked.before:
-        better, told = "found.end > moment.end", "what happened before"
+    clip, lines = _when(query)
+    if query.after:
+        better, fact = "found.start < moment.start", "what happened afterwards"
+    elif query.before:
+        better, fact = "found.end > moment.end", "what happened before"
     else:
-        better, told = "len(found.frames) > len(moment.frames)", "what the person did meanwhile"
-    if asked.verb or asked.obj:
-        lines.append(f'{clip} = Filter_frames_with_act({clip}, "person {_doing(asked.verb)} {_thing(asked.obj)}")')
+        better, fact = "len(found.frames) > len(moment.frames)", "what the person did meanwhile"
+    if query.verb or query.obj:
+        lines.append(f'{clip} = Filter_frames_with_act({clip}, "person {_doing(query.verb)} {_thing(query.obj)}")')
     return [
         *lines,
         f"actions = Query_Actions({clip}, None, possible_answers)",
@@ -98,41 +99,41 @@ def _what_happened(asked: Asked) -> list[str]:
         "if moment is not None:",
         '    person = Find(moment, "person")',
         '    thing = Find(moment, Video_query(moment, "Which thing is the person busy with?"))',
-        f'info = {{"{told}": chosen}}',
+        f'info = {{"{fact}": chosen}}',
         "return select_answer(query, info, possible_answers)",
     ]
 
 
-def _when(asked: Asked) -> tuple[str, list[str]]:
+def _when(query: FunctionalQuery) -> tuple[str, list[str]]:
     """The name of the clip in which to look, and the lines that make it."""
     clip, lines = "video_clip", []
-    for number, (relation, obj) in enumerate(asked.relations):
+    for number, (relation, obj) in enumerate(query.relations):
         name = "meanwhile" if number == 0 else f"meanwhile_{number + 1}"
         words = (relation or "interacting_with").replace("_", " ")
         lines.append(f'{name} = Filter_frames_with_act({clip}, "person {words} {_thing(obj)}")')
         lines += [f'{name}_thing = Find({name}, "{obj}")'] if obj else []
         clip = name
-    if asked.after:
+    if query.after:
         lines += [
-            f'first = Filter_frames_with_act({clip}, "{_act(asked.after)}")',
+            f'first = Filter_frames_with_act({clip}, "{_act(query.after)}")',
             f"after = trim({clip}, first.end, None)",
         ]
         clip = "after"
-    if asked.before:
+    if query.before:
         lines += [
-            f'last = Filter_frames_with_act({clip}, "{_act(asked.before)}")',
+            f'last = Filter_frames_with_act({clip}, "{_act(query.before)}")',
             f"before = trim({clip}, None, last.start)",
         ]
         clip = "before"
     return clip, lines
 
 
-def _ordering(asked: Asked) -> list[str]:
+def _ordering(query: FunctionalQuery) -> list[str]:
     """Which of two actions came first (or last): ground both and compare."""
-    if len(asked.both) != 2 or asked.pick is None:
+    if len(query.both) != 2 or query.pick is None:
         raise _untranslated("a union that is no question of order")
-    one, other = (_act(act) for act in asked.both)
-    chosen = "first" if asked.pick == "first" else "second"
+    one, other = (_act(act) for act in query.both)
+    chosen = "first" if query.pick == "first" else "second"
     return [
         f'one = Filter_frames_with_act(video_clip, "{one}")',
         f'other = Filter_frames_with_act(video_clip, "{other}")',
@@ -140,7 +141,7 @@ def _ordering(asked: Asked) -> list[str]:
         f'moment = one if earlier == "{chosen}" else other',
         'person = Find(moment, "person")',
         f'told = "{one}" if earlier == "{chosen}" else "{other}"',
-        f'info = {{"what came {asked.pick}": told}}',
+        f'info = {{"what came {query.pick}": told}}',
         "return select_answer(query, info, possible_answers)",
     ]
 
@@ -148,43 +149,43 @@ def _ordering(asked: Asked) -> list[str]:
 # ── what comes, what could be, how many ───────────────────────────────────────────────────────────
 
 
-def _prediction(asked: Asked) -> list[str]:
+def _prediction(query: FunctionalQuery) -> list[str]:
     """What comes next: look at how the person stands at the end."""
     clip, lines = "video_clip", []
-    if asked.after:
+    if query.after:
         lines = [
-            f'first = Filter_frames_with_act(video_clip, "{_act(asked.after)}")',
+            f'first = Filter_frames_with_act(video_clip, "{_act(query.after)}")',
             "after = trim(video_clip, first.end, None)",
         ]
         clip = "after"
     lines += [f"ending = trim({clip}, {clip}.end - {ENDING}, None)", 'person = Find(ending, "person")']
-    if asked.wanted is Wanted.objects:
-        question = f"Which thing is the person about to {_plain(asked.verb)}?"
+    if query.wanted is Wanted.objects:
+        question = f"Which thing is the person about to {_plain(query.verb)}?"
         lines += [f'thing = Video_query(ending, "{question}")', "where = Find(ending, thing)"]
-        told, value = f"the thing the person is about to {_plain(asked.verb)}", "thing"
+        fact, value = f"the thing the person is about to {_plain(query.verb)}", "thing"
     else:
-        on = f" with the {asked.obj}" if asked.obj else ""
-        lines += [f'thing = Find(ending, "{asked.obj}")'] if asked.obj else []
+        on = f" with the {query.obj}" if query.obj else ""
+        lines += [f'thing = Find(ending, "{query.obj}")'] if query.obj else []
         lines.append(f'coming = Video_query(ending, "What is the person about to do{on}?")')
-        told, value = f"what the person is about to do{on}", "coming"
-    return [*lines, f'info = {{"{told}": {value}}}', "return select_answer(query, info, possible_answers)"]
+        fact, value = f"what the person is about to do{on}", "coming"
+    return [*lines, f'info = {{"{fact}": {value}}}', "return select_answer(query, info, possible_answers)"]
 
 
-def _feasibility(asked: Asked) -> list[str]:
+def _feasibility(query: FunctionalQuery) -> list[str]:
     """What could be done with what is there: look which things are there, and which were used already."""
-    plain, doing = _plain(asked.verb), _doing(asked.verb)
+    plain, doing = _plain(query.verb), _doing(query.verb)
     lines = []
-    if asked.other:
+    if query.other:
         lines = [
             f'moment = Filter_frames_with_act(video_clip, "person {doing} something")',
             'person = Find(moment, "person")',
             f'used = Video_query(moment, "What is the person {doing}?")',
         ]
-    other = "other " if asked.other else ""
+    other = "other " if query.other else ""
     return [
         *lines,
         f'possible = Video_query(video_clip, "Which {other}things could the person {plain}?")',
-        *(['possible = ", ".join([name for name in possible.split(", ") if name != used])'] if asked.other else []),
+        *(['possible = ", ".join([name for name in possible.split(", ") if name != used])'] if query.other else []),
         'for name in possible.split(", ")[:3]:',
         "    where = Find(video_clip, name)",
         f'info = {{"{other}things the person could {plain}": possible}}',
@@ -192,14 +193,14 @@ def _feasibility(asked: Asked) -> list[str]:
     ]
 
 
-def _counting(asked: Asked) -> list[str]:
+def _counting(query: FunctionalQuery) -> list[str]:
     """How many things of a class are there."""
-    if not asked.things or not asked.obj:
+    if not query.things or not query.obj:
         raise _untranslated("a count of what is no class of things")
     return [
-        f'found = Query_Objs(trim(video_clip, None, video_clip.start + 1), "{asked.obj}")',
-        f'count = Count(video_clip, "{asked.obj}")',
-        f'info = {{"how many there are of {asked.obj}": count}}',
+        f'found = Query_Objs(trim(video_clip, None, video_clip.start + 1), "{query.obj}")',
+        f'count = Count(video_clip, "{query.obj}")',
+        f'info = {{"how many there are of {query.obj}": count}}',
         "return select_answer(query, info, possible_answers)",
     ]
 
@@ -207,9 +208,9 @@ def _counting(asked: Asked) -> list[str]:
 # ── words ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _act(asked: Asked) -> str:
+def _act(query: FunctionalQuery) -> str:
     """What a grounder is asked for a named action, e.g. `person opening the door`."""
-    return f"person {_doing(asked.verb)} {_thing(asked.obj)}"
+    return f"person {_doing(query.verb)} {_thing(query.obj)}"
 
 
 def _doing(verb: str | None) -> str:
@@ -230,10 +231,10 @@ def _thing(obj: str | None) -> str:
     return f"the {obj}" if obj else "something"
 
 
-def _object(asked: Asked) -> str:
-    if asked.obj is None:
+def _object(query: FunctionalQuery) -> str:
+    if query.obj is None:
         raise _untranslated("a question for verbs without a thing")
-    return asked.obj
+    return query.obj
 
 
 def _untranslated(what: str) -> QuestionError:

@@ -1,4 +1,4 @@
-"""What a STAR-like functional program asks, read off its steps without running them.
+"""What a STAR-like functional program asks: its steps are read, and not run.
 
 STAR ships each question with a program in postfix order over an annotated scene graph: every step
 pushes its literal inputs, then takes its arguments from a stack (csbobby/STAR_Benchmark,
@@ -30,8 +30,8 @@ class Wanted(Enum):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A set of actions (or of things) under description, and at the end what is asked of it."""
+class FunctionalQuery:
+    """A description of a set of actions (or of things), and at the end what is asked of it."""
 
     things: bool = False
     """Things that are there rather than actions that happen."""
@@ -39,18 +39,18 @@ class Asked:
     obj: str | None = None
     relations: tuple[tuple[str | None, str | None], ...] = ()
     """(relation, object) pairs that hold meanwhile, e.g. `("holding", "towel")`."""
-    after: Asked | None = None
-    before: Asked | None = None
+    after: FunctionalQuery | None = None
+    before: FunctionalQuery | None = None
     pick: str | None = None
     """`first` or `last` of several in time."""
     other: bool = False
     """All but those that were named (`Except`)."""
-    both: tuple[Asked, ...] = ()
+    both: tuple[FunctionalQuery, ...] = ()
     """The sets of which this is the union, where there are several."""
     wanted: Wanted | None = None
 
 
-def read(steps: tuple[Step, ...]) -> Asked:
+def read(steps: tuple[Step, ...]) -> FunctionalQuery:
     """What a functional program asks.
 
     Raises:
@@ -58,7 +58,7 @@ def read(steps: tuple[Step, ...]) -> Asked:
     """
     if not steps:
         raise _invalid("the question has no functional program")
-    stack: list[Asked | str] = []
+    stack: list[FunctionalQuery | str] = []
     for step in steps:
         if not all(_WORD.fullmatch(word) for word in step.inputs):
             raise _invalid(f"an input of {step.function} is no name of a verb, a relation or a thing")
@@ -73,48 +73,55 @@ def read(steps: tuple[Step, ...]) -> Asked:
         if not all(isinstance(argument, kind) for argument, kind in zip(arguments, kinds, strict=True)):
             raise _invalid(f"{step.function} was given {', '.join(type(item).__name__ for item in arguments)}")
         stack.append(function(*arguments))
-    asked = stack[-1]
-    if not isinstance(asked, Asked) or asked.wanted is None:
+    query = stack[-1]
+    if not isinstance(query, FunctionalQuery) or query.wanted is None:
         raise _invalid("the functional program asks for nothing")
-    return asked
+    return query
 
 
-def _with_relation(asked: Asked, relation: str) -> Asked:
-    return replace(asked, relations=(*asked.relations, (relation, None)))
+def _with_relation(query: FunctionalQuery, relation: str) -> FunctionalQuery:
+    return replace(query, relations=(*query.relations, (relation, None)))
 
 
-def _with_relation_to(asked: Asked, obj: str) -> Asked:
+def _with_relation_to(query: FunctionalQuery, obj: str) -> FunctionalQuery:
     """STAR names the relation first and its object in the next step."""
-    if asked.relations and asked.relations[-1][1] is None:
-        return replace(asked, relations=(*asked.relations[:-1], (asked.relations[-1][0], obj)))
-    return replace(asked, relations=(*asked.relations, (None, obj)))
+    if query.relations and query.relations[-1][1] is None:
+        return replace(query, relations=(*query.relations[:-1], (query.relations[-1][0], obj)))
+    return replace(query, relations=(*query.relations, (None, obj)))
 
 
-def _union(first: Asked, second: Asked) -> Asked:
-    return Asked(both=(*(first.both or (first,)), *(second.both or (second,))))
+def _except(query: FunctionalQuery, named: FunctionalQuery) -> FunctionalQuery:
+    return replace(query, other=True, wanted=query.wanted or named.wanted)
 
 
-FUNCTIONS: dict[str, tuple[tuple[type, ...], Callable[..., Asked]]] = {
-    "Situations": ((), Asked),
-    "Actions": ((Asked,), lambda asked: asked),
-    "Objs": ((Asked,), lambda asked: replace(asked, things=True)),
-    "Filter_Actions_with_Verb": ((Asked, str), lambda asked, verb: replace(asked, verb=verb)),
-    "Filter_Actions_with_Obj": ((Asked, str), lambda asked, obj: replace(asked, obj=obj)),
-    "Filter_After_Actions": ((Asked, Asked), lambda asked, act: replace(asked, after=act)),
-    "Filter_Before_Actions": ((Asked, Asked), lambda asked, act: replace(asked, before=act)),
-    "Filter_Situations_with_Rel": ((Asked, str), _with_relation),
-    "Filter_Situations_with_Obj": ((Asked, str), _with_relation_to),
-    "Filter_Objs_by_Verb": ((Asked, str), lambda asked, verb: replace(asked, verb=verb, things=True)),
-    "Unique": ((Asked,), lambda asked: asked),
-    "Union": ((Asked, Asked), _union),
-    "Filter_Objs_with_Class": ((Asked, str), lambda asked, obj: replace(asked, obj=obj, things=True)),
-    "Except": ((Asked, Asked), lambda asked, named: replace(asked, other=True, wanted=asked.wanted or named.wanted)),
-    "Count": ((Asked,), lambda asked: replace(asked, wanted=Wanted.count)),
-    "Query_Earliest_Action": ((Asked,), lambda asked: replace(asked, pick="first")),
-    "Query_Latest_Action": ((Asked,), lambda asked: replace(asked, pick="last")),
-    "Query_Objs": ((Asked,), lambda asked: replace(asked, wanted=Wanted.objects)),
-    "Query_Verbs": ((Asked,), lambda asked: replace(asked, wanted=Wanted.verbs)),
-    "Query_Actions": ((Asked,), lambda asked: replace(asked, wanted=Wanted.actions)),
+def _union(first: FunctionalQuery, second: FunctionalQuery) -> FunctionalQuery:
+    return FunctionalQuery(both=(*(first.both or (first,)), *(second.both or (second,))))
+
+
+FUNCTIONS: dict[str, tuple[tuple[type, ...], Callable[..., FunctionalQuery]]] = {
+    "Situations": ((), FunctionalQuery),
+    "Actions": ((FunctionalQuery,), lambda query: query),
+    "Objs": ((FunctionalQuery,), lambda query: replace(query, things=True)),
+    "Filter_Actions_with_Verb": ((FunctionalQuery, str), lambda query, verb: replace(query, verb=verb)),
+    "Filter_Actions_with_Obj": ((FunctionalQuery, str), lambda query, obj: replace(query, obj=obj)),
+    "Filter_After_Actions": ((FunctionalQuery, FunctionalQuery), lambda query, act: replace(query, after=act)),
+    "Filter_Before_Actions": ((FunctionalQuery, FunctionalQuery), lambda query, act: replace(query, before=act)),
+    "Filter_Situations_with_Rel": ((FunctionalQuery, str), _with_relation),
+    "Filter_Situations_with_Obj": ((FunctionalQuery, str), _with_relation_to),
+    "Filter_Objs_by_Verb": ((FunctionalQuery, str), lambda query, verb: replace(query, verb=verb, things=True)),
+    "Unique": ((FunctionalQuery,), lambda query: query),
+    "Union": ((FunctionalQuery, FunctionalQuery), _union),
+    "Filter_Objs_with_Class": ((FunctionalQuery, str), lambda query, obj: replace(query, obj=obj, things=True)),
+    "Except": (
+        (FunctionalQuery, FunctionalQuery),
+        _except,
+    ),
+    "Count": ((FunctionalQuery,), lambda query: replace(query, wanted=Wanted.count)),
+    "Query_Earliest_Action": ((FunctionalQuery,), lambda query: replace(query, pick="first")),
+    "Query_Latest_Action": ((FunctionalQuery,), lambda query: replace(query, pick="last")),
+    "Query_Objs": ((FunctionalQuery,), lambda query: replace(query, wanted=Wanted.objects)),
+    "Query_Verbs": ((FunctionalQuery,), lambda query: replace(query, wanted=Wanted.verbs)),
+    "Query_Actions": ((FunctionalQuery,), lambda query: replace(query, wanted=Wanted.actions)),
 }
 """Name of a step -> what it takes from the stack, and what it makes of that. `Filter_Objs_with_Class` and `Count`
 are playroom's; the rest is STAR's."""

@@ -12,35 +12,35 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from aotd.agents.program.examples import programs_digest, read_programs
-from aotd.agents.program.prompting import PROMPTS
-from aotd.config.tree import Config
-from aotd.decompose import Author, annotated, fixed, llm
+from aotd.agents.program.prompting import PROMPTS, allowed_tools
+from aotd.decompose import Author, DecomposeConfig, annotated, fixed, llm
 from aotd.errors import QuestionError
+from aotd.llm import LLMConfig
 from aotd.llm.base import Reply
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Dropped, Program, Question
 from aotd.runtime.batches import shown
 from aotd.runtime.meter import Meter, carried
-from aotd.store.cache import load_cache
+from aotd.store.cache import Cache, CacheConfig, load_cache
 from aotd.store.files import digest as value_digest
 from aotd.store.run import Run
 from aotd.store.stage import Stage, StageWriter
-from aotd.tools.video import api_text
+from aotd.tools.toolbox import Toolbox
+from aotd.tools.video import VIDEO_TOOLS
 
-MOST = 1024
-"""Questions that are held at once, where hardly one has a text that was not asked before."""
-DECIDES = ("examples", "shown", "without", "retries", "max_tokens", "candidates", "temperature")
+MAX_HELD = 1024
+"""Questions in memory at once, where hardly any has a new text."""
+DECIDES = ("num_examples", "examples", "exclude_tools", "retries", "max_tokens", "candidates", "temperature")
 """Settings of the author `llm` that decide what it writes."""
 
 
 @dataclass(frozen=True)
-class Writer:
-    """An author ready to write."""
+class ProgramWriter:
+    """An author, ready to write."""
 
     write: Callable[[Sequence[Question]], list[tuple[Program | Dropped, list[Reply]]]]
     """One Program or Dropped per question, in order, and the model's replies that it took."""
@@ -49,24 +49,33 @@ class Writer:
     made_from: dict[str, dict[str, str]] = field(default_factory=dict)
     """Hashes and names of what else decides it, for the manifest."""
     batch: int = 1
-    """How many questions it likes to be given at once."""
+    """How many questions it takes at once, at best."""
     asks_once: bool = False
-    """Whether a question already answered for another video may be given the same program."""
+    """Whether a program also serves the same question about another video."""
 
 
-def job(config: Config) -> None:
+def job(
+    run: Run,
+    *,
+    decompose: DecomposeConfig,
+    llm: LLMConfig,
+    cache: CacheConfig,
+    toolbox: Toolbox = VIDEO_TOOLS,
+) -> None:
     """Write a Program, or the reason why there is none, for every question of the run.
+
+    Args:
+        toolbox: the tools that programs may call.
 
     Raises:
         UserError: `load` has not run, an example program is malformed, or the author's model is not there.
     """
-    run = Path(config.run)
-    loaded, stage = Stage(run, "load", Question), Stage(run, "decompose", Program)
-    author = load_author(config)
-    with stage.open(**_decides(config, author)) as out:
-        known = _known(loaded, out) if author.asks_once and out.done else {}
-        count = loaded.count() - len(out.done)
-        for batch in _batches(shown("decompose", loaded.stream(without=out.done), count), known, author):
+    questions = run.questions
+    author = load_author(decompose, llm, load_cache(cache, run), toolbox)
+    with run.programs.open(**_decides(run, decompose, author)) as out:
+        known = _known(questions, out) if author.asks_once and out.done else {}
+        count = questions.count() - len(out.done)
+        for batch in _batches(shown("decompose", questions.stream(without=out.done), count), known, author):
             new = _new(batch, known) if author.asks_once else batch
             with Meter() as meter:
                 written = {record.question_id: (record, replies) for record, replies in author.write(new)}
@@ -80,83 +89,85 @@ def job(config: Config) -> None:
                     place = out.write(record.model_copy(update={"question_id": key}), carried(key))
                 if author.asks_once:
                     known.setdefault(_text(question), place)
-        out.sort(loaded.ids())
+        out.sort(questions.ids())
 
 
-def decides(config: Config) -> dict[str, Any]:
+def decides(
+    run: Run,
+    *,
+    decompose: DecomposeConfig,
+    llm: LLMConfig,
+    cache: CacheConfig,
+    toolbox: Toolbox = VIDEO_TOOLS,
+) -> dict[str, Any]:
     """What decides the programs, as `Stage.open` takes it.
 
     Raises:
         UserError: as `job`.
     """
-    return _decides(config, load_author(config))
+    author = load_author(decompose, llm, load_cache(cache, run), toolbox)
+    return _decides(run, decompose, author)
 
 
-def _decides(config: Config, author: Writer) -> dict[str, Any]:
-    settings = {"author": config.decompose.author.value, **author.settings}
-    inputs = {"load": Stage(Path(config.run), "load", Question).manifest_digest()}
-    return {"settings": settings, "inputs": inputs, **author.made_from}
+def _decides(run: Run, decompose: DecomposeConfig, author: ProgramWriter) -> dict[str, Any]:
+    settings = {"author": decompose.author.value, **author.settings}
+    return {"settings": settings, "inputs": {"load": run.questions.manifest_digest()}, **author.made_from}
 
 
-def write_program(question: Question, config: Config) -> Program:
+def write_program(
+    question: Question,
+    decompose: DecomposeConfig,
+    llm: LLMConfig,
+    cache: Cache | None = None,
+    toolbox: Toolbox = VIDEO_TOOLS,
+) -> Program:
     """One program for one question (`aotd ask`).
 
     Raises:
         QuestionError: `program_invalid`.
         UserError: the author's model is not there.
     """
-    record, _ = load_author(config).write([question])[0]
+    record, _ = load_author(decompose, llm, cache, toolbox).write([question])[0]
     if isinstance(record, Dropped):
         raise QuestionError(record.outcome, record.reason)
     return record
 
 
-def load_author(config: Config) -> Writer:
-    """The author a config names.
+def load_author(decompose: DecomposeConfig, llm: LLMConfig, cache: Cache | None, toolbox: Toolbox) -> ProgramWriter:
+    """The author that the settings name.
 
     Raises:
         UserError: an example program is malformed, or the author's model is not there.
     """
-    return AUTHORS[config.decompose.author](config)
+    if decompose.author is Author.annotated:
+        return _one_by_one(Author.annotated, annotated.write)
+    if decompose.author is Author.fixed:
+        programs = read_programs(decompose.programs, toolbox)
+        made_from = {"programs": {"examples": programs_digest(programs)}}
+        return _one_by_one(Author.fixed, lambda question: fixed.write(question, programs), made_from)
+    return _llm(decompose, llm, cache, toolbox)
 
 
-def _annotated(config: Config) -> Writer:
-    return _one_by_one(Author.annotated, annotated.write)
-
-
-def _fixed(config: Config) -> Writer:
-    programs = read_programs(config.decompose.programs)
-    made_from = {"programs": {"examples": programs_digest(programs)}}
-    return _one_by_one(Author.fixed, lambda question: fixed.write(question, programs), made_from)
-
-
-def _llm(config: Config) -> Writer:
-    settings = config.decompose
-    programs = read_programs(settings.programs)
-    engine = load_engine(config.llm, "decompose.author=llm", load_cache(config.cache, Run(Path(config.run))))
-    return Writer(
-        write=lambda questions: llm.write(engine, questions, programs, settings),
+def _llm(settings: DecomposeConfig, engine_settings: LLMConfig, cache: Cache | None, toolbox: Toolbox) -> ProgramWriter:
+    programs = read_programs(settings.programs, toolbox)
+    engine = load_engine(engine_settings, "decompose.author=llm", cache)
+    allowed = allowed_tools(toolbox, settings)
+    return ProgramWriter(
+        write=lambda questions: llm.write(engine, questions, programs, settings, allowed),
         settings={name: getattr(settings, name) for name in DECIDES},
         made_from={
-            "programs": {"examples": programs_digest(programs), "tools": value_digest(api_text(settings.without))},
+            "programs": {"examples": programs_digest(programs), "tools": value_digest(allowed.prompt_text())},
             "prompts": {name: digest(name) for name in PROMPTS},
             "models": {"author": engine.model},
         },
-        batch=max(config.llm.batch, 1),
+        batch=max(engine_settings.batch, 1),
         asks_once=True,
     )
 
 
-AUTHORS: dict[Author, Callable[[Config], Writer]] = {
-    Author.annotated: _annotated,
-    Author.fixed: _fixed,
-    Author.llm: _llm,
-}
-
-
 def _one_by_one(
     author: Author, write: Callable[[Question], str], made_from: dict[str, dict[str, str]] | None = None
-) -> Writer:
+) -> ProgramWriter:
     """An author that needs no engine."""
 
     def write_all(questions: Sequence[Question]) -> list[tuple[Program | Dropped, list[Reply]]]:
@@ -170,7 +181,7 @@ def _one_by_one(
                 records.append((Dropped(question_id=key, outcome=error.outcome, reason=error.reason), []))
         return records
 
-    return Writer(write_all, made_from=made_from or {})
+    return ProgramWriter(write_all, made_from=made_from or {})
 
 
 def _text(question: Question) -> bytes:
@@ -180,19 +191,19 @@ def _text(question: Question) -> bytes:
 
 
 Known = dict[bytes, int]
-"""Text of a question -> the place of a line with what was written for it (`aotd.store.stage.Writer.read`)."""
+"""Text of a question -> the place of a line with what was written for it (`aotd.store.stage.StageWriter.read`)."""
 
 
-def _known(loaded: Stage[Question], out: StageWriter[Program]) -> Known:
+def _known(questions: Stage[Question], out: StageWriter[Program]) -> Known:
     """What an earlier start of this run has already asked."""
-    out.sort(loaded.ids())
+    out.sort(questions.ids())
     known: Known = {}
-    for question, place in out.written(loaded.stream()):
+    for question, place in out.written(questions.stream()):
         known.setdefault(_text(question), place)
     return known
 
 
-def _batches(questions: Iterable[Question], known: Known, author: Writer) -> Iterator[list[Question]]:
+def _batches(questions: Iterable[Question], known: Known, author: ProgramWriter) -> Iterator[list[Question]]:
     """As many questions as bring the author a batch of new texts, and those of known texts between them."""
     batch: list[Question] = []
     new: set[object] = set()
@@ -202,7 +213,7 @@ def _batches(questions: Iterable[Question], known: Known, author: Writer) -> Ite
             new.add(question.question_id)
         elif _text(question) not in known:
             new.add(_text(question))
-        if len(new) == author.batch or len(batch) == MOST:
+        if len(new) == author.batch or len(batch) == MAX_HELD:
             yield batch
             batch, new = [], set()
     if batch:

@@ -1,4 +1,4 @@
-"""Author `llm`: a code LLM that is shown the tools, a few rules, and example programs.
+"""Author `llm`: a code LLM, whose prompt holds the tools, a few rules, and example programs.
 
 A reply that is no valid program goes back to the model with the error, a set number of times. Several
 candidates per question may be sampled; `execute` tries them in order.
@@ -9,30 +9,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aotd.agents.program.examples import ExampleProgram
-from aotd.agents.program.prompting import examples_for, mend_prompt, prompt, read_program
+from aotd.agents.program.prompting import examples_for, program_prompt, read_program, repair_prompt
 from aotd.decompose import DecomposeConfig
 from aotd.llm.base import Engine, Reply
 from aotd.records import Dropped, Outcome, Program, Question
+from aotd.tools.toolbox import Toolbox
 
 
 def write(
-    engine: Engine, questions: Sequence[Question], programs: Sequence[ExampleProgram], settings: DecomposeConfig
+    engine: Engine,
+    questions: Sequence[Question],
+    programs: Sequence[ExampleProgram],
+    settings: DecomposeConfig,
+    toolbox: Toolbox,
 ) -> list[tuple[Program | Dropped, list[Reply]]]:
     """A program for each question, in order, and the replies that it took; equal prompts are asked once.
 
     The first of several questions with one prompt has the replies, the others have none.
 
+    Args:
+        toolbox: the tools that programs may use.
+
     Raises:
         UserError: the model cannot be reached.
     """
-    asked = [prompt(question, examples_for(question, programs, settings), settings.without) for question in questions]
+    prompts = [program_prompt(question, examples_for(question, programs, settings), toolbox) for question in questions]
     # Sorted, prompts that begin alike follow each other: a server with one slot reads what they share once.
-    tasks = sorted(set(asked))
+    tasks = sorted(set(prompts))
     replies: dict[str, list[Reply]] = {task: [] for task in tasks}
-    done, errors = _greedy(engine, tasks, settings, replies)
-    others = _sampled(engine, tasks, settings, replies)
+    done, errors = _greedy(engine, tasks, settings, toolbox, replies)
+    others = _sampled(engine, tasks, settings, toolbox, replies)
     written: list[tuple[Program | Dropped, list[Reply]]] = []
-    for question, task in zip(questions, asked, strict=True):
+    for question, task in zip(questions, prompts, strict=True):
         key = question.question_id
         first, attempts = done.get(task, (None, settings.retries + 2))
         codes = list(dict.fromkeys([*([first] if first else []), *others[task]]))
@@ -49,11 +57,11 @@ def write(
 
 
 def _greedy(
-    engine: Engine, tasks: Sequence[str], settings: DecomposeConfig, heard: dict[str, list[Reply]]
+    engine: Engine, tasks: Sequence[str], settings: DecomposeConfig, toolbox: Toolbox, received: dict[str, list[Reply]]
 ) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
     """Prompt -> (program, how many it took), and prompt -> the last error where none could be had.
 
-    Replies are added to those of their prompt in `heard`.
+    Replies are added to those of their prompt in `received`.
     """
     done: dict[str, tuple[str, int]] = {}
     errors: dict[str, str] = {}
@@ -62,28 +70,28 @@ def _greedy(
         replies = engine.complete(list(todo.values()), max_tokens=settings.max_tokens) if todo else []
         again = {}
         for task, reply in zip(todo, replies, strict=True):
-            heard[task].append(reply)
-            code, problem = read_program(reply, settings)
+            received[task].append(reply)
+            code, problem = read_program(reply, settings.max_tokens, toolbox)
             if problem is None:
                 done[task] = code, attempt
             else:
                 errors[task] = problem
-                again[task] = mend_prompt(task, code, problem)
+                again[task] = repair_prompt(task, code, problem)
         todo = again
     return done, errors
 
 
 def _sampled(
-    engine: Engine, tasks: Sequence[str], settings: DecomposeConfig, heard: dict[str, list[Reply]]
+    engine: Engine, tasks: Sequence[str], settings: DecomposeConfig, toolbox: Toolbox, received: dict[str, list[Reply]]
 ) -> dict[str, list[str]]:
-    """Prompt -> further valid programs, sampled; an invalid one is left out. `heard` as in `_greedy`."""
-    found: dict[str, list[str]] = {task: [] for task in tasks}
-    asked = [task for task in tasks for _ in range(settings.candidates - 1)]
-    if asked:
-        replies = engine.complete(asked, max_tokens=settings.max_tokens, temperature=settings.temperature)
-        for task, reply in zip(asked, replies, strict=True):
-            heard[task].append(reply)
-            code, problem = read_program(reply, settings)
+    """Prompt -> further valid programs, sampled; an invalid one is left out. `received` as in `_greedy`."""
+    candidates: dict[str, list[str]] = {task: [] for task in tasks}
+    prompts = [task for task in tasks for _ in range(settings.candidates - 1)]
+    if prompts:
+        replies = engine.complete(prompts, max_tokens=settings.max_tokens, temperature=settings.temperature)
+        for task, reply in zip(prompts, replies, strict=True):
+            received[task].append(reply)
+            code, problem = read_program(reply, settings.max_tokens, toolbox)
             if problem is None:
-                found[task].append(code)
-    return found
+                candidates[task].append(code)
+    return candidates

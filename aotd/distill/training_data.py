@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -11,6 +11,7 @@ from aotd.distill import PartConfig
 from aotd.distill.examples import Thoughts, read_thoughts
 from aotd.errors import UserError
 from aotd.records import Question, Thought, Verdict
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.students.features import FeatureCache, run_features
 from aotd.video_llms.base import VideoLLM
@@ -30,7 +31,7 @@ class Material:
     def views(self, config: Config, student: VideoLLM) -> dict[str, FeatureCache]:
         """A student's views of the videos below each root, all kept in this run."""
         return {
-            root: run_features(replace(config, dataset=replace(config.dataset, root=root)), student)
+            root: run_features(Run(Path(config.run)), config.specialists, root, student)
             for root in dict.fromkeys(self.roots.values())
         }
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 
-class Protocol(str, Enum):
+class JudgeProtocol(str, Enum):
     """What a judge is asked about an answer to an open-ended question."""
 
     open = "open"
@@ -12,6 +12,8 @@ class Protocol(str, Enum):
 
 
 class Reading(str, Enum):
+    """How the option that a reply chooses is read (`aotd.scoring.answers`)."""
+
     strict = "strict"
     lenient = "lenient"
 
@@ -22,7 +24,7 @@ class JudgeConfig:
 
     name: str = ""
     """Name of its folder and of its row in the tables; empty asks no judge."""
-    protocol: Protocol = Protocol.open
+    protocol: JudgeProtocol = JudgeProtocol.open
     """open: right or wrong, and 0 to 5. video_chatgpt: the five scores of that benchmark, by question type."""
     retries: int = 2
     """How often a judge whose reply cannot be read is asked again, for a sample."""
@@ -36,14 +38,14 @@ class EvaluateConfig:
 
     arms: list[str] = field(default_factory=lambda: ["blind", "agent"])
     """`blind`, `frequent` and `likeness` (no video), `agent` (the traces of this run), or names of distilled arms."""
-    others: dict[str, str] = field(default_factory=dict)
-    """Further arms, `evaluate.others.NAME=PATH`: a file of replies (JSON lines), or an arm's folder of another run."""
+    external: dict[str, str] = field(default_factory=dict)
+    """Further arms, `evaluate.external.NAME=PATH`: a file of replies (JSON lines), or an arm's folder of a run."""
     reference: str = "instruct"
     """The arm that the others are compared with, question by question; where it is not among `arms`, none is."""
-    against: str = ""
+    baseline_run: str = ""
     """Another run, whose arms of the same names are compared with these; or RUN/evaluate/ARM, one arm for all."""
     reading: Reading = Reading.strict
-    """How options are read from replies, for accuracy and comparisons (docs/evaluate.md); both are always told."""
+    """How options are read from replies, for accuracy and comparisons (docs/evaluate.md); both are always reported."""
     split: str = "test"
     train_split: str = "train"
     """What `blind` and `frequent` learn from; where the run has no such split, they are cross-validated by video."""

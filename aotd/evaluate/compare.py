@@ -1,4 +1,4 @@
-"""Arms held against a reference on the same questions: means, differences, and how many questions flipped.
+"""Arms compared with a reference on the same questions: means, differences, and how many questions flipped.
 
 A difference is paired by question, and by seed where arms were trained from several. Intervals draw whole
 videos, the same ones for both arms, and seeds. Arms of one seed are also counted question by question:
@@ -24,7 +24,7 @@ METRICS = (*RIGHT, "time IoU", "time recall", "box IoU")
 
 
 @dataclass(frozen=True)
-class Said:
+class ArmPredictions:
     """One student's predictions."""
 
     answers: Sequence[Prediction]
@@ -33,10 +33,10 @@ class Said:
 
 
 def compare(
-    asked: Sequence[Question],
-    students: Mapping[str, Sequence[Said]],
+    questions: Sequence[Question],
+    students: Mapping[str, Sequence[ArmPredictions]],
     reference: str,
-    against: Sequence[Said],
+    baseline: Sequence[ArmPredictions],
     resamples: int,
     seed: int,
 ) -> list[Comparison]:
@@ -44,24 +44,24 @@ def compare(
 
     Args:
         students: arm -> its students, one per seed, in the same order of seeds for every arm.
-        reference: what the arm that they are held against is called.
-        against: its students; where there are as many as an arm has, the two are compared.
+        reference: name of the arm that they are compared with.
+        baseline: its students; where there are as many as an arm has, the two are compared.
     """
-    videos = [(question.dataset, question.video_id) for question in asked]
-    found = []
+    videos = [(question.dataset, question.video_id) for question in questions]
+    comparisons = []
     for metric in METRICS:
-        base = _values(metric, asked, against)
-        for arm, many in students.items():
-            own = _values(metric, asked, many)
+        reference_values = _values(metric, questions, baseline)
+        for arm, of_arm in students.items():
+            own = _values(metric, questions, of_arm)
             mean = estimate(own, resamples, seed, videos)
             if mean is None:
                 continue
             difference, flips = None, None
-            if many is not against and own.shape == base.shape:
-                difference = estimate(own - base, resamples, seed, videos, difference=True)
-                if metric in RIGHT and len(many) == 1 and difference is not None:
-                    flips = _flips((own - base)[0], videos)
-            found.append(
+            if of_arm is not baseline and own.shape == reference_values.shape:
+                difference = estimate(own - reference_values, resamples, seed, videos, difference=True)
+                if metric in RIGHT and len(of_arm) == 1 and difference is not None:
+                    flips = _flips((own - reference_values)[0], videos)
+            comparisons.append(
                 Comparison(
                     arm=arm,
                     seeds=len(own),
@@ -74,24 +74,24 @@ def compare(
                     p=flips[2] if flips else None,
                 )
             )
-    return found
+    return comparisons
 
 
-def _values(metric: str, asked: Sequence[Question], students: Sequence[Said]) -> NDArray[np.float64]:
-    """`[seeds, questions]`; nan where the metric does not apply to a question, or nothing was said to score."""
-    return np.array([_of_one(metric, asked, said) for said in students])
+def _values(metric: str, questions: Sequence[Question], students: Sequence[ArmPredictions]) -> NDArray[np.float64]:
+    """`[seeds, questions]`; nan where the metric does not apply to a question, or nothing can be scored."""
+    return np.array([_of_student(metric, questions, student) for student in students])
 
 
-def _of_one(metric: str, asked: Sequence[Question], said: Said) -> list[float]:
+def _of_student(metric: str, questions: Sequence[Question], student: ArmPredictions) -> list[float]:
     mode = Mode.answer if metric in ("choice", "open") else Mode.rationale
-    predictions = said.answers if mode is Mode.answer else said.rationales
+    predictions = student.answers if mode is Mode.answer else student.rationales
     if predictions is None:
-        return [np.nan] * len(asked)
-    by_question = {one.question_id: one for one in predictions}
+        return [np.nan] * len(questions)
+    by_question = {prediction.question_id: prediction for prediction in predictions}
     values = []
-    for question in asked:
-        one = by_question.get(question.question_id)
-        right = float(bool(one and one.correct))
+    for question in questions:
+        prediction = by_question.get(question.question_id)
+        right = float(bool(prediction and prediction.correct))
         applies = question.answer is not None
         if metric == "choice":
             values.append(right if applies and question.options else np.nan)
@@ -100,17 +100,17 @@ def _of_one(metric: str, asked: Sequence[Question], said: Said) -> list[float]:
         elif metric == "answer in rationale":
             values.append(right if applies else np.nan)
         elif metric == "Acc@GQA":
-            grounded = right if one and (one.moment_iop or 0) >= FITS else 0.0
+            grounded = right if prediction and (prediction.moment_iop or 0) >= FITS else 0.0
             values.append(grounded if applies and question.evidence and question.evidence.spans else np.nan)
         else:
             name = {"time IoU": "temporal_iou", "time recall": "temporal_recall", "box IoU": "spatial_iou"}[metric]
-            value = getattr(one, name) if one else None
+            value = getattr(prediction, name) if prediction else None
             values.append(np.nan if value is None else value)
     return values
 
 
 def _flips(differences: NDArray[np.float64], videos: Sequence[tuple[str, str]]) -> tuple[int, int, float]:
     """How many questions were gained, how many lost, and p that neither arm is better."""
-    both = [(int(one), video) for one, video in zip(differences, videos, strict=True) if not np.isnan(one)]
-    signs, own = [one for one, _ in both], [video for _, video in both]
+    scored = [(int(sign), video) for sign, video in zip(differences, videos, strict=True) if not np.isnan(sign)]
+    signs, own = [sign for sign, _ in scored], [video for _, video in scored]
     return signs.count(1), signs.count(-1), flip_test(signs, own)

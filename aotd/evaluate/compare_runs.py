@@ -1,4 +1,4 @@
-"""Arms held against the reference of their run, and against those of another run."""
+"""Arms compared with the reference of their run, and with those of another run."""
 
 from __future__ import annotations
 
@@ -7,63 +7,66 @@ from pathlib import Path
 
 from rich.console import Console
 
-from aotd.config.tree import Config
 from aotd.errors import UserError
-from aotd.evaluate import Reading
-from aotd.evaluate.compare import Said, compare
+from aotd.evaluate import EvaluateConfig, Reading
+from aotd.evaluate.compare import ArmPredictions, compare
 from aotd.evaluate.external import check_ids
-from aotd.records import Mode, Prediction, Question
+from aotd.records import Mode, Question
 from aotd.scoring.tables import Comparison
 from aotd.store.run import Run
-from aotd.store.stage import Stage
 from aotd.view.question import arms as evaluated
 
 
-def compare_arms(config: Config, asked: Sequence[Question], arms: Sequence[str]) -> list[Comparison]:
+def compare_arms(
+    run: Run, evaluate: EvaluateConfig, questions: Sequence[Question], arms: Sequence[str], seed: int
+) -> list[Comparison]:
     """The arms beside the reference; nothing where it is not among them, or is the only one."""
-    settings, students = config.evaluate, _said(Path(config.run), asked, arms)
-    if settings.reference not in students or len(students) < 2:
+    students = _predictions(run, questions, arms)
+    if evaluate.reference not in students or len(students) < 2:
         return []
-    against = students[settings.reference]
-    return compare(asked, students, settings.reference, against, settings.resamples, config.seed)
+    baseline = students[evaluate.reference]
+    return compare(questions, students, evaluate.reference, baseline, evaluate.resamples, seed)
 
 
-def compare_runs(config: Config, asked: Sequence[Question], arms: Sequence[str]) -> list[Comparison]:
-    """The arms beside those of `evaluate.against`, on the questions that both runs were asked.
+def compare_runs(
+    run: Run, evaluate: EvaluateConfig, questions: Sequence[Question], arms: Sequence[str], seed: int
+) -> list[Comparison]:
+    """The arms beside those of `evaluate.baseline_run`, on the questions that both runs were asked.
 
     Raises:
         UserError: the runs have no arm or no question in common, or one id stands for two different questions.
     """
-    settings, found = config.evaluate, list[Comparison]()
-    if not settings.against:
-        return found
-    other, only = other_run(settings.against)
-    shared = _shared(asked, other)
-    if len(shared) < len(asked):
-        left = f"{len(asked) - len(shared)} of {len(asked)} questions are not in {other}: they are not compared"
-        Console(stderr=True).print(left, highlight=False)
-    names = [only] if only else evaluated(Run(other))
-    theirs = _said(other, Stage(other, "load", Question).records(), names)
-    mine = _said(Path(config.run), asked, arms)
+    comparisons = list[Comparison]()
+    if not evaluate.baseline_run:
+        return comparisons
+    other, only = baseline_of(evaluate.baseline_run)
+    shared = _shared(questions, other)
+    if len(shared) < len(questions):
+        missing = len(questions) - len(shared)
+        message = f"{missing} of {len(questions)} questions are not in {other}: they are not compared"
+        Console(stderr=True).print(message, highlight=False)
+    names = [only] if only else evaluated(other)
+    theirs = _predictions(other, other.questions.records(), names)
+    mine = _predictions(run, questions, arms)
     for name in names:
         if only or _stem(name) in mine:
-            _check_reading(other, name, settings.reading)
+            _check_reading(other, name, evaluate.reading)
     for arm, students in mine.items():
         name = next(iter(theirs)) if only else arm
         if name in theirs:
-            reference = str(other / "evaluate" / name)
+            reference = str(other.folder / "evaluate" / name)
             both = {reference: theirs[name], arm: students}
-            found += compare(shared, both, reference, theirs[name], settings.resamples, config.seed)
-    if not found:
+            comparisons += compare(shared, both, reference, theirs[name], evaluate.resamples, seed)
+    if not comparisons:
         there = ", ".join(theirs) or "none"
-        raise UserError(f"evaluate.against={settings.against}: none of these arms is there (it has {there})")
-    return found
+        raise UserError(f"evaluate.baseline_run={evaluate.baseline_run}: none of these arms is there (it has {there})")
+    return comparisons
 
 
-def _said(run: Path, asked: Sequence[Question], arms: Sequence[str]) -> dict[str, list[Said]]:
-    """Arm -> what each of its students said; one that was trained from several seeds has several."""
-    known = {question.question_id for question in asked}
-    students: dict[str, list[Said]] = {}
+def _predictions(run: Run, questions: Sequence[Question], arms: Sequence[str]) -> dict[str, list[ArmPredictions]]:
+    """Arm -> the predictions of each of its students; one that was trained from several seeds has several."""
+    known = {question.question_id for question in questions}
+    students: dict[str, list[ArmPredictions]] = {}
     for name in arms:
         students.setdefault(_stem(name), []).append(_of_arm(run, name, known))
     return students
@@ -75,65 +78,66 @@ def _stem(name: str) -> str:
     return stem if stem and number.isdecimal() else name
 
 
-def _of_arm(run: Path, arm: str, known: Collection[str]) -> Said:
-    """What an arm of a run has said to the last.
+def _of_arm(run: Run, arm: str, known: Collection[str]) -> ArmPredictions:
+    """The predictions of an arm of a run.
 
     Raises:
         UserError: it has not been evaluated, a line is damaged, or one is about a question that is not known.
     """
-    modes = [Stage(run, f"evaluate/{arm}/{mode.value}", Prediction) for mode in (Mode.answer, Mode.rationale)]
-    for stage in modes:
-        if stage.manifest_path.is_file():
+    answers, rationales = (run.predictions(arm, mode) for mode in (Mode.answer, Mode.rationale))
+    for stage in (answers, rationales):
+        if stage.exists:
             check_ids(stage, known)
-    return Said(modes[0].records(), modes[1].records() if modes[1].manifest_path.is_file() else None)
+    return ArmPredictions(answers.records(), rationales.records() if rationales.exists else None)
 
 
-def other_run(name: str) -> tuple[Path, str | None]:
+def baseline_of(name: str) -> tuple[Run, str | None]:
     """`runs/a` is a run; `runs/a/evaluate/instruct` is one of its arms.
 
     Raises:
         UserError: neither is there.
     """
     path = Path(name)
-    run, arm = (path.parent.parent, path.name) if path.parent.name == "evaluate" else (path, None)
-    if not (run / "load" / "manifest.json").is_file() or (arm and not path.is_dir()):
-        raise UserError(f"evaluate.against={name} is not a run, nor RUN/evaluate/ARM")
+    folder, arm = (path.parent.parent, path.name) if path.parent.name == "evaluate" else (path, None)
+    run = Run(folder)
+    if not run.questions.exists or (arm and not path.is_dir()):
+        raise UserError(f"evaluate.baseline_run={name} is not a run, nor RUN/evaluate/ARM")
     return run, arm
 
 
-def _check_reading(run: Path, arm: str, here: Reading) -> None:
+def _check_reading(run: Run, arm: str, here: Reading) -> None:
     """
     Raises:
         UserError: the arm's replies were read otherwise than these, so that the difference would be the reading's.
     """
-    stage = Stage(run, f"evaluate/{arm}/answer", Prediction)
+    stage = run.predictions(arm, Mode.answer)
     made = stage.manifest().get("settings")
     if not isinstance(made, dict):
-        raise UserError(f"evaluate.against: {stage.manifest_path} does not say with which settings it was made")
+        raise UserError(f"evaluate.baseline_run: {stage.manifest_path} does not say with which settings it was made")
     there = made.get("reading", Reading.strict.value)
     if there != here.value:
         raise UserError(
-            f"evaluate.against: {run / 'evaluate' / arm}: its replies were read with evaluate.reading={there}, these "
-            f"{'strictly' if here is Reading.strict else 'leniently'}: read both alike"
+            f"evaluate.baseline_run: {run.folder / 'evaluate' / arm}: its replies were read with "
+            f"evaluate.reading={there}, these {'strictly' if here is Reading.strict else 'leniently'}: read both alike"
         )
 
 
-def _shared(asked: Sequence[Question], other: Path) -> list[Question]:
+def _shared(questions: Sequence[Question], other: Run) -> list[Question]:
     """Those of the asked questions that another run has loaded too.
 
     Raises:
         UserError: none is; or one id stands for two different questions.
     """
-    theirs = {question.question_id: question for question in Stage(other, "load", Question).records()}
-    both = [question for question in asked if question.question_id in theirs]
+    theirs = {question.question_id: question for question in other.questions.records()}
+    both = [question for question in questions if question.question_id in theirs]
     if not both:
-        raise UserError(f"evaluate.against: {other} has none of the questions that are asked here")
+        raise UserError(f"evaluate.baseline_run: {other} has none of the questions that are asked here")
     for question in both:
-        mine, other_one = _core(question), _core(theirs[question.question_id])
-        if mine != other_one:
+        mine, its = _core(question), _core(theirs[question.question_id])
+        if mine != its:
             raise UserError(
-                f"evaluate.against: question {question.question_id!r} is another one in {other}: "
-                f"{mine[0]!r} with {len(mine[1])} options here, {other_one[0]!r} with {len(other_one[1])} there"
+                f"evaluate.baseline_run: question {question.question_id!r} is another one in {other}: "
+                f"{mine[0]!r} with {len(mine[1])} options here, {its[0]!r} with {len(its[1])} there"
             )
     return both
 

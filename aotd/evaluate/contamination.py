@@ -1,9 +1,9 @@
-"""What of the questions put to a student stood in its training too.
+"""Contamination: which of the questions that a student is asked were in its training too.
 
 A *leak* is a question whose video was trained on, by its id or by the bytes of its file, or whose own id was.
 Where it was trained on in nearly the same words and with the same answer too, it is counted once more, as the
 same question. The same words about another video are no leak: benchmarks ask "what happens at the end?" of
-each of theirs. Nothing is refused; what is found is printed, with the accuracy on the rest.
+each of theirs. Nothing is refused; leaks are printed, with the accuracy on the rest.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from aotd.config.tree import Config
 from aotd.datasets.base import locate
 from aotd.datasets.benchmarks import BENCHMARKS, benchmark
 from aotd.errors import UserError
-from aotd.evaluate.near_duplicates import alike, all_alike, asked_and_offered, asked_in
+from aotd.evaluate import EvaluateConfig
+from aotd.evaluate.near_duplicates import all_alike, are_alike, pairs_of_question, pairs_of_text
 from aotd.evaluate.same_files import same_bytes
-from aotd.evaluate.training_set import Placed, Trained, loaded_in, trained_on
-from aotd.records import Estimate, Prediction, Question
+from aotd.evaluate.training_set import LocatedQuestion, TrainingSet, loaded_in, trained_on
+from aotd.records import Estimate, Mode, Question
 from aotd.scoring.answers import plain
 from aotd.scoring.intervals import estimate
-from aotd.scoring.tables import Match, Seen
+from aotd.scoring.tables import Contamination, Match
 from aotd.store.files import write_atomically
-from aotd.store.stage import Stage
+from aotd.store.run import Run
 
 Video = tuple[str, str, str]
 """Where a video is from, the folder it lies below where its id means nothing elsewhere, and its id."""
@@ -50,39 +50,42 @@ def _is_local(dataset: str) -> bool:
     return dataset in BENCHMARKS and benchmark(dataset).origin is None
 
 
-def write_seen(config: Config, arms: Mapping[str, Path], asked: Sequence[Question]) -> list[Seen]:
-    """Find, for each student, what it is asked that it was trained on; write evaluate/<arm>/seen.json.
+def write_contamination(
+    run: Run, arms: Mapping[str, Path], asked: Sequence[Question], evaluate: EvaluateConfig, root: str, seed: int
+) -> list[Contamination]:
+    """Find, for each student, the asked questions that it was trained on; write evaluate/<arm>/seen.json.
 
     Args:
         arms: students whose predictions are written -> the folder that `distill` made each in.
+        root: folder of the videos of the asked questions.
 
     Raises:
         UserError: a manifest or a file of digests is damaged.
     """
-    run, settings = Path(config.run), config.evaluate
-    place = Path(config.dataset.root).resolve()
-    roots = {run.resolve(): config.dataset.root}
-    loaded = cache(loaded_in)
-    compared: list[tuple[Trained, _Overlap]] = []
+    place = Path(root).resolve()
+    roots = {run.folder.resolve(): root}
+    load = cache(loaded_in)
+    compared: list[tuple[TrainingSet, _Overlap]] = []
     written = []
     for arm, folder in arms.items():
-        trained = trained_on(folder, roots, settings.train_root, loaded)
-        overlap = next((found for known, found in compared if known == trained), None)
+        trained = trained_on(folder, roots, evaluate.train_root, load)
+        overlap = next((same for known, same in compared if known == trained), None)
         if overlap is None:
-            overlap = _overlap([Placed(q, place) for q in asked], trained, run / "evaluate" / "videos.json")
+            digests = run.folder / "evaluate" / "videos.json"
+            overlap = _overlap([LocatedQuestion(q, place) for q in asked], trained, digests)
             compared.append((trained, overlap))
-        answers = Stage(run, f"evaluate/{arm}/answer", Prediction).records()
-        right = {said.question_id: bool(said.correct) for said in answers}
+        answers = run.predictions(arm, Mode.answer).records()
+        right = {answer.question_id: bool(answer.correct) for answer in answers}
 
         def accuracy(choice: bool, without: Collection[str], right: Mapping[str, bool] = right) -> Estimate | None:
             labelled = [q for q in asked if q.answer is not None and bool(q.options) is choice]
             left = [q for q in labelled if q.question_id not in without]
             videos = [(q.dataset, q.video_id) for q in left]
-            return estimate([right.get(q.question_id, False) for q in left], settings.resamples, config.seed, videos)
+            return estimate([right.get(q.question_id, False) for q in left], evaluate.resamples, seed, videos)
 
-        seen = Seen(
+        contamination = Contamination(
             arm=arm,
-            told=trained.told,
+            told=trained.complete,
             checkpoint=trained.checkpoint,
             trained_questions=len(trained.questions) + len(trained.untraced),
             trained_videos=len({video_of(*placed) for placed in trained.questions}),
@@ -101,14 +104,15 @@ def write_seen(config: Config, arms: Mapping[str, Path], asked: Sequence[Questio
             open_ended=accuracy(False, ()),
             open_ended_clean=accuracy(False, overlap.leaks),
         )
-        write_atomically(run / "evaluate" / arm / "seen.json", seen.model_dump_json(indent=1) + "\n")
-        written.append(seen)
+        path = run.folder / "evaluate" / arm / "seen.json"
+        write_atomically(path, contamination.model_dump_json(indent=1) + "\n")
+        written.append(contamination)
     return written
 
 
 @dataclass(frozen=True)
 class _Overlap:
-    """The part of `Seen` that is equal for all students of one training."""
+    """The part of `Contamination` that is equal for all students of one training."""
 
     same_id: tuple[Match, ...]
     same_video: tuple[Match, ...]
@@ -119,20 +123,20 @@ class _Overlap:
     not_compared: int
 
 
-def _overlap(asked: Sequence[Placed], trained: Trained, kept: Path) -> _Overlap:
+def _overlap(asked: Sequence[LocatedQuestion], trained: TrainingSet, digests: Path) -> _Overlap:
     theirs: dict[Video, list[Question]] = defaultdict(list)
     for placed in trained.questions:
         theirs[video_of(*placed)].append(placed.question)
     ours = {video_of(*placed): placed.question for placed in reversed(asked)}
     by_id = {video: _anywhere(video) & theirs.keys() for video in ours}
-    by_content, not_compared = _same_content(asked, trained.questions, kept)
+    by_content, not_compared = _same_content(asked, trained.questions, digests)
     same = {video: by_id[video] | by_content.get(video, set()) for video in ours}
     own_id = _same_id(asked, trained)
     leaks = {placed.question.question_id for placed in asked if same[video_of(*placed)]} | own_id.keys()
 
-    def videos(found: Mapping[Video, Collection[Video]]) -> tuple[Match, ...]:
+    def videos(same: Mapping[Video, Collection[Video]]) -> tuple[Match, ...]:
         names = [
-            (_name(ours[video]), sorted(_name(theirs[other][0]) for other in found.get(video, ()))) for video in ours
+            (_name(ours[video]), sorted(_name(theirs[other][0]) for other in same.get(video, ()))) for video in ours
         ]
         return tuple(Match(asked=name, trained=others[0]) for name, others in sorted(names) if others)
 
@@ -148,7 +152,7 @@ def _overlap(asked: Sequence[Placed], trained: Trained, kept: Path) -> _Overlap:
         same_content=videos(by_content),
         same_question=tuple(same_question),
         leaks=frozenset(leaks),
-        repeated=_repeated([one for one in asked if one.question.question_id not in leaks], trained.questions),
+        repeated=_repeated([placed for placed in asked if placed.question.question_id not in leaks], trained.questions),
         not_compared=not_compared,
     )
 
@@ -162,52 +166,52 @@ def _name(question: Question) -> str:
     return f"{question.dataset}/{question.video_id}"
 
 
-def _same_id(asked: Sequence[Placed], trained: Trained) -> dict[str, None]:
+def _same_id(asked: Sequence[LocatedQuestion], trained: TrainingSet) -> dict[str, None]:
     """Ids of the questions, in their order, that were trained on under the same id in the same dataset."""
 
-    def names(placed: Placed) -> set[Video]:
+    def names(placed: LocatedQuestion) -> set[Video]:
         dataset = placed.question.dataset
         place = str(placed.root or "") if _is_local(dataset) else ""
         return {(dataset, place, placed.question.question_id)}
 
     theirs = {name for placed in trained.questions for name in names(placed)}
     untraced = set(trained.untraced)
-    found: dict[str, None] = {}
+    same: dict[str, None] = {}
     for placed in asked:
         key = placed.question.question_id
         if key in untraced or any(_anywhere(name) & theirs for name in names(placed)):
-            found[key] = None
-    return found
+            same[key] = None
+    return same
 
 
 def _same_content(
-    asked: Sequence[Placed], trained: Sequence[Placed], kept: Path
+    asked: Sequence[LocatedQuestion], trained: Sequence[LocatedQuestion], digests: Path
 ) -> tuple[dict[Video, set[Video]], int]:
     """Video -> those of the training whose file holds the same bytes; and how many videos had no file to compare."""
     ours, theirs = _files(asked), _files(trained)
-    same, unread = same_bytes(ours.keys(), theirs.keys(), kept)
-    found: dict[Video, set[Video]] = defaultdict(set)
+    same, unread = same_bytes(ours.keys(), theirs.keys(), digests)
+    same_videos: dict[Video, set[Video]] = defaultdict(set)
     for path, equal in same.items():
         for video in ours[path]:
-            found[video] |= {other for one in equal for other in theirs[one]}
+            same_videos[video] |= {other for equal_path in equal for other in theirs[equal_path]}
     compared = {video for files in (ours, theirs) for path in files.keys() - unread for video in files[path]}
     every = {video_of(*placed) for placed in (*asked, *trained)}
-    return found, len(every - compared)
+    return same_videos, len(every - compared)
 
 
-def _files(questions: Sequence[Placed]) -> dict[Path, set[Video]]:
+def _files(questions: Sequence[LocatedQuestion]) -> dict[Path, set[Video]]:
     """The files of the videos that questions name, resolved, and which videos they are."""
     named: dict[tuple[Path, str], set[Video]] = defaultdict(set)
     for question, root in questions:
         if root is not None and question.video is not None:
             named[root, question.video].add(video_of(question, root))
-    found: dict[Path, set[Video]] = defaultdict(set)
+    files: dict[Path, set[Video]] = defaultdict(set)
     for (root, name), videos in named.items():
         try:
-            found[locate(str(root), name)] |= videos
+            files[locate(str(root), name)] |= videos
         except UserError:  # a name that is no file's below this root: nothing to compare
             continue
-    return found
+    return files
 
 
 def _same_question(asked: Question, trained: Question) -> bool:
@@ -215,12 +219,12 @@ def _same_question(asked: Question, trained: Question) -> bool:
     known = asked.answer is not None and trained.answer is not None
     if known and plain(str(asked.answer)) != plain(str(trained.answer)):
         return False
-    return alike(asked_in(asked), asked_in(trained))
+    return are_alike(pairs_of_text(asked), pairs_of_text(trained))
 
 
-def _repeated(clean: Sequence[Placed], trained: Sequence[Placed]) -> int:
+def _repeated(clean: Sequence[LocatedQuestion], trained: Sequence[LocatedQuestion]) -> int:
     """How many questions without a leak were asked in training in nearly the same words, options and all."""
-    ours = Counter(asked_and_offered(placed.question) for placed in clean)
-    theirs = list({asked_and_offered(placed.question) for placed in trained})
-    found = {at for at, _ in all_alike(list(ours), theirs)}
-    return sum(count for at, count in enumerate(ours.values()) if at in found)
+    ours = Counter(pairs_of_question(placed.question) for placed in clean)
+    theirs = list({pairs_of_question(placed.question) for placed in trained})
+    repeated = {at for at, _ in all_alike(list(ours), theirs)}
+    return sum(count for at, count in enumerate(ours.values()) if at in repeated)

@@ -18,11 +18,11 @@ from aotd.records import Dropped, Mode, Outcome, Prediction, Question
 from aotd.store.stage import Stage
 from aotd.store.untrusted import is_file, lines
 
-Replies = Mapping[Mode, Mapping[str, str]]
+ReplyFile = Mapping[Mode, Mapping[str, str]]
 """Suffix -> question id -> reply."""
 
 
-class _Line(BaseModel):
+class _ReplyLine(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     question_id: str
@@ -30,48 +30,48 @@ class _Line(BaseModel):
     mode: Mode = Mode.answer
 
 
-def read_replies(path: Path, asked: Collection[str]) -> Replies:
+def read_replies(path: Path, known: Collection[str]) -> ReplyFile:
     """The replies in a file; a question may be left out, and is then a missing prediction.
 
     Raises:
         UserError: no such file, a line that is no reply, a question that is not asked here, or one that has two.
     """
     if not is_file(path):
-        raise UserError(f"evaluate.others: {path} is not there; give a file of JSON lines or a student's folder")
-    found: dict[Mode, dict[str, str]] = {}
+        raise UserError(f"evaluate.external: {path} is not there; give a file of JSON lines or a student's folder")
+    replies: dict[Mode, dict[str, str]] = {}
     for number, text in lines(path):
         if not text.strip():
             continue
-        where = f"evaluate.others: {path}:{number}"
+        where = f"evaluate.external: {path}:{number}"
         try:
-            line = _Line.model_validate_json(text)
+            line = _ReplyLine.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "line"
             raise UserError(
                 f'{where}: no reply ({field}: {first["msg"]}); write {{"question_id": …, "text": …}}'
             ) from None
-        of_mode = found.setdefault(line.mode, {})
-        if line.question_id not in asked:
+        of_mode = replies.setdefault(line.mode, {})
+        if line.question_id not in known:
             raise UserError(
                 f"{where}: question {line.question_id!r} is not among those asked; delete the line or load it"
             )
         if line.question_id in of_mode:
             raise UserError(f"{where}: a second {line.mode.value} to question {line.question_id!r}; delete one of them")
         of_mode[line.question_id] = line.text
-    if not found:
-        raise UserError(f"evaluate.others: {path} holds no reply")
-    return found
+    if not replies:
+        raise UserError(f"evaluate.external: {path} holds no reply")
+    return replies
 
 
-def of_file(replies: Replies, asked: Sequence[Question], mode: Mode) -> list[str | Dropped]:
+def file_replies(replies: ReplyFile, questions: Sequence[Question], mode: Mode) -> list[str | Dropped]:
     """The reply to each question, or that there is none."""
-    said = replies.get(mode, {})
+    texts = replies.get(mode, {})
     return [
-        said[key]
-        if (key := question.question_id) in said
+        texts[key]
+        if (key := question.question_id) in texts
         else Dropped(question_id=key, outcome=Outcome.no_answer, reason="the file holds no reply to it")
-        for question in asked
+        for question in questions
     ]
 
 
@@ -80,10 +80,10 @@ def check_ids(stage: Stage[Prediction], known: Collection[str]) -> None:
     Raises:
         UserError: a prediction, or what was dropped, is about a question that is not known, or there is a second one.
     """
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for line in (*stage.records(), *stage.dropped()):
         if line.question_id not in known:
             raise UserError(f"{stage.folder}: a prediction for {line.question_id!r}, which the run has not loaded")
-        if line.question_id in seen:
+        if line.question_id in earlier:
             raise UserError(f"{stage.folder}: two predictions for {line.question_id!r}; delete one of the lines")
-        seen.add(line.question_id)
+        earlier.add(line.question_id)

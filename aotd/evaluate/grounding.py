@@ -21,29 +21,29 @@ def temporal(text: str, evidence: Evidence, frames: int, start_s: float, end_s: 
     Returns:
         None where the text names no span or none is annotated.
     """
-    said, true = _said(text, frames, start_s, end_s), _true(evidence)
-    return iou_and_recall(said, true) if said and true else None
+    named, true = _named_spans(text, frames, start_s, end_s), _true(evidence)
+    return iou_and_recall(named, true) if named and true else None
 
 
 def moment(text: str, evidence: Evidence, frames: int, start_s: float, end_s: float) -> tuple[float, float] | None:
     """IoU and IoP of the spans in a text, taken together, each with the true span that fits it best, in seconds.
 
-    IoP is the share of what is said that is true. NExT-GQA's definition (Xiao et al., CVPR 2024), whose answers
-    have one span each; what is said in several is their union here. A span of no length has 0 and 0.
+    IoP is the share of the named spans that is true. NExT-GQA's definition (Xiao et al., CVPR 2024), whose answers
+    have one span each; several spans are taken as their union here. A span of no length has 0 and 0.
 
     Returns:
         None where the text names no span or none is annotated.
     """
-    said, true = _said(text, frames, start_s, end_s), _true(evidence)
-    if not said or not true:
+    named, true = _named_spans(text, frames, start_s, end_s), _true(evidence)
+    if not named or not true:
         return None
-    ious = [iou_and_recall(said, [window])[0] for window in true]
-    # How much of what is said is covered: recall, seen from the other side.
-    iops = [iou_and_recall([window], said)[1] for window in true]
+    ious = [iou_and_recall(named, [window])[0] for window in true]
+    # The share of the named spans that is covered: recall with the sides exchanged.
+    iops = [iou_and_recall([window], named)[1] for window in true]
     return max(ious), max(iops)
 
 
-def _said(text: str, frames: int, start_s: float, end_s: float) -> list[Span]:
+def _named_spans(text: str, frames: int, start_s: float, end_s: float) -> list[Span]:
     """The spans in a text in seconds of the video; those that it gives in seconds count from the part's start."""
     claims, length = read_claims(text), end_s - start_s
     framed = ((min(s.start, frames), min(max(s.end, 0), frames)) for s in claims.spans)
@@ -63,21 +63,21 @@ def spatial(text: str, evidence: Evidence, frames: int, start_s: float, end_s: f
     of a thing that is not annotated cannot be scored; None where that leaves none.
     """
     times = frame_times(start_s, end_s, frames)
-    found = []
+    ious = []
     for box in read_claims(text).boxes:
         true = [other for other in evidence.boxes if _same_thing(box, other)]
         if box.frame is None or box.frame >= frames or not true:
             continue
-        moment = times[box.frame]
-        nearest = min(abs(other.time_s - moment) for other in true)
-        found.append(max(box_iou(box.box, t.box) for t in true if abs(t.time_s - moment) <= nearest + 1e-6))
-    return sum(found) / len(found) if found else None
+        time_s = times[box.frame]
+        nearest = min(abs(other.time_s - time_s) for other in true)
+        ious.append(max(box_iou(box.box, t.box) for t in true if abs(t.time_s - time_s) <= nearest + 1e-6))
+    return sum(ious) / len(ious) if ious else None
 
 
 def _same_thing(box: TextBox, true: EvidenceBox) -> bool:
-    """Whether the true label is one of those said; a label like `cup/glass/bottle` has several names."""
+    """Whether the true label is one of those in the text; a label like `cup/glass/bottle` has several names."""
     if box.label is None:
         return False
     label = plain(true.label)
-    said = [plain(part) for part in box.label.split(",")]
-    return any(one == label or one in label.split("/") or label in one.split("/") for one in said if one)
+    names = [plain(part) for part in box.label.split(",")]
+    return any(name == label or name in label.split("/") or label in name.split("/") for name in names if name)

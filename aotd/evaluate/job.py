@@ -1,4 +1,4 @@
-"""evaluate: put the held-out questions to each arm, and score what it says.
+"""evaluate: put the held-out questions to each arm, and score its replies.
 
 Reads load/ and what the arms come from (execute/ and convert/ for `agent`, distill/<arm>/ for a
 student); writes evaluate/<arm>/answer/ and evaluate/<arm>/rationale/ with one Prediction per question,
@@ -13,134 +13,173 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
-from aotd.config.tree import Config
+from aotd.datasets.base import DatasetConfig
 from aotd.errors import QuestionError, UserError
-from aotd.evaluate import Reading
-from aotd.evaluate.arms import asker, check_arms, distilled, expand, file_of, made_from, settings_of
-from aotd.evaluate.ask import BLIND_ARMS, Reply
+from aotd.evaluate import EvaluateConfig, Reading
+from aotd.evaluate.arms import (
+    ArmContext,
+    asker,
+    check_arms,
+    distilled,
+    expand,
+    external_replies,
+    made_from,
+    settings_of,
+)
+from aotd.evaluate.ask import BLIND_ARMS, ArmReply
 from aotd.evaluate.compare_runs import compare_arms, compare_runs
-from aotd.evaluate.contamination import write_seen
-from aotd.evaluate.cost import agent_costs, spent
+from aotd.evaluate.contamination import write_contamination
+from aotd.evaluate.cost import agent_costs, mean_costs
 from aotd.evaluate.external import check_ids
 from aotd.evaluate.grounding import moment, spatial, temporal
 from aotd.evaluate.judge import check_judge, judge_arms
-from aotd.evaluate.judged import agreements, judged
+from aotd.evaluate.judge_tables import agreements, judge_scores
 from aotd.evaluate.scores import score
-from aotd.records import Cost, Dropped, Mode, Prediction, Question, Trace
+from aotd.llm import LLMConfig
+from aotd.records import Cost, Dropped, Mode, Prediction, Question
 from aotd.scoring.answers import parse, read_answer, same_answer
 from aotd.scoring.claims import final_answer
 from aotd.scoring.tables import Scores
+from aotd.specialists import SpecialistsConfig
 from aotd.specialists.load import SOURCES
 from aotd.specialists.protocols import Source
+from aotd.store.cache import CacheConfig
 from aotd.store.files import write_atomically
-from aotd.store.stage import Stage
+from aotd.store.run import Run
+from aotd.students import StudentConfig
 from aotd.view.contamination_table import print_leaks
 from aotd.view.cost_table import faster_words
 from aotd.view.tables import agreement_sheet, comparison_sheets, drawn, print_scores, wide_console
 
-Part = tuple[int, float, float]
+SampledPart = tuple[int, float, float]
 """How many frames were sampled, and the start and the end of the part they stand for, in seconds."""
 
 
-def job(config: Config) -> None:
+def job(
+    run: Run,
+    *,
+    evaluate: EvaluateConfig,
+    llm: LLMConfig,
+    student: StudentConfig,
+    dataset: DatasetConfig,
+    specialists: SpecialistsConfig,
+    cache: CacheConfig,
+    seed: int,
+) -> None:
     """Write the predictions and scores of every arm, and print them as a table.
 
     Raises:
         UserError: a verb before has not run, an arm that does not exist, or a split without questions.
     """
-    settings, run = config.evaluate, Path(config.run)
-    asked = [question for question in Stage(run, "load", Question).records() if question.split == settings.split]
-    if not asked:
-        raise UserError(f"evaluate.split={settings.split}: the run has no question in that split")
-    check_arms(config)
-    arms = expand(config)
-    check_judge(config, arms, asked)
-    parts = _Parts(config, asked)
-    agents = cache(lambda mode: agent_costs(run, asked, mode))
-    scores = [_evaluate_arm(config, arm, asked, parts, agents) for arm in arms]
-    if settings.judge.name:
-        judge_arms(config, arms, asked)
-        scores = [_with_judges(config, one, asked) for one in scores]
+    questions = [question for question in run.questions.records() if question.split == evaluate.split]
+    if not questions:
+        raise UserError(f"evaluate.split={evaluate.split}: the run has no question in that split")
+    check_arms(run, evaluate)
+    arms = expand(run, evaluate)
+    check_judge(run, arms, questions, evaluate=evaluate, llm=llm, cache=cache)
+    context = ArmContext(run, evaluate, student, specialists, dataset.root)
+    parts = _SampledParts(run, questions, specialists, dataset.root)
+    agent = _agent_costs(run, questions)
+    scores = [_evaluate_arm(context, arm, questions, parts, agent, seed) for arm in arms]
+    if evaluate.judge.name:
+        judge_arms(run, arms, questions, evaluate=evaluate, llm=llm, cache=cache)
+        scores = [_write_scores(run, of_arm, questions, evaluate.resamples, seed) for of_arm in scores]
     console = wide_console()
     print_scores(console, scores)
     for line in faster_words(scores):
         console.print(line, highlight=False, soft_wrap=True)
-    _print_agreements(console, run, asked, arms)
-    print_leaks(console, write_seen(config, distilled(config, arms), asked))
-    compared = compare_arms(config, asked, arms) + compare_runs(config, asked, arms)
+    _print_agreements(console, run, questions, arms)
+    students = distilled(run, evaluate.external, arms)
+    print_leaks(console, write_contamination(run, students, questions, evaluate, dataset.root, seed))
+    comparisons = compare_arms(run, evaluate, questions, arms, seed) + compare_runs(
+        run, evaluate, questions, arms, seed
+    )
     # Written where nothing was compared too: what was compared before is not true of these arms.
-    lines = "".join(one.model_dump_json() + "\n" for one in compared)
-    write_atomically(run / "evaluate" / "comparison.jsonl", lines)
-    for sheet in comparison_sheets(compared):
+    lines = "".join(comparison.model_dump_json() + "\n" for comparison in comparisons)
+    write_atomically(run.folder / "evaluate" / "comparison.jsonl", lines)
+    for sheet in comparison_sheets(comparisons):
         console.print(drawn(sheet))
 
 
-class _Parts:
+AgentCosts = Callable[[Mode], dict[str, Cost]]
+"""Mode -> what each question took the agent."""
+
+
+def _agent_costs(run: Run, questions: Sequence[Question]) -> AgentCosts:
+    """The agent's costs, read once for each mode."""
+    return cache(lambda mode: agent_costs(run, questions, mode))
+
+
+class _SampledParts:
     """Which part of its video each question's frame numbers stand for."""
 
-    def __init__(self, config: Config, asked: Sequence[Question]) -> None:
-        self._config = config
+    def __init__(self, run: Run, questions: Sequence[Question], specialists: SpecialistsConfig, root: str) -> None:
+        self._specialists = specialists
+        self._root = root
         self._source: Source | None = None
-        stage = Stage(Path(config.run), "execute", Trace)
-        ids = {question.question_id for question in asked}
-        traces = stage.records_of(ids) if stage.manifest_path.is_file() else {}
-        self._known: dict[str, Part] = {key: (t.frames, t.start_s, t.end_s) for key, t in traces.items()}
+        ids = {question.question_id for question in questions}
+        traces = run.traces.records_of(ids) if run.traces.exists else {}
+        self._known: dict[str, SampledPart] = {key: (t.frames, t.start_s, t.end_s) for key, t in traces.items()}
 
-    def part(self, question: Question) -> Part:
+    def part(self, question: Question) -> SampledPart:
         """
         Raises:
             QuestionError: `video_unreadable`.
         """
         if question.question_id not in self._known:
-            specialists = self._config.specialists
-            self._source = self._source or SOURCES[specialists.source](specialists, self._config.dataset.root)
+            self._source = self._source or SOURCES[self._specialists.source](self._specialists, self._root)
             video = self._source.open(question)
             self._known[question.question_id] = video.frames, video.start_s, video.end_s
         return self._known[question.question_id]
 
 
 def _evaluate_arm(
-    config: Config, arm: str, asked: Sequence[Question], parts: _Parts, agents: Callable[[Mode], dict[str, Cost]]
+    context: ArmContext,
+    arm: str,
+    questions: Sequence[Question],
+    parts: _SampledParts,
+    agent: AgentCosts,
+    seed: int,
 ) -> Scores:
-    run = Path(config.run)
-    replies_there = file_of(config, arm, asked)
+    run, evaluate = context.run, context.evaluate
+    given = external_replies(evaluate.external, arm, questions)
     modes = [Mode.answer, Mode.rationale]
-    if arm in BLIND_ARMS or (replies_there is not None and Mode.rationale not in replies_there):
+    if arm in BLIND_ARMS or (given is not None and Mode.rationale not in given):
         modes = [Mode.answer]
-    known = {question.question_id for question in asked}
+    ids = {question.question_id for question in questions}
     predictions: dict[Mode, list[Prediction]] = {}
-    took: dict[Mode, dict[str, Cost]] = {}
-    student = asker(config, arm, replies_there)
+    arm_costs: dict[Mode, dict[str, Cost]] = {}
+    ask = asker(context, arm, given)
     for mode in modes:
-        stage = Stage(run, f"evaluate/{arm}/{mode.value}", Prediction)
-        if stage.manifest_path.is_file():
-            check_ids(stage, known)
-        with stage.open(settings_of(config, arm, mode), **made_from(config, arm)) as out:
+        stage = run.predictions(arm, mode)
+        if stage.exists:
+            check_ids(stage, ids)
+        with stage.open(settings_of(context, arm, mode), **made_from(run, evaluate.external, arm)) as out:
             costs: dict[str, Cost] = {}
-            replies = student(asked, mode, out.done, costs)
-            steps = zip(asked, replies, strict=True)
+            replies = ask(questions, mode, out.done, costs)
+            steps = zip(questions, replies, strict=True)
             title = f"evaluate {arm} {mode.value}"
-            for question, reply in track(steps, title, total=len(asked), console=Console(stderr=True)):
+            for question, reply in track(steps, title, total=len(questions), console=Console(stderr=True)):
                 if question.question_id not in out.done and reply is not None:
-                    out.write(_predict(config, arm, mode, question, reply, parts), costs.get(question.question_id))
-        _print_dropped(title, stage.dropped(), len(asked))
+                    prediction = _predict(arm, mode, question, reply, parts, evaluate.reading)
+                    out.write(prediction, costs.get(question.question_id))
+        _print_dropped(title, stage.dropped(), len(questions))
         predictions[mode] = stage.records()
-        took[mode] = agents(mode) if arm == "agent" else stage.costs()
+        arm_costs[mode] = agent(mode) if arm == "agent" else stage.costs()
     answers, rationales = predictions[Mode.answer], predictions.get(Mode.rationale)
-    scores = score(arm, asked, answers, rationales, config.evaluate.resamples, config.seed)
-    beside = {} if arm == "agent" else {mode: agents(mode) for mode in modes}
-    cost = spent(asked, took, beside, config.evaluate.resamples, config.seed)
+    scores = score(arm, questions, answers, rationales, evaluate.resamples, seed)
+    compared = {} if arm == "agent" else {mode: agent(mode) for mode in modes}
+    cost = mean_costs(questions, arm_costs, compared, evaluate.resamples, seed)
     scores = scores.model_copy(update={"cost": cost or None})
-    return _with_judges(config, scores, asked)
+    return _write_scores(run, scores, questions, evaluate.resamples, seed)
 
 
 def _print_dropped(title: str, dropped: Sequence[Dropped], asked: int) -> None:
-    """Which questions count as wrong since there is no reply to them: how many by outcome, and one of them."""
+    """Print which questions count as wrong since they have no reply: how many by outcome, and one of them."""
     if dropped:
         outcomes = ", ".join(
             f"{name} {count}" for name, count in Counter(d.outcome.value for d in dropped).most_common()
@@ -152,25 +191,26 @@ def _print_dropped(title: str, dropped: Sequence[Dropped], asked: int) -> None:
         )  # fmt: skip
 
 
-def _with_judges(config: Config, scores: Scores, asked: Sequence[Question]) -> Scores:
-    """An arm's scores with what its judges have said until now, as they are kept."""
-    run, settings = Path(config.run), config.evaluate
-    found = judged(run, scores.arm, asked, settings.resamples, config.seed)
-    whole = scores.model_copy(update={"judged": found})
-    write_atomically(run / "evaluate" / scores.arm / "scores.json", whole.model_dump_json(indent=1) + "\n")
+def _write_scores(run: Run, scores: Scores, questions: Sequence[Question], resamples: int, seed: int) -> Scores:
+    """Write an arm's scores, with the judgements that there are until now."""
+    judged = judge_scores(run, scores.arm, questions, resamples, seed)
+    whole = scores.model_copy(update={"judged": judged})
+    path = run.folder / "evaluate" / scores.arm / "scores.json"
+    write_atomically(path, whole.model_dump_json(indent=1) + "\n")
     return whole
 
 
-def _print_agreements(console: Console, run: Path, asked: Sequence[Question], arms: Sequence[str]) -> None:
-    """Where arms have two judges: how far they agree."""
-    found = [one for arm in arms for one in agreements(run, arm, asked)]
-    if found:
-        write_atomically(run / "evaluate" / "agreement.jsonl", "".join(one.model_dump_json() + "\n" for one in found))
-        console.print(drawn(agreement_sheet(found)))
+def _print_agreements(console: Console, run: Run, questions: Sequence[Question], arms: Sequence[str]) -> None:
+    """Write and print how far judges agree, where arms have two."""
+    rows = [agreement for arm in arms for agreement in agreements(run, arm, questions)]
+    if rows:
+        lines = "".join(agreement.model_dump_json() + "\n" for agreement in rows)
+        write_atomically(run.folder / "evaluate" / "agreement.jsonl", lines)
+        console.print(drawn(agreement_sheet(rows)))
 
 
 def _predict(
-    config: Config, arm: str, mode: Mode, question: Question, reply: Reply, parts: _Parts
+    arm: str, mode: Mode, question: Question, reply: ArmReply, parts: _SampledParts, reading: Reading
 ) -> Prediction | Dropped:
     """One reply, read and scored."""
     if isinstance(reply, Dropped):
@@ -178,7 +218,7 @@ def _predict(
     answer = (reply if mode is Mode.answer else final_answer(reply)) or ""
     if question.options:
         read = parse(answer, question.options)
-        parsed, rule = read.option if config.evaluate.reading is Reading.lenient else read.strict, read.rule.value
+        parsed, rule = read.option if reading is Reading.lenient else read.strict, read.rule.value
     else:
         parsed, rule = read_answer(answer, ()), None
     correct = None if question.answer is None else same_answer(parsed, question.answer, question.options)

@@ -1,4 +1,4 @@
-"""What a student was trained on, as far as its folder and the runs it names can tell.
+"""What a student was trained on, as far as its folder and the runs that it names show.
 
 An arm's folder lies in the run it was distilled in, or is a link to one that does. Its lines name the
 questions, its manifest the runs of a mixture with the folders of their videos, and what it began from.
@@ -14,37 +14,38 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, Field, ValidationError
 
 from aotd.errors import UserError
-from aotd.records import Example, Question
-from aotd.store.stage import Stage
+from aotd.records import Question
+from aotd.store.run import Run
 from aotd.store.untrusted import is_file, read_manifest
 
 
-class Placed(NamedTuple):
+class LocatedQuestion(NamedTuple):
     """A question, and the folder its video lies below; None where that is not known."""
 
     question: Question
     root: Path | None
 
 
-Loaded = Callable[[Path, str, str | None], dict[str, Placed]]
+LoadQuestions = Callable[[Path, str, str | None], dict[str, LocatedQuestion]]
+"""`loaded_in`: a run, the folder of its videos, and a digest -> question id -> question."""
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingSet:
     """The questions of an arm's training, and of those before it that can be followed."""
 
-    questions: tuple[Placed, ...]
+    questions: tuple[LocatedQuestion, ...]
     untraced: tuple[str, ...]
-    """Ids of questions whose run is gone or was made anew since: nothing else is known of them."""
+    """Ids of questions whose run is gone or was made anew since: only these ids are known."""
     checkpoint: str | None
-    """What was there before all that; what it was trained on is not known. None: it began from nothing."""
-    told: bool = True
+    """The checkpoint that it began from; what that was trained on is not known. None: it began from nothing."""
+    complete: bool = True
     """False: the lines that name the questions are not there, of this training or of one before."""
 
 
 def trained_on(
-    folder: Path, roots: Mapping[Path, str], elsewhere: str, loaded: Loaded, after: tuple[Path, ...] = ()
-) -> Trained:
+    folder: Path, roots: Mapping[Path, str], elsewhere: str, load: LoadQuestions, after: tuple[Path, ...] = ()
+) -> TrainingSet:
     """What the student in an arm's folder was trained on.
 
     A student that began from another one, `…/distill/<arm>/student`, has that one's questions too.
@@ -52,7 +53,7 @@ def trained_on(
     Args:
         roots: run, resolved -> folder of its videos, for runs that are no part of a mixture.
         elsewhere: the same for any other run; empty where it is not known.
-        loaded: `loaded_in`, or what remembers it: the arms of one run were trained on the same questions.
+        load: `loaded_in`, or what remembers it: the arms of one run were trained on the same questions.
         after: the folders of the students that began from this one.
 
     Raises:
@@ -63,55 +64,55 @@ def trained_on(
     run, arm = folder.resolve().parents[1], folder.resolve().name
     made = _manifest(folder)
     settings = made["settings"]
-    trained = settings["arm"].get("train", True)
-    told = not trained or (folder / "records.jsonl").is_file()
-    examples = Stage(run, f"distill/{arm}", Example).records() if trained else []
+    trains = settings["arm"].get("train", True)
+    complete = not trains or (folder / "records.jsonl").is_file()
+    examples = Run(run).examples(arm).records() if trains else []
     mixture = settings.get("mixture") or []
-    known: dict[str, Placed] = {}
+    known: dict[str, LocatedQuestion] = {}
     if mixture:
         for part in mixture:
-            known |= loaded(Path(part["run"]), part["root"], made["inputs"].get(f"{part['run']}/load"))
+            known |= load(Path(part["run"]), part["root"], made["inputs"].get(f"{part['run']}/load"))
     else:
-        known = loaded(run, roots.get(run, elsewhere), made["inputs"].get("load"))
+        known = load(run, roots.get(run, elsewhere), made["inputs"].get("load"))
     ids = [example.question_id for example in examples]
-    found = tuple(known[key] for key in ids if key in known)
+    questions = tuple(known[key] for key in ids if key in known)
     untraced = tuple(key for key in ids if key not in known)
     checkpoint = settings["student"].get("path") or None
     if checkpoint and Path(checkpoint).name == "student" and (Path(checkpoint).parent / "manifest.json").is_file():
-        before = trained_on(Path(checkpoint).parent, roots, elsewhere, loaded, (*after, folder.resolve()))
-        both = before.questions + found, before.untraced + untraced
-        return Trained(*both, before.checkpoint, before.told and told)
-    return Trained(found, untraced, checkpoint, told)
+        before = trained_on(Path(checkpoint).parent, roots, elsewhere, load, (*after, folder.resolve()))
+        both = before.questions + questions, before.untraced + untraced
+        return TrainingSet(*both, before.checkpoint, before.complete and complete)
+    return TrainingSet(questions, untraced, checkpoint, complete)
 
 
-def loaded_in(run: Path, root: str, digest: str | None) -> dict[str, Placed]:
+def loaded_in(run: Path, root: str, digest: str | None) -> dict[str, LocatedQuestion]:
     """A run's questions; none where they are not the ones that were trained on, by the digest of their manifest."""
-    stage = Stage(run, "load", Question)
-    if not stage.manifest_path.is_file() or stage.manifest_digest() != digest:
+    stage = Run(run).questions
+    if not stage.exists or stage.manifest_digest() != digest:
         return {}
     place = Path(root).resolve() if root else None
-    return {question.question_id: Placed(question, place) for question in stage.records()}
+    return {question.question_id: LocatedQuestion(question, place) for question in stage.records()}
 
 
-class _Student(BaseModel):
+class _StudentSettings(BaseModel):
     path: Annotated[str, Field(pattern=r"\A[^\x00]*\z")] = ""
 
 
-class _OfMixture(BaseModel):
+class _MixtureRun(BaseModel):
     run: Annotated[str, Field(pattern=r"\A[^\x00]*\z")]
     root: Annotated[str, Field(pattern=r"\A[^\x00]*\z")]
 
 
-class _Settings(BaseModel):
+class _ArmSettings(BaseModel):
     arm: dict[str, Any]
-    student: _Student
-    mixture: list[_OfMixture] | None = None
+    student: _StudentSettings
+    mixture: list[_MixtureRun] | None = None
 
 
-class _Made(BaseModel):
-    """What is read of an arm's manifest."""
+class _ArmManifest(BaseModel):
+    """The part of an arm's manifest that is read."""
 
-    settings: _Settings
+    settings: _ArmSettings
     inputs: dict[str, Any]
 
 
@@ -121,7 +122,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not there: it says what the student was trained on; bring it along")
     made = read_manifest(path)
     try:
-        _Made.model_validate(made)
+        _ArmManifest.model_validate(made)
         return made
     except ValidationError:
         pass

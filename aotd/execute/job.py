@@ -8,7 +8,7 @@ Where decompose sampled several candidates, they are run in turn until one gives
 execute.repairs=2 a program that failed goes back to the code LLM, twice at most, with the error and what
 its tools had found. A Trace says how many programs it took.
 
-Videos are shared out to `execute.workers` processes (`aotd.execute.worker`), and in each `execute.programs` run at
+`execute.workers` processes share the videos (`aotd.execute.worker`). In each, `execute.concurrency` programs run at
 once, so that their calls go through a model together (`aotd.execute.schedule`). What was found out before, here or in
 another run, is not asked again (`aotd.store.cache`). What is written depends on none of this.
 """
@@ -22,196 +22,183 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic
 
 from rich.console import Console
 
-from aotd.agents.program.attempts import Attempt, Result, first
-from aotd.agents.program.examples import programs_digest, read_programs
-from aotd.agents.program.prompting import PROMPTS, examples_for, prompt, read_program
-from aotd.agents.program.repair import Mender, mended
-from aotd.config.tree import Config
+from aotd.agents.base import Assignment, T, Turn
+from aotd.agents.program.agent import ProgramAgent
+from aotd.agents.program.assignment import program_assignment
+from aotd.agents.program.prompting import PromptSettings
+from aotd.datasets.base import DatasetConfig
 from aotd.errors import UserError
-from aotd.execute.worker import Work, Worker, ended, run_together, start_worker
-from aotd.llm.base import Reply
-from aotd.llm.load import load_engine
-from aotd.prompts import digest
-from aotd.records import Program, Question, Record, Trace
+from aotd.execute import ExecuteConfig
+from aotd.execute.worker import Work, Worker, run_together, start_worker
+from aotd.llm import LLMConfig
 from aotd.runtime.batches import batches, shown
+from aotd.runtime.meter import total
 from aotd.runtime.pools import cores, worker_pool
 from aotd.sandbox.layers import Layer, missing, raised
+from aotd.specialists import SpecialistsConfig
 from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
-from aotd.store.cache import load_cache
+from aotd.store.cache import CacheConfig, load_cache
 from aotd.store.run import Run
-from aotd.store.stage import Stage, StageEntry
+from aotd.store.stage import StageEntry
+from aotd.tools.toolbox import Toolbox
+from aotd.tools.video import VIDEO_TOOLS
 
 BATCH = 256
-"""With `execute.repairs`, questions whose programs are run until all of them are settled, before the next ones are
-read. In any case the most of one video that are handed out together."""
+"""With `execute.repairs`, questions that are worked on until all of them are settled, before the next ones are read. In
+any case the most of one video that are handed out together."""
 AHEAD = 2
 """Videos that are handed out to each worker: the one it works on, and the next."""
 
 
-def job(config: Config) -> None:
+def job(
+    run: Run,
+    *,
+    execute: ExecuteConfig,
+    dataset: DatasetConfig,
+    specialists: SpecialistsConfig,
+    decompose: PromptSettings,
+    llm: LLMConfig,
+    cache: CacheConfig,
+    toolbox: Toolbox = VIDEO_TOOLS,
+) -> None:
     """Write a Trace, or the outcome, of every program of the run.
+
+    Args:
+        toolbox: the tools that programs may call.
 
     Raises:
         UserError: `decompose` has not run, a model is not there, or a layer of the sandbox that the run asks for.
     """
-    run = Path(config.run)
-    for name in ("workers", "programs"):
-        if getattr(config.execute, name) < 0:
-            raise UserError(f"execute.{name}={getattr(config.execute, name)} must be 0 or more")
-    load_cache(config.cache, Run(Path(config.run)))  # in a worker it would be no line of ours
-    layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
-    questions, programs = Stage(run, "load", Question), Stage(run, "decompose", Program)
-    stage = Stage(run, "execute", Trace)
-    specialists = load_specialists(config.specialists, config.dataset.root)
-    mender = _mender(config)
+    for name in ("workers", "concurrency"):
+        if getattr(execute, name) < 0:
+            raise UserError(f"execute.{name}={getattr(execute, name)} must be 0 or more")
+    cached = load_cache(cache, run)  # a worker's warning would not reach the user
+    layers = raised(execute.layers, execute.run_without_kernel_layers)
+    models = load_specialists(specialists, dataset.root)
+    assignment = program_assignment(run, execute.repairs, decompose, llm, cached, toolbox)
     with (
-        stage.open(**_decides(config, specialists, mender)) as out,
-        questions.beside(programs) as question_of,
+        run.traces.open(**_decides(execute, specialists, models, assignment)) as out,
+        assignment.tasks(out.done) as tasks,
     ):
         for layer in (layer for layer in Layer if layer not in layers):
-            said = f"programs run without {layer.value}: {missing(layer)}"
-            Console(stderr=True).print(said, markup=False, soft_wrap=True)
-        attempts = (first(question_of(one.question_id), one) for one in programs.stream(without=out.done))
-        count = programs.count() - len(out.done)
-        work = Work(Run(run), config.dataset.root, config.execute, config.specialists, config.cache, layers)
-        with _executor(work, specialists, _workers(config), count) as execute:
-            for entry in shown("execute", _ends(attempts, execute, mender), count):
+            warning = f"programs run without {layer.value}: {missing(layer)}"
+            Console(stderr=True).print(warning, markup=False, soft_wrap=True)
+        count = assignment.count() - len(out.done)
+        work = Work(
+            run=run,
+            root=dataset.root,
+            make_agent=partial(ProgramAgent, execute.limits, layers, execute.repairs),
+            toolbox=toolbox,
+            concurrency=execute.concurrency,
+            specialists=specialists,
+            cache=cache,
+        )
+        workers = execute.workers or (1 if specialists.weighty() else cores())
+        with _executor(work, models, workers, count) as do:
+            for entry in shown("execute", _ends(tasks, do, assignment), count):
                 out.add(entry)
-        out.sort(programs.ids())
+        out.sort(assignment.ids())
 
 
-def decides(config: Config) -> dict[str, Any]:
+def decides(
+    run: Run,
+    *,
+    execute: ExecuteConfig,
+    dataset: DatasetConfig,
+    specialists: SpecialistsConfig,
+    decompose: PromptSettings,
+    llm: LLMConfig,
+    cache: CacheConfig,
+    toolbox: Toolbox = VIDEO_TOOLS,
+) -> dict[str, Any]:
     """What decides the traces, as `Stage.open` takes it.
 
     Raises:
         UserError: as `job`.
     """
-    return _decides(config, load_specialists(config.specialists, config.dataset.root), _mender(config))
+    models = load_specialists(specialists, dataset.root)
+    cached = load_cache(cache, run)
+    assignment = program_assignment(run, execute.repairs, decompose, llm, cached, toolbox)
+    return _decides(execute, specialists, models, assignment)
 
 
-def _decides(config: Config, specialists: Specialists, mender: Mender | None) -> dict[str, Any]:
-    run = Path(config.run)
-    return {
-        "settings": {
-            "limits": asdict(config.execute.limits),
-            "frames": config.specialists.frames,
-            "repairs": config.execute.repairs,
-        },
-        "inputs": {name: Stage(run, name, Record).manifest_digest() for name in ("load", "decompose")},
-        "models": specialists.models() | ({"mender": mender.engine.model} if mender else {}),
-        **_mended_with(config),
-    }
+def _decides(
+    execute: ExecuteConfig, specialists: SpecialistsConfig, models: Specialists, assignment: Assignment[T]
+) -> dict[str, Any]:
+    parts = assignment.decides()
+    settings = {"limits": asdict(execute.limits), "frames": specialists.frames, **parts["settings"]}
+    return parts | {"settings": settings, "models": models.models() | parts.get("models", {})}
 
 
-def _ends(attempts: Iterable[Attempt], execute: Execute, mender: Mender | None) -> Iterator[StageEntry]:
+def _ends(tasks: Iterable[T], do: Executor[T], assignment: Assignment[T]) -> Iterator[StageEntry]:
     """What questions end in, as it comes."""
-    if mender is None:
-        for end in execute(attempts):
-            assert isinstance(end, StageEntry), "nobody mends programs"
+    if not assignment.revises:
+        for end in do(tasks):
+            assert isinstance(end, StageEntry), "no task is revised"
             yield end
         return
-    for batch in batches(attempts, BATCH):
-        yield from _ends_of_batch(batch, execute, mender)
+    for batch in batches(tasks, BATCH):
+        yield from _ends_of_batch(batch, do, assignment)
 
 
-def _ends_of_batch(todo: list[Attempt], execute: Execute, mender: Mender) -> Iterator[StageEntry]:
-    """What some questions end in; programs are run until each has one that is taken, or no more."""
-    place = {attempt.question.question_id: number for number, attempt in enumerate(todo)}
+def _ends_of_batch(todo: list[T], do: Executor[T], assignment: Assignment[T]) -> Iterator[StageEntry]:
+    """What some questions end in; their tasks are revised until each question is settled."""
+    place = {task.question.question_id: number for number, task in enumerate(todo)}
     while todo:
-        back: list[Result] = []
-        yield from _settled(execute(todo), back)
-        # Results come as they are ready; what is asked of a model does not depend on which came first.
-        back.sort(key=lambda result: place[result.attempt.question.question_id])
-        todo = []
-        while back:
-            more, unusable = mended(back, mender)
-            todo += more
-            back = []
-            yield from _settled((ended(result, mender.repairs) for result in unusable), back)
+        unsettled: list[Turn[T]] = []
+        for end in do(todo):
+            if isinstance(end, StageEntry):
+                yield end
+            else:
+                unsettled.append(end)
+        # Turns come as they are ready; what a model is asked does not depend on which came first.
+        unsettled.sort(key=lambda turn: place[turn.task.question.question_id])
+        todo, ended = assignment.revise(unsettled)
+        yield from (StageEntry.of(turn.record, total(turn.costs)) for turn in ended)
 
 
-def _settled(ends: Iterable[StageEntry | Result], back: list[Result]) -> Iterator[StageEntry]:
-    """What is settled; the other results go to `back`."""
-    for end in ends:
-        if isinstance(end, StageEntry):
-            yield end
-        else:
-            back.append(end)
-
-
-def _mender(config: Config) -> Mender | None:
-    if not config.execute.repairs:
-        return None
-    engine = load_engine(
-        config.llm, f"execute.repairs={config.execute.repairs}", load_cache(config.cache, Run(Path(config.run)))
-    )
-    programs, settings = read_programs(config.decompose.programs), config.decompose
-
-    def asked(question: Question) -> str:
-        return prompt(question, examples_for(question, programs, settings), settings.without)
-
-    def read(reply: Reply) -> tuple[str, str | None]:
-        return read_program(reply, settings)
-
-    return Mender(engine, asked, read, settings.max_tokens, config.execute.repairs)
-
-
-def _mended_with(config: Config) -> dict[str, dict[str, str]]:
-    """What decides how programs are mended, for the manifest."""
-    if not config.execute.repairs:
-        return {}
-    examples = programs_digest(read_programs(config.decompose.programs))
-    return {"prompts": {name: digest(name) for name in PROMPTS}, "programs": {"examples": examples}}
-
-
-def _workers(config: Config) -> int:
-    """As many processes as are asked for; by default one per core, and a single one where models have weights."""
-    return config.execute.workers or (1 if config.specialists.weighty() else cores())
-
-
-Execute = Callable[[Iterable[Attempt]], Iterator[StageEntry | Result]]
-"""Attempts -> what comes of them, as it comes: what the question ends in, or a result whose program goes back."""
+Executor = Callable[[Iterable[T]], Iterator[StageEntry | Turn[T]]]
+"""Tasks -> what comes of them, as it comes: what the question ends in, or a turn that is to be revised."""
 
 
 @contextmanager
-def _executor(work: Work, specialists: Specialists, workers: int, count: int) -> Iterator[Execute]:
-    """What runs `count` programs: this process, or several where more than one worker is asked for."""
+def _executor(work: Work[T], specialists: Specialists, workers: int, count: int) -> Iterator[Executor[T]]:
+    """What does `count` tasks: this process, or several where more than one worker is asked for."""
     if (processes := min(workers, count)) > 1:
-        with _Workers(work, processes) as several:
-            yield several.run
+        with _Workers(work, processes) as pool:
+            yield pool.run
         return
     with Worker(work, specialists, count) as worker:
         yield worker.run
 
 
-class _Workers:
-    """Processes that share out videos. Where one dies, others are started and go on from there."""
+class _Workers(Generic[T]):
+    """Processes that share the videos. Where one dies, others are started and go on from there."""
 
-    def __init__(self, work: Work, count: int) -> None:
+    def __init__(self, work: Work[T], count: int) -> None:
         self._start = partial(worker_pool, count, start_worker, work)
         self._ahead = AHEAD * count
         self._opened = ExitStack()
         self._pool: ProcessPoolExecutor | None = None
 
-    def run(self, attempts: Iterable[Attempt]) -> Iterator[StageEntry | Result]:
-        """What comes of attempts, as it comes; a video's attempts must stand together.
+    def run(self, tasks: Iterable[T]) -> Iterator[StageEntry | Turn[T]]:
+        """What comes of tasks, as it comes; a video's tasks must stand together.
 
         Raises:
             UserError: a worker died again before anything had come of what was left.
         """
-        videos = groupby(attempts, key=lambda attempt: attempt.question.video_id)
+        videos = groupby(tasks, key=lambda task: task.question.video_id)
         coming = (part for _, group in videos for part in batches(group, BATCH))
-        left: list[list[Attempt]] = []
+        left: list[list[T]] = []
         died = False
         while True:
-            running: dict[Future[list[StageEntry | Result]], list[Attempt]] = {}
+            running: dict[Future[list[StageEntry | Turn[T]]], list[T]] = {}
             try:
                 while True:
                     while len(running) < self._ahead and (video := left.pop() if left else next(coming, None)):
@@ -233,7 +220,7 @@ class _Workers:
                 died = True
                 left += running.values()
 
-    def _submit(self, video: list[Attempt], left: list[list[Attempt]]) -> Future[list[StageEntry | Result]]:
+    def _submit(self, video: list[T], left: list[list[T]]) -> Future[list[StageEntry | Turn[T]]]:
         if self._pool is None:
             self._pool = self._opened.enter_context(self._start())
         try:
@@ -247,7 +234,7 @@ class _Workers:
             self._opened.__exit__(type(error), error, error.__traceback__)
         self._pool = None
 
-    def __enter__(self) -> _Workers:
+    def __enter__(self) -> _Workers[T]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

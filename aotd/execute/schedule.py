@@ -1,15 +1,15 @@
-"""Programs side by side: their calls are gathered, and the specialists are asked for all of them together.
+"""Tasks side by side: their calls are gathered, and the specialists answer all of them together.
 
-A program asks for one thing at a time and waits for it, so that a model that serves one program sees one prompt at
-a time. Here each program runs in a thread of its own. A call that nobody knows the finding of is put down, once for
-all who want to know it, and who wants to know it waits. The models are asked by one more thread for each lane: calls
-that cannot go together one by one, those that can when they fill a batch, or when every program waits. A specialist
-shares its lane with those that share its weights or a budget of memory (`SpecialistsConfig.lanes`). So a slow server,
-or a model that leaves a core idle, holds up no other. What the program that began first asks for goes first: programs
-then end one after the other, and what one asks at its end is answered while the models of others are at work.
+A task asks for one thing at a time and waits for it, so a model that serves one task sees one prompt at a time. Here
+each task runs in a thread of its own. A call without a known finding goes into a queue, once for all tasks that want
+it, and they wait. One more thread for each lane asks the models: calls that cannot go together one by one; those that
+can, when they fill a batch or when every task waits. A specialist shares its lane with those that share its weights or
+a budget of memory (`SpecialistsConfig.lanes`). So a slow server, or a model that leaves a core idle, holds up no other.
+The calls of the task that began first go first: tasks then end one after the other, and the last calls of one are
+answered while the models of others are at work.
 
-What a program is told does not depend on the others, since a finding depends on its call alone. A video's frames are
-decoded by the thread that first asks about them, while the models are busy with other things.
+What a task is answered does not depend on the others, since a finding depends on its call alone. The thread that first
+asks about a video decodes its frames, while the models are busy with other things.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
+from typing import Generic
 
-from aotd.agents.program.attempts import Attempt, Result
+from aotd.agents.base import T, Turn
 from aotd.errors import QuestionError
 from aotd.runtime.meter import clock
 from aotd.runtime.pools import cores
@@ -30,116 +31,116 @@ from aotd.runtime.signals import stopping
 from aotd.specialists.calls import CachedFinding, Call, CallResult, Findings
 
 
-class _Over(BaseException):
-    """The run has ended; a program that still waits is given up."""
+class _Abandoned(BaseException):
+    """The run has ended; a task that still waits is given up."""
 
 
 @dataclass(eq=False)
-class _Wanted:
-    """A call that somebody waits for."""
+class _PendingCall:
+    """A call that tasks wait for."""
 
     call: Call
     turn: int
-    """Of those who wait, the one that began first; the smallest is asked next."""
+    """Number of the first task that waits; the smallest is asked next."""
     waiting: int = 0
-    """How many programs."""
+    """How many tasks wait."""
     alone: bool = False
-    """Whether it is to be asked by itself, since it failed together with others."""
-    told: threading.Event = field(default_factory=threading.Event)
-    found: CachedFinding | None = None
+    """Whether it is asked by itself, since it failed together with others."""
+    done: threading.Event = field(default_factory=threading.Event)
+    result: CachedFinding | None = None
     error: BaseException | None = None
     seconds: float = 0.0
-    """What each of those who waited bears of the time it took."""
+    """Share of the time it took, for each task that waited."""
     shared: int = 1
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """Calls that a model has been asked together, and since when."""
+class _Batch:
+    """Calls that a model answers together, and when that began."""
 
-    several: list[_Wanted]
-    found: Future[list[CachedFinding]]
+    calls: list[_PendingCall]
+    results: Future[list[CachedFinding]]
     started: float
 
 
-class Schedule:
-    """Runs attempts side by side."""
+class Schedule(Generic[T]):
+    """Runs tasks side by side."""
 
     def __init__(
         self,
-        run: Callable[[Attempt, Callable[[Call], CallResult]], Result],
+        run: Callable[[T, Callable[[Call], CallResult]], Turn[T]],
         findings: Findings,
-        programs: int,
+        concurrency: int,
         lanes: Mapping[str, str],
     ) -> None:
         """Args:
-        run: runs one attempt; its calls are answered by what it is given.
-        programs: how many run at once, at most; no more videos are in work than there is room for, and none begins
+        run: works on one task; its second argument answers the calls.
+        concurrency: how many run at once, at most; no more videos are in work than there is room for, and none begins
             while there is no core for it.
         lanes: sub-task -> whom it shares a thread with.
         """
-        self._run, self._findings, self._programs, self._lanes = run, findings, programs, lanes
+        self._run, self._findings, self._concurrency, self._lanes = run, findings, concurrency, lanes
         self._changed = threading.Condition()
         self._news = False
         self._over = False
-        self._wanted: dict[str, _Wanted] = {}
+        self._pending: dict[str, _PendingCall] = {}
         """Key -> a call that has no answer yet."""
-        self._queue: list[_Wanted] = []
-        """Those of them that no model has been asked for."""
+        self._queue: list[_PendingCall] = []
+        """Those of them that no model has got yet."""
         self._waiting = 0
-        """Programs that wait."""
+        """Tasks that wait."""
         self._in_hand = threading.local()
 
-    def results(self, attempts: Iterable[Attempt]) -> Iterator[Result]:
-        """What comes of attempts, as it comes. No more are taken than can be run.
+    def turns(self, tasks: Iterable[T]) -> Iterator[Turn[T]]:
+        """What comes of tasks, as it comes. No more are taken than can be run.
 
         Raises:
             UserError: a specialist cannot go on at all.
         """
-        coming, turns = iter(attempts), count()
+        coming, turns = iter(tasks), count()
         following = next(coming, None)
-        running: dict[Future[Result], str] = {}
-        asking: dict[str, _Asked] = {}
-        programs = ThreadPoolExecutor(self._programs, "program")
+        running: dict[Future[Turn[T]], str] = {}
+        batches: dict[str, _Batch] = {}
+        threads = ThreadPoolExecutor(self._concurrency, "task")
         models = {lane: ThreadPoolExecutor(1, "models") for lane in set(self._lanes.values())}
         try:
             while following is not None or running:
                 while following is not None and self._has_room(following, running):
-                    future = programs.submit(self._run, following, partial(self._ask, next(turns)))
+                    future = threads.submit(self._run, following, partial(self._ask, next(turns)))
                     running[future] = following.question.video_id
-                    future.add_done_callback(self._tell)
+                    future.add_done_callback(self._notify)
                     following = next(coming, None)
-                for lane in models.keys() - asking.keys():
-                    if several := self._next(lane, len(running)):
-                        found = models[lane].submit(self._findings.find, [one.call for one in several])
-                        found.add_done_callback(self._tell)
-                        asking[lane] = _Asked(several, found, clock())
+                for lane in models.keys() - batches.keys():
+                    if calls := self._next(lane, len(running)):
+                        results = models[lane].submit(self._findings.find, [pending.call for pending in calls])
+                        results.add_done_callback(self._notify)
+                        batches[lane] = _Batch(calls, results, clock())
                 with self._changed:
                     self._changed.wait_for(lambda: self._news)
                     self._news = False
-                for lane in [lane for lane, asked in asking.items() if asked.found.done()]:
-                    self._settle(asking.pop(lane))
+                for lane in [lane for lane, batch in batches.items() if batch.results.done()]:
+                    self._settle(batches.pop(lane))
                 for future in [future for future in running if future.done()]:
                     del running[future]
                     yield future.result()
         finally:
             self._give_up()
-            for pool in (programs, *models.values()):
+            for pool in (threads, *models.values()):
                 pool.shutdown(wait=not stopping(), cancel_futures=True)
 
-    def _has_room(self, attempt: Attempt, running: dict[Future[Result], str]) -> bool:
-        if len(running) >= self._programs or len(running) - self._waiting >= cores():
+    def _has_room(self, task: T, running: dict[Future[Turn[T]], str]) -> bool:
+        if len(running) >= self._concurrency or len(running) - self._waiting >= cores():
             return False  # several sandboxes that start at once keep each other, and the first frames, waiting
-        video, videos = attempt.question.video_id, set(running.values())
+        video, videos = task.question.video_id, set(running.values())
         return video in videos or len(videos) < self._findings.room()
 
-    def _tell(self, _: object = None) -> None:
+    def _notify(self, _: object = None) -> None:
         with self._changed:
             self._news = True
             self._changed.notify_all()
 
     def _ask(self, turn: int, call: Call) -> CallResult:
-        """CallResult a call of the program that began as the `turn`-th; in its thread."""
+        """CallResult a call of the task that began as the `turn`-th; in its thread."""
         started = clock()
         if (known := self._findings.known(call)) is not None:
             return CallResult(known, True, clock() - started)
@@ -149,65 +150,67 @@ class Schedule:
         own_s = clock() - started
         with self._changed:
             if self._over:
-                raise _Over
-            wanted = self._wanted.get(call.key)
-            if wanted is None:
+                raise _Abandoned
+            pending = self._pending.get(call.key)
+            if pending is None:
                 if (known := self._findings.known(call)) is not None:  # since we last looked
                     return CallResult(known, True, own_s)
-                wanted = self._wanted[call.key] = _Wanted(call, turn)
-                self._queue.append(wanted)
-            wanted.turn = min(wanted.turn, turn)
-            first = not wanted.waiting
-            wanted.waiting += 1
+                pending = self._pending[call.key] = _PendingCall(call, turn)
+                self._queue.append(pending)
+            pending.turn = min(pending.turn, turn)
+            first = not pending.waiting
+            pending.waiting += 1
             self._waiting += 1
-            self._tell()
-        wanted.told.wait()
-        if wanted.error is not None:
-            raise wanted.error
-        assert wanted.found is not None
-        return CallResult(wanted.found, not first, own_s + wanted.seconds, wanted.shared)
+            self._notify()
+        pending.done.wait()
+        if pending.error is not None:
+            raise pending.error
+        assert pending.result is not None
+        return CallResult(pending.result, not first, own_s + pending.seconds, pending.shared)
 
-    def _next(self, lane: str, running: int) -> list[_Wanted]:
-        """The calls that go through a model of a lane next; none where it is better to wait for more."""
+    def _next(self, lane: str, running: int) -> list[_PendingCall]:
+        """The calls that go through a model of a lane next; none while it is better to wait for more."""
         with self._changed:
-            groups: dict[tuple[str, str], list[_Wanted]] = {}
-            for one in sorted(self._queue, key=lambda one: one.turn):
-                if self._lanes[one.call.subtask] != lane:
+            groups: dict[tuple[str, str], list[_PendingCall]] = {}
+            for pending in sorted(self._queue, key=lambda pending: pending.turn):
+                if self._lanes[pending.call.subtask] != lane:
                     continue
-                if one.alone:
-                    self._queue.remove(one)
-                    return [one]
-                groups.setdefault((one.call.subtask, one.call.method), []).append(one)
+                if pending.alone:
+                    self._queue.remove(pending)
+                    return [pending]
+                groups.setdefault((pending.call.subtask, pending.call.method), []).append(pending)
             sized = [(group, self._findings.at_once(group[0].call)) for group in groups.values()]
             full = next(((group, size) for group, size in sized if len(group) >= size), None)
             if full is None and (not sized or self._waiting < running):
                 return []
-            group, size = full or max(sized, key=lambda one: len(one[0]))
-            for one in group[:size]:
-                self._queue.remove(one)
+            group, size = full or max(sized, key=lambda item: len(item[0]))
+            for pending in group[:size]:
+                self._queue.remove(pending)
             return group[:size]
 
-    def _settle(self, asked: _Asked) -> None:
-        """Tell those who wait what was found. What has failed together is asked again alone, so that no call's
-        failure is another's."""
-        error, seconds = asked.found.exception(), clock() - asked.started
+    def _settle(self, batch: _Batch) -> None:
+        """Give the waiting tasks their results. Calls that failed together are asked again alone, so that none fails
+        for another."""
+        error, seconds = batch.results.exception(), clock() - batch.started
         with self._changed:
-            if error is not None and len(asked.several) > 1:
-                for one in asked.several:
-                    one.alone = True
-                self._queue += asked.several
+            if error is not None and len(batch.calls) > 1:
+                for pending in batch.calls:
+                    pending.alone = True
+                self._queue += batch.calls
                 return
-            shared = sum(one.waiting for one in asked.several)
-            for at, one in enumerate(asked.several):
-                one.found, one.error = (None, error) if error is not None else (asked.found.result()[at], None)
-                one.seconds, one.shared = seconds / shared, shared
-                del self._wanted[one.call.key]
-                self._waiting -= one.waiting
-                one.told.set()
+            shared = sum(pending.waiting for pending in batch.calls)
+            for at, pending in enumerate(batch.calls):
+                pending.result, pending.error = (
+                    (None, error) if error is not None else (batch.results.result()[at], None)
+                )
+                pending.seconds, pending.shared = seconds / shared, shared
+                del self._pending[pending.call.key]
+                self._waiting -= pending.waiting
+                pending.done.set()
 
     def _give_up(self) -> None:
         with self._changed:
             self._over = True
-            for one in self._wanted.values():
-                one.error = _Over()
-                one.told.set()
+            for pending in self._pending.values():
+                pending.error = _Abandoned()
+                pending.done.set()

@@ -1,4 +1,4 @@
-"""What runs programs in one process: specialists, a sandbox, and what becomes of each program.
+"""A worker: one process with specialists, in which an agent works on questions.
 
 A process that is started for it imports this module and what it needs, and no more: neither settings nor language
 models. So `Work` holds parts of `aotd.config.tree.Config`, and not that.
@@ -10,154 +10,100 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
+from typing import Any, Generic
 
-from aotd.agents.program.attempts import Attempt, Result, candidate, first, settled
-from aotd.errors import QuestionError
-from aotd.execute import ExecuteConfig
+from aotd.agents.base import Agent, T, Turn, work_on
 from aotd.execute.schedule import Schedule
-from aotd.records import Dropped, Program, Question, Trace
-from aotd.runtime.meter import Meter, loading, total
+from aotd.runtime.meter import loading, total
 from aotd.runtime.pools import cores
-from aotd.sandbox.layers import Layer
-from aotd.sandbox.process import Calls, ProgramResult, Sandbox, StoppedError
 from aotd.specialists import SpecialistsConfig
-from aotd.specialists.calls import Call, CallResult, CountingSpecialists, Findings
+from aotd.specialists.calls import Findings
 from aotd.specialists.load import load_specialists
 from aotd.specialists.protocols import Specialists
 from aotd.store.cache import CacheConfig, load_cache
 from aotd.store.run import Run
 from aotd.store.stage import StageEntry
-from aotd.video.clip import Clip
+from aotd.tools.toolbox import Toolbox
 
-PROGRAMS = 16
-"""Programs at once, at most, in a process whose specialists have weights, here or at a server of ours."""
-PROGRAMS_A_CORE = 4
+CONCURRENCY = 16
+"""Tasks at once, at most, in a process whose specialists have weights, here or at a server of ours."""
+CONCURRENCY_PER_CORE = 4
 """So many find work for a core; each more is one more process to start. A server is not on these cores."""
 
 
-def programs_at_once(models: SpecialistsConfig) -> int:
-    """How many programs run at once in a process, where nothing is said of it."""
+def default_concurrency(models: SpecialistsConfig) -> int:
+    """How many tasks run at once in a process by default."""
     if models.remote():
-        return PROGRAMS
-    return min(PROGRAMS, PROGRAMS_A_CORE * cores()) if models.weighty() else 1
+        return CONCURRENCY
+    return min(CONCURRENCY, CONCURRENCY_PER_CORE * cores()) if models.weighty() else 1
 
 
 @dataclass(frozen=True)
-class Work:
-    """What decides how programs are run."""
+class Work(Generic[T]):
+    """What decides how tasks are done, for every worker of a run."""
 
     run: Run
-    """Folder of the run."""
     root: str
     """Folder of the videos."""
-    execute: ExecuteConfig
+    make_agent: Callable[[], Agent[T]]
+    """Each worker has an agent of its own."""
+    toolbox: Toolbox
+    concurrency: int
+    """Tasks at once; 0: `default_concurrency`."""
     specialists: SpecialistsConfig
     cache: CacheConfig
-    layers: frozenset[Layer]
-    """What stands around each program."""
 
 
-def trace_question(question: Question, program: Program, specialists: Specialists, sandbox: Sandbox) -> Trace | Dropped:
-    """Run one program on its question's video: the trace, or the outcome it ended in."""
-    findings = Findings(specialists)
-    return _run(first(question, program), findings.answer, findings, sandbox).record
+def settled(agent: Agent[T], turn: Turn[T]) -> StageEntry | Turn[T]:
+    """What the question ends in, with what all its tasks took; the turn itself where the question goes on."""
+    record = agent.settle(turn)
+    return turn if record is None else StageEntry.of(record, total(turn.costs))
 
 
-def _run(attempt: Attempt, answer: Callable[[Call], CallResult], findings: Findings, sandbox: Sandbox) -> Result:
-    question, key = attempt.question, attempt.question.question_id
-    asking = CountingSpecialists(findings, answer)
-    with Meter() as meter:
-        try:
-            video = findings.specialists.source.open(question)
-            done: ProgramResult | QuestionError = sandbox.run(
-                attempt.code, Clip.whole(video), question.question, question.options, asking
-            )
-        except QuestionError as error:
-            done = error
-    meter.seconds = max(meter.seconds - asking.waited_s, 0.0) + asking.took_s
-    calls = done.calls if isinstance(done, ProgramResult | StoppedError) else Calls()
-    cost = meter.cost(key, tool_calls=calls.tools, specialist_calls=calls.specialists)
-    cost = cost.model_copy(update={"batch": asking.shared, "reused": asking.reused})
-    costs = (*attempt.costs, cost)
-    if isinstance(done, QuestionError):
-        dropped = Dropped(question_id=key, outcome=done.outcome, reason=done.reason)
-        return Result(attempt, dropped, done.events if isinstance(done, StoppedError) else (), costs)
-    record = Trace(
-        question_id=key,
-        frames=video.frames,
-        start_s=video.start_s,
-        end_s=video.end_s,
-        width=video.width,
-        height=video.height,
-        events=done.events,
-        answer=done.answer,
-        tries=attempt.tries,
-        code=None if attempt.code == attempt.program.code else attempt.code,
-    )
-    return Result(attempt, record, done.events, costs)
+class Worker(Generic[T]):
+    """Specialists and an agent, at work in one process."""
 
-
-def _run_in_turn(
-    attempt: Attempt, answer: Callable[[Call], CallResult], findings: Findings, sandbox: Sandbox, repairs: int
-) -> Result:
-    """Run an attempt, and the question's other candidates until it is settled."""
-    result = _run(attempt, answer, findings, sandbox)
-    while result.attempt.others and settled(result, repairs) is None:
-        result = _run(candidate(result), answer, findings, sandbox)
-    return result
-
-
-def ended(result: Result, repairs: int) -> StageEntry | Result:
-    """What the question ends in, with what all its programs took; the result itself where the program goes back."""
-    record = settled(result, repairs)
-    return result if record is None else StageEntry.of(record, total(result.costs))
-
-
-class Worker:
-    """Specialists and a sandbox, and what runs programs with them in one process."""
-
-    def __init__(self, work: Work, specialists: Specialists, count: int = 0) -> None:
-        """`count`: for how many programs all is made ready when this is entered."""
+    def __init__(self, work: Work[T], specialists: Specialists, count: int = 0) -> None:
+        """`count`: for how many tasks all is made ready when this is entered."""
         models = work.specialists
         self._findings = Findings(specialists, load_cache(work.cache, work.run), models.unpinned(), models.remote())
-        self._sandbox = Sandbox(work.execute.limits, work.layers)
+        self._agent, self._toolbox = work.make_agent(), work.toolbox
         self._lanes = models.lanes()
-        self._programs = work.execute.programs or programs_at_once(models)
-        self._repairs = work.execute.repairs
+        self._concurrency = work.concurrency or default_concurrency(models)
         self._count = count
 
-    def run(self, attempts: Iterable[Attempt]) -> Iterator[StageEntry | Result]:
-        """What comes of attempts and of the other candidates, as it comes (`ended`)."""
-        return (ended(result, self._repairs) for result in self._results(attempts))
+    def run(self, tasks: Iterable[T]) -> Iterator[StageEntry | Turn[T]]:
+        """What comes of tasks and of those that follow from them, as it comes (`settled`)."""
+        return (settled(self._agent, turn) for turn in self._turns(tasks))
 
-    def _results(self, attempts: Iterable[Attempt]) -> Iterator[Result]:
-        run = partial(_run_in_turn, findings=self._findings, sandbox=self._sandbox, repairs=self._repairs)
-        if self._programs > 1:
-            return Schedule(run, self._findings, self._programs, self._lanes).results(attempts)
-        return (run(attempt, self._findings.answer) for attempt in attempts)
+    def _turns(self, tasks: Iterable[T]) -> Iterator[Turn[T]]:
+        run = partial(work_on, self._agent, findings=self._findings, toolbox=self._toolbox)
+        if self._concurrency > 1:
+            return Schedule(run, self._findings, self._concurrency, self._lanes).turns(tasks)
+        return (run(task, self._findings.answer) for task in tasks)
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Worker[T]:
         source = self._findings.specialists.source
         if hasattr(source, "begin"):
             with loading():
-                source.begin(min(self._count, self._programs))
-        self._sandbox.__enter__()
+                source.begin(min(self._count, self._concurrency))
+        self._agent.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._sandbox.close()
+        self._agent.__exit__(kind, error, at)
 
 
-_worker: Worker
-"""A worker process's own specialists and sandbox; the warm process in it goes when the worker goes."""
+_worker: Worker[Any]
+"""A worker process's own worker; what its agent has started goes when the process goes."""
 
 
-def start_worker(work: Work) -> None:
-    """Have this process do what `run_together` is given."""
+def start_worker(work: Work[Any]) -> None:
+    """Make this process a worker, for `run_together`."""
     global _worker
     _worker = Worker(work, load_specialists(work.specialists, work.root))
 
 
-def run_together(attempts: list[Attempt]) -> list[StageEntry | Result]:
-    """What comes of attempts, in a process that `start_worker` has made a worker."""
-    return list(_worker.run(attempts))
+def run_together(tasks: list[Any]) -> list[StageEntry | Turn[Any]]:
+    """What comes of tasks, in a process that `start_worker` has made a worker."""
+    return list(_worker.run(tasks))

@@ -1,5 +1,5 @@
-"""Where programs run: what they may say (`check`), what they may call (`tools`), and the walls (`process`).
+"""Where programs run: the check of their syntax (`check`), and the walls around their process (`process`).
 
-`decompose` shows the tools to the code LLM and checks what it writes; `execute` runs it. That is why
-this is a room of its own and not part of either.
+`decompose` checks what a code LLM writes; an agent runs it. That is why this is a room of its own. A sandbox is handed
+tools (`aotd.tools.toolbox`), and knows none by name.
 """

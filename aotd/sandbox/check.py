@@ -1,6 +1,6 @@
-"""What a program may say: an allow-list over its syntax tree, checked before it is ever run.
+"""The syntax check of programs: an allow-list over the syntax tree, before a program is ever run.
 
-The check is the first wall, not the only one; `process` is the second.
+The check is the first wall; `process` is the second.
 """
 
 from __future__ import annotations
@@ -8,19 +8,19 @@ from __future__ import annotations
 import ast
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from aotd.sandbox.child import BUILTINS, FIELDS
-from aotd.tools.video import signatures
+from aotd.tools.toolbox import Toolbox
 
 ENTRY = "execute_command"
 PARAMETERS = ("video_clip", "query", "possible_answers")
 LONGEST = 20_000
 """Characters; a longer text is no program anyone wrote for one question."""
-_KEPT = 256
-"""Accepted texts that are remembered: where the annotation writes programs, many questions have the same one."""
+_CACHED = 256
+"""Accepted texts in the cache: where the annotation writes programs, many questions have the same one."""
 
 _NODES = (
     ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Assign, ast.AugAssign, ast.AnnAssign,
@@ -75,11 +75,11 @@ def written(reply: str) -> str:
     return text.split("```")[0].strip("\n") + "\n"
 
 
-def check(code: str, without: Sequence[str] = ()) -> None:
+def check(code: str, toolbox: Toolbox) -> None:
     """Accept a program or say why not.
 
     Args:
-        without: tools that it may not use.
+        toolbox: the tools that it may use.
 
     A program is one or more function definitions, one of them
     `execute_command(video_clip, query, possible_answers)`, whatever it calls the three, and uses the tools, some
@@ -88,17 +88,16 @@ def check(code: str, without: Sequence[str] = ()) -> None:
     Raises:
         InvalidProgramError: with the line and the reason.
     """
-    _check(code, tuple(without))
+    _check(code, toolbox.names, toolbox.reserved)
 
 
-@lru_cache(_KEPT)
-def _check(code: str, without: tuple[str, ...]) -> None:
+@lru_cache(_CACHED)
+def _check(code: str, tools: tuple[str, ...], reserved: frozenset[str]) -> None:
     tree = _parsed(code)
     _check_shape(tree)
-    tools = {*signatures()}
-    everywhere = _Scope((tools - {*without}) | {*BUILTINS, *_bound_in(tree.body)}, None)
+    everywhere = _Scope({*tools, *BUILTINS, *_bound_in(tree.body)}, None)
     for node, scope in _walk(tree, everywhere):
-        problem = _problem(node, scope, tools)
+        problem = _problem(node, scope, reserved)
         if problem:
             line = f"line {node.lineno}: " if hasattr(node, "lineno") else ""
             raise InvalidProgramError(line + problem)
@@ -161,8 +160,8 @@ def _walk(tree: ast.Module, everywhere: _Scope) -> Iterator[tuple[ast.AST, _Scop
             todo.append((node.generators[0].iter, scope))  # looked for around it, as defaults of parameters are
             todo.extend((child, own) for child in inside)
         else:
-            kept = {id(child) for child in inside}
-            todo.extend((child, own if id(child) in kept else scope) for child in ast.iter_child_nodes(node))
+            body = {id(child) for child in inside}
+            todo.extend((child, own if id(child) in body else scope) for child in ast.iter_child_nodes(node))
 
 
 def _inside(node: ast.AST) -> list[ast.AST]:
@@ -209,7 +208,7 @@ def _bound(node: ast.AST) -> str | None:
     return node.name if isinstance(node, ast.FunctionDef) else None
 
 
-def _problem(node: ast.AST, scope: _Scope, tools: set[str]) -> str | None:
+def _problem(node: ast.AST, scope: _Scope, reserved: frozenset[str]) -> str | None:
     if not isinstance(node, _NODES):
         return f"{type(node).__name__} is not allowed"
     if isinstance(node, ast.FunctionDef) and node.decorator_list:
@@ -219,7 +218,7 @@ def _problem(node: ast.AST, scope: _Scope, tools: set[str]) -> str | None:
             return f"the name {name} starts with an underscore"
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and not scope.knows(node.id):
         return f"{node.id} is not a tool, a builtin or a variable"
-    if _bound(node) in tools:
+    if _bound(node) in reserved:
         return f"{_bound(node)} is a tool and may not be assigned"
     if isinstance(node, ast.Attribute):
         if not isinstance(node.ctx, ast.Load):

@@ -323,7 +323,7 @@ def send(control, message):
 _FIRST = json.dumps(
     {
         "code": "def execute_command(video_clip, query, possible_answers):\n    return f'{query} {len(video_clip)}'\n",
-        "tools": ["Find"],
+        "tools": ["tool"],
         "clip": {"!": "clip", "handle": 0, "frames": [0]},
         "query": "",
         "possible_answers": [],

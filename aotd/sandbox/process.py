@@ -1,4 +1,4 @@
-"""The parent's side of the wall: runs a program in a process of its own, answers its calls, writes the trace.
+"""The parent's side of the wall: runs a program in a process of its own, and answers its calls of tools.
 
 Around that process stand the layers of `layers`; outside it a clock that stands still while a tool works. What each
 wall stops: `docs/sandbox.md`.
@@ -20,12 +20,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from aotd.errors import QuestionError, UserError
-from aotd.records import Detection, Event, Outcome
+from aotd.records import Detection, Outcome
 from aotd.sandbox.check import InvalidProgramError, check
 from aotd.sandbox.forkserver import ForkServer, LostServerError
 from aotd.sandbox.layers import Layer
-from aotd.specialists.protocols import Specialists
-from aotd.tools.video import ToolError, Tools, call, signatures, specialist_calls, trace
+from aotd.tools.toolbox import ToolError, ToolSession
 from aotd.video.clip import Clip
 
 DEEPEST = 32
@@ -52,33 +51,6 @@ class Limits:
     """Longest message it may send: one call with its arguments, or the answer."""
 
 
-@dataclass(frozen=True)
-class Calls:
-    """How much a program asked for."""
-
-    tools: int = 0
-    """Tool calls, those that failed included."""
-    specialists: int = 0
-    """Those of them for which a specialist was asked."""
-
-
-@dataclass(frozen=True)
-class ProgramResult:
-    """What came of a program that ended by itself."""
-
-    answer: str
-    events: tuple[Event, ...]
-    calls: Calls
-
-
-class StoppedError(QuestionError):
-    """A program, or a tool it called, ended in a named outcome; `events` is the trace so far."""
-
-    def __init__(self, ended: QuestionError, events: tuple[Event, ...], calls: Calls) -> None:
-        super().__init__(ended.outcome, ended.reason)
-        self.events, self.calls = events, calls
-
-
 class Sandbox:
     """Where programs run. As a context manager it starts a warm process at once, and ends all of them at last.
 
@@ -95,44 +67,40 @@ class Sandbox:
         # bubblewrap ends with the thread that has started it, so all are started by one that stays.
         self._starting = ThreadPoolExecutor(1, "sandbox")
 
-    def run(
-        self, code: str, clip: Clip, query: str, options: tuple[str, ...], specialists: Specialists
-    ) -> ProgramResult:
+    def run(self, code: str, clip: Clip, query: str, options: tuple[str, ...], tools: ToolSession) -> str:
         """Check a program, and run it on a clip.
 
         Its author has checked it before; but a run's folder may come from a stranger, so no program starts unchecked.
         Several threads may run programs at the same time.
 
+        Args:
+            tools: what it may call; holds the trace afterwards.
+
+        Returns:
+            The program's answer.
+
         Raises:
-            StoppedError: the program or a tool ended in a named outcome.
+            QuestionError: the program or a tool ended in a named outcome.
         """
         if self._checked:
             try:
-                check(code)
+                check(code, tools.toolbox)
             except InvalidProgramError as error:
-                raise StoppedError(QuestionError(Outcome.program_invalid, str(error)), (), Calls()) from None
-        try:
-            return self._run(code, clip, query, options, specialists)
-        except LostServerError:  # somebody has killed it, for want of memory or with the whole job
-            pass
-        try:
-            return self._run(code, clip, query, options, specialists)
-        except LostServerError:
-            lost = QuestionError(Outcome.program_error, "its process was lost twice, with the one that started it")
-            raise StoppedError(lost, (), Calls()) from None
+                raise QuestionError(Outcome.program_invalid, str(error)) from None
+        for _ in range(2):
+            with contextlib.suppress(LostServerError):  # it was killed, for want of memory or with the whole job
+                return self._run(code, clip, query, options, tools)
+            tools.clear()
+        raise QuestionError(Outcome.program_error, "its process was lost twice, with the one that started it")
 
-    def _run(
-        self, code: str, clip: Clip, query: str, options: tuple[str, ...], specialists: Specialists
-    ) -> ProgramResult:
-        tools = Tools(specialists)
+    def _run(self, code: str, clip: Clip, query: str, options: tuple[str, ...], tools: ToolSession) -> str:
         handles: list[Clip] = [clip]
         child = self._start()
-        calls = 0
         try:
             child.send(
                 {
                     "code": code,
-                    "tools": list(signatures()),
+                    "tools": list(tools.toolbox.names),
                     "clip": _encode(clip, handles),
                     "query": query,
                     "possible_answers": list(options),
@@ -141,13 +109,10 @@ class Sandbox:
             while True:
                 message = child.receive()
                 if "call" not in message:
-                    return ProgramResult(_answer(message), trace(tools), Calls(calls, specialist_calls(tools)))
-                if calls == self._limits.calls:
+                    return _answer(message)
+                if tools.calls == self._limits.calls:
                     raise QuestionError(Outcome.program_limit, f"more than {self._limits.calls} tool calls")
-                calls += 1
                 child.send(_reply(tools, message, handles))
-        except QuestionError as error:
-            raise StoppedError(error, trace(tools), Calls(calls, specialist_calls(tools))) from error
         finally:
             if child.end():
                 self._idle.append(child.server)
@@ -211,7 +176,7 @@ def _answer(message: dict[str, Any]) -> str:
     raise QuestionError(Outcome.program_error, "sent a message that is not one of the protocol's")
 
 
-def _reply(tools: Tools, message: dict[str, Any], handles: list[Clip]) -> dict[str, Any]:
+def _reply(tools: ToolSession, message: dict[str, Any], handles: list[Clip]) -> dict[str, Any]:
     try:
         name = str(message["call"])
         arguments = [_decode(item, handles) for item in message["arguments"]]
@@ -219,9 +184,10 @@ def _reply(tools: Tools, message: dict[str, Any], handles: list[Clip]) -> dict[s
     except (KeyError, TypeError, AttributeError, ValueError, ValidationError):
         raise QuestionError(Outcome.program_error, "sent a call that is not one of the protocol's") from None
     except ToolError as error:
+        tools.calls += 1
         return {"error": str(error)}
     try:
-        return {"result": _encode(call(tools, name, arguments, keywords), handles)}
+        return {"result": _encode(tools.call(name, arguments, keywords), handles)}
     except ToolError as error:
         return {"error": f"{name}: {error}"}
     except (QuestionError, UserError):
@@ -267,8 +233,8 @@ class _Child:
         self._left_s = limits.seconds
         self._buffer = b""
         self._received = 0
-        self._told = False
-        """Whether its server was told to end it."""
+        self._ending = False
+        """Whether its server has the order to end it."""
         self._lost = False
         self._wire = server.program()
         self._wire.setblocking(False)
@@ -320,8 +286,8 @@ class _Child:
         ready = select.poll()
         ready.register(self._wire, event)
         if left_s <= 0 or not ready.poll(1000 * left_s):
-            said = f"still running after {self._limits.seconds:g} s of its own time"
-            raise QuestionError(Outcome.program_timeout, said)
+            reason = f"still running after {self._limits.seconds:g} s of its own time"
+            raise QuestionError(Outcome.program_timeout, reason)
 
     def _read(self) -> bytes:
         try:
@@ -350,8 +316,8 @@ class _Child:
     def end(self, grace_s: float = 0.0) -> bool:
         """Have the process ended, once; whether its server can serve another program."""
         self._wire.close()
-        if not self._told:
-            self._told = True
+        if not self._ending:
+            self._ending = True
             try:
                 self.server.end(grace_s)
             except LostServerError:

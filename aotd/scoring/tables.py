@@ -7,7 +7,7 @@ from pydantic import Field
 from aotd.records import Estimate, Mode, Part
 
 
-class Judged(Part):
+class JudgeScores(Part):
     """What one judge makes of one arm, in one respect (`evaluate`)."""
 
     judge: str
@@ -28,7 +28,7 @@ class Judged(Part):
     """Questions (for `consistency`, pairs of them) without one yet."""
 
 
-class Agreement(Part):
+class JudgeAgreement(Part):
     """How far two judges agree about one arm's answers, in one respect (`evaluate`)."""
 
     arm: str
@@ -67,7 +67,7 @@ class Comparison(Part):
     """Two-sided p that neither is better (`aotd.scoring.intervals.flip_test`)."""
 
 
-class Grounded(Part):
+class GroundedScores(Part):
     """How well answers are grounded in time, as NExT-GQA defines it; over all questions with an annotated span.
 
     A rationale that names no span has IoU and IoP 0. The answer is the one in which the rationale ends.
@@ -86,7 +86,7 @@ class Grounded(Part):
     iou_50: Estimate
 
 
-class Faster(Part):
+class Speedup(Part):
     """An arm's time beside the agent's, on the questions for which both were measured (`evaluate`)."""
 
     seconds: float
@@ -103,7 +103,7 @@ class Faster(Part):
     same_machine: bool
 
 
-class Spent(Part):
+class CostSummary(Part):
     """What a question costs an arm, on the mean over the questions that were measured (`evaluate`); see `Cost`."""
 
     seconds: Estimate
@@ -118,7 +118,7 @@ class Spent(Part):
     """Share of the questions with something reused."""
     memory_mb: float | None
     """The largest of them."""
-    faster: Faster | None = None
+    faster: Speedup | None = None
     """A student beside the agent; None where not both were measured."""
 
 
@@ -156,15 +156,15 @@ class Scores(Part):
     """Accuracy by the groups of types in which the benchmark's authors report (`Benchmark.groups`)."""
     by_type_mean: float | None = None
     """Mean of the accuracies in `by_type`: what benchmarks of many tasks report."""
-    grounded: Grounded | None = None
+    grounded: GroundedScores | None = None
     consistent: Estimate | None = None
     """Share of the labelled questions whose brief answer is the one in which the rationale ends."""
     borne_out: Estimate | None = None
     """Of the rationales with a span or box that can be scored, the share in which all fit the annotation: IoP of the
     span, and mean IoU of the boxes, 0.5 or more."""
-    judged: tuple[Judged, ...] = ()
+    judged: tuple[JudgeScores, ...] = ()
     """By judge and aspect; empty where no judge has been asked."""
-    cost: dict[Mode, Spent] | None = None
+    cost: dict[Mode, CostSummary] | None = None
     """What an answer costs, and one with its reasons; a mode that was not measured is not in it. None of baselines."""
 
 
@@ -175,7 +175,7 @@ class Match(Part):
     trained: str
 
 
-class Seen(Part):
+class Contamination(Part):
     """What of the questions put to a student stood in its training too (`evaluate`)."""
 
     arm: str

@@ -29,6 +29,8 @@ from aotd.specialists import SpecialistsConfig
 from aotd.specialists.load import SOURCES, load_specialist
 from aotd.specialists.protocols import Answerer, Detector, Grounder, Recogniser, Source
 from aotd.specialists.subtasks import SUBTASKS, resolve
+from aotd.tools.toolbox import ToolSession
+from aotd.tools.video import VIDEO_TOOLS
 from aotd.video.clip import Clip, Video, frame_times, span_seconds
 
 
@@ -108,8 +110,9 @@ def run_programs(
                 try:
                     oracle = Oracle(question, truth[question.question_id], source)
                     clip = Clip.whole(source.open(question))
-                    ran = sandbox.run(program.code, clip, question.question, question.options, oracle.specialists())
-                    right = question.answer is not None and same_answer(ran.answer, question.answer, question.options)
+                    tools = ToolSession(VIDEO_TOOLS, oracle.specialists())
+                    answer = sandbox.run(program.code, clip, question.question, question.options, tools)
+                    right = question.answer is not None and same_answer(answer, question.answer, question.options)
                 except QuestionError as error:
                     failed = f"{error.outcome.value}: {error.reason}"
             seconds = round(time.monotonic() - started, 4)

@@ -16,10 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aotd.config.tree import Config
 from aotd.records import Question
+from aotd.specialists import SpecialistsConfig
 from aotd.specialists.load import SOURCES
 from aotd.store.files import whole_file
+from aotd.store.run import Run
 
 if TYPE_CHECKING:
     from aotd.specialists.protocols import Source
@@ -128,15 +129,18 @@ class FeatureCache:
         return None if told is None else float(told)
 
 
-def run_features(config: Config, student: VideoLLM) -> FeatureCache:
-    """The views of a run, kept below its distill/.
+def run_features(run: Run, specialists: SpecialistsConfig, root: str, student: VideoLLM) -> FeatureCache:
+    """Return the cache of a student's features of a run's videos. Its files lie below the run's distill/.
+
+    Args:
+        root: folder of the videos.
 
     Raises:
         UserError: the folder of the videos is not there.
     """
-    source: Any = SOURCES[config.specialists.source]
-    opened = source(replace(config.specialists, frames=student.specialist_frames), config.dataset.root)
-    return FeatureCache(Path(config.run) / "distill" / "views", opened, student)
+    source: Any = SOURCES[specialists.source]
+    opened = source(replace(specialists, frames=student.specialist_frames), root)
+    return FeatureCache(run.folder / "distill" / "views", opened, student)
 
 
 def _bytes(view: VideoFeatures) -> int:

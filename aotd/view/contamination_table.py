@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.text import Text
 
 from aotd.scoring.intervals import percent
-from aotd.scoring.tables import Seen
+from aotd.scoring.tables import Contamination
 from aotd.view.tables import Sheet, drawn, printable
 
 
-def print_leaks(console: Console, found: Sequence[Seen]) -> None:
+def print_leaks(console: Console, found: Sequence[Contamination]) -> None:
     """Print a line for students of one training, and a sheet where there are leaks."""
     for line, leaks in leak_lines(found):
         console.print(Text(printable(line), style="bold red" if leaks else ""), soft_wrap=True)
@@ -21,15 +21,15 @@ def print_leaks(console: Console, found: Sequence[Seen]) -> None:
         console.print(drawn(sheet))
 
 
-def leak_lines(found: Sequence[Seen]) -> list[tuple[str, bool]]:
+def leak_lines(found: Sequence[Contamination]) -> list[tuple[str, bool]]:
     """A line for students of one training, and whether it is a warning."""
-    said: dict[str, list[Seen]] = defaultdict(list)
+    said: dict[str, list[Contamination]] = defaultdict(list)
     for one in found:
         said[_sentence(one)].append(one)
     return [(f"{', '.join(one.arm for one in many)}: {line}", bool(many[0].leaks)) for line, many in said.items()]
 
 
-def leak_sheets(found: Sequence[Seen]) -> list[Sheet]:
+def leak_sheets(found: Sequence[Contamination]) -> list[Sheet]:
     """Accuracy with and without what was trained on; none where nothing was."""
     rows = []
     for one in found:
@@ -41,7 +41,7 @@ def leak_sheets(found: Sequence[Seen]) -> list[Sheet]:
     return [Sheet(title, heads, tuple(rows))] if rows else []
 
 
-def _sentence(one: Seen) -> str:
+def _sentence(one: Contamination) -> str:
     trained = f"{_many(one.trained_questions, 'question')} about {_many(one.trained_videos, 'video')}"
     parts = [f"trained on {trained}"]
     if not one.told:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from aotd.errors import spelt_out
 from aotd.records import Mode
-from aotd.scoring.tables import Faster, Scores
+from aotd.scoring.tables import Scores, Speedup
 
 HEADS = ("arm", "mode", "n", "seconds", "LLM calls", "tokens in", "tokens out", "specialist calls", "reused", "GPU MiB")
 
@@ -65,7 +65,7 @@ def faster_words(scores: Sequence[Scores]) -> list[str]:
 _DOES = {Mode.answer: "answers", Mode.rationale: "gives its reasons"}
 
 
-def _beside_agent(found: Faster) -> str:
+def _beside_agent(found: Speedup) -> str:
     times = found.times
     mean, low, high, word = times.mean, times.low, times.high, "faster"
     if mean < 1:

@@ -28,7 +28,7 @@ from aotd.records import (
     Trace,
     Verdict,
 )
-from aotd.scoring.tables import Comparison, Scores, Seen
+from aotd.scoring.tables import Comparison, Contamination, Scores
 from aotd.store.ledger import Place, ledger
 from aotd.store.run import Run
 from aotd.store.stage import Stage
@@ -128,13 +128,13 @@ def scores(run: Run) -> list[Scores]:
     return _of_arms(run, "scores.json", Scores)
 
 
-def leaks(run: Run) -> list[Seen]:
+def leaks(run: Run) -> list[Contamination]:
     """What the students of the run were asked that they had been trained on.
 
     Raises:
         UserError: a file is damaged.
     """
-    return _of_arms(run, "seen.json", Seen)
+    return _of_arms(run, "seen.json", Contamination)
 
 
 def _of_arms(run: Run, name: str, part: type[P]) -> list[P]:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from aotd.records import Estimate
 from aotd.scoring.intervals import percent
-from aotd.scoring.tables import Agreement, Comparison, Scores
+from aotd.scoring.tables import Comparison, JudgeAgreement, Scores
 from aotd.view.cost_table import cost_table
 
 
@@ -175,7 +175,7 @@ def _marks(value: Estimate | None) -> str:
     return "–" if value is None else f"{value.mean:.1f} ({value.low:.1f}–{value.high:.1f})"
 
 
-def agreement_sheet(found: Sequence[Agreement]) -> Sheet:
+def agreement_sheet(found: Sequence[JudgeAgreement]) -> Sheet:
     """Pairs of judges."""
     rows = []
     for one in found:

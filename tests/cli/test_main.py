@@ -148,10 +148,10 @@ def test_paths_and_questions_are_taken_as_typed() -> None:
 
 def test_arms_from_elsewhere_are_named_one_by_one() -> None:
     words = [
-        "evaluate.others.gpt=a, {b}.jsonl",
-        "evaluate.others.theirs=runs/x/distill/aotd",
-        "evaluate.against=runs/[y]",
+        "evaluate.external.gpt=a, {b}.jsonl",
+        "evaluate.external.theirs=runs/x/distill/aotd",
+        "evaluate.baseline_run=runs/[y]",
     ]
     settings = read_settings("evaluate", words).evaluate
-    assert settings.others == {"gpt": "a, {b}.jsonl", "theirs": "runs/x/distill/aotd"}
-    assert settings.against == "runs/[y]"
+    assert settings.external == {"gpt": "a, {b}.jsonl", "theirs": "runs/x/distill/aotd"}
+    assert settings.baseline_run == "runs/[y]"

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from aotd.cli.main import main
-from aotd.config.tree import Config
-from aotd.evaluate.contamination import write_seen
+from aotd.evaluate import EvaluateConfig
+from aotd.evaluate.contamination import write_contamination
 from aotd.records import Dropped, Example, Outcome, Prediction, Program, Question, Trace
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.view.tables import Sheet, drawn, printable, wide_console
 from tests.sample_run import evaluated, program, question, sample_run, trace, write
@@ -57,7 +58,7 @@ def test_what_a_student_had_been_trained_on_is_told_again(tmp_path: Path, capsys
     ) as out:
         out.write(Example(question_id="a", prompt="Which was opened?", answer="A", rationale=None))
     asked = [one for one in Stage(run, "load", Question).records() if one.split == "test"]
-    write_seen(Config(run=str(run)), {"aotd": run / "distill" / "aotd"}, asked)
+    write_contamination(Run(run), {"aotd": run / "distill" / "aotd"}, asked, EvaluateConfig(), "data/playroom", seed=0)
     text = shown(capsys, run)
     assert "aotd: trained on 1 question about 1 video; none of the 1 question" in text
     (run / "evaluate" / "aotd" / "seen.json").write_text("{}")

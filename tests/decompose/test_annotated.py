@@ -16,6 +16,7 @@ from aotd.decompose.functional import Wanted, read
 from aotd.errors import QuestionError
 from aotd.records import Outcome, Question, Step
 from aotd.sandbox.check import check
+from aotd.tools.video import VIDEO_TOOLS
 
 TYPES = {
     *(f"Interaction_T{number}" for number in (1, 2, 3)),
@@ -59,7 +60,7 @@ def test_every_type_of_playroom_is_translated() -> None:
     assert {item.type for item in asked} == TYPES
     for item in asked:
         code = write(item)
-        check(code)
+        check(code, VIDEO_TOOLS)
         assert "select_answer(query, info, possible_answers)" in code
         assert any(f"{tool}(" in code for tool in ("Find", "Query_Objs", "Query_Actions"))
 

@@ -17,6 +17,7 @@ from aotd.llm import LLMConfig
 from aotd.llm.base import Ask, Engine, Reply
 from aotd.llm.replay import Recorded
 from aotd.records import Dropped, Outcome, Program, Question
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 
 GOOD = "def execute_command(video_clip, query, possible_answers):\n    return Video_query(video_clip, query)\n"
@@ -64,6 +65,10 @@ def config(tmp_path: Path) -> Config:
     return settings
 
 
+def decompose(config: Config) -> None:
+    job.job(Run(Path(config.run)), decompose=config.decompose, llm=config.llm, cache=config.cache)
+
+
 def use(engine: Counting, monkeypatch: pytest.MonkeyPatch) -> Counting:
     monkeypatch.setattr(job, "load_engine", lambda *_: engine)
     return engine
@@ -78,7 +83,7 @@ def test_every_question_has_one_line_and_its_text_is_asked_once(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = use(Counting(), monkeypatch)
-    job.job(config)
+    decompose(config)
     programs, dropped = lines(config)
     assert [program.question_id for program in programs] == ["a", "c", "d", "f"]
     assert [(drop.question_id, drop.outcome) for drop in dropped] == [
@@ -91,7 +96,7 @@ def test_every_question_has_one_line_and_its_text_is_asked_once(
 def test_a_question_costs_the_replies_that_were_asked_for_it(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     config.decompose.retries = 1
     use(Counting(), monkeypatch)
-    job.job(config)
+    decompose(config)
     costs = Stage(Path(config.run), "decompose", Program).costs()
     calls = {key: (cost.llm_calls, cost.prompt_tokens, cost.reply_tokens) for key, cost in costs.items()}
     # `b` is asked about once more, and `d` and `e` say what `a` and `b` have said.
@@ -108,7 +113,7 @@ def test_replies_from_a_record_are_no_calls(config: Config, tmp_path: Path, monk
             out.write(QUESTIONS[0])
         engine = Recorded(Streaming(), LLMConfig(record=str(tmp_path / "record.jsonl")), "a test")
         monkeypatch.setattr(job, "load_engine", lambda *_, engine=engine: engine)
-        job.job(replace(config, run=str(run)))
+        decompose(replace(config, run=str(run)))
     stages = [Stage(tmp_path / name, "decompose", Program) for name in ("asked", "replayed")]
     assert stages[0].records() == stages[1].records()
     asked, replayed = (stage.costs()["a"] for stage in stages)
@@ -129,9 +134,9 @@ class Streaming(Engine):
 def test_an_interrupted_run_goes_on_and_asks_nothing_twice(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     first = use(Counting(breaks_after=2), monkeypatch)
     with pytest.raises(UserError, match="gone"):
-        job.job(config)
+        decompose(config)
     second = use(Counting(), monkeypatch)
-    job.job(config)
+    decompose(config)
     interrupted = lines(config)
     assert len(first.asked) - config.llm.batch + len(second.asked) == 4  # the batch that broke is asked again
     config.run += "_whole"
@@ -139,7 +144,7 @@ def test_an_interrupted_run_goes_on_and_asks_nothing_twice(config: Config, monke
         for asked in QUESTIONS:
             out.write(asked)
     use(Counting(), monkeypatch)
-    job.job(config)
+    decompose(config)
     assert lines(config) == interrupted
 
 
@@ -154,7 +159,7 @@ def test_a_batch_is_filled_with_texts_that_were_not_asked_before(
             return super().complete(prompts, max_tokens=max_tokens, temperature=temperature)
 
     use(Batches(), monkeypatch)
-    job.job(config)
+    decompose(config)
     assert asked == [2, 2]
 
 
@@ -168,13 +173,13 @@ def test_no_more_questions_are_held_than_a_few_also_where_all_were_asked_before(
         held.append(len(batch))
         return new(batch, known)
 
-    monkeypatch.setattr(job, "MOST", 5)
+    monkeypatch.setattr(job, "MAX_HELD", 5)
     monkeypatch.setattr(job, "_new", watched)
     with Stage(Path(config.run), "load", Question).open({"of": "a test"}) as out:
         for number in range(30):
             out.write(question(f"again{number}", "why?"))
     engine = use(Counting(), monkeypatch)
-    job.job(config)
+    decompose(config)
     assert len(engine.asked) == 4
     assert sum(held) == len(QUESTIONS) + 30
     assert max(held) == 5
@@ -183,13 +188,13 @@ def test_no_more_questions_are_held_than_a_few_also_where_all_were_asked_before(
 
 def test_the_manifest_says_what_the_programs_were_made_from(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     use(Counting(), monkeypatch)
-    job.job(config)
+    decompose(config)
     manifest = json.loads(Stage(Path(config.run), "decompose", Program).manifest_path.read_text())
     assert manifest["settings"] == {
         "author": "llm",
-        "examples": 4,
-        "shown": [],
-        "without": [],
+        "num_examples": 4,
+        "examples": [],
+        "exclude_tools": [],
         "max_tokens": 512,
         "retries": 0,
         "candidates": 1,
@@ -200,12 +205,12 @@ def test_the_manifest_says_what_the_programs_were_made_from(config: Config, monk
     assert manifest["models"] == {"author": "counting"}
     config.decompose.retries = 1
     with pytest.raises(UserError, match="retries: 0 -> 1"):
-        job.job(config)
+        decompose(config)
 
 
 def test_the_author_fixed_needs_no_model(config: Config) -> None:
     config.decompose.author = Author.fixed
-    job.job(config)
+    decompose(config)
     programs, dropped = lines(config)
     assert len(programs) == len(QUESTIONS)
     assert not dropped
@@ -214,11 +219,11 @@ def test_the_author_fixed_needs_no_model(config: Config) -> None:
 
 def test_the_author_llm_without_a_model_is_told_how_to_name_one(config: Config) -> None:
     with pytest.raises(UserError, match=r"decompose\.author=llm needs a language model: add llm="):
-        job.job(config)
+        decompose(config)
 
 
 def test_one_question_can_be_asked_for_by_itself(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     use(Counting(), monkeypatch)
-    assert write_program(QUESTIONS[0], config).code == GOOD
+    assert write_program(QUESTIONS[0], config.decompose, config.llm).code == GOOD
     with pytest.raises(QuestionError):
-        write_program(QUESTIONS[1], config)
+        write_program(QUESTIONS[1], config.decompose, config.llm)

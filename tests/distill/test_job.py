@@ -25,6 +25,7 @@ from aotd.distill.training_data import Material, gather
 from aotd.errors import QuestionError, UserError
 from aotd.prompts.student import prompt, target
 from aotd.records import Example, Mode, Outcome, Question
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.students import StudentConfig, StudentName
 from aotd.students.features import run_features
@@ -64,7 +65,7 @@ def test_it_learns_what_it_is_shown(run: Path) -> None:
     config = only(run, "aotd", epochs=40, learning_rate=5e-3)
     job(config)
     student = load_student(run / "distill" / "aotd" / "student", config.student)
-    views = run_features(config, student)
+    views = run_features(Run(run), config.specialists, config.dataset.root, student)
     asked = [question for question in Stage(run, "load", Question).records() if question.video_id != "7"]
     rows = [PromptInput(prompt(question), bool(question.options), views.features(question)) for question in asked]
     assert student.reply(rows, Mode.answer, 8) == [target(question) for question in asked]

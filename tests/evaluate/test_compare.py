@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aotd.evaluate.compare import Said, compare
+from aotd.evaluate.compare import ArmPredictions, compare
 from aotd.records import Evidence, EvidenceSpan, Mode, Prediction, Question
 from aotd.scoring.tables import Comparison
 from aotd.view.tables import comparison_sheets
@@ -18,14 +18,14 @@ ASKED = [
 ]  # fmt: skip
 
 
-def said(right: set[int], spans: dict[int, float] | None = None) -> Said:
+def said(right: set[int], spans: dict[int, float] | None = None) -> ArmPredictions:
     def one(n: int, mode: Mode) -> Prediction:
         iou = (spans or {}).get(n) if mode is Mode.rationale else None
         return Prediction(
             question_id=str(n), arm="x", mode=mode, text="", parsed=None, correct=n in right, temporal_iou=iou
         )
 
-    return Said([one(n, Mode.answer) for n in range(50)], [one(n, Mode.rationale) for n in range(50)])
+    return ArmPredictions([one(n, Mode.answer) for n in range(50)], [one(n, Mode.rationale) for n in range(50)])
 
 
 def by(compared: list[Comparison], arm: str, metric: str) -> Comparison:
@@ -88,7 +88,7 @@ def test_single_students_are_counted_question_by_question() -> None:
 
 
 def test_arms_without_reasons_have_no_score_of_them() -> None:
-    blind = [Said(said({1}).answers, None)]
+    blind = [ArmPredictions(said({1}).answers, None)]
     compared = compare(ASKED, {"blind": blind, "aotd": [said({1})]}, "blind", blind, 50, 0)
     assert [one.arm for one in compared if one.metric == "answer in rationale"] == ["aotd"]
     assert by(compared, "aotd", "answer in rationale").difference is None
@@ -99,6 +99,6 @@ def test_grounded_answers_are_compared_where_a_span_is_annotated() -> None:
     asked = [question.model_copy(update={"evidence": span if n < 10 else None}) for n, question in enumerate(ASKED)]
     ours, theirs = said(set(range(50))), said(set(range(50)))
     fits = [one.model_copy(update={"moment_iop": 0.5}) for one in ours.rationales or ()]
-    compared = compare(asked, {"aotd": [Said([], fits)], "instruct": [theirs]}, "instruct", [theirs], 50, 0)
+    compared = compare(asked, {"aotd": [ArmPredictions([], fits)], "instruct": [theirs]}, "instruct", [theirs], 50, 0)
     found = by(compared, "aotd", "Acc@GQA")
     assert (found.mean.mean, found.mean.n, found.gained, found.lost) == (1.0, 10, 10, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from aotd.datasets.base import DatasetConfig
 from aotd.distill.job import job as distill
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig
-from aotd.evaluate.contamination import video_of, write_seen
-from aotd.evaluate.job import job
+from aotd.evaluate.contamination import video_of, write_contamination
 from aotd.records import Example, Mode, Prediction, Question
-from aotd.scoring.tables import Match, Seen
+from aotd.scoring.tables import Contamination, Match
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.view.contamination_table import print_leaks
 from tests.corners import corner_config
+from tests.jobs import do
 from tests.sample_run import write
 
 OPTIONS = ("the book", "the bag", "a red cup")
@@ -61,20 +62,26 @@ def config(run: Path, root: Path, **settings: Any) -> Config:
     return Config(run=str(run), dataset=DatasetConfig(root=str(root)), evaluate=evaluated)
 
 
+def found_in(settings: Config, arms: Mapping[str, Path], asked: Sequence[Question]) -> list[Contamination]:
+    """What is found of some questions in the training of arms."""
+    run = Run(Path(settings.run))
+    return write_contamination(run, arms, asked, settings.evaluate, settings.dataset.root, settings.seed)
+
+
 def seen(
     tmp_path: Path, asked: Sequence[Question], trained: Sequence[Question] = TRAINED, right: Sequence[bool] = ()
-) -> Seen:
+) -> Contamination:
     """What the arm `aotd` of a run that holds both has seen of `asked`; videos lie in `tmp_path/videos`."""
     run = tmp_path / "run"
     write(run, "load", Question, [*trained, *asked])
     train(run, "aotd", run, trained)
     answer(run, "aotd", {one.question_id: ok for one, ok in zip(asked, right, strict=False)})
-    (found,) = write_seen(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked)
-    assert Seen.model_validate_json((run / "evaluate" / "aotd" / "seen.json").read_bytes()) == found
+    (found,) = found_in(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked)
+    assert Contamination.model_validate_json((run / "evaluate" / "aotd" / "seen.json").read_bytes()) == found
     return found
 
 
-def printed(found: Sequence[Seen], width: int = 80) -> str:
+def printed(found: Sequence[Contamination], width: int = 80) -> str:
     console = Console(width=width)
     with console.capture() as shown:
         print_leaks(console, found)
@@ -158,7 +165,7 @@ def test_a_question_that_was_trained_on_is_a_leak(tmp_path: Path) -> None:
     write(run, "load", Question, TRAINED)
     train(run, "aotd", run, TRAINED)
     answer(run, "aotd", {})
-    (found,) = write_seen(config(run, tmp_path), {"aotd": run / "distill" / "aotd"}, [question("t1", "renamed")])
+    (found,) = found_in(config(run, tmp_path), {"aotd": run / "distill" / "aotd"}, [question("t1", "renamed")])
     assert (found.same_id, found.leaks) == ((Match(asked="t1", trained="t1"),), ("t1",))
     assert found.same_video == ()
 
@@ -188,14 +195,14 @@ def test_files_of_other_sizes_are_never_read_and_others_once(tmp_path: Path, mon
     # The very file that was trained on needs no reading.
     assert found.same_content == (Match(asked="d/c", trained="d/c"),)
     run = tmp_path / "run"
-    assert write_seen(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked) == [found]
+    assert found_in(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked) == [found]
     assert len(read) == 2
     video(tmp_path, "x", b"changed!!!")
-    write_seen(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked)
+    found_in(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked)
     assert read[2:] == ["x.mp4"]
     (run / "evaluate" / "videos.json").write_text("[]")
     with pytest.raises(UserError, match=r"videos\.json does not hold digests"):
-        write_seen(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked)
+        found_in(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked)
 
 
 def test_videos_without_a_file_are_counted_and_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +309,7 @@ def mixture(tmp_path: Path) -> list[dict[str, Any]]:
 
 def test_the_runs_of_a_mixture_are_looked_into(tmp_path: Path) -> None:
     run, asked = mixed(tmp_path, mixture=mixture(tmp_path))
-    (found,) = write_seen(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked)
+    (found,) = found_in(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked)
     # `a` of one's own files is another video in another folder; what it holds is asked about as `copy`.
     assert (found.same_video, found.same_content) == ((), (Match(asked="files/copy", trained="files/a"),))
     assert (found.leaks, found.trained_questions, found.trained_videos) == (("e1",), 2, 2)
@@ -312,7 +319,7 @@ def test_a_run_of_a_mixture_that_was_made_anew_is_known_by_ids_only(tmp_path: Pa
     run, asked = mixed(tmp_path, mixture=mixture(tmp_path))
     path = tmp_path / "other" / "load" / "manifest.json"
     path.write_text(path.read_text() + "\n")
-    (found,) = write_seen(
+    (found,) = found_in(
         config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, [*asked, question("t2", "z")]
     )
     assert (found.untraced, found.leaks) == (2, ("t2",))
@@ -332,14 +339,14 @@ def test_a_student_linked_from_the_run_it_was_distilled_in(tmp_path: Path) -> No
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{name}.mp4").write_bytes(b"one" * 1000)
     asked = [question("e1", "copy", dataset="files")]
-    (found,) = write_seen(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked)
+    (found,) = found_in(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked)
     assert (found.leaks, found.not_compared) == ((), 1)
     # Where its videos lie is not known; an id that means something only there counts to be on the safe side.
-    (found,) = write_seen(
+    (found,) = found_in(
         config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, [question("e1", "a", dataset="files")]
     )
     assert found.leaks == ("e1",)
-    (found,) = write_seen(
+    (found,) = found_in(
         config(run, tmp_path / "videos", train_root=str(tmp_path / "others")), {"aotd": run / "distill" / "aotd"}, asked
     )
     assert (found.leaks, found.not_compared) == (("e1",), 0)
@@ -355,7 +362,7 @@ def test_what_a_student_began_from_counts_where_it_can_be_followed(tmp_path: Pat
     for arm in ("second", "begin"):
         answer(run, arm, {})
     asked = [question("e1", "a")]
-    found = write_seen(config(run, tmp_path), {arm: run / "distill" / arm for arm in ("second", "begin")}, asked)
+    found = found_in(config(run, tmp_path), {arm: run / "distill" / arm for arm in ("second", "begin")}, asked)
     assert [(one.trained_questions, one.leaks) for one in found] == [(2, ("e1",)), (0, ())]
     assert {one.checkpoint for one in found} == {"someone/a-video-llm"}
     assert "begin: not trained, and so on none of what is asked here" in printed(found)
@@ -366,14 +373,14 @@ def test_a_student_without_its_lines_is_never_called_clean(tmp_path: Path) -> No
     seen(tmp_path, [question("e1", "x")])
     run = tmp_path / "run"
     (run / "distill" / "aotd" / "records.jsonl").unlink()
-    (found,) = write_seen(config(run, tmp_path), {"aotd": run / "distill" / "aotd"}, [question("e1", "x")])
+    (found,) = found_in(config(run, tmp_path), {"aotd": run / "distill" / "aotd"}, [question("e1", "x")])
     assert found.told is False
     text = printed([found])
     assert "none of" not in text
     assert "has no records.jsonl" in text
     (run / "distill" / "aotd" / "manifest.json").write_text(json.dumps({"settings": {}}))
     with pytest.raises(UserError, match="is not the manifest of an arm"):
-        write_seen(config(run, tmp_path), {"aotd": run / "distill" / "aotd"}, [question("e1", "x")])
+        found_in(config(run, tmp_path), {"aotd": run / "distill" / "aotd"}, [question("e1", "x")])
 
 
 def test_students_of_one_training_share_a_line(tmp_path: Path) -> None:
@@ -391,10 +398,10 @@ def test_evaluate_warns_and_goes_on(run: Path, capsys: pytest.CaptureFixture[str
         made, distill=distilled, evaluate=EvaluateConfig(arms=["blind", "aotd"], split="train", resamples=50)
     )
     distill(settings)
-    job(settings)
+    do("evaluate", settings)
     out = capsys.readouterr().out
     assert "aotd: trained on 14 questions about 7 videos; WARNING: 14 of the 16 questions" in out
-    found = Seen.model_validate_json((run / "evaluate" / "aotd" / "seen.json").read_bytes())
+    found = Contamination.model_validate_json((run / "evaluate" / "aotd" / "seen.json").read_bytes())
     assert len(found.same_id) == len(found.same_question) == len(found.leaks) == 14
     assert len(found.same_video) == 7
     assert not (run / "evaluate" / "blind" / "seen.json").exists()

@@ -10,13 +10,14 @@ import pytest
 from aotd.config.tree import Config
 from aotd.distill.job import job as distill
 from aotd.evaluate import EvaluateConfig
-from aotd.evaluate.cost import agent_costs, spent
-from aotd.evaluate.job import job
+from aotd.evaluate.cost import agent_costs, mean_costs
 from aotd.records import Cost, Dropped, Mode, Outcome, Prediction, Program, Question, Thought, Trace
 from aotd.scoring.tables import Scores
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.view.cost_table import cost_rows, cost_table, faster_words
 from tests.corners import corner_config
+from tests.jobs import do
 
 ARMS = ("aotd", "instruct")
 
@@ -51,10 +52,10 @@ def test_the_agents_way_is_added_up_as_far_as_it_went(tmp_path: Path) -> None:
         out.write(Thought(question_id="a", text="t", answer="left", writer="llm"), cost("a", 2, llm_calls=1))
     asked = [question(key) for key in "abcde"]
     # `c` and `d` were not measured at one of the verbs, and `e` has not come so far.
-    answers = agent_costs(tmp_path, asked, Mode.answer)
+    answers = agent_costs(Run(tmp_path), asked, Mode.answer)
     assert {key: one.seconds for key, one in answers.items()} == {"a": 5, "b": 3}
     assert (answers["a"].llm_calls, answers["a"].prompt_tokens, answers["a"].specialist_calls) == (2, 50, 4)
-    reasons = agent_costs(tmp_path, asked, Mode.rationale)
+    reasons = agent_costs(Run(tmp_path), asked, Mode.rationale)
     assert {key: (one.seconds, one.llm_calls) for key, one in reasons.items()} == {"a": (7, 3), "b": (3, 3)}
 
 
@@ -63,7 +64,7 @@ def test_the_ratio_is_of_sums_and_its_interval_draws_whole_videos() -> None:
     # The first question of a video pays for all of it: alone it would be 40 times, the others 1 time.
     agent = {q.question_id: cost(q.question_id, 4.0 if q.question_id[1] == "0" else 0.1) for q in asked}
     own = {q.question_id: cost(q.question_id, 0.1, batch=8) for q in asked}
-    found = spent(asked, {Mode.answer: own}, {Mode.answer: agent}, 200, 0)[Mode.answer]
+    found = mean_costs(asked, {Mode.answer: own}, {Mode.answer: agent}, 200, 0)[Mode.answer]
     assert found.seconds.mean == pytest.approx(0.1)
     assert found.faster is not None
     assert found.faster.times.mean == pytest.approx(4.3 / 0.4)
@@ -76,14 +77,14 @@ def test_only_questions_that_both_were_measured_on_are_compared() -> None:
     asked = [question(key, key) for key in "abc"]
     own = {"a": cost("a", 1), "b": cost("b", 100, reused=1), "c": cost("c", 3)}
     agent = {"a": cost("a", 2, reused=2), "c": cost("c", 6, machine="other")}
-    found = spent(asked, {Mode.answer: own}, {Mode.answer: agent}, 50, 0)[Mode.answer]
+    found = mean_costs(asked, {Mode.answer: own}, {Mode.answer: agent}, 50, 0)[Mode.answer]
     assert found.seconds.n == 3
     assert found.reused == pytest.approx(1 / 3)
     assert found.faster is not None
     assert (found.faster.times.n, found.faster.times.mean) == (2, 2)
     assert (found.faster.reused, found.faster.agent_reused, found.faster.same_machine) == (0, 0.5, False)
-    assert spent(asked, {Mode.answer: own}, {}, 50, 0)[Mode.answer].faster is None
-    assert spent(asked, {Mode.answer: {}}, {Mode.answer: agent}, 50, 0) == {}
+    assert mean_costs(asked, {Mode.answer: own}, {}, 50, 0)[Mode.answer].faster is None
+    assert mean_costs(asked, {Mode.answer: {}}, {Mode.answer: agent}, 50, 0) == {}
 
 
 def scores(arm: str, cost: dict[Mode, object] | None) -> Scores:
@@ -98,7 +99,7 @@ def scores(arm: str, cost: dict[Mode, object] | None) -> Scores:
 def test_what_was_not_measured_has_no_number() -> None:
     asked = [question("a")]
     own = {"a": cost("a", 0.5, llm_calls=2, prompt_tokens=None, reply_tokens=None)}
-    told = [scores("blind", None), scores("agent", dict(spent(asked, {Mode.answer: own}, {}, 50, 0)))]
+    told = [scores("blind", None), scores("agent", dict(mean_costs(asked, {Mode.answer: own}, {}, 50, 0)))]
     assert cost_rows(told) == [
         ("agent", "answer", "1", "0.500", "2.0", "–", "–", "0.0", "0 %", "–"),
     ]
@@ -110,18 +111,18 @@ def test_the_line_says_what_was_compared() -> None:
     asked = [question(key) for key in "ab"]
     slow = {key: cost(key, 2.0) for key in "ab"}
     fast = {key: cost(key, 0.02, batch=64) for key in "ab"}
-    one = scores("aotd", dict(spent(asked, {Mode.answer: fast}, {Mode.answer: slow}, 50, 0)))
+    one = scores("aotd", dict(mean_costs(asked, {Mode.answer: fast}, {Mode.answer: slow}, 50, 0)))
     assert faster_words([one]) == [
         "aotd answers in 0.0200 s, the agent in 2.00 s: 100.0 times faster (100.0–100.0); mean over 2 questions, "
         "the student was asked 64 at a time, both on one machine"
     ]
     reused = slow | {"b": cost("b", 2.0, reused=1, machine="other")}
-    other = scores("aotd", dict(spent(asked, {Mode.rationale: slow}, {Mode.rationale: reused}, 50, 0)))
+    other = scores("aotd", dict(mean_costs(asked, {Mode.rationale: slow}, {Mode.rationale: reused}, 50, 0)))
     assert faster_words([other])[0].endswith(
         "mean over 2 questions, not on one machine: compare them with care, "
         "for 50 % of them the agent's time lacks what it reused"
     )
-    slower = scores("aotd", dict(spent(asked, {Mode.rationale: slow}, {Mode.rationale: fast}, 50, 0)))
+    slower = scores("aotd", dict(mean_costs(asked, {Mode.rationale: slow}, {Mode.rationale: fast}, 50, 0)))
     assert "aotd gives its reasons in 2.00 s, the agent in 0.0200 s: 100.0 times slower" in faster_words([slower])[0]
 
 
@@ -142,7 +143,7 @@ def trained(run: Path) -> Config:
 
 
 def test_students_and_agent_are_measured_side_by_side(trained: Config, capsys: pytest.CaptureFixture[str]) -> None:
-    job(trained)
+    do("evaluate", trained)
     run = Path(trained.run)
     printed = capsys.readouterr().out
     assert "cost per question (mean)" in printed
@@ -174,7 +175,7 @@ def test_the_first_question_about_a_video_pays_for_looking_whoever_looked(
 ) -> None:
     # Made by distill, or by the arm before: the seconds are read from the view.
     monkeypatch.setattr("aotd.students.features.FeatureCache.seconds", lambda *_: 1000.0)
-    job(trained)
+    do("evaluate", trained)
     for arm in ARMS:
         for mode in Mode:
             costs = Stage(Path(trained.run), f"evaluate/{arm}/{mode.value}", Prediction).costs()
@@ -183,7 +184,7 @@ def test_the_first_question_about_a_video_pays_for_looking_whoever_looked(
 
 def test_a_view_that_does_not_say_what_it_took_is_reused(trained: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aotd.students.features.FeatureCache.seconds", lambda *_: None)
-    job(trained)
+    do("evaluate", trained)
     costs = Stage(Path(trained.run), "evaluate/aotd/answer", Prediction).costs()
     assert {key for key, one in costs.items() if one.reused} == {f"{video}a" for video in range(7)}
 
@@ -191,12 +192,12 @@ def test_a_view_that_does_not_say_what_it_took_is_reused(trained: Config, monkey
 def test_an_evaluation_that_goes_on_charges_nobody_twice(trained: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aotd.students.features.FeatureCache.seconds", lambda *_: 1000.0)
     settings = replace(trained, evaluate=replace(trained.evaluate, arms=["aotd"]))
-    job(settings)
+    do("evaluate", settings)
     folder = Path(trained.run) / "evaluate" / "aotd" / "answer"
     records = (folder / "records.jsonl").read_bytes()
     path = folder / "records.jsonl"
     path.write_bytes(b"".join(records.splitlines(keepends=True)[:7]))
-    job(settings)
+    do("evaluate", settings)
     assert path.read_bytes() == records
     assert len((folder / "costs.jsonl").read_bytes().splitlines()) == 14 + 7
     costs = Stage(Path(trained.run), "evaluate/aotd/answer", Prediction).costs()

@@ -11,11 +11,11 @@ from aotd.config.tree import Config
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig, Reading
 from aotd.evaluate.external import read_replies
-from aotd.evaluate.job import job
 from aotd.records import Outcome, Prediction, Question
 from aotd.scoring.tables import Comparison, Scores
 from aotd.store.stage import Stage, read_jsonl
 from tests.corners import corner_config
+from tests.jobs import do
 
 
 def settings(run: Path, **of_evaluate: object) -> Config:
@@ -36,7 +36,7 @@ def write_replies(path: Path, run: Path, right: int, leave_out: int = 0) -> Path
 
 def test_replies_in_a_file_are_an_arm(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_replies(tmp_path / "theirs.jsonl", run, right=6, leave_out=2)
-    job(settings(run, arms=["frequent"], others={"theirs": str(path)}))
+    do("evaluate", settings(run, arms=["frequent"], external={"theirs": str(path)}))
     assert "theirs" in capsys.readouterr().out
     scores = Scores.model_validate_json((run / "evaluate" / "theirs" / "scores.json").read_text())
     total = sum(one.n for one in (scores.multiple_choice, scores.open_ended) if one)
@@ -48,7 +48,7 @@ def test_replies_in_a_file_are_an_arm(run: Path, tmp_path: Path, capsys: pytest.
     assert [(one.outcome, one.reason) for one in left] == [(Outcome.no_answer, "the file holds no reply to it")] * 2
     path.write_text(path.read_text().replace("text", "text", 1) + "\n")
     with pytest.raises(UserError, match="was made otherwise"):
-        job(settings(run, arms=[], others={"theirs": str(path)}))
+        do("evaluate", settings(run, arms=[], external={"theirs": str(path)}))
 
 
 @pytest.mark.parametrize(
@@ -71,30 +71,30 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, lines: str, says
 
 def test_wrong_names_and_places_are_one_line(run: Path, tmp_path: Path) -> None:
     path = write_replies(tmp_path / "theirs.jsonl", run, right=1)
-    for others, says in (
+    for external, says in (
         ({"agent": str(path)}, "'agent' is the run's own arm"),
         ({"../up": str(path)}, "or no name"),
         ({"theirs": str(tmp_path / "none")}, "none is no file of replies, nor the folder of a student"),
         ({"theirs": str(tmp_path)}, "is no file of replies"),
     ):
         with pytest.raises(UserError, match=says):
-            job(settings(run, arms=[], others=others))
-    for against in (str(tmp_path / "none"), str(run / "evaluate" / "bob")):
+            do("evaluate", settings(run, arms=[], external=external))
+    for other_run in (str(tmp_path / "none"), str(run / "evaluate" / "bob")):
         with pytest.raises(UserError, match="is not a run, nor RUN/evaluate/ARM"):
-            job(settings(run, arms=["frequent"], against=against))
+            do("evaluate", settings(run, arms=["frequent"], baseline_run=other_run))
     assert not (run / "evaluate").exists()
 
 
 def test_a_prediction_nobody_asked_for_is_found(run: Path, tmp_path: Path) -> None:
-    job(settings(run, arms=["frequent"]))
+    do("evaluate", settings(run, arms=["frequent"]))
     path = run / "evaluate" / "frequent" / "answer" / "records.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*lines, lines[0]]))
     with pytest.raises(UserError, match="two predictions for '0a'"):
-        job(settings(run, arms=["frequent"]))
+        do("evaluate", settings(run, arms=["frequent"]))
     path.write_text("".join([*lines, lines[0].replace('"0a"', '"9z"')]))
     with pytest.raises(UserError, match="a prediction for '9z'"):
-        job(settings(run, arms=["frequent"]))
+        do("evaluate", settings(run, arms=["frequent"]))
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def two_runs(run: Path, tmp_path: Path) -> tuple[Path, Path]:
         (other / "load" / name).write_bytes((run / "load" / name).read_bytes())
     for folder, right in ((other, 4), (run, 10)):
         path = write_replies(tmp_path / f"{right}.jsonl", run, right)
-        job(settings(folder, arms=[], others={"them": str(path)}))
+        do("evaluate", settings(folder, arms=[], external={"them": str(path)}))
     return run, other
 
 
@@ -114,8 +114,8 @@ def test_two_runs_are_compared_question_by_question(
     two_runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, other = two_runs
-    both = {"arms": ["frequent"], "others": {"them": str(tmp_path / "10.jsonl")}}
-    job(settings(run, against=str(other), **both))
+    both = {"arms": ["frequent"], "external": {"them": str(tmp_path / "10.jsonl")}}
+    do("evaluate", settings(run, baseline_run=str(other), **both))
     found = read_jsonl(run / "evaluate" / "comparison.jsonl", Comparison)
     pairs = [one for one in found if one.p is not None]
     assert {(one.arm, one.reference) for one in pairs} == {("them", str(other / "evaluate" / "them"))}
@@ -123,25 +123,25 @@ def test_two_runs_are_compared_question_by_question(
     assert sum(one.lost or 0 for one in pairs) == 0
     assert " on the same questions, in %" in capsys.readouterr().out
     # One arm of the other run, held against all of these.
-    job(settings(run, against=str(other / "evaluate" / "them"), **both))
+    do("evaluate", settings(run, baseline_run=str(other / "evaluate" / "them"), **both))
     found = read_jsonl(run / "evaluate" / "comparison.jsonl", Comparison)
     assert {one.arm for one in found if one.p is not None} == {"them", "frequent"}
 
 
 def test_runs_about_other_questions_are_not_compared(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
     run, other = two_runs
-    again = {"arms": [], "others": {"them": str(tmp_path / "10.jsonl")}, "against": str(other)}
+    again = {"arms": [], "external": {"them": str(tmp_path / "10.jsonl")}, "baseline_run": str(other)}
     path = other / "load" / "records.jsonl"
     whole = path.read_text()
     path.write_text(whole.replace('"question_id":"0a"', '"question_id":"0x"'))
     with pytest.raises(UserError, match="a prediction for '0a'"):
-        job(settings(run, **again))
+        do("evaluate", settings(run, **again))
     path.write_text(whole.replace('"question":"', '"question":"Is it so: ', 1))
     with pytest.raises(UserError, match="question '0a' is another one in"):
-        job(settings(run, **again))
+        do("evaluate", settings(run, **again))
     path.write_text(whole)
     with pytest.raises(UserError, match=r"none of these arms is there \(it has them\)"):
-        job(settings(run, arms=["frequent"], against=str(other)))
+        do("evaluate", settings(run, arms=["frequent"], baseline_run=str(other)))
 
 
 def test_the_reading_is_one_for_all_and_stands_in_the_manifest(run: Path, tmp_path: Path) -> None:
@@ -151,16 +151,16 @@ def test_the_reading_is_one_for_all_and_stands_in_the_manifest(run: Path, tmp_pa
     path.write_text("".join(f'{{"question_id": "{key}", "text": "The answer is {a}."}}\n' for key, a in answers))
     found = {}
     for name, more in (("prose", {}), ("prose2", {"reading": Reading.lenient})):
-        job(settings(run, arms=[], others={name: str(path)}, **more))
+        do("evaluate", settings(run, arms=[], external={name: str(path)}, **more))
         found[name] = Scores.model_validate_json((run / "evaluate" / name / "scores.json").read_text())
     assert [one.multiple_choice.mean for one in found.values() if one.multiple_choice] == [0, 1]
     assert {one.choice_lenient.mean for one in found.values() if one.choice_lenient} == {1}
     with pytest.raises(UserError, match="reading: lenient -> None"):
-        job(settings(run, arms=[], others={"prose2": str(path)}))
+        do("evaluate", settings(run, arms=[], external={"prose2": str(path)}))
 
 
 def test_runs_that_were_read_otherwise_are_not_compared(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
     run, other = two_runs
-    again = {"arms": [], "others": {"leniently": str(tmp_path / "10.jsonl")}, "reading": Reading.lenient}
+    again = {"arms": [], "external": {"leniently": str(tmp_path / "10.jsonl")}, "reading": Reading.lenient}
     with pytest.raises(UserError, match=r"them: its replies were read with evaluate\.reading=strict, these leniently"):
-        job(settings(run, against=str(other / "evaluate" / "them"), **again))
+        do("evaluate", settings(run, baseline_run=str(other / "evaluate" / "them"), **again))

@@ -12,11 +12,11 @@ from aotd.config.tree import Config
 from aotd.distill.job import job as distill
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig
-from aotd.evaluate.job import job
 from aotd.records import Dropped, Evidence, EvidenceSpan, Outcome, Prediction, Question, Trace
 from aotd.scoring.tables import Scores
 from aotd.store.stage import Stage
 from tests.corners import CORNERS, corner_config
+from tests.jobs import do
 
 ARMS = ["blind", "frequent", "agent", "aotd"]
 
@@ -60,7 +60,7 @@ def marked(run: Path) -> Path:
 def test_arms_are_asked_and_scored(marked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = config(marked, ARMS)
     distill(settings)
-    job(settings)
+    do("evaluate", settings)
     printed = capsys.readouterr()
     assert "chance on multiple choice is 50.0" in printed.out
     wrong = "of 16 have no reply and count as wrong"
@@ -97,18 +97,18 @@ class Killed(BaseException):
 def test_an_interrupted_evaluation_goes_on(marked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = config(marked, ["aotd"])
     distill(settings)
-    job(settings)
+    do("evaluate", settings)
     whole = {mode: predictions(marked, "aotd", mode) for mode in ("answer", "rationale")}
     path = marked / "evaluate" / "aotd" / "rationale" / "records.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:3]) + lines[3][:20])
     (marked / "evaluate" / "aotd" / "scores.json").unlink()
-    job(settings)
+    do("evaluate", settings)
     assert {mode: predictions(marked, "aotd", mode) for mode in whole} == whole
     assert scores(marked, "aotd").rationale_accuracy is not None
     with monkeypatch.context() as patch:
         patch.setattr("aotd.students.registry.load_student", None)
-        job(settings)
+        do("evaluate", settings)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_an_interrupted_evaluation_goes_on(marked: Path, monkeypatch: pytest.Mon
 def test_wrong_settings_are_one_line(marked: Path, arms: list[str], settings: dict[str, Any], says: str) -> None:
     made = config(marked, arms)
     with pytest.raises(UserError, match=says):
-        job(replace(made, evaluate=replace(made.evaluate, **settings)))
+        do("evaluate", replace(made, evaluate=replace(made.evaluate, **settings)))
     assert not (marked / "evaluate").exists()
 
 
@@ -139,8 +139,8 @@ def test_a_student_of_another_run_is_asked_where_it_lies(
     (marked / "load").symlink_to(marked / "kept")
     folder = marked / "distill" / "aotd"
     bare = {"theirs": str(folder), "bare": str(folder / "student")}
-    made = config(other, [], others=bare)
-    job(made)
+    made = config(other, [], external=bare)
+    do("evaluate", made)
     whole, same = (scores(other, arm).multiple_choice for arm in bare)
     assert whole is not None
     assert whole.mean == 7 / 8

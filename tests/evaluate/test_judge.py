@@ -14,15 +14,15 @@ import pytest
 from aotd.commands.show import main as show
 from aotd.config.tree import Config
 from aotd.errors import UserError
-from aotd.evaluate import EvaluateConfig, JudgeConfig, Protocol
-from aotd.evaluate.aspects import tasks
-from aotd.evaluate.job import job
+from aotd.evaluate import EvaluateConfig, JudgeConfig, JudgeProtocol
+from aotd.evaluate.judge_aspects import tasks
 from aotd.llm import EngineName, LLMConfig
 from aotd.llm.base import Ask, Engine, Reply
 from aotd.llm.load import ENGINES
 from aotd.records import Dropped, Judgement, Outcome, Program, Question, Thought, Trace
-from aotd.scoring.tables import Agreement, Judged, Scores
+from aotd.scoring.tables import JudgeAgreement, JudgeScores, Scores
 from aotd.store.stage import Stage
+from tests.jobs import do
 from tests.llm.test_openai import said, server
 
 YES, NO = '{"correct": "yes", "score": 5}', '{"correct": "no", "score": 1}'
@@ -115,9 +115,9 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Judge]:
         config = config_of(run, name, **more)
         if breaks_at < 10**9:
             with pytest.raises(UserError, match="http://judge cannot be reached"):
-                job(config)
+                do("evaluate", config)
         else:
-            job(config)
+            do("evaluate", config)
         return engine
 
     return evaluate
@@ -137,7 +137,7 @@ def judgements(run: Path, name: str = "one", aspect: str = "answer") -> dict[str
     return {one.question_id: one for one in records}
 
 
-def judged(run: Path) -> dict[tuple[str, str], Judged]:
+def judged(run: Path) -> dict[tuple[str, str], JudgeScores]:
     scores = Scores.model_validate_json((run / "evaluate" / "agent" / "scores.json").read_text())
     return {(one.judge, one.aspect): one for one in scores.judged}
 
@@ -244,10 +244,10 @@ def test_scores_are_made_again_without_a_model(run: Path, ask: Callable[..., Jud
     assert ask(run).asked == []
     for name in ("one", ""):
         (run / "evaluate" / "agent" / "scores.json").unlink()
-        job(config_of(run, name, engine=EngineName.none, model=""))
+        do("evaluate", config_of(run, name, engine=EngineName.none, model=""))
         assert judged(run) == before
     with pytest.raises(UserError, match=r"evaluate\.judge\.name=two needs a language model"):
-        job(config_of(run, "two", engine=EngineName.none, model=""))
+        do("evaluate", config_of(run, "two", engine=EngineName.none, model=""))
 
 
 def test_a_finished_judge_is_not_even_loaded(
@@ -255,15 +255,15 @@ def test_a_finished_judge_is_not_even_loaded(
 ) -> None:
     ask(run)
     monkeypatch.setattr("aotd.evaluate.judge.load_engine", None)
-    job(config_of(run, "one"))
+    do("evaluate", config_of(run, "one"))
 
 
 def test_a_name_stands_for_one_judge(run: Path, ask: Callable[..., Judge]) -> None:
     ask(run)
     with pytest.raises(UserError, match=r"made otherwise \(models\.judge: m -> larger\)"):
-        job(config_of(run, "one", model="larger"))
+        do("evaluate", config_of(run, "one", model="larger"))
     with pytest.raises(UserError, match=r"settings\.retries: 2 -> 0"):
-        job(config_of(run, "one", retries=0))
+        do("evaluate", config_of(run, "one", retries=0))
 
 
 def test_judgements_of_other_answers_are_refused(run: Path, ask: Callable[..., Judge]) -> None:
@@ -271,7 +271,7 @@ def test_judgements_of_other_answers_are_refused(run: Path, ask: Callable[..., J
     path = run / "evaluate" / "agent" / "answer" / "records.jsonl"
     path.write_text(path.read_text().replace("a wolf", "the dog"))
     with pytest.raises(UserError, match="judge/one/answer judges other answers than evaluate/agent/answer holds"):
-        job(config_of(run, ""))
+        do("evaluate", config_of(run, ""))
 
 
 INJECTIONS = [
@@ -333,7 +333,7 @@ def test_each_type_of_question_has_its_scores(tmp_path: Path, ask: Callable[...,
     def by_prompt(ask: Ask) -> str:
         return f'{{"score": {next((mark for words, mark in marks.items() if words in ask.prompt), 0)}}}'
 
-    engine = ask(run, by_prompt, protocol=Protocol.video_chatgpt)
+    engine = ask(run, by_prompt, protocol=JudgeProtocol.video_chatgpt)
     assert len(engine.asked) == 6
     found = {aspect: one for (_, aspect), one in judged(run).items()}
     assert list(found) == ["correctness", "detail", "context", "temporal", "consistency"]
@@ -353,7 +353,7 @@ def test_each_type_of_question_has_its_scores(tmp_path: Path, ask: Callable[...,
 def test_a_single_question_of_a_pair_is_refused(tmp_path: Path) -> None:
     run = write_run(tmp_path, BENCHMARK[:3], {})
     with pytest.raises(UserError, match="c_1: no other `consistency` question has its video and answer"):
-        job(config_of(run, "one", protocol=Protocol.video_chatgpt))
+        do("evaluate", config_of(run, "one", protocol=JudgeProtocol.video_chatgpt))
 
 
 @pytest.mark.parametrize(
@@ -362,29 +362,32 @@ def test_a_single_question_of_a_pair_is_refused(tmp_path: Path) -> None:
         ({"name": "../up"}, "names a folder"),
         ({"name": "one", "retries": -1}, r"retries=-1 must be 0 or more"),
         ({"name": "one", "max_tokens": 0}, r"max_tokens=0 must be 1 or more"),
-        ({"name": "one", "protocol": Protocol.video_chatgpt}, "holds cat of type 'what', and not only consistency"),
+        (
+            {"name": "one", "protocol": JudgeProtocol.video_chatgpt},
+            "holds cat of type 'what', and not only consistency",
+        ),
         ({"name": "one", "engine": EngineName.none}, "needs a language model: add llm=transformers"),
         ({"name": "one", "model": ""}, "names no language model"),
     ],
 )
 def test_wrong_settings_are_one_line_before_anybody_is_asked(run: Path, settings: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        job(config_of(run, **settings))
+        do("evaluate", config_of(run, **settings))
     assert not list(run.glob("evaluate/agent/judge/*/*/records.jsonl"))
 
 
 def test_a_run_without_open_ended_questions_has_nothing_for_a_judge(tmp_path: Path) -> None:
     run = write_run(tmp_path, [question("choice", "a", options=("a", "b"))], {"choice": "a"})
     with pytest.raises(UserError, match="no open-ended question with a known answer"):
-        job(config_of(run, "one"))
+        do("evaluate", config_of(run, "one"))
 
 
 # ── two judges ────────────────────────────────────────────────────────────────────────────────────
 
 
-def agreement(run: Path) -> list[Agreement]:
+def agreement(run: Path) -> list[JudgeAgreement]:
     lines = (run / "evaluate" / "agreement.jsonl").read_text().splitlines()
-    return [Agreement.model_validate_json(line) for line in lines]
+    return [JudgeAgreement.model_validate_json(line) for line in lines]
 
 
 def test_the_agreement_of_two_judges_has_known_values(
@@ -446,7 +449,7 @@ def test_a_person_is_a_judge_too(run: Path, ask: Callable[..., Judge]) -> None:
     (own / "manifest.json").write_text(json.dumps({"inputs": manifest["inputs"], "models": {"judge": "Anna"}}))
     lines = ['{"question_id": "cat", "correct": true}', '{"question_id": "dog", "correct": true, "score": 3}']
     (own / "records.jsonl").write_text("\n".join(lines) + "\n")
-    job(config_of(run, "", engine=EngineName.none))
+    do("evaluate", config_of(run, "", engine=EngineName.none))
     anna = judged(run)["anna", "answer"]
     assert anna.accuracy is not None
     assert (anna.model, anna.accuracy.mean, anna.unread, anna.judged, anna.waiting) == ("Anna", 1, 0, 2, 2)
@@ -475,11 +478,11 @@ def test_a_folder_that_was_written_wrongly_is_refused(
     (own / "manifest.json").write_text(manifest)
     (own / "records.jsonl").write_text(line + "\n" * bool(line))
     with pytest.raises(UserError, match=says):
-        job(config_of(run, ""))
+        do("evaluate", config_of(run, ""))
     for broken in ("{", "{}", json.dumps({**json.loads(manifest), "models": {}})):
         (own / "manifest.json").write_text(broken)
         with pytest.raises(UserError):
-            job(config_of(run, ""))
+            do("evaluate", config_of(run, ""))
 
 
 # ── a real server ─────────────────────────────────────────────────────────────────────────────────
@@ -494,10 +497,10 @@ def test_a_server_that_dies_half_way_is_named_and_taken_up_again(run: Path) -> N
         server(lambda body, number: said(YES) if number == 1 else None) as (url, first),
         pytest.raises(UserError, match=re.escape(url)),
     ):
-        job(config(url))
+        do("evaluate", config(url))
     assert len(judgements(run)) == 2
     with server(lambda body, number: said(NO)) as (url, second):
-        job(config(url))
+        do("evaluate", config(url))
     assert [request["model"] for request in second] == ["tiny"] * 2
     answered = first[0]["messages"][0]["content"]
     assert answered not in [request["messages"][0]["content"] for request in second]

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from aotd.evaluate.judge_reply import LONGEST, Reading, read_judgement
+from aotd.evaluate.judge_replies import LONGEST, ReadJudgement, read_judgement
 
-VERDICTS: list[tuple[str, Reading | None]] = [
+VERDICTS: list[tuple[str, ReadJudgement | None]] = [
     ('{"correct": "yes", "score": 4}', (True, 4)),
     ('{"correct": "no", "score": 0}', (False, 0)),
     ('{"score": 1, "correct": "no"}', (False, 1)),
@@ -76,7 +76,7 @@ VERDICTS: list[tuple[str, Reading | None]] = [
 
 
 @pytest.mark.parametrize(("reply", "read"), VERDICTS)
-def test_verdicts_and_scores(reply: str, read: Reading | None) -> None:
+def test_verdicts_and_scores(reply: str, read: ReadJudgement | None) -> None:
     assert read_judgement(reply, verdict=True) == read
 
 
@@ -93,7 +93,7 @@ def test_verdicts_and_scores(reply: str, read: Reading | None) -> None:
         ("3", None),
     ],
 )
-def test_scores_without_a_verdict(reply: str, read: Reading | None) -> None:
+def test_scores_without_a_verdict(reply: str, read: ReadJudgement | None) -> None:
     assert read_judgement(reply, verdict=False) == read
 
 

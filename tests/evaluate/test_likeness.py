@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aotd.evaluate.likeness import guess_by_likeness
+from aotd.evaluate.baselines import guess_by_likeness
 from aotd.records import Question
 from aotd.specialists.embedder import Vectors
 

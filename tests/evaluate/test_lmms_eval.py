@@ -25,15 +25,16 @@ from aotd.datasets.base import locate
 from aotd.distill import ArmConfig
 from aotd.distill.job import job as distill
 from aotd.errors import QuestionError, UserError
-from aotd.evaluate.job import job as evaluate
 from aotd.export.job import job as export
 from aotd.export.lmms_eval import shown
 from aotd.records import Dropped, Prediction, Question
 from aotd.scoring.tables import Scores
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.students import StudentName
 from aotd.students.features import run_features
 from aotd.students.registry import load_student
+from tests.jobs import do
 from tests.students.tiny import MODELS, write_checkpoint
 
 pytestmark = pytest.mark.lmms
@@ -85,7 +86,7 @@ def evaluated(world: Path, name: str) -> Config:
     if not (world / name).exists():
         shutil.copytree(world / "run", world / name)
         distill(settings)
-        evaluate(settings)
+        do("evaluate", settings)
     return settings
 
 
@@ -216,7 +217,7 @@ def test_a_task_of_lmms_evals_own_is_asked_in_its_words(world: Path) -> None:
     (tasks / "mvbench.yaml").write_text(MVBENCH)
     results, samples = lmms_eval(tasks, "aotd_mvbench", saved(settings), world / "mvbench-out", batch=4)
     student = load_student(saved(settings), settings.student)
-    views = run_features(settings, student)
+    views = run_features(Run(Path(settings.run)), settings.specialists, settings.dataset.root, student)
     for question, row, sample in zip(whole, rows, samples, strict=True):
         text = mvbench_doc_to_text(row, {"post_prompt": "Only give the best option.\n"})
         try:
@@ -268,7 +269,12 @@ def test_it_sees_what_evaluate_showed(world: Path) -> None:
 
     settings = evaluated(world, "valley")
     model = LmmsStudent(str(saved(settings)))
-    views = run_features(settings, load_student(saved(settings), settings.student))
+    views = run_features(
+        Run(Path(settings.run)),
+        settings.specialists,
+        settings.dataset.root,
+        load_student(saved(settings), settings.student),
+    )
     export(replace(settings, export=replace(settings.export, split="test")))
     questions = {one.question_id: one for one in Stage(Path(settings.run), "load", Question).records()}
     for row in lines(Path(settings.run) / "export" / "lmms_eval" / "test.jsonl"):

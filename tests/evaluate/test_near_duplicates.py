@@ -7,7 +7,7 @@ from time import process_time
 
 import pytest
 
-from aotd.evaluate.near_duplicates import alike, all_alike, asked_and_offered, asked_in
+from aotd.evaluate.near_duplicates import all_alike, are_alike, pairs_of_question, pairs_of_text
 from aotd.records import Question
 
 
@@ -27,22 +27,22 @@ def question(words: str, options: tuple[str, ...] = ()) -> Question:
     ],
 )
 def test_case_articles_and_signs_are_nothing_and_order_is_something(a: str, b: str, same: bool) -> None:
-    assert alike(asked_in(question(a)), asked_in(question(b))) is same
-    assert alike(asked_in(question(b)), asked_in(question(a))) is same
+    assert are_alike(pairs_of_text(question(a)), pairs_of_text(question(b))) is same
+    assert are_alike(pairs_of_text(question(b)), pairs_of_text(question(a))) is same
 
 
 def test_at_seventeen_words_one_may_be_another() -> None:
     for count, same in ((16, False), (17, True)):
         words = [f"w{number}" for number in range(count)]
         other = [*words[:5], "other", *words[6:]]
-        assert alike(asked_in(question(" ".join(words))), asked_in(question(" ".join(other)))) is same
+        assert are_alike(pairs_of_text(question(" ".join(words))), pairs_of_text(question(" ".join(other)))) is same
 
 
 def test_options_count_in_any_order() -> None:
     options = ("the red door", "a blue bag", "no cup")
-    one = asked_and_offered(question("which?", options))
-    assert asked_and_offered(question("which?", options[::-1])) == one
-    assert not alike(asked_and_offered(question("which?", ("a green door", *options[1:]))), one)
+    one = pairs_of_question(question("which?", options))
+    assert pairs_of_question(question("which?", options[::-1])) == one
+    assert not are_alike(pairs_of_question(question("which?", ("a green door", *options[1:]))), one)
 
 
 def texts(count: int, seed: int) -> list[Question]:
@@ -61,17 +61,17 @@ def texts(count: int, seed: int) -> list[Question]:
 
 def test_many_at_once_are_compared_as_two_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aotd.evaluate.near_duplicates._CELLS", 1000)  # several rounds
-    ours = [asked_and_offered(one) for one in texts(40, 0)] + [asked_in(question("no such words"))]
-    theirs = [asked_and_offered(one) for one in texts(300, 1)] + ours[:3]
+    ours = [pairs_of_question(one) for one in texts(40, 0)] + [pairs_of_text(question("no such words"))]
+    theirs = [pairs_of_question(one) for one in texts(300, 1)] + ours[:3]
     found = set(all_alike(ours, theirs))
-    assert found == {(a, b) for a in range(len(ours)) for b in range(len(theirs)) if alike(ours[a], theirs[b])}
+    assert found == {(a, b) for a in range(len(ours)) for b in range(len(theirs)) if are_alike(ours[a], theirs[b])}
     assert {(0, 300), (1, 301), (2, 302)} <= found
     assert list(all_alike([], theirs)) == list(all_alike(ours, [])) == []
 
 
 @pytest.mark.slow
 def test_twenty_thousand_by_five_thousand_take_seconds() -> None:
-    ours, theirs = ([asked_and_offered(one) for one in texts(count, count)] for count in (5000, 20000))
+    ours, theirs = ([pairs_of_question(one) for one in texts(count, count)] for count in (5000, 20000))
     began = process_time()
     assert sum(1 for _ in all_alike(ours, theirs)) > 0
     assert process_time() - began < 60

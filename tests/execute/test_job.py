@@ -8,15 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from aotd.agents.program.attempts import Attempt, Result
+from aotd.agents.base import Turn
+from aotd.agents.program.agent import ProgramAgent
+from aotd.agents.program.assignment import ProgramAssignment
+from aotd.agents.program.attempts import Attempt
 from aotd.cli.main import main
 from aotd.commands.run import run_verb
 from aotd.config.command_line import read_settings
 from aotd.errors import UserError
 from aotd.execute import job
-from aotd.execute.worker import ended
+from aotd.execute.worker import settled
 from aotd.llm.base import Reply
 from aotd.records import Cost, Dropped, Outcome, Program, Question, Trace
+from aotd.sandbox.process import Limits
+from aotd.store.run import Run
 from aotd.store.stage import Stage, StageEntry
 from tests.agents.program.test_attempts import attempt, failed
 from tests.video.test_launch import break_av
@@ -91,7 +96,7 @@ def test_candidates_are_run_where_the_video_is_and_any_number_of_workers_ends_al
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_where_nothing_is_mended_no_question_waits_for_another() -> None:
+def test_where_nothing_is_mended_no_question_waits_for_another(tmp_path: Path) -> None:
     read: list[str] = []
 
     def attempts() -> Iterator[Attempt]:
@@ -99,11 +104,12 @@ def test_where_nothing_is_mended_no_question_waits_for_another() -> None:
             read.append(f"q{number}")
             yield attempt()
 
-    def execute(todo: Iterable[Attempt]) -> Iterator[StageEntry | Result]:
+    def execute(todo: Iterable[Attempt]) -> Iterator[StageEntry | Turn[Attempt]]:
         cost = Cost(question_id="q", seconds=1.0)
-        return (ended(replace(failed(one), costs=(cost,)), 0) for one in todo)
+        agent = ProgramAgent(Limits(), frozenset())
+        return (settled(agent, replace(failed(one), costs=(cost,))) for one in todo)
 
-    ends = job._ends(attempts(), execute, None)
+    ends = job._ends(attempts(), execute, ProgramAssignment(Run(tmp_path), None))
     assert next(ends).dropped
     assert read == ["q0"]
     assert len(list(ends)) == 2
@@ -153,7 +159,7 @@ def test_candidates_and_repairs_are_run_in_rounds_and_say_how_many_it_took(
     lines = [first.model_copy(update={"code": wrong, "others": (wrong, right[0])}), broken, third]
     path.write_text("\n".join(line.model_dump_json() for line in lines) + "\n")
     engine = Mended(right[1])
-    monkeypatch.setattr("aotd.execute.job.load_engine", lambda *_: engine)
+    monkeypatch.setattr("aotd.agents.program.assignment.load_engine", lambda *_: engine)
     run_verb("execute", settings(world, tmp_path, "execute.workers=2", "execute.repairs=1"))
     by_id = {trace.question_id: trace for trace in Stage(tmp_path, "execute", Trace).records()}
     assert (by_id[first.question_id].tries, by_id[first.question_id].code) == (3, right[0])
@@ -219,7 +225,7 @@ def test_what_programs_run_without_is_said_in_a_line_once_they_can_run(
     assert f"programs run without seccomp: {lacks}" in capsys.readouterr().err.splitlines()
 
 
-@pytest.mark.parametrize("how", ["programs=1", "programs=4", "workers=2"])
+@pytest.mark.parametrize("how", ["concurrency=1", "concurrency=4", "workers=2"])
 def test_where_nothing_can_be_decoded_the_run_ends_in_one_line_and_goes_on_once_it_is_mended(
     how: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

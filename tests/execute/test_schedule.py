@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from aotd.agents.program.attempts import Attempt, Result, first
+from aotd.agents.base import Turn
+from aotd.agents.program.attempts import Attempt, first
 from aotd.cli.main import main
 from aotd.config.command_line import read_settings
 from aotd.errors import QuestionError, UserError
 from aotd.execute.schedule import Schedule
-from aotd.execute.worker import programs_at_once
+from aotd.execute.worker import default_concurrency
 from aotd.records import Detection, Dropped, Outcome, Program, Question
 from aotd.runtime.meter import carried
 from aotd.specialists.calls import Call, CallResult, CountingSpecialists, Findings
@@ -85,17 +86,17 @@ def scheduled(
     """Question -> what its program came to."""
     findings = Findings(specialists or Specialists.from_one(model))
 
-    def run(attempt: Attempt, answer: Callable[[Call], CallResult]) -> Result:
+    def run(attempt: Attempt, answer: Callable[[Call], CallResult]) -> Turn[Attempt]:
         asking, key = CountingSpecialists(findings, answer), attempt.question.question_id
         try:
             said = str(program(attempt, asking, Clip.whole(model.open(attempt.question))))
         except QuestionError as error:
             said = f"failed: {error.reason}"
         record = Dropped(question_id=key, outcome=Outcome.no_answer, reason=said)
-        return Result(attempt, record, (), (carried(key),))
+        return Turn(attempt, record, (), (carried(key),))
 
-    results = Schedule(run, findings, programs, lanes).results(iter(given))
-    return {result.attempt.question.question_id: result.record.reason for result in results}
+    turns = Schedule(run, findings, programs, lanes).turns(iter(given))
+    return {turn.task.question.question_id: turn.record.reason for turn in turns}
 
 
 @pytest.mark.parametrize("programs", [2, 5, 16])
@@ -141,13 +142,13 @@ def test_programs_that_wait_are_given_up_when_nobody_wants_the_rest() -> None:
     model = Model(batch=1)
     findings = Findings(Specialists.from_one(model))
 
-    def run(attempt: Attempt, answer: Callable[[Call], CallResult]) -> Result:
+    def run(attempt: Attempt, answer: Callable[[Call], CallResult]) -> Turn[Attempt]:
         asking, key = CountingSpecialists(findings, answer), attempt.question.question_id
         said = asking.answering.answer(Clip.whole(model.open(attempt.question)), key)
-        return Result(attempt, Dropped(question_id=key, outcome=Outcome.no_answer, reason=said), ())
+        return Turn(attempt, Dropped(question_id=key, outcome=Outcome.no_answer, reason=said), ())
 
     before = threading.active_count()
-    coming = Schedule(run, findings, 4, ONE_LANE).results(iter(attempts(40)))
+    coming = Schedule(run, findings, 4, ONE_LANE).turns(iter(attempts(40)))
     next(coming)
     coming.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
@@ -277,13 +278,13 @@ def test_as_many_programs_run_at_once_as_find_work(
 ) -> None:
     monkeypatch.setattr("aotd.execute.worker.cores", lambda: cores)
     settings = read_settings("execute", ["run=runs/mine", *words])
-    assert programs_at_once(settings.specialists) == wanted
+    assert default_concurrency(settings.specialists) == wanted
 
 
 def test_a_run_is_the_same_at_any_number_of_programs(world: Path, tmp_path: Path) -> None:
     for name, more in {
-        "one": ["execute.programs=1", "execute.workers=1"],
-        "both": ["execute.programs=3", "execute.workers=2"],
+        "one": ["execute.concurrency=1", "execute.workers=1"],
+        "both": ["execute.concurrency=3", "execute.workers=2"],
     }.items():
         prepared(world, tmp_path / name / "run")
         words = [f"run={tmp_path / name / 'run'}", f"dataset.root={world}/videos", *SIZES, *more]
@@ -307,7 +308,7 @@ def test_networks_in_lanes_of_their_own_find_what_one_after_the_other_find(world
     for programs in (1, 6):
         run = tmp_path / str(programs)
         prepared(world, run, count=5)
-        words = [f"run={run}", f"dataset.root={world}/videos", *SIZES, *chosen, f"execute.programs={programs}"]
+        words = [f"run={run}", f"dataset.root={world}/videos", *SIZES, *chosen, f"execute.concurrency={programs}"]
         assert main(["execute", *words]) == 0
         written.add((run / "execute" / "records.jsonl").read_bytes())
     assert len(written) == 1
@@ -336,7 +337,7 @@ def test_a_second_run_asks_no_specialist(world: Path, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "setting", ["execute.programs=-1", "execute.workers=-1", "cache.gb=-1", "cache.folder=/proc/none"]
+    "setting", ["execute.concurrency=-1", "execute.workers=-1", "cache.gb=-1", "cache.folder=/proc/none"]
 )
 def test_settings_that_cannot_be_are_one_line(
     setting: str, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

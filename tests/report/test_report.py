@@ -15,9 +15,9 @@ import pytest
 from aotd.cli.main import main
 from aotd.commands.run import run_verb
 from aotd.config.compose import compose
-from aotd.config.tree import Config
 from aotd.errors import UserError
-from aotd.evaluate.contamination import write_seen
+from aotd.evaluate import EvaluateConfig
+from aotd.evaluate.contamination import write_contamination
 from aotd.records import Estimate, Example, Outcome, Program, Question, Thought, Trace, Verdict
 from aotd.report.pick import pick
 from aotd.scoring.tables import Comparison, Scores
@@ -265,7 +265,7 @@ def test_comparisons_and_leaks_stand_by_the_arms(tmp_path: Path) -> None:
     ) as out:
         out.write(Example(question_id="a", prompt="Which was opened?", answer="A", rationale=None))
     asked = [one for one in Stage(run, "load", Question).records() if one.question_id == "a"]
-    write_seen(Config(run=str(run)), {"aotd": run / "distill" / "aotd"}, asked)
+    write_contamination(Run(run), {"aotd": run / "distill" / "aotd"}, asked, EvaluateConfig(), "data/playroom", seed=0)
     text = made(run)
     assert "Beside instruct, on the same questions" in text
     assert re.search(r"&lt;b&gt;aotd</th><td>choice</td>.*\+10\.0 \(-5 to \+25\).*>7<.*>2<.*>0\.090<", text)

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from aotd.sandbox.check import InvalidProgramError, check, extract, written
+from aotd.tools.video import VIDEO_TOOLS
 
 HEAD = "def execute_command(video_clip, query, possible_answers):\n"
 
@@ -32,7 +33,7 @@ def program(*lines: str) -> str:
     ],
 )
 def test_honest_programs_pass(lines: list[str]) -> None:
-    check(program(*lines))
+    check(program(*lines), VIDEO_TOOLS)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_honest_programs_pass(lines: list[str]) -> None:
 )
 def test_what_programs_may_not_say_is_named(code: str, says: str) -> None:
     with pytest.raises(InvalidProgramError, match=says.replace(".", r"\.").replace("(", r"\(")):
-        check(code)
+        check(code, VIDEO_TOOLS)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_what_programs_may_not_say_is_named(code: str, says: str) -> None:
 )
 def test_a_name_is_known_only_where_python_would_find_it(code: str, line: int) -> None:
     with pytest.raises(InvalidProgramError, match=f"line {line}: eval is not a tool"):
-        check(code)
+        check(code, VIDEO_TOOLS)
 
 
 def test_the_time_of_the_check_grows_with_the_program_and_no_faster() -> None:
@@ -93,7 +94,7 @@ def test_the_time_of_the_check_grows_with_the_program_and_no_faster() -> None:
         tried = []
         for _ in range(3):
             started = time.process_time()
-            check(HEAD + "    " + "a=1;" * statements + "return 'x'\n")
+            check(HEAD + "    " + "a=1;" * statements + "return 'x'\n", VIDEO_TOOLS)
             tried.append(time.process_time() - started)
         return min(tried)
 
@@ -106,13 +107,16 @@ def test_what_is_nested_as_deeply_as_the_length_allows_is_checked_in_a_moment(ne
     for depth in (50, 90, 4000):
         closed = "]" * depth if nested.startswith("[") else ""
         with contextlib.suppress(InvalidProgramError):
-            check(HEAD + f"    z = [1]\n    return {nested * depth}z{closed}\n")
+            check(HEAD + f"    z = [1]\n    return {nested * depth}z{closed}\n", VIDEO_TOOLS)
     assert time.process_time() - started < 2
 
 
 def test_a_parameter_does_not_bring_back_a_tool_that_was_left_out() -> None:
     with pytest.raises(InvalidProgramError, match="Find"):
-        check("def f(Find):\n    return 1\n\n\n" + program("return Find(video_clip, 'cup')"), without=["Find"])
+        check(
+            "def f(Find):\n    return 1\n\n\n" + program("return Find(video_clip, 'cup')"),
+            VIDEO_TOOLS.without(["Find"]),
+        )
 
 
 def test_what_stands_beside_the_functions_is_left_out_of_a_reply() -> None:
@@ -120,17 +124,20 @@ def test_what_stands_beside_the_functions_is_left_out_of_a_reply() -> None:
     code = helper + "\n\n" + program("return helper('x')")
     around = f'"""A program."""\nimport json\n\n\n{code}\n\nif __name__ == "__main__":\n    print(1)\n'
     assert extract(f"Sure:\n```python\n{around}```\n") == code
-    check(extract(f"```python\n{around}```"))
+    check(extract(f"```python\n{around}```"), VIDEO_TOOLS)
     assert extract(f"```python\n# note\n{code}```") == "# note\n" + code
     with pytest.raises(InvalidProgramError, match="line 2: math is not a tool"):
-        check(extract("```python\nimport math\n" + program("return str(math)") + "```"))
+        check(extract("```python\nimport math\n" + program("return str(math)") + "```"), VIDEO_TOOLS)
     with pytest.raises(InvalidProgramError, match="decorators"):
-        check(extract("```python\nimport math\n@math\n" + program("return 'x'") + "```"))
+        check(extract("```python\nimport math\n@math\n" + program("return 'x'") + "```"), VIDEO_TOOLS)
     assert written(f"```python\n{around}```") == around
 
 
 def test_the_parameters_may_have_other_names() -> None:
-    check("def execute_command(clip, question, options=None):\n    return select_answer(question, {}, options)\n")
+    check(
+        "def execute_command(clip, question, options=None):\n    return select_answer(question, {}, options)\n",
+        VIDEO_TOOLS,
+    )
 
 
 def test_a_program_is_found_in_a_chatty_reply() -> None:
@@ -142,8 +149,8 @@ def test_a_program_is_found_in_a_chatty_reply() -> None:
 
 def test_what_was_said_of_a_text_before_holds_for_the_same_tools_only() -> None:
     code = program("return str(Find(video_clip, 'cup'))")
-    check(code)
+    check(code, VIDEO_TOOLS)
     for _ in range(2):
         with pytest.raises(InvalidProgramError, match="Find is not a tool"):
-            check(code, without=["Find"])
-    check(code)
+            check(code, VIDEO_TOOLS.without(["Find"]))
+    check(code, VIDEO_TOOLS)

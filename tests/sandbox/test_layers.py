@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from aotd.errors import UserError
+from aotd.errors import QuestionError, UserError
 from aotd.sandbox import layers
 from aotd.sandbox.child import NOBODY
 from aotd.sandbox.layers import Layer, missing, raised
-from aotd.sandbox.process import Limits, Sandbox, StoppedError
+from aotd.sandbox.process import Limits, Sandbox
+from aotd.tools.toolbox import ToolSession
+from aotd.tools.video import VIDEO_TOOLS
 from aotd.video.clip import Clip
 from tests.conftest import BlankVideo, Scripted
 
@@ -85,8 +87,9 @@ def test_a_layer_by_itself(folder: Path, layer: Layer, what: str) -> None:
             code = code.replace(name, value)
         with Sandbox(Limits(), [layer], checked=False) as sandbox:
             try:
-                answer = sandbox.run(code, Clip.whole(BlankVideo()), "why?", (), Scripted().bundle()).answer
-            except StoppedError as error:  # it has closed its own wire, or its memory was used up
+                tools = ToolSession(VIDEO_TOOLS, Scripted().bundle())
+                answer = sandbox.run(code, Clip.whole(BlankVideo()), "why?", (), tools)
+            except QuestionError as error:  # it has closed its own wire, or its memory was used up
                 answer = f"held: {error.outcome.value}"
     assert answer.startswith("held") == (what in HOLDS[layer]), answer
 

@@ -16,7 +16,9 @@ import pytest
 from aotd.errors import QuestionError
 from aotd.records import Detection, Outcome
 from aotd.sandbox.layers import Layer, missing
-from aotd.sandbox.process import Calls, Limits, ProgramResult, Sandbox, StoppedError
+from aotd.sandbox.process import Limits, Sandbox
+from aotd.tools.toolbox import ToolSession
+from aotd.tools.video import VIDEO_TOOLS
 from aotd.video.clip import Clip
 from tests.conftest import BlankVideo, Scripted
 
@@ -25,17 +27,31 @@ CLIP = Clip.whole(BlankVideo())
 HERE = frozenset(layer for layer in Layer if not missing(layer))
 
 
+def tools(scripted: Scripted) -> ToolSession:
+    return ToolSession(VIDEO_TOOLS, scripted.bundle())
+
+
 def run(
     scripted: Scripted,
     body: str,
     limits: Limits | None = None,
     options: tuple[str, ...] = ("yes", "no"),
     layers: Collection[Layer] = HERE,
-) -> ProgramResult:
+) -> str:
     """Run a body without the check: the process must hold by itself."""
+    return run_with(tools(scripted), body, limits, options, layers)
+
+
+def run_with(
+    session: ToolSession,
+    body: str,
+    limits: Limits | None = None,
+    options: tuple[str, ...] = ("yes", "no"),
+    layers: Collection[Layer] = HERE,
+) -> str:
     code = HEAD + "".join(f"    {line}\n" for line in body.splitlines())
     with Sandbox(limits or Limits(), layers, checked=False) as sandbox:
-        return sandbox.run(code, CLIP, "why?", options, scripted.bundle())
+        return sandbox.run(code, CLIP, "why?", options, session)
 
 
 def outcome(
@@ -49,35 +65,39 @@ def outcome(
 def test_a_program_calls_tools_and_the_parent_writes_the_trace(scripted: Scripted) -> None:
     scripted.boxes["cup"] = [Detection(frame=3, box=(1, 2, 3, 4), label="cup", score=0.5)]
     scripted.spans["opening"] = (2, 6)
-    done = run(
-        scripted,
+    session = tools(scripted)
+    answer = run_with(
+        session,
         "clip = Filter_frames_with_act(video_clip, 'opening')\n"
         "cups = Query_Objs(clip, 'cup')\n"
         "info = {'where': cups[0].x1 + cups[0].frame, 'length': len(clip), 'starts': clip.start, 'ends': clip.end}\n"
         "info['found'] = 'yes'\n"
         "return select_answer(query, info, possible_answers)",
     )
-    assert done.answer == "yes"
-    assert done.calls == Calls(3, 3)
-    assert [event.tool for event in done.events] == ["Filter_frames_with_act", "Query_Objs", "select_answer"]
-    assert done.events[1].frames == (2, 3, 4, 5)
-    assert dict(done.events[2].info) == {"where": "4.0", "length": "4", "starts": "2", "ends": "6", "found": "yes"}
+    assert answer == "yes"
+    assert (session.calls, session.specialist_calls) == (3, 3)
+    assert [event.tool for event in session.events] == ["Filter_frames_with_act", "Query_Objs", "select_answer"]
+    assert session.events[1].frames == (2, 3, 4, 5)
+    assert dict(session.events[2].info) == {"where": "4.0", "length": "4", "starts": "2", "ends": "6", "found": "yes"}
 
 
 @pytest.mark.parametrize(
     ("body", "calls"),
     [
-        ("trim(video_clip, 1)\nCompare(video_clip, video_clip)\nexist(video_clip, 'cup')\nreturn None", Calls(3, 1)),
-        ("exist(video_clip, ' ')\nVideo_query(video_clip, 'why?')\nreturn None", Calls(2, 1)),
-        ("Video_query(video_clip, 3)", Calls(1, 0)),
-        ("return select_answer(query, {'x': 'neither'}, possible_answers)", Calls(1, 1)),
-        ("for i in range(100):\n    exist(video_clip, 'cup')", Calls(64, 64)),
+        ("trim(video_clip, 1)\nCompare(video_clip, video_clip)\nexist(video_clip, 'cup')\nreturn None", (3, 1)),
+        ("exist(video_clip, ' ')\nVideo_query(video_clip, 'why?')\nreturn None", (2, 1)),
+        ("Video_query(video_clip, 3)", (1, 0)),
+        ("return select_answer(query, {'x': 'neither'}, possible_answers)", (1, 1)),
+        ("for i in range(100):\n    exist(video_clip, 'cup')", (64, 64)),
     ],
 )
-def test_calls_are_counted_and_those_that_ask_a_specialist(scripted: Scripted, body: str, calls: Calls) -> None:
-    with pytest.raises(StoppedError) as caught:
-        run(scripted, body)
-    assert caught.value.calls == calls
+def test_calls_are_counted_and_those_that_ask_a_specialist(
+    scripted: Scripted, body: str, calls: tuple[int, int]
+) -> None:
+    session = tools(scripted)
+    with pytest.raises(QuestionError):
+        run_with(session, body)
+    assert (session.calls, session.specialist_calls) == calls
 
 
 @pytest.mark.parametrize(
@@ -117,7 +137,7 @@ def test_a_slow_tool_does_not_count_as_the_programs_time(scripted: Scripted) -> 
             time.sleep(0.6)
             return "yes"
 
-    assert run(Slow(), "return Video_query(video_clip, query)", Limits(seconds=0.4)).answer == "yes"
+    assert run(Slow(), "return Video_query(video_clip, query)", Limits(seconds=0.4)) == "yes"
 
 
 def test_a_crashed_specialist_is_an_outcome_not_nothing_found() -> None:
@@ -138,13 +158,13 @@ def test_a_program_sees_no_environment_and_no_builtin_that_was_not_given(scripte
 
 
 def test_yes_no_and_numbers_are_answers(scripted: Scripted) -> None:
-    assert run(scripted, "return exist(video_clip, 'cup')").answer == "no"
-    assert run(scripted, "return Count(video_clip, 'cup')").answer == "0"
+    assert run(scripted, "return exist(video_clip, 'cup')") == "no"
+    assert run(scripted, "return Count(video_clip, 'cup')") == "0"
 
 
 def test_what_the_check_refuses_does_not_start(scripted: Scripted) -> None:
-    with Sandbox(Limits(), HERE) as sandbox, pytest.raises(StoppedError, match="Import") as caught:
-        sandbox.run(HEAD + "    import os\n    return 'x'\n", CLIP, "why?", (), scripted.bundle())
+    with Sandbox(Limits(), HERE) as sandbox, pytest.raises(QuestionError, match="Import") as caught:
+        sandbox.run(HEAD + "    import os\n    return 'x'\n", CLIP, "why?", (), tools(scripted))
     assert caught.value.outcome is Outcome.program_invalid
 
 
@@ -220,7 +240,7 @@ def test_a_message_that_is_not_one_of_ours_ends_its_program(scripted: Scripted, 
 
 def test_what_a_program_has_forked_dies_with_it(scripted: Scripted) -> None:
     body = BREAK_OUT + "child = os['fork']()\nos['setsid']() if not child else None\nwhile not child:\n    pass\n"
-    answer = run(scripted, body + "return str(child)", layers=()).answer
+    answer = run(scripted, body + "return str(child)", layers=())
     deadline = time.monotonic() + 2
     while Path(f"/proc/{answer}").exists() and "\nState:\tZ" not in Path(f"/proc/{answer}/status").read_text():
         assert time.monotonic() < deadline, "it is still running"
@@ -234,7 +254,7 @@ def test_many_long_calls_do_not_add_up_to_a_long_trace(scripted: Scripted) -> No
 
 def test_a_set_is_given_to_a_tool_in_the_same_order_each_time(scripted: Scripted) -> None:
     body = "names = {'cup', 'door', 'bag', 'book'}\nreturn ' '.join(names)"
-    assert len({run(scripted, body).answer for _ in range(4)}) == 1
+    assert len({run(scripted, body) for _ in range(4)}) == 1
 
 
 def test_a_sandbox_goes_on_behind_a_program_that_has_killed_or_stopped_its_server(scripted: Scripted) -> None:
@@ -242,9 +262,9 @@ def test_a_sandbox_goes_on_behind_a_program_that_has_killed_or_stopped_its_serve
     with Sandbox(Limits(), (), checked=False) as sandbox:
         for number in ("9", "19"):
             body = "".join(f"    {line}\n" for line in end_server.format(number).splitlines())
-            with pytest.raises(StoppedError, match="lost twice"):
-                sandbox.run(HEAD + body, CLIP, "why?", (), scripted.bundle())
-            assert sandbox.run(HEAD + "    return 'x'\n", CLIP, "why?", (), scripted.bundle()).answer == "x"
+            with pytest.raises(QuestionError, match="lost twice"):
+                sandbox.run(HEAD + body, CLIP, "why?", (), tools(scripted))
+            assert sandbox.run(HEAD + "    return 'x'\n", CLIP, "why?", (), tools(scripted)) == "x"
 
 
 def test_an_answer_is_told_before_its_process_is_cleared_away_and_the_next_program_waits_for_that(
@@ -256,7 +276,7 @@ def test_an_answer_is_told_before_its_process_is_cleared_away_and_the_next_progr
 
         def answer(body: str) -> str:
             code = HEAD + "".join(f"    {line}\n" for line in body.splitlines())
-            return sandbox.run(code, CLIP, "why?", (), scripted.bundle()).answer
+            return sandbox.run(code, CLIP, "why?", (), tools(scripted))
 
         orphan = Path(f"/proc/{answer(leave + 'return str(child)')}")
         assert answer("return 'x'") == "x"
@@ -275,7 +295,7 @@ def test_what_kills_a_program_from_outside_is_not_called_a_timeout(scripted: Scr
 def test_threads_share_a_sandbox(scripted: Scripted) -> None:
     with Sandbox(Limits(), HERE) as sandbox, ThreadPoolExecutor(4) as threads:
         codes = [HEAD + f"    return str({number} + len(video_clip))\n" for number in range(24)]
-        done = threads.map(lambda code: sandbox.run(code, CLIP, "why?", (), scripted.bundle()).answer, codes)
+        done = threads.map(lambda code: sandbox.run(code, CLIP, "why?", (), tools(scripted)), codes)
         assert [*done] == [str(number + len(CLIP.numbers)) for number in range(24)]
 
 
@@ -291,9 +311,9 @@ def test_a_thread_that_has_ended_takes_no_process_with_it(scripted: Scripted) ->
     with Sandbox(Limits(), HERE) as sandbox:
         for _ in range(2):
             with ThreadPoolExecutor(3) as threads:
-                [*threads.map(lambda _: sandbox.run(code, CLIP, "why?", (), scripted.bundle()), range(9))]
+                [*threads.map(lambda _: sandbox.run(code, CLIP, "why?", (), tools(scripted)), range(9))]
             with ThreadPoolExecutor(3) as threads:
-                done = threads.map(lambda _: sandbox.run(asking, CLIP, "why?", (), Slow().bundle()).answer, range(3))
+                done = threads.map(lambda _: sandbox.run(asking, CLIP, "why?", (), tools(Slow())), range(3))
                 assert [*done] == ["yes"] * 3
 
 
@@ -302,7 +322,7 @@ def test_a_program_does_not_outlive_a_parent_that_is_killed() -> None:
     body = (
         "import os, signal, sys, threading, time\n"
         "from aotd.sandbox.process import Limits, Sandbox\n"
-        "from tests.sandbox.test_process import CLIP, HEAD, HERE\n"
+        "from tests.sandbox.test_process import CLIP, HEAD, HERE, tools\n"
         "from tests.conftest import Scripted\n"
         "class Telling(Scripted):\n"
         "    def answer(self, clip, question):\n"
@@ -310,7 +330,7 @@ def test_a_program_does_not_outlive_a_parent_that_is_killed() -> None:
         "code = HEAD + '    Video_query(video_clip, query)\\n    while True:\\n        pass\\n    return query\\n'\n"
         "with Sandbox(Limits(), HERE) as sandbox:\n"
         "    print(sandbox._idle[0]._process.pid, flush=True)\n"
-        "    sandbox.run(code, CLIP, 'why?', (), Telling().bundle())\n"
+        "    sandbox.run(code, CLIP, 'why?', (), tools(Telling()))\n"
     )
     ran = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == -9, ran.stderr
@@ -341,8 +361,9 @@ def test_a_program_whose_server_was_killed_by_somebody_else_runs_once_more(scrip
                 return "yes"
 
         code = HEAD + "    return Video_query(video_clip, query)\n"
-        done = sandbox.run(code, CLIP, "why?", (), Killing().bundle())
-    assert (done.answer, len(done.events), done.calls) == ("yes", 1, Calls(1, 1))
+        session = tools(Killing())
+        assert sandbox.run(code, CLIP, "why?", (), session) == "yes"
+    assert (len(session.events), session.calls, session.specialist_calls) == (1, 1, 1)
 
 
 def test_programs_one_after_another_take_turns_between_two_servers(scripted: Scripted) -> None:
@@ -352,7 +373,7 @@ def test_programs_one_after_another_take_turns_between_two_servers(scripted: Scr
             while number and len(sandbox._idle) < 2:
                 time.sleep(0.01)
             used.append(sandbox._idle[0])
-            assert sandbox.run(HEAD + "    return 'x'\n", CLIP, "why?", (), scripted.bundle()).answer == "x"
+            assert sandbox.run(HEAD + "    return 'x'\n", CLIP, "why?", (), tools(scripted)) == "x"
         assert used[1] is not used[2] is not used[3] is not used[4]
         assert len(set(used)) == 2
 
@@ -370,17 +391,17 @@ def test_a_signal_to_the_whole_job_does_not_end_programs(scripted: Scripted, num
                 return "yes"
 
         code = HEAD + "    return Video_query(video_clip, query)\n"
-        assert sandbox.run(code, CLIP, "why?", (), Signalling().bundle()).answer == "yes"
+        assert sandbox.run(code, CLIP, "why?", (), tools(Signalling())) == "yes"
         assert server in sandbox._idle, "it was not lost"
 
 
 def test_a_container_that_knows_one_user_alone() -> None:
     body = (
         "from aotd.sandbox.process import Limits, Sandbox\n"
-        "from tests.sandbox.test_process import CLIP, HEAD, HERE\n"
+        "from tests.sandbox.test_process import CLIP, HEAD, HERE, tools\n"
         "from tests.conftest import Scripted\n"
         "with Sandbox(Limits(), HERE) as sandbox:\n"
-        "    print(sandbox.run(HEAD + '    return query\\n', CLIP, 'why?', (), Scripted().bundle()).answer)\n"
+        "    print(sandbox.run(HEAD + '    return query\\n', CLIP, 'why?', (), tools(Scripted())))\n"
     )
     alone = ["unshare", "--user", "--map-root-user"]
     if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:

@@ -1,17 +1,18 @@
-"""Whether a question is settled by what its program came to, or another candidate is run, or this one goes back.
+"""Whether a program's result settles its question, or the next candidate is run, or the program goes back.
 
-The true answer decides whether a candidate is taken (rejection sampling: the label is known when chains of
-thought are made). It is never told to the model: a program that ran to a wrong answer is not sent back.
+The true answer decides whether a candidate is taken: this is rejection sampling, and the label is known when chains of
+thought are made. The model never learns it: a program that ran to a wrong answer is not sent back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from aotd.records import Cost, Dropped, Event, Outcome, Program, Question, Trace
+from aotd.agents.base import Task, Turn
+from aotd.records import Dropped, Outcome, Program, Question, Trace
 from aotd.scoring.answers import same_answer
 
-MENDABLE = {
+REPAIRABLE = {
     Outcome.program_invalid,
     Outcome.program_error,
     Outcome.program_timeout,
@@ -23,34 +24,19 @@ MENDABLE = {
 
 
 @dataclass(frozen=True)
-class Attempt:
+class Attempt(Task):
     """One program of a question, about to be run."""
 
-    question: Question
     program: Program
     code: str
     others: tuple[str, ...] = ()
     """Candidates that have not been run yet."""
     tries: int = 1
     """How many programs of the question were run, this one included."""
-    mended: int = 0
+    repaired: int = 0
     """How often a program of the question was sent back."""
     best: Trace | Dropped | None = None
     """What the question ends in if nothing better comes: the first run to an answer, else the last failure."""
-    costs: tuple[Cost, ...] = ()
-    """What its programs have taken before this one, the mending included."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of an attempt."""
-
-    attempt: Attempt
-    record: Trace | Dropped
-    events: tuple[Event, ...]
-    """What the tools found, also where the program failed."""
-    costs: tuple[Cost, ...] = ()
-    """What its programs have taken, this one included."""
 
 
 def first(question: Question, program: Program) -> Attempt:
@@ -58,36 +44,36 @@ def first(question: Question, program: Program) -> Attempt:
     return Attempt(question, program, program.code, program.others)
 
 
-def settled(result: Result, repairs: int) -> Trace | Dropped | None:
+def settled(turn: Turn[Attempt], repairs: int) -> Trace | Dropped | None:
     """What the question ends in; None where another candidate is to be run, or, behind the last, this one goes back.
 
     Args:
         repairs: how often a program may be sent back.
     """
-    attempt, record = result.attempt, result.record
+    attempt, record = turn.task, turn.record
     if isinstance(record, Trace) and _right(attempt.question, record):
         return record
-    if isinstance(record, Dropped) and record.outcome not in MENDABLE:
+    if isinstance(record, Dropped) and record.outcome not in REPAIRABLE:
         return attempt.best if isinstance(attempt.best, Trace) else record
     ended = _better(attempt.best, record)
-    if attempt.others or (attempt.mended < repairs and isinstance(ended, Dropped)):
+    if attempt.others or (attempt.repaired < repairs and isinstance(ended, Dropped)):
         return None  # a program that failed goes back, unless one of the question has run to an answer already
     if isinstance(ended, Dropped) and attempt.tries > 1:
         return ended.model_copy(update={"reason": f"after {attempt.tries} programs: {ended.reason}"})
     return ended
 
 
-def candidate(result: Result) -> Attempt:
+def candidate(turn: Turn[Attempt]) -> Attempt:
     """The next candidate of a question that is not settled; there must be one."""
-    code, *others = result.attempt.others
-    return another(result, code, tuple(others))
+    code, *others = turn.task.others
+    return another(turn, code, tuple(others))
 
 
-def another(result: Result, code: str, others: tuple[str, ...] = ()) -> Attempt:
+def another(turn: Turn[Attempt], code: str, others: tuple[str, ...] = ()) -> Attempt:
     """Another program of a question, after what came of one."""
-    attempt = result.attempt
-    best = _better(attempt.best, result.record)
-    return replace(attempt, code=code, others=others, tries=attempt.tries + 1, best=best, costs=result.costs)
+    attempt = turn.task
+    best = _better(attempt.best, turn.record)
+    return replace(attempt, code=code, others=others, tries=attempt.tries + 1, best=best, costs=turn.costs)
 
 
 def _right(question: Question, trace: Trace) -> bool:

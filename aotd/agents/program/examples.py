@@ -1,7 +1,7 @@
-"""Example programs: the files of `programs/`, as `programs/README.md` describes them.
+"""Example programs: the files of `programs/`, in the format of `programs/README.md`.
 
-The author `llm` is shown some of them; the author `fixed` runs one of them as it is. Reading a file
-does not run it.
+The author `llm` puts some of them into its prompt; the author `fixed` takes one of them as it is. Reading a file does
+not run it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from aotd.config.shipped import shipped
 from aotd.errors import UserError
 from aotd.records import Question
 from aotd.sandbox.check import InvalidProgramError, check
+from aotd.tools.toolbox import Toolbox
+from aotd.tools.video import VIDEO_TOOLS
 
 _KEYS = ("question", "options", "like", "serves")
 
@@ -37,11 +39,12 @@ class ExampleProgram:
     """The function, without the comments before it."""
 
 
-def read_programs(folder: str = "") -> list[ExampleProgram]:
+def read_programs(folder: str = "", toolbox: Toolbox = VIDEO_TOOLS) -> list[ExampleProgram]:
     """The example programs of a folder, in the order of their file names.
 
     Args:
         folder: empty for the folder that ships with the package.
+        toolbox: the tools that they may use.
 
     Raises:
         UserError: no such folder, no program in it, a file that is not in the format or fails the
@@ -53,7 +56,7 @@ def read_programs(folder: str = "") -> list[ExampleProgram]:
         raise UserError(
             f"decompose.programs: {root} holds no example program (*.py); leave it empty for the shipped ones"
         )
-    programs = [_read(path) for path in paths]
+    programs = [_read(path, toolbox) for path in paths]
     served: dict[str, str] = {}
     for program in programs:
         for kind in program.serves:
@@ -69,16 +72,13 @@ def programs_digest(programs: Sequence[ExampleProgram]) -> str:
 
 
 def kinds_of(question: Question) -> tuple[str, ...]:
-    """What a question's type may be called, most exact first.
-
-    `star/Interaction_T1`, then `star/Interaction`, `star/*` and `*`.
-    """
+    """The names of a question's type, most exact first: `star/Interaction_T1`, `star/Interaction`, `star/*`, `*`."""
     exact = f"{question.dataset}/{question.type}"
     family = f"{question.dataset}/{question.type.split('_')[0]}"
     return tuple(dict.fromkeys((exact, family, f"{question.dataset}/*", "*")))
 
 
-def _read(path: Path) -> ExampleProgram:
+def _read(path: Path, toolbox: Toolbox) -> ExampleProgram:
     lines = path.read_text(encoding="utf-8").splitlines()
     start = next((at for at, line in enumerate(lines) if line.startswith("def ")), None)
     if start is None:
@@ -92,7 +92,7 @@ def _read(path: Path) -> ExampleProgram:
         raise UserError(f"{path}: needs the lines `# question: …` and `# like: …` or `# serves: …`")
     code = "\n".join(lines[start:]).strip("\n") + "\n"
     try:
-        check(code)
+        check(code, toolbox)
     except InvalidProgramError as error:
         raise UserError(f"{path}: below the comments, {error}") from None
     return ExampleProgram(

@@ -1,60 +1,75 @@
-"""What a code LLM is asked for a program, and how its reply is read: first, and again after a mistake.
+"""The prompts that ask a code LLM for a program, first and again after a mistake, and the reading of its reply.
 
-The prompt holds what never changes first, so that a server that keeps prefixes reads it once. Both
-`decompose` (a reply that is no program) and `execute` (a program that failed) send a program back.
+A prompt begins with what never changes, so that a server with a prefix cache reads that once. Both `decompose` (a reply
+that is no program) and `execute` (a program that failed) send a program back.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Protocol
 
 from aotd.agents.program.examples import ExampleProgram
-from aotd.decompose import DecomposeConfig
 from aotd.errors import UserError
 from aotd.llm.base import Reply
 from aotd.prompts import one_line, render
 from aotd.records import Question
 from aotd.sandbox.check import InvalidProgramError, check, extract
-from aotd.tools.video import api_text, signatures
+from aotd.tools.toolbox import Toolbox
 
 PROMPTS = ("write_program", "repair_program")
 
 
-def prompt(question: Question, shown: Sequence[ExampleProgram], without: Sequence[str] = ()) -> str:
-    """What the model is asked for a question, after some examples. The true answer is not in it.
+class PromptSettings(Protocol):
+    """The settings that a program's prompt depends on (`aotd.decompose.DecomposeConfig`)."""
 
-    Args:
-        without: tools that it is not shown.
-    """
+    programs: str
+    num_examples: int
+    examples: list[str]
+    exclude_tools: list[str]
+    max_tokens: int
+
+
+def program_prompt(question: Question, examples: Sequence[ExampleProgram], toolbox: Toolbox) -> str:
+    """The prompt for a question's program, with some examples. The true answer is not in it."""
     return render(
         "write_program",
-        tools=api_text(without),
-        examples="\n\n".join(_shown(example) for example in shown),
-        question=_asked(question.question, question.options),
+        tools=toolbox.prompt_text(),
+        examples="\n\n".join(_example_text(example) for example in examples),
+        question=_question_text(question.question, question.options),
     )
 
 
-def examples_for(
-    question: Question, programs: Sequence[ExampleProgram], settings: DecomposeConfig
-) -> list[ExampleProgram]:
-    """The examples that a question's prompt shows: those that the settings name, or the nearest, which stands last.
+def allowed_tools(toolbox: Toolbox, settings: PromptSettings) -> Toolbox:
+    """The tools that programs may use.
 
     Raises:
-        UserError: an example or a tool that the settings name is not there.
+        UserError: `decompose.exclude_tools` names a tool that there is not.
     """
-    for name in settings.without:
-        if name not in signatures():
-            raise UserError(f"decompose.without: there is no tool {name!r}; one of {', '.join(signatures())}")
-    if not settings.shown:
-        return nearest(question, programs, settings.examples)[::-1]
+    for name in settings.exclude_tools:
+        if name not in toolbox.names:
+            raise UserError(f"decompose.exclude_tools: there is no tool {name!r}; one of {', '.join(toolbox.names)}")
+    return toolbox.without(settings.exclude_tools)
+
+
+def examples_for(
+    question: Question, programs: Sequence[ExampleProgram], settings: PromptSettings
+) -> list[ExampleProgram]:
+    """The examples in a question's prompt: those that the settings name, or the nearest, of which the nearest is last.
+
+    Raises:
+        UserError: an example that the settings name is not there.
+    """
+    if not settings.examples:
+        return nearest(question, programs, settings.num_examples)[::-1]
     by_name = {program.name: program for program in programs}
-    for name in settings.shown:
+    for name in settings.examples:
         if name not in by_name:
             raise UserError(
-                f"decompose.shown: there is no example program {name!r}; one of {', '.join(sorted(by_name))}"
+                f"decompose.examples: there is no example program {name!r}; one of {', '.join(sorted(by_name))}"
             )
-    return [by_name[name] for name in settings.shown]
+    return [by_name[name] for name in settings.examples]
 
 
 def nearest(question: Question, programs: Sequence[ExampleProgram], count: int) -> list[ExampleProgram]:
@@ -72,28 +87,33 @@ def nearest(question: Question, programs: Sequence[ExampleProgram], count: int) 
     return sorted(programs, key=distance)[:count]
 
 
-def mend_prompt(task: str, program: str, error: str) -> str:
+def repair_prompt(task: str, program: str, error: str) -> str:
     """The prompt `task` again, with the program that came of it and what was wrong with it."""
     return render("repair_program", task=task, program=program.strip("\n").replace("```", "'''"), error=error)
 
 
-def read_program(reply: Reply, settings: DecomposeConfig) -> tuple[str, str | None]:
-    """(the program in a reply, why it cannot be used or None). A reply that was cut off holds none."""
+def read_program(reply: Reply, max_tokens: int, toolbox: Toolbox) -> tuple[str, str | None]:
+    """(the program in a reply, why it cannot be used or None). A reply that was cut off holds none.
+
+    Args:
+        max_tokens: the longest that the reply could be.
+        toolbox: the tools that the program may use.
+    """
     code = extract(reply.text)
     if not reply.finished:
-        return code, f"the reply was not finished (limit: {settings.max_tokens} tokens)"
+        return code, f"the reply was not finished (limit: {max_tokens} tokens)"
     try:
-        check(code, settings.without)
+        check(code, toolbox)
     except InvalidProgramError as error:
         return code, str(error)
     return code, None
 
 
-def _shown(example: ExampleProgram) -> str:
-    return f"EXAMPLE\n{_asked(example.question, example.options)}\n```python\n{example.code.strip()}\n```"
+def _example_text(example: ExampleProgram) -> str:
+    return f"EXAMPLE\n{_question_text(example.question, example.options)}\n```python\n{example.code.strip()}\n```"
 
 
-def _asked(question: str, options: Sequence[str]) -> str:
+def _question_text(question: str, options: Sequence[str]) -> str:
     choices = " | ".join(one_line(option) for option in options) or "none: the answer is free words"
     return f"question: {one_line(question)}\npossible answers: {choices}"
 

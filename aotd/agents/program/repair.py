@@ -1,12 +1,13 @@
-"""A program that failed goes back to the code LLM, with the error and what its tools had found."""
+"""Repair: a program that failed goes back to the code LLM, with the error and what its tools had found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from aotd.agents.program.attempts import Attempt, Result, another
-from aotd.agents.program.prompting import mend_prompt
+from aotd.agents.base import Turn
+from aotd.agents.program.attempts import Attempt, another
+from aotd.agents.program.prompting import repair_prompt
 from aotd.llm.base import Engine, Reply
 from aotd.records import Dropped, Outcome, Question
 from aotd.runtime.meter import Meter, once
@@ -17,7 +18,7 @@ BOXES = 2
 
 
 @dataclass(frozen=True)
-class Mender:
+class Repairer:
     """The code LLM to which failed programs go back."""
 
     engine: Engine
@@ -29,33 +30,33 @@ class Mender:
     repairs: int
 
 
-def mended(results: Sequence[Result], mender: Mender) -> tuple[list[Attempt], list[Result]]:
-    """The next attempts of some questions whose programs go back, and those whose mended program is none again.
+def repaired(turns: Sequence[Turn[Attempt]], repairer: Repairer) -> tuple[list[Attempt], list[Turn[Attempt]]]:
+    """The next attempts of questions whose programs go back, and turns of those whose new program is none again.
 
     Raises:
         UserError: the model cannot be reached.
     """
     attempts, unusable = [], []
-    prompts = [_sent_back(result, mender) for result in results]
+    prompts = [_prompt(turn, repairer) for turn in turns]
     with Meter() as meter:
-        replies = mender.engine.complete(prompts, max_tokens=mender.max_tokens)
-    for result, reply, paid in zip(results, replies, once(prompts, replies), strict=True):
-        code, problem = mender.read(reply)
-        cost = meter.cost(result.attempt.question.question_id, batch=len(results), replies=paid)
-        attempt = replace(another(result, code), mended=result.attempt.mended + 1, costs=(*result.costs, cost))
+        replies = repairer.engine.complete(prompts, max_tokens=repairer.max_tokens)
+    for turn, reply, paid in zip(turns, replies, once(prompts, replies), strict=True):
+        code, problem = repairer.read(reply)
+        cost = meter.cost(turn.task.question.question_id, batch=len(turns), replies=paid)
+        attempt = replace(another(turn, code), repaired=turn.task.repaired + 1, costs=(*turn.costs, cost))
         if problem is None:
             attempts.append(attempt)
         else:
             key = attempt.question.question_id
             dropped = Dropped(question_id=key, outcome=Outcome.program_invalid, reason=f"when mended: {problem}")
-            unusable.append(Result(attempt, dropped, (), attempt.costs))
+            unusable.append(Turn(attempt, dropped, (), attempt.costs))
     return attempts, unusable
 
 
-def _sent_back(result: Result, mender: Mender) -> str:
-    attempt, record = result.attempt, result.record
+def _prompt(turn: Turn[Attempt], repairer: Repairer) -> str:
+    attempt, record = turn.task, turn.record
     assert isinstance(record, Dropped)
     error = f"{record.outcome.value}: {record.reason}"
-    if result.events:
-        error += f"\nBefore that, its tools had found:\n{numbered(result.events, BOXES)}"
-    return mend_prompt(mender.prompt(attempt.question), attempt.code, error)
+    if turn.events:
+        error += f"\nBefore that, its tools had found:\n{numbered(turn.events, BOXES)}"
+    return repair_prompt(repairer.prompt(attempt.question), attempt.code, error)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aotd.agents.program.attempts import Attempt, Result, candidate, first, settled
+from aotd.agents.base import Turn
+from aotd.agents.program.attempts import Attempt, candidate, first, settled
 from aotd.records import Dropped, Event, Outcome, Program, Question, SpanFinding, TextFinding, Trace
 
 GOOD = "def execute_command(video_clip, query, possible_answers):\n    return Video_query(video_clip, query)\n"
@@ -32,15 +33,15 @@ def attempt(*others: str) -> Attempt:
     return first(QUESTION, Program(question_id="q", code=GOOD, author="llm", attempts=1, others=others))
 
 
-def answered(now: Attempt, answer: str) -> Result:
+def answered(now: Attempt, answer: str) -> Turn[Attempt]:
     trace = Trace(
         question_id="q", frames=8, start_s=0, end_s=8, width=4, height=4, events=SEEN, answer=answer, tries=now.tries
     )
-    return Result(now, trace, SEEN)
+    return Turn(now, trace, SEEN)
 
 
-def failed(now: Attempt, outcome: Outcome = Outcome.program_error) -> Result:
-    return Result(now, Dropped(question_id="q", outcome=outcome, reason="line 2: IndexError: list"), SEEN)
+def failed(now: Attempt, outcome: Outcome = Outcome.program_error) -> Turn[Attempt]:
+    return Turn(now, Dropped(question_id="q", outcome=outcome, reason="line 2: IndexError: list"), SEEN)
 
 
 def test_the_true_answer_settles_a_question_at_once() -> None:

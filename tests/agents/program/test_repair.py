@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from aotd.agents.program.attempts import settled
 from aotd.agents.program.examples import ExampleProgram
-from aotd.agents.program.prompting import prompt, read_program
-from aotd.agents.program.repair import Mender, mended
-from aotd.decompose import DecomposeConfig
+from aotd.agents.program.prompting import program_prompt, read_program
+from aotd.agents.program.repair import Repairer, repaired
 from aotd.llm.base import Reply
 from aotd.records import Dropped, Outcome, Question
+from aotd.tools.video import VIDEO_TOOLS
 from tests.agents.program.test_attempts import GOOD, attempt, failed
 
 EXAMPLE = ExampleProgram("one", "Which was closed?", ("A.",), ("star/Interaction_T1",), (), GOOD)
@@ -27,22 +27,20 @@ class Says:
         return [Reply(self.lines.pop(0), True, 1, 1) for _ in prompts]
 
 
-def mender(*lines: str, repairs: int = 2) -> Mender:
-    settings = DecomposeConfig(max_tokens=100)
+def repairer(*lines: str, repairs: int = 2) -> Repairer:
+    def prompt(question: Question) -> str:
+        return program_prompt(question, [EXAMPLE], VIDEO_TOOLS)
 
-    def asked(question: Question) -> str:
-        return prompt(question, [EXAMPLE])
-
-    return Mender(Says(*lines), asked, lambda reply: read_program(reply, settings), 100, repairs)
+    return Repairer(Says(*lines), prompt, lambda reply: read_program(reply, 100, VIDEO_TOOLS), 100, repairs)
 
 
 def test_a_failed_program_goes_back_with_its_error_and_what_was_seen() -> None:
-    llm = mender(GOOD.replace("query)", "'what?')"))
+    llm = repairer(GOOD.replace("query)", "'what?')"))
     result = failed(attempt())
     assert settled(result, llm.repairs) is None
-    (again,), unusable = mended([result], llm)
+    (again,), unusable = repaired([result], llm)
     assert not unusable
-    assert (again.tries, again.mended) == (2, 1)
+    assert (again.tries, again.repaired) == (2, 1)
     assert "'what?'" in again.code
     (asked,) = llm.engine.asked  # type: ignore[attr-defined]
     assert "program_error: line 2: IndexError: list" in asked
@@ -51,11 +49,11 @@ def test_a_failed_program_goes_back_with_its_error_and_what_was_seen() -> None:
 
 
 def test_a_mended_text_that_is_no_program_uses_up_a_repair() -> None:
-    llm = mender("I cannot.", "I still cannot.")
-    again, unusable = mended([failed(attempt())], llm)
+    llm = repairer("I cannot.", "I still cannot.")
+    again, unusable = repaired([failed(attempt())], llm)
     assert not again
     assert settled(unusable[0], llm.repairs) is None
-    again, unusable = mended(unusable, llm)
+    again, unusable = repaired(unusable, llm)
     end = settled(unusable[0], llm.repairs)
     assert isinstance(end, Dropped)
     assert end.outcome is Outcome.program_invalid

@@ -1,8 +1,8 @@
-"""Reading what a judge replied.
+"""Read a judge's reply.
 
     {"correct": "yes", "score": 4}      ```json {'correct': 'No', 'score': '2/5'} ```      Here it is: {"score": 3.0}
 
-The judge was asked for one object. Prose and fences around it are passed over, and never searched for a verdict. A
+The judge was asked for one object. Prose and fences around it are ignored, and never searched for a verdict. A
 reply that can be understood in two ways is not read.
 """
 
@@ -18,11 +18,11 @@ _PAIR = re.compile(rf"\s*({_STRING}|\w+)\s*:\s*({_STRING}|[\w.+-]+(?:\s*/\s*\d+)
 _SCORE = re.compile(r"([0-5])(?:\.0+)?(?:\s*(?:/|out of)\s*5(?:\.0+)?)?")
 _VERDICTS = {"yes": True, "true": True, "no": False, "false": False}
 
-Reading = tuple[bool | None, int]
+ReadJudgement = tuple[bool | None, int]
 """Verdict, where one was asked for, and score, 0 to 5."""
 
 
-def read_judgement(reply: str, verdict: bool) -> Reading | None:
+def read_judgement(reply: str, verdict: bool) -> ReadJudgement | None:
     """The judge's score, and its verdict where it was asked for one. None for a reply that cannot be read.
 
     Among those: no object; a brace that begins something else; an object with only one of the two, with one
@@ -34,9 +34,9 @@ def read_judgement(reply: str, verdict: bool) -> Reading | None:
     (None, None)
     """
     # What a reasoning model thinks aloud is not its reply.
-    said = reply.rpartition("</think>")[2]
-    found = _objects(said) if len(reply) <= LONGEST else []
-    readings = [_reading(pairs, verdict) for pairs in found]
+    text = reply.rpartition("</think>")[2]
+    objects = _objects(text) if len(reply) <= LONGEST else []
+    readings = [_reading(pairs, verdict) for pairs in objects]
     return readings[0] if readings and len(set(readings)) == 1 else None
 
 
@@ -45,7 +45,7 @@ def _objects(text: str) -> list[list[tuple[str, str]]]:
 
     A brace inside such a one may be a quotation, and must not be taken for the judge's own words.
     """
-    found = []
+    objects = []
     at = text.find("{")
     while at >= 0:
         pairs, end = [], ","
@@ -56,16 +56,16 @@ def _objects(text: str) -> list[list[tuple[str, str]]]:
                 return []
             pairs.append((_bare(hit[1]).casefold(), _bare(hit[2])))
             at, end = hit.end(), hit[3]
-        found.append(pairs)
+        objects.append(pairs)
         at = text.find("{", at)
-    return found
+    return objects
 
 
 def _bare(text: str) -> str:
     return text[1:-1] if text[0] in "\"'" else text
 
 
-def _reading(pairs: list[tuple[str, str]], verdict: bool) -> Reading | None:
+def _reading(pairs: list[tuple[str, str]], verdict: bool) -> ReadJudgement | None:
     scores = [value for name, value in pairs if name == "score"]
     verdicts = [value for name, value in pairs if name == "correct"]
     score = _SCORE.fullmatch(scores[0].strip()) if len(scores) == 1 else None

@@ -1,4 +1,4 @@
-"""In which respects a judge looks at answers, and what it is shown of them.
+"""The aspects in which a judge looks at answers, and the prompts that it is given.
 
 `answer` is a verdict and a score from 0 to 5, as in the zero-shot question answering of Video-ChatGPT (Maaz et al.,
 ACL 2024) and on the paper's open-ended benchmarks (§4.1); the other five are the scores of that benchmark's own
@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aotd.errors import UserError
-from aotd.evaluate import Protocol
+from aotd.evaluate import JudgeProtocol
 from aotd.prompts import one_line, render
 from aotd.records import Question
 
 
 @dataclass(frozen=True)
 class Aspect:
-    """One respect in which answers are judged."""
+    """One aspect in which answers are judged."""
 
     prompt: str
     """Name of its prompt."""
@@ -38,32 +38,35 @@ ASPECTS = {
     "temporal": Aspect("judge_temporal", "temporal"),
     "consistency": Aspect("judge_consistency", "consistency", pairs=True),
 }
-PROTOCOLS = {Protocol.open: ("answer",), Protocol.video_chatgpt: tuple(name for name in ASPECTS if name != "answer")}
+PROTOCOLS = {
+    JudgeProtocol.open: ("answer",),
+    JudgeProtocol.video_chatgpt: tuple(name for name in ASPECTS if name != "answer"),
+}
 
 
 @dataclass(frozen=True)
-class Task:
+class JudgeTask:
     """One thing to be judged."""
 
     question_id: str
     """Of a pair, its first question."""
     prompt: str | None
-    """None where the arm said nothing: that is wrong, and 0, without a judge."""
+    """None where the arm gave no answer: that is wrong, and 0, without a judge."""
 
 
-def tasks(aspect: str, asked: Sequence[Question], said: Mapping[str, str]) -> list[Task]:
-    """What is judged in one respect: the open-ended questions of its type whose answer is known.
+def tasks(aspect: str, questions: Sequence[Question], answers: Mapping[str, str]) -> list[JudgeTask]:
+    """What is judged in one aspect: the open-ended questions of its type whose answer is known.
 
     Args:
-        said: question id -> the arm's answer; a question without one was not answered.
+        answers: question id -> the arm's answer; a question without one was not answered.
 
     Raises:
         UserError: a question of a pair stands alone.
     """
-    how = ASPECTS[aspect]
-    meant = [question for question in asked if is_open(question) and how.type in (None, question.type)]
-    groups = _pairs(meant) if how.pairs else [(question,) for question in meant]
-    return [Task(group[0].question_id, _prompt(how, group, said)) for group in groups]
+    chosen = ASPECTS[aspect]
+    judged = [question for question in questions if is_open(question) and chosen.type in (None, question.type)]
+    groups = _pairs(judged) if chosen.pairs else [(question,) for question in judged]
+    return [JudgeTask(group[0].question_id, _prompt(chosen, group, answers)) for group in groups]
 
 
 def is_open(question: Question) -> bool:
@@ -85,17 +88,17 @@ def _pairs(questions: Sequence[Question]) -> list[tuple[Question, ...]]:
     return [tuple(alike[at : at + 2]) for alike in sharing.values() for at in range(0, len(alike), 2)]
 
 
-def _prompt(how: Aspect, group: Sequence[Question], said: Mapping[str, str]) -> str | None:
-    given = [_shown(said.get(question.question_id, "")) for question in group]
+def _prompt(aspect: Aspect, group: Sequence[Question], answers: Mapping[str, str]) -> str | None:
+    given = [_shown(answers.get(question.question_id, "")) for question in group]
     if not all(given):
         return None
     words = {"question": [_shown(question.question) for question in group], "given": given}
     numbered = {
-        f"{name}_{number}" if how.pairs else name: text
+        f"{name}_{number}" if aspect.pairs else name: text
         for name, texts in words.items()
         for number, text in enumerate(texts, start=1)
     }
-    return render(how.prompt, true=_shown(group[0].answer or ""), **numbered)
+    return render(aspect.prompt, true=_shown(group[0].answer or ""), **numbered)
 
 
 def _shown(text: str) -> str:
