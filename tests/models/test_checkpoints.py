@@ -370,4 +370,4 @@ def test_links_of_the_hubs_own_cache_are_followed(saved: Callable[[str], Path], 
     for file in saved("valley").iterdir():
         shutil.move(file, kept / "blobs" / file.name)
         (kept / "snapshots" / "1" / file.name).symlink_to(f"../../blobs/{file.name}")
-    assert load_student(kept / "snapshots" / "1", SMALL).seen == 8
+    assert load_student(kept / "snapshots" / "1", SMALL).specialist_frames == 8
