@@ -16,6 +16,7 @@ candidate's scores to select/, the table to select/rankings.json, and the winner
 from __future__ import annotations
 
 import json
+import logging
 import re
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,13 +30,13 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from aotd.datasets.base import DatasetConfig, locate
 from aotd.datasets.benchmarks import PLAYROOM, STAR
 from aotd.errors import UserError
 from aotd.records import Measured, Program, Question, Ranking
+from aotd.runtime.progress import progress
 from aotd.scoring.intervals import estimate, percent
 from aotd.select import DECOMPOSITION, SelectConfig
 from aotd.select.acts import named, read_names
@@ -47,6 +48,8 @@ from aotd.specialists.subtasks import SUBTASKS, resolve
 from aotd.store.files import digest, write_atomically
 from aotd.store.run import Run
 from aotd.store.stage import Stage
+
+_log = logging.getLogger(__name__)
 
 RESAMPLES = 2000
 
@@ -237,18 +240,14 @@ def _measured(
         **inputs(),
     }
     whole = {"items": select.items, "split": select.split, "frames": frames, **settings, "seed": comparison.seed}
-    console = Console(stderr=True)
     with stage.open(whole, inputs=made_from) as out:
         todo = [item for question_id, item in items.items() if question_id not in out.done]
-        for measured in track(measure(todo), f"{subtask} {label}", total=len(todo), console=console):
+        for measured in progress(f"{subtask} {label}", measure(todo), len(todo)):
             out.write(measured)
     done = stage.records()
     if failed := [one for one in done if one.failed is not None]:
         why = f"such as {failed[0].question_id}: {failed[0].failed}"
-        console.print(
-            f"{subtask} {label}: {len(failed)} of {len(done)} items failed and score 0, {why}",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
+        _log.info(f"{subtask} {label}: {len(failed)} of {len(done)} items failed and score 0, {why}")
     videos = {question.question_id: question.video_id for question in comparison.questions}
     return _ranking(subtask, label, metric, done, videos, comparison.seed)
 
