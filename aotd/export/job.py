@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 
 from aotd import __version__
 from aotd.datasets.base import DatasetConfig
@@ -43,6 +42,7 @@ from aotd.export.parquet import write_card, write_parquet
 from aotd.prompts import digest
 from aotd.prompts.student import SUFFIXES
 from aotd.records import SCHEMA, Example, Outcome, Question, Trace
+from aotd.runtime.progress import progress
 from aotd.specialists import SpecialistsConfig
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
@@ -194,7 +194,7 @@ def _conversations(
     """
     by_split: dict[str, list[Conversation]] = {}
     left_out: dict[str, str] = {}
-    for item in track(items, "export", console=Console(stderr=True)):
+    for item in progress("export", items):
         try:
             _check_video(source, item.question, traces)
             shown = media.of(item.question)
