@@ -86,7 +86,7 @@ _TABLE = (
         settings=("execute", "dataset", "specialists", "decompose", "llm", "cache"),
         explains=("specialists", "shard"),
         dry_run="run the programs on {specialists.frames} frames of {specialists.source.value}; "
-        "grounding by {specialists.grounding.name.value}, answering by {specialists.answering.name.value}",
+        "grounding by {specialists.grounding.name}, answering by {specialists.answering.name}",
         makes="traces",
         step=True,
         in_run=True,

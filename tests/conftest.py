@@ -85,7 +85,7 @@ class Scripted:
         return next((option for option in options if option in told), None)
 
     def bundle(self) -> Specialists:
-        return Specialists(source=self, detection=self, grounding=self, action=self, answering=self)
+        return Specialists.from_one(self)
 
 
 @pytest.fixture

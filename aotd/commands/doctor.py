@@ -47,12 +47,13 @@ from aotd.runtime.pools import cores
 from aotd.sandbox.layers import Layer, raised
 from aotd.sandbox.layers import missing as lacks
 from aotd.sandbox.process import Sandbox
-from aotd.specialists import WEIGHTLESS, GroundingConfig, SourceName, SpecialistsConfig, VideoLLMConfig
+from aotd.specialists import GroundingConfig, SourceName, SpecialistsConfig, VideoLLMConfig
 from aotd.specialists.captions import read_captions
 from aotd.specialists.embedder import PACKAGE
 from aotd.specialists.load import check_remote
+from aotd.specialists.subtasks import SUBTASKS
 from aotd.specialists.video_llm import checkpoint_bytes
-from aotd.specialists.wire import Offered, Wanted, told_settings
+from aotd.specialists.wire import SpecialistOffer, SpecialistRequest, wire_settings
 from aotd.store.run import Run
 from aotd.students import StudentConfig, StudentName
 from aotd.tracking import TrackingConfig
@@ -171,7 +172,7 @@ def _and(here: list[Layer]) -> str:
 def _specialists(settings: SpecialistsConfig) -> PartReport:
     found = PartReport()
     found.lines.append(f"source: {settings.source.value}, {settings.frames} frames")
-    parts = {name: getattr(settings, name) for name in ("detection", "grounding", "action", "answering")}
+    parts = {name: getattr(settings, name) for name in SUBTASKS}
     sizes: dict[tuple[str, str, str], int] = {}
     try:
         check_remote(settings)
@@ -181,7 +182,7 @@ def _specialists(settings: SpecialistsConfig) -> PartReport:
         told = _specialist(name, part, sizes)
         found.lines += told.lines
         found.missing += told.missing
-    if settings.source is SourceName.captions or any(part.name.value == "captions" for part in parts.values()):
+    if settings.source is SourceName.captions or any(part.name == "captions" for part in parts.values()):
         told = _captions(settings.captions, settings.embedder)
         found.lines += told.lines
         found.missing += told.missing
@@ -194,12 +195,13 @@ def _specialists(settings: SpecialistsConfig) -> PartReport:
 
 def _specialist(name: str, part: WeightsConfig, sizes: dict[tuple[str, str, str], int]) -> PartReport:
     """One sub-task's specialist; what it takes goes into `sizes`, once for each model in a precision."""
-    kind, setting = part.name.value, f"specialists.{name}"  # type: ignore[attr-defined]
-    if kind in WEIGHTLESS:
+    kind, setting = part.name, f"specialists.{name}"  # type: ignore[attr-defined]
+    builder = SUBTASKS[name].builders[kind]
+    if not builder.weights:
         return PartReport([f"{name}: {kind}, no weights"])
-    if kind == "server":
+    if builder.hosted:
         assert isinstance(part, VideoLLMConfig)
-        return _server(f"{name}: server", part.url, part.model, part.key_variable, setting)
+        return _server(f"{name}: {kind}", part.url, part.model, part.key_variable, setting)
     if part.url:
         return _remote(name, part)
     there = _checkpoint(part.model, f"{setting}.model")
@@ -386,12 +388,14 @@ def _server(what: str, url: str, model: str, key_variable: str, setting: str) ->
 
 def _remote(name: str, part: WeightsConfig) -> PartReport:
     """A specialist that `aotd serve` holds: whether the server is there, and its settings are these."""
-    wanted, setting = Wanted(subtask=name, settings=told_settings(part)), f"specialists.{name}"
+    wanted, setting = SpecialistRequest(subtask=name, settings=wire_settings(part)), f"specialists.{name}"
     found = PartReport([f"{name}: {wanted.settings['name']}, {part.model or 'no model named'} at {part.url}"])
     response = _asked(found, part.url, "", setting, "specialist", wanted.model_dump(mode="json"))
     if response is not None:
         try:
-            found.lines.append(f"the server is there, with {Offered.model_validate_json(response.content).model}")
+            found.lines.append(
+                f"the server is there, with {SpecialistOffer.model_validate_json(response.content).model}"
+            )
         except ValidationError:
             found.missing.append(f"{setting}.url={part.url} answers what no server of specialists says: see its log")
     return found
