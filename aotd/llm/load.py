@@ -1,4 +1,4 @@
-"""Load the engine that a config names. Engines with equal settings are loaded once."""
+"""Load the engine that a config names. A model in this process is loaded once for all users with equal settings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ENGINES: dict[EngineName, Callable[[LLMConfig], Engine]] = {
     EngineName.openai: _openai,
 }
 PINNED = (EngineName.transformers, EngineName.vllm)
-"""Engines whose model is known by more than a name."""
+"""Engines whose model is in this process, and known by more than a name."""
 _in_use: WeakValueDictionary[tuple[object, ...], Engine] = WeakValueDictionary()
 """Settings -> their engine, while somebody holds it."""
 _last: list[Engine] = []
@@ -75,7 +75,9 @@ def release_engines() -> None:
 
 
 def _loaded(config: LLMConfig) -> Engine:
-    """The engine of these settings, loaded unless one with equal settings is in memory."""
+    """The engine of these settings, loaded unless its model is in memory with equal settings."""
+    if config.engine not in PINNED:
+        return ENGINES[config.engine](config)
     key = tuple(getattr(config, field.name) for field in fields(LLMConfig) if field.name != "record")
     engine = _in_use.get(key)
     if engine is None:

@@ -30,6 +30,7 @@ from tests.sample_run import program, question, write
 
 CODER = RoleLLMConfig(engine=EngineName.openai, model="coder")
 LLAMA = LLMConfig(EngineName.openai, "llama", batch=3, record="")
+LOCAL = LLMConfig(EngineName.transformers, "llama", batch=3)
 ROLES = ("decompose.llm", "convert.llm", "verify.llm", "evaluate.judge.llm")
 
 
@@ -49,7 +50,8 @@ class Silent(Engine):
 @pytest.fixture(autouse=True)
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(Silent, "loaded", 0)
-    monkeypatch.setitem(ENGINES, EngineName.openai, Silent)
+    for name in (EngineName.openai, EngineName.transformers):
+        monkeypatch.setitem(ENGINES, name, Silent)
     release_engines()
     gc.collect()
     yield
@@ -115,7 +117,7 @@ def test_settings_text_shows_what_a_role_sets() -> None:
     ("role", "says"),
     [
         (RoleLLMConfig(model="coder"), "add decompose.llm.engine=transformers or"),
-        (RoleLLMConfig(engine=EngineName.transformers), "decompose.llm.engine=transformers needs decompose.llm.model"),
+        (RoleLLMConfig(engine=EngineName.vllm), "decompose.llm.engine=vllm needs decompose.llm.model"),
         (RoleLLMConfig(engine=EngineName.vllm, model="/no/such/model"), "decompose.llm.model: /no/such/model is not"),
         (RoleLLMConfig(engine=EngineName.replay), "decompose.llm.engine=replay needs decompose.llm.record"),
         (RoleLLMConfig(engine=EngineName.replay, record="no.jsonl"), "decompose.llm.record: no.jsonl is not there"),
@@ -145,26 +147,26 @@ def test_each_verb_loads_the_model_of_its_role(tmp_path: Path) -> None:
     assert judge.model == "llama"
 
 
-def test_engines_with_equal_settings_are_loaded_once() -> None:
-    same = role_llm(LLMConfig(), RoleLLMConfig(engine=EngineName.openai, model="llama", batch=3), "convert.llm")
-    first = load_engine(LLAMA, "a test")
+def test_models_with_equal_settings_are_loaded_once() -> None:
+    same = role_llm(LLMConfig(), RoleLLMConfig(engine=EngineName.transformers, model="llama", batch=3), "convert.llm")
+    first = load_engine(LOCAL, "a test")
     assert load_engine(same, "a test") is first
-    assert load_engine(role_llm(LLAMA, CODER, "decompose.llm"), "a test") is not first
-    assert load_engine(LLAMA, "a test") is first, "somebody still uses it"
+    assert load_engine(role_llm(LOCAL, RoleLLMConfig(model="coder"), "decompose.llm"), "a test") is not first
+    assert load_engine(LOCAL, "a test") is first, "somebody still uses it"
     assert Silent.loaded == 2
 
 
-def test_one_engine_at_most_is_held_for_the_next_verb() -> None:
-    load_engine(LLAMA, "a test")
-    load_engine(LLAMA, "a test")
+def test_one_model_at_most_is_held_for_the_next_verb() -> None:
+    load_engine(LOCAL, "a test")
+    load_engine(LOCAL, "a test")
     assert Silent.loaded == 1
     release_engines()
     gc.collect()
-    load_engine(LLAMA, "a test")
+    load_engine(LOCAL, "a test")
     assert Silent.loaded == 2
-    load_engine(role_llm(LLAMA, CODER, "decompose.llm"), "a test")
+    load_engine(role_llm(LOCAL, RoleLLMConfig(model="coder"), "decompose.llm"), "a test")
     gc.collect()
-    load_engine(LLAMA, "a test")
+    load_engine(LOCAL, "a test")
     assert Silent.loaded == 4
 
 
