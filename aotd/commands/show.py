@@ -27,7 +27,8 @@ from aotd.store.ledger import Ledger, Passage, kept_by_tries, ledger, tries_word
 from aotd.store.run import Run
 from aotd.view.contamination_table import print_leaks
 from aotd.view.cost_table import faster_words
-from aotd.view.question import Said, Story, comparisons, finding_words, frame_words, leaks, scores, stories
+from aotd.view.finding_text import finding_words, frame_words
+from aotd.view.question import Said, Story, comparisons, leaks, scores, stories
 from aotd.view.tables import comparison_sheets, drawn, print_scores, printable, wide_console
 
 USAGE = "usage: aotd show RUN [QUESTION_ID]"
