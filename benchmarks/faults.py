@@ -113,7 +113,7 @@ NOTED: dict[str, tuple[str, str, Callable[..., str]]] = {
     "execute": ("aotd.agents.base", "work", lambda agent, task, *_: task.question.question_id),
     "convert": ("aotd.convert.template", "write", lambda trace, boxes: trace.question_id),
     "verify": ("aotd.verify.job", "check_faithful", lambda question, *_: question.question_id),
-    "distill": ("aotd.distill.train._Report", "write", lambda to, it: f"{to._lines._path.parent.name} {it['step']}"),
+    "distill": ("aotd.distill.train._LossLog", "write", lambda to, it: f"{to._lines._path.parent.name} {it['step']}"),
     "evaluate": ("aotd.evaluate.ask", "_read_features", lambda features, question: f"{_asked} {question.question_id}"),
     "report": ("aotd.report.job", "_card", lambda story, *_: story.question.question_id),
 }

@@ -31,8 +31,8 @@ from aotd.datasets.playroom import PlayroomConfig
 from aotd.datasets.playroom.build import entries
 from aotd.decompose import DecomposeConfig
 from aotd.llm import LLMConfig
-from aotd.llm.base import Ask, Reply
-from aotd.llm.local import encode
+from aotd.llm.base import GenerationRequest, Reply
+from aotd.llm.local import encode_prompt
 from aotd.llm.transformers import ROUNDING, TransformersEngine
 from aotd.tools.video import VIDEO_TOOLS
 
@@ -78,10 +78,10 @@ def save(folder: Path, asked: list[str], layers: int, width: int) -> None:
     LlamaForCausalLM(config).save_pretrained(folder)
 
 
-def alone(network: Any, tokenizer: Any, ask: Ask) -> Reply:
+def alone(network: Any, tokenizer: Any, request: GenerationRequest) -> Reply:
     """What `generate` makes of one prompt."""
-    how = GenerationConfig(do_sample=False, max_new_tokens=ask.max_tokens, pad_token_id=0, eos_token_id=0)
-    ids = torch.tensor([encode(tokenizer, ask.prompt)])
+    how = GenerationConfig(do_sample=False, max_new_tokens=request.max_tokens, pad_token_id=0, eos_token_id=0)
+    ids = torch.tensor([encode_prompt(tokenizer, request)])
     with torch.inference_mode():
         row = network.generate(ids, attention_mask=torch.ones_like(ids), generation_config=how)
     said = row[0, ids.shape[1] :].tolist()
@@ -92,7 +92,7 @@ def alone(network: Any, tokenizer: Any, ask: Ask) -> Reply:
 
 def moved(engine: TransformersEngine, network: Any, texts: list[str]) -> float:
     """How far the scores behind prompts lie from those of each prompt alone, as a share of the largest score."""
-    rows = [encode(engine._tokenizer, text) for text in texts]
+    rows = [encode_prompt(engine._tokenizer, GenerationRequest.from_prompt(text, 1)) for text in texts]
     shares = []
     with torch.inference_mode():
         assert engine._prefixes is not None
@@ -132,9 +132,9 @@ def main() -> None:
         return generate(**given)
 
     engine._network.generate = counted
-    alone(network, tokenizer, Ask("warm up", 8))
-    asks = [Ask(text, settings.tokens) for text in texts]
-    replies = engine.stream(asks)
+    alone(network, tokenizer, GenerationRequest.from_prompt("warm up", 8))
+    requests = [GenerationRequest.from_prompt(text, settings.tokens) for text in texts]
+    replies = engine.stream(requests)
     together_s = alone_s = 0.0
     same, sent, said = [], 0, 0
     # In turns, a batch each, so that whatever else the machine does slows both down.
@@ -145,24 +145,24 @@ def main() -> None:
         if not batch:
             break
         start = time.perf_counter()
-        expected = [alone(network, tokenizer, ask) for ask, _ in batch]
+        expected = [alone(network, tokenizer, request) for request, _ in batch]
         alone_s += time.perf_counter() - start
         same += [mine == theirs for (_, mine), theirs in zip(batch, expected, strict=True)]
         sent += sum(reply.prompt_tokens for reply in expected)
         said += sum(reply.reply_tokens for reply in expected)
-    assert len(same) == len(asks)
+    assert len(same) == len(requests)
     assert engine._prefixes is not None
     # The decoding reads the last token of each prompt.
-    read = engine._prefixes.computed + len(asks) + sum(again)
-    print(f"{len(asks)} prompts of {types} types of questions, {sent / len(asks):.0f} tokens each, on average")
+    read = engine._prefixes.computed + len(requests) + sum(again)
+    print(f"{len(requests)} prompts of {types} types of questions, {sent / len(requests):.0f} tokens each, on average")
     print(f"{'':<34}{'prompts per second':>20}{'tokens read':>14}")
-    print(f"{'one at a time':<34}{len(asks) / alone_s:>20.2f}{sent:>14}")
-    print(f"{f'shared beginnings, batches of {settings.batch}':<34}{len(asks) / together_s:>20.2f}{read:>14}")
+    print(f"{'one at a time':<34}{len(requests) / alone_s:>20.2f}{sent:>14}")
+    print(f"{f'shared beginnings, batches of {settings.batch}':<34}{len(requests) / together_s:>20.2f}{read:>14}")
     shift = moved(engine, network, texts[: settings.batch])
     print(f"scores moved by rounding: {shift:.1e} of the largest; a reply is asked for again below {2 * ROUNDING:.1e}")
     result = {
         "ratio": round(alone_s / together_s, 2), "same_tokens": all(same), "different": same.count(False),
-        "prompts": len(asks), "types": types, "tokens_sent": sent, "tokens_read": read, "reply_tokens": said,
+        "prompts": len(requests), "types": types, "tokens_sent": sent, "tokens_read": read, "reply_tokens": said,
         "asked_again": len(again), "moved": float(f"{shift:.2g}"),
         "batch": settings.batch, "cores": torch.get_num_threads(),
         "seconds": {"one at a time": round(alone_s, 1), "together": round(together_s, 1)},

@@ -3,7 +3,7 @@
     python benchmarks/prefix_sharing.py
 
 One video of 32 frames and eight questions, each with an answer and a rationale of ordinary lengths, through a
-LLaVA-NeXT-Video of random weights: forward and backward of the same sixteen replies, laid out three ways in turn:
+LLaVA-NeXT-Video of random weights: forward and backward of the same sixteen replies, tokenized out three ways in turn:
 each in a sequence of its own; each question's two replies behind one video; all behind one video. The separate
 sequences are tried in three ways of batching, and the fastest counts. The vision tower's features are computed
 before, for all alike. Then the gradients of the first and the last layout are compared in float64, for this model
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 import transformers
 
-from aotd.distill.batch import Laid, batch_of
+from aotd.distill.batch import TokenizedExample, make_batch
 from aotd.distill.loss import distillation_loss
 from aotd.students import StudentConfig, ValleySizes
 from aotd.students.valley import new_valley
@@ -74,38 +74,42 @@ def llava(frames: int, side: int, layers: int, width: int) -> tuple[VideoLLM, Vi
     return Bare(model, frames * side * side), view
 
 
-def questions(count: int, vocabulary: int) -> list[Laid]:
+def questions(count: int, vocabulary: int) -> list[TokenizedExample]:
     """Questions in random tokens; a question's two prompts differ in their last ten."""
-    laid = []
+    tokenized = []
     for _ in range(count):
         prompt = torch.randint(5, vocabulary, (QUESTION - 10,)).tolist()
         asked = tuple(prompt + torch.randint(5, vocabulary, (10,)).tolist() for _ in range(2))
         said = tuple(torch.randint(5, vocabulary, (length,)).tolist() for length in (ANSWER, RATIONALE))
-        laid.append(Laid(asked, said))
-    return laid
+        tokenized.append(TokenizedExample(asked, said))
+    return tokenized
 
 
-def replies(laid: list[Laid], kinds: tuple[int, ...]) -> list[Laid]:
+def replies(tokenized: list[TokenizedExample], kinds: tuple[int, ...]) -> list[TokenizedExample]:
     """The same replies, each as a question of its own."""
-    return [Laid((one.asked[kind],), (one.said[kind],)) for one in laid for kind in kinds]
+    return [
+        TokenizedExample((example.prompts[kind],), (example.replies[kind],)) for example in tokenized for kind in kinds
+    ]
 
 
-def batches(student: VideoLLM, view: VideoFeatures, laid: list[Laid], layout: str) -> list[dict[str, Any]]:
+def batches(
+    student: VideoLLM, view: VideoFeatures, tokenized: list[TokenizedExample], layout: str
+) -> list[dict[str, Any]]:
     """The sixteen replies as batches."""
 
-    def batch(groups: list[list[Laid]]) -> dict[str, Any]:
-        return batch_of(student, [(view, group) for group in groups], len(laid))
+    def batch(groups: list[list[TokenizedExample]]) -> dict[str, Any]:
+        return make_batch(student, [(view, group) for group in groups], len(tokenized))
 
     if layout == "eight":
-        return [batch([laid])]
+        return [batch([tokenized])]
     if layout == "pair":
-        return [batch([[one]]) for one in laid]
+        return [batch([[one]]) for one in tokenized]
     if layout == "separate, one by one":
-        return [batch([[one]]) for one in replies(laid, (0, 1))]
+        return [batch([[one]]) for one in replies(tokenized, (0, 1))]
     if layout == "separate, by length":
-        return [batch([[one] for one in replies(laid, (kind,))]) for kind in (0, 1)]
+        return [batch([[one] for one in replies(tokenized, (kind,))]) for kind in (0, 1)]
     assert layout == "separate, four at once"
-    by_length = [*replies(laid, (0,)), *replies(laid, (1,))]
+    by_length = [*replies(tokenized, (0,)), *replies(tokenized, (1,))]
     return [batch([[one] for one in by_length[first : first + 4]]) for first in range(0, len(by_length), 4)]
 
 
@@ -130,11 +134,11 @@ def gradient(student: VideoLLM, made: list[dict[str, Any]]) -> torch.Tensor:
     return torch.cat([one.grad.flatten() for one in student.model.parameters() if one.grad is not None])
 
 
-def gradient_error(student: VideoLLM, view: VideoFeatures, laid: list[Laid]) -> float:
+def gradient_error(student: VideoLLM, view: VideoFeatures, tokenized: list[TokenizedExample]) -> float:
     """Relative difference of the gradients of one tree and of separate sequences, in float64."""
     student.model.double()
-    shared = gradient(student, batches(student, view, laid, "eight"))
-    alone = gradient(student, batches(student, view, laid, "separate, by length"))
+    shared = gradient(student, batches(student, view, tokenized, "eight"))
+    alone = gradient(student, batches(student, view, tokenized, "separate, by length"))
     return float((shared - alone).norm() / alone.norm())
 
 
@@ -148,9 +152,9 @@ def main() -> None:
     settings = parser.parse_args()
     torch.manual_seed(0)
     student, view = llava(settings.frames, settings.side, settings.layers, settings.width)
-    laid = questions(8, VOCABULARY)
+    tokenized = questions(8, VOCABULARY)
     separate = ["separate, one by one", "separate, by length", "separate, four at once"]
-    made = {layout: batches(student, view, laid, layout) for layout in [*separate, "pair", "eight"]}
+    made = {layout: batches(student, view, tokenized, layout) for layout in [*separate, "pair", "eight"]}
     times: dict[str, list[float]] = {layout: [] for layout in made}
     for number in range(settings.rounds + 1):
         for layout, batch in made.items():

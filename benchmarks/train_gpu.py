@@ -22,7 +22,7 @@ import torch
 import transformers
 from prefix_sharing import VIDEO, Bare, questions, replies
 
-from aotd.distill.batch import Laid, batch_of
+from aotd.distill.batch import TokenizedExample, make_batch
 from aotd.distill.loss import distillation_loss
 from aotd.video_llms.llava_next_video import LlavaNextVideoForConditionalGeneration
 from aotd.video_llms.tree import visibility
@@ -61,10 +61,14 @@ def useful_flops(model: Any, batch: dict[str, Any], targets: int) -> float:
     return float(6 * layers * places + 6 * model.lm_head.weight.numel() * targets + attention)
 
 
-def batches(student: Bare, view: Any, laid: list[Laid], layout: str) -> list[dict[str, Any]]:
+def batches(student: Bare, view: Any, tokenized: list[TokenizedExample], layout: str) -> list[dict[str, Any]]:
     """Eight questions as one tree, as eight, or as sixteen sequences one by one."""
-    groups = {"eight": [laid], "pair": [[one] for one in laid], "separate": [[one] for one in replies(laid, (0, 1))]}
-    return [batch_of(student, [(view, group)], len(laid)) for group in groups[layout]]
+    groups = {
+        "eight": [tokenized],
+        "pair": [[one] for one in tokenized],
+        "separate": [[one] for one in replies(tokenized, (0, 1))],
+    }
+    return [make_batch(student, [(view, group)], len(tokenized)) for group in groups[layout]]
 
 
 def moved(value: Any, device: torch.device) -> Any:
@@ -94,15 +98,15 @@ def main() -> None:
     frames, side = (4, 24) if settings.small else (32, 24)
     view = {"features": torch.randn(frames, (side // 2) ** 2, model.config.vision_config.hidden_size).bfloat16()}
     student = Bare(model, frames * (side // 2) ** 2)
-    laid = questions(8, 32000)
+    tokenized = questions(8, 32000)
     optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=1e-5)
     name = "CPU" if settings.small else torch.cuda.get_device_name()
     peak = next((value for key, value in PEAK_TFLOPS.items() if key in name), None)
-    tree = batches(student, view, laid, "eight")[0]
+    tree = batches(student, view, tokenized, "eight")[0]
     useful = useful_flops(model, tree, len(tree["at"]))
     result: dict[str, Any] = {"device": name, "peak_tflops": peak, "useful_tflop_per_step": useful / 1e12}
     for layout in ("eight", "pair", "separate"):
-        made = [moved(batch, device) for batch in batches(student, view, laid, layout)]
+        made = [moved(batch, device) for batch in batches(student, view, tokenized, layout)]
         step(model, optimizer, made)
         if not settings.small:
             torch.cuda.synchronize()

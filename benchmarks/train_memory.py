@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from prefix_sharing import Bare, questions
 
-from aotd.distill.batch import batch_of
+from aotd.distill.batch import make_batch
 from aotd.distill.loss import distillation_loss
 
 VOCABULARY = 32_000
@@ -39,7 +39,7 @@ def measure(way: str) -> None:
     torch.manual_seed(0)
     student, view = prefix_sharing.llava(frames=32, side=6, layers=2, width=128)
     assert isinstance(student, Bare)
-    batch = batch_of(student, [(view, questions(1, VOCABULARY)) for _ in range(4)], 4)
+    batch = make_batch(student, [(view, questions(1, VOCABULARY)) for _ in range(4)], 4)
     given = {name: batch[name] for name in ("videos", "input_ids", "end", "positions", "at")}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     logits = student.model(**given) if way == "targets" else every_place(student.model, **given)

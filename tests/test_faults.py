@@ -23,12 +23,12 @@ import pytest
 
 import aotd.execute.job
 from aotd.cli.main import main
-from aotd.distill.job import job as distill
 from aotd.errors import UserError
 from aotd.records import Outcome, Question, Trace
 from aotd.store.stage import Stage, StageWriter
 from benchmarks.crash import Disk, broken, full
 from tests.corners import corner_config, corners, one_thread, run
+from tests.jobs import do
 from tests.llm.test_openai import said, server
 
 __all__ = ["corners", "one_thread", "run"]
@@ -111,10 +111,10 @@ def test_a_full_disk_while_a_student_is_written(run: Path, capsys: pytest.Captur
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))
     try:
         with pytest.raises(UserError, match=r"aotd/student.partial: File too large: make room and run the same"):
-            distill(config)
+            do("distill", config)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    distill(config)
+    do("distill", config)
     assert sorted(path.name for path in (run / "distill/aotd").iterdir() if path.is_dir()) == ["student"]
 
 

@@ -15,7 +15,7 @@ from aotd.cli.main import main
 from aotd.commands.run import run_verb
 from aotd.config.command_line import read_settings
 from aotd.config.tree import Config
-from aotd.llm.base import Ask, Engine, Reply
+from aotd.llm.base import Engine, GenerationRequest, Reply
 from aotd.prompts import one_line, render, source
 from aotd.prompts.student import prompt
 from aotd.records import Outcome, Question, Thought, Trace
@@ -57,7 +57,7 @@ REPLIES = ("program", "specialist", "thought", "judge")
 
 
 class Obeying(Engine):
-    """Does as it is asked; where the hostile question shows, it does the worst that its text could ask for."""
+    """Does as it is asked; where the hostile question shows, it does the worst that its text could request for."""
 
     model = "obeying"
 
@@ -65,11 +65,11 @@ class Obeying(Engine):
         self._text = text
         """What it says to the questions of `REPLIES`."""
 
-    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
-        for ask in asks:
-            ask.prompt.encode()  # what goes to a server, or into a record
-            text = self._own(ask.prompt) or self._reply(ask.prompt, MARK in ask.prompt)
-            yield ask, Reply(text, True, 1, 1)
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+        for request in requests:
+            request.text.encode()  # what goes to a server, or into a record
+            text = self._own(request.text) or self._reply(request.text, MARK in request.text)
+            yield request, Reply(text, True, 1, 1)
 
     def _own(self, asked: str) -> str:
         starts = {"program": "write_program", "thought": "write_thought", "judge": "judge_coherence"}

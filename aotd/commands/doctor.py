@@ -39,7 +39,7 @@ from aotd.distill import DistillConfig
 from aotd.errors import UserError
 from aotd.execute import ExecuteConfig
 from aotd.llm import EngineName, LLMConfig
-from aotd.llm.chat_server import said
+from aotd.llm.http_client import error_text
 from aotd.llm.served import address
 from aotd.models.loading import Precision, WeightsConfig, check_bits, dtype_of, held_in
 from aotd.models.stored import Stored, find_stored, looks_local
@@ -393,7 +393,7 @@ def _asked(
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
         mend = f"put a valid key into ${key_variable}" if status in (401, 403) else f"see {setting}.url"
-        mend = said(error.response, 1000) if status == 409 else mend
+        mend = error_text(error.response, 1000) if status == 409 else mend
         found.missing.append(f"{setting}.url={url} answers {status}: {mend}")
     except httpx.ReadTimeout:
         found.missing.append(f"{setting}.url={url} gave no reply within {_SERVER_S:g} s: it is busy, or no such server")

@@ -51,7 +51,7 @@ def write_all(
         )
         for question, code, trace in tasks
     ]
-    replies = engine.complete(prompts, max_tokens=max_tokens)
+    replies = engine.generate(prompts, max_tokens=max_tokens)
     paid = once(prompts, replies)
     return [(_thought(reply, max_tokens), own) for reply, own in zip(replies, paid, strict=True)]
 

@@ -67,7 +67,7 @@ def _greedy(
     errors: dict[str, str] = {}
     todo = {task: task for task in tasks}
     for attempt in range(1, settings.retries + 2):
-        replies = engine.complete(list(todo.values()), max_tokens=settings.max_tokens) if todo else []
+        replies = engine.generate(list(todo.values()), max_tokens=settings.max_tokens) if todo else []
         again = {}
         for task, reply in zip(todo, replies, strict=True):
             received[task].append(reply)
@@ -88,7 +88,7 @@ def _sampled(
     candidates: dict[str, list[str]] = {task: [] for task in tasks}
     prompts = [task for task in tasks for _ in range(settings.candidates - 1)]
     if prompts:
-        replies = engine.complete(prompts, max_tokens=settings.max_tokens, temperature=settings.temperature)
+        replies = engine.generate(prompts, max_tokens=settings.max_tokens, temperature=settings.temperature)
         for task, reply in zip(prompts, replies, strict=True):
             received[task].append(reply)
             code, problem = read_program(reply, settings.max_tokens, toolbox)

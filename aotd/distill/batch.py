@@ -4,7 +4,7 @@
                        | rationale suffix, rationale, <end>
           | question 2 | ...
 
-Every reply has the same logits as in a sequence of its own (`aotd.video_llms.tree`, design §3).
+Every reply has the same logits as in a sequence of its own (`aotd.video_llms.tree`).
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ ANSWER, RATIONALE = 0, 1
 
 
 @dataclass(frozen=True)
-class Laid:
+class TokenizedExample:
     """One example in a student's tokens."""
 
-    asked: tuple[list[int], ...]
-    said: tuple[list[int], ...]
-    """The replies, the end token last; the answer's first, then the rationale's if there is one."""
+    prompts: tuple[list[int], ...]
+    replies: tuple[list[int], ...]
+    """As many, the end token last; the answer's first, then the rationale's if there is one."""
 
     @property
     def texts(self) -> list[list[int]]:
         """What the model reads. The end token is a target only: nothing is read after it."""
-        return [[*asked, *said[:-1]] for asked, said in zip(self.asked, self.said, strict=True)]
+        return [[*prompt, *reply[:-1]] for prompt, reply in zip(self.prompts, self.replies, strict=True)]
 
     @cached_property
     def size(self) -> int:
@@ -45,20 +45,23 @@ class Laid:
         return len(build_tree(self.texts))
 
 
-def lay_out(student: VideoLLM, example: Example, choice: bool) -> Laid:
-    """Lay out one example; without a rationale it has one reply."""
+def tokenize_example(student: VideoLLM, example: Example, choice: bool) -> TokenizedExample:
+    """Tokenize one example; without a rationale it has one reply."""
     replies = [(Mode.answer, example.answer), (Mode.rationale, example.rationale)]
-    kept = [(mode, reply) for mode, reply in replies if reply is not None]
-    return Laid(
-        tuple(student.encode_prompt(example.prompt + suffix(choice, mode)) for mode, _ in kept),
-        tuple(student.encode_reply(reply) for _, reply in kept),
+    given = [(mode, reply) for mode, reply in replies if reply is not None]
+    return TokenizedExample(
+        tuple(student.encode_prompt(example.prompt + suffix(choice, mode)) for mode, _ in given),
+        tuple(student.encode_reply(reply) for _, reply in given),
     )
 
 
-def batch_of(
-    student: VideoLLM, groups: Sequence[tuple[VideoFeatures, Sequence[Laid]]], questions: int, shared: bool = True
+def make_batch(
+    student: VideoLLM,
+    groups: Sequence[tuple[VideoFeatures, Sequence[TokenizedExample]]],
+    questions: int,
+    shared: bool = True,
 ) -> dict[str, Any]:
-    """A batch of trees: the model's arguments, and what the loss is taken of.
+    """Make a batch of trees: the model's arguments, and what the loss is computed from.
 
     Args:
         groups: a video and its examples, each one tree.
@@ -70,23 +73,24 @@ def batch_of(
         in `[B * S]`), `labels`, `kinds`, and `shares`: a target's part in the mean over its reply and the questions.
     """
     rows, replies = [], []
-    for view, examples in groups:
-        opening = student.video_prefix(view)
-        texts = [text for one in examples for text in one.texts]
-        rows += [BatchRow(view, opening, texts)] if shared else [BatchRow(view, opening, [text]) for text in texts]
+    for features, examples in groups:
+        prefix = student.video_prefix(features)
+        texts = [text for example in examples for text in example.texts]
+        trees = [texts] if shared else [[text] for text in texts]
+        rows += [BatchRow(features, prefix, tree) for tree in trees]
         replies += [
-            (kind, asked, said)
-            for one in examples
-            for kind, asked, said in zip((ANSWER, RATIONALE), one.asked, one.said, strict=False)
+            (kind, prompt, reply)
+            for example in examples
+            for kind, prompt, reply in zip((ANSWER, RATIONALE), example.prompts, example.replies, strict=False)
         ]
     batch = collate(rows, student.pad_token)
     paths = [path for row in batch.paths for path in row]
     at, labels, kinds, shares = [], [], [], []
-    for (kind, asked, said), path in zip(replies, paths, strict=True):
-        at += path[len(asked) - 1 :]
-        labels += said
-        kinds += [kind] * len(said)
-        shares += [1 / (len(said) * questions)] * len(said)
+    for (kind, prompt, reply), path in zip(replies, paths, strict=True):
+        at += path[len(prompt) - 1 :]
+        labels += reply
+        kinds += [kind] * len(reply)
+        shares += [1 / (len(reply) * questions)] * len(reply)
     return {
         **batch.inputs,
         "at": torch.from_numpy(np.array(at)),

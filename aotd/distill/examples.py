@@ -1,16 +1,13 @@
-"""What each arm is trained on: every question's label, and the thoughts that passed the checks it asks for."""
+"""What a student is trained on: every question's label, and the thoughts that passed the checks asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from aotd.distill import ArmConfig
-from aotd.errors import UserError
 from aotd.prompts.student import prompt, target
 from aotd.records import Example, Question, Thought, Verdict
-from aotd.store.stage import Stage
+from aotd.store.run import Run
 
 CHECKS = ("answer", "faithful", "coherent")
 
@@ -23,36 +20,27 @@ class Thoughts:
     verdicts: Mapping[str, Verdict]
 
 
-def read_thoughts(run: Path) -> Thoughts:
-    """The thoughts and verdicts of a run.
+def read_thoughts(run: Run) -> Thoughts:
+    """Read the thoughts and verdicts of a run.
 
     Raises:
         UserError: `convert` or `verify` has not run.
     """
     return Thoughts(
-        {thought.question_id: thought for thought in Stage(run, "convert", Thought).records()},
-        {verdict.question_id: verdict for verdict in Stage(run, "verify", Verdict).records()},
+        {thought.question_id: thought for thought in run.thoughts.records()},
+        {verdict.question_id: verdict for verdict in run.verdicts.records()},
     )
 
 
-def check_arm(name: str, arm: ArmConfig) -> None:
-    """
-    Raises:
-        UserError: the arm's name is no folder name, or it asks for a check there is not.
-    """
-    if not name.replace("_", "").replace("-", "").isalnum():
-        raise UserError(f"distill.arms: {name!r} names a folder: letters, digits, - and _ only")
-    if arm.epochs < 0:
-        raise UserError(f"distill.arms.{name}.epochs={arm.epochs} must be 0 (as distill.epochs) or more")
-    for check in arm.require:
-        if check not in CHECKS:
-            raise UserError(f"distill.arms.{name}.require: there is no check {check!r}; one of {', '.join(CHECKS)}")
+def make_example(question: Question, known: Thoughts, *, rationales: bool, require: Sequence[str]) -> Example:
+    """Make the example of one question.
 
-
-def example(question: Question, arm: ArmConfig, known: Thoughts) -> Example:
-    """One question as an arm is trained on it."""
+    Args:
+        rationales: False: its label only.
+        require: checks that a thought must have passed; without one that did, the example is its label only.
+    """
     key = question.question_id
     thought, verdict = known.thoughts.get(key), known.verdicts.get(key)
-    passed = verdict is not None and all(getattr(verdict, check).passed for check in arm.require)
-    rationale = thought.text if arm.rationales and thought is not None and passed else None
+    passed = verdict is not None and all(getattr(verdict, check).passed for check in require)
+    rationale = thought.text if rationales and thought is not None and passed else None
     return Example(question_id=key, prompt=prompt(question), answer=target(question), rationale=rationale)

@@ -3,183 +3,159 @@
 Reads load/, convert/ and verify/; writes distill/<arm>/ with the examples (one JSON line per question),
 the losses and the student. Every arm sees the same questions in the same order from the same start; arms
 differ in which chains of thought they are given. loss = label + λ·rationale, over the replies' tokens only.
+An arm may be trained in several stages (distill.arms.NAME.stages), each from the student of the one before.
 
-An arm that was killed goes on from its newest whole checkpoint (save_steps), or starts again from its
-seed; a finished one is left alone.
+An arm that was killed goes on from its newest whole checkpoint (save_steps), or starts its stage again from
+its seed; a finished one is left alone.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections import Counter
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import track
 
-from aotd.config.tree import Config
-from aotd.distill import ArmConfig, trainings
-from aotd.distill.examples import Thoughts, check_arm, example
-from aotd.distill.ranks import deepspeed_file, first_alone, is_launched
-from aotd.distill.training_data import Material, gather
+from aotd.datasets.base import DatasetConfig
+from aotd.distill import DistillConfig
+from aotd.distill.arms import Arm, TrainingSetup, TrainingStage, arms_of, manifest_settings, remove_leftovers
+from aotd.distill.check import check_settings, check_trainable
+from aotd.distill.examples import make_example
+from aotd.distill.ranks import first_alone
+from aotd.distill.training_data import MixtureData, TrainingData, read_training_data
 from aotd.errors import QuestionError, UserError
 from aotd.prompts import digest
 from aotd.prompts.student import SUFFIXES
 from aotd.records import Dropped, Example, Outcome, Question
 from aotd.runtime.gc import loading_modules
-from aotd.specialists import SourceName
-from aotd.store.stage import Stage
+from aotd.specialists import SpecialistsConfig
+from aotd.store.run import Run
+from aotd.students import StudentConfig
+from aotd.tracking import TrackingConfig
 
 
-def job(config: Config) -> None:
+class ReplyLengths(Protocol):
+    """The settings of `evaluate` that bound replies: samples are as long as the replies it will ask for."""
+
+    max_rationale_tokens: int
+
+
+def job(
+    run: Run,
+    *,
+    distill: DistillConfig,
+    student: StudentConfig,
+    dataset: DatasetConfig,
+    specialists: SpecialistsConfig,
+    evaluate: ReplyLengths,
+    seed: int,
+    tracking: TrackingConfig,
+) -> None:
     """Train every arm that has no student yet.
 
     Raises:
         UserError: a verb before has not run, settings that cannot be trained with, or no question that can be.
     """
-    settings, run = config.distill, Path(config.run)
-    _check(config)
-    material = gather(config)
-    if not any(question.answer is not None for question in material.questions.values()):
-        raise UserError(f"distill.split={settings.split}: the run has no question with an answer in that split")
-    _check_thoughts(config, material)
-    students = trainings(settings, config.seed)
-    wanted = [name for name in students if not settings.only or name.partition(".")[0] in settings.only]
-    todo = [name for name in wanted if not _finished(run, name)]
+    check_settings(distill, student, specialists)
+    longest = evaluate.max_rationale_tokens
+    setup = TrainingSetup(run, distill, student, specialists, dataset.root, seed, tracking, longest)
+    arms = arms_of(distill, student.lora_rank, seed)
+    data = read_training_data(setup, arms.values())
+    if not any(question.answer is not None for part in data.mixtures.values() for question in part.questions.values()):
+        raise UserError(f"distill.split={distill.split}: the run has no question with an answer in that split")
+    _check_thoughts(setup, arms, data)
+    wanted = [arm for name, arm in arms.items() if not distill.only or name.partition(".")[0] in distill.only]
+    todo = [arm for arm in wanted if not arm.last.is_finished(run)]
     if todo:
         with loading_modules():
             from aotd.distill.parallel import train_arms
-    with first_alone(run / "distill") as first:
+            from aotd.students.registry import trainable_parts
+        check_trainable(distill, student.name, trainable_parts(student.name))
+    with first_alone(run.folder / "distill") as first:
         if first:
-            for name in set(wanted) - set(todo):  # of one that was killed just when it had finished
-                shutil.rmtree(run / "distill" / name / "checkpoints", ignore_errors=True)
-            _write_examples(config, material, todo)
-    _check_examples(run, [name for name in todo if students[name][0].train])
+            for arm in wanted:
+                if arm not in todo:
+                    remove_leftovers(run, arm)  # of one that was killed just when it had finished
+            _write_examples(setup, arms, data, todo)
+    _check_examples(run, [arm for arm in todo if arm.config.train])
     if todo:
-        train_arms(config, todo, material)
+        train_arms(setup, todo, data)
 
 
-def _write_examples(config: Config, material: Material, todo: list[str]) -> None:
-    made_from = {"inputs": material.inputs, "prompts": {name: digest(name) for name in SUFFIXES}}
-    unreadable = _unreadable(config, material) if todo else {}
-    for name, (arm, seed) in trainings(config.distill, config.seed).items():
-        with _stage(Path(config.run), name).open(_settings(config, arm, seed), **made_from) as out:
-            for key, question in material.questions.items():
-                if key not in out.done:
-                    out.write(unreadable.get(key) or _example(question, arm, material.known))
+def _write_examples(setup: TrainingSetup, arms: Mapping[str, Arm], data: TrainingData, todo: Sequence[Arm]) -> None:
+    prompts = {name: digest(name) for name in SUFFIXES}
+    unreadable = _unreadable(setup, data) if todo else {}
+    for arm in arms.values():
+        for stage in arm.stages:
+            source = data.of(stage)
+            settings = manifest_settings(setup, arm, stage)
+            with stage.examples(setup.run).open(settings, inputs=source.inputs, prompts=prompts) as out:
+                for key, question in source.questions.items():
+                    if key not in out.done:
+                        out.write(unreadable.get((source.roots[key], key)) or _example(question, stage, source))
 
 
-def _check(config: Config) -> None:
-    settings = config.distill
-    if not settings.arms:
-        raise UserError("distill.arms names no arm: configs/distill.yaml has instruct, aotd and aotd_unfiltered")
-    for name, arm in settings.arms.items():
-        check_arm(name, arm)
-    if len(set(settings.seeds)) < len(settings.seeds):
-        raise UserError("distill.seeds names a seed twice")
-    for name in settings.only:
-        if name not in settings.arms:
-            raise UserError(f"distill.only: there is no arm {name!r}; distill.arms has {', '.join(settings.arms)}")
-    if settings.rationale_weight < 0:
-        raise UserError(f"distill.rationale_weight={settings.rationale_weight} must be 0 or more")
-    for setting in (
-        "epochs",
-        "questions_per_step",
-        "questions_per_video",
-        "max_tokens_per_batch",
-        "learning_rate",
-        "threads",
-    ):
-        if getattr(settings, setting) <= 0:
-            raise UserError(f"distill.{setting}={getattr(settings, setting)} must be more than 0")
-    if not 0 <= settings.warmup_ratio < 1:
-        raise UserError(f"distill.warmup_ratio={settings.warmup_ratio} must be in [0, 1)")
-    if settings.deepspeed:
-        if not is_launched():
-            raise UserError(
-                f"distill.deepspeed={settings.deepspeed} needs a launcher: torchrun --nproc-per-node 2 "
-                "-m aotd distill …; without one set distill.deepspeed="
-            )
-        zero = json.loads(deepspeed_file(settings.deepspeed).read_text(encoding="utf-8")).get("zero_optimization", {})
-        if config.student.lora_rank and zero.get("stage") == 3:
-            raise UserError(
-                "student.lora_rank and ZeRO-3 do not go together: no process has a whole weight; take zero2"
-            )
-    if config.student.lora_rank < 0:
-        raise UserError(f"student.lora_rank={config.student.lora_rank} must be 0 or more")
-    if config.specialists.source is not SourceName.video:
-        raise UserError("distill needs videos (specialists.source=video): a student sees pixels, not stored captions")
+def _check_thoughts(setup: TrainingSetup, arms: Mapping[str, Arm], data: TrainingData) -> None:
+    for arm in arms.values():
+        for stage in arm.stages:
+            source = data.of(stage)
+            labelled = [question for question in source.questions.values() if question.answer is not None]
+            examples = (_example(question, stage, source) for question in labelled)
+            if stage.rationales and not any(isinstance(one, Example) and one.rationale for one in examples):
+                wanted = ", ".join(stage.require) or "no check"
+                raise UserError(
+                    f"{stage.setting} wants chains of thought, but none of split {setup.distill.split} "
+                    f"passed {wanted}: look at `aotd show {setup.run}`, or ask for less in {stage.setting}.require"
+                )
 
 
-def _check_thoughts(config: Config, material: Material) -> None:
-    labelled = [question for question in material.questions.values() if question.answer is not None]
-    for name, arm in config.distill.arms.items():
-        if arm.rationales and not any(example(question, arm, material.known).rationale for question in labelled):
-            wanted = ", ".join(arm.require) or "no check"
-            raise UserError(
-                f"distill.arms.{name} wants chains of thought, but none of split {config.distill.split} "
-                f"passed {wanted}: look at `aotd show {config.run}`, or ask for less in distill.arms.{name}.require"
-            )
-
-
-def _check_examples(run: Path, arms: list[str]) -> None:
-    empty = [name for name in arms if not _stage(run, name).count()]
+def _check_examples(run: Run, arms: Sequence[Arm]) -> None:
+    empty = {stage.name: stage for arm in arms for stage in arm.stages if not stage.examples(run).count()}
     if not empty:
         return
-    dropped = _stage(run, empty[0]).dropped()  # arms are given the same questions
-    outcome, count = Counter(one.outcome for one in dropped).most_common(1)[0]
-    one = next(one for one in dropped if one.outcome is outcome)
-    folders = " ".join(str(run / "distill" / name) for name in empty)
+    dropped = next(iter(empty.values())).examples(run).dropped()  # arms are given the same questions
+    outcome, count = Counter(line.outcome for line in dropped).most_common(1)[0]
+    example = next(line for line in dropped if line.outcome is outcome)
+    folders = " ".join(str(stage.files(run).folder) for stage in empty.values())
     raise UserError(
         f"distill: all {len(dropped)} questions of arm{'s' * (len(empty) > 1)} {', '.join(empty)} were dropped, "
-        f"{count} of them as {outcome.value}, such as {one.question_id} ({one.reason}): mend that, remove {folders}, "
-        "where they are written down, and run the verb again"
+        f"{count} of them as {outcome.value}, such as {example.question_id} ({example.reason}): mend that, remove "
+        f"{folders}, where they are written down, and run the verb again"
     )
 
 
-def _stage(run: Path, arm: str) -> Stage[Example]:
-    return Stage(run, f"distill/{arm}", Example)
+def _unreadable(setup: TrainingSetup, data: TrainingData) -> dict[tuple[str, str], Dropped]:
+    """Compute the student's features of every video once; return the questions whose video cannot be read.
 
-
-def _finished(run: Path, arm: str) -> bool:
-    return (run / "distill" / arm / "student").is_dir()
-
-
-_CHANGES_NOTHING = ("arms", "seeds", "only", "workers", "save_steps")
-"""Settings of distill that an arm's student does not depend on."""
-
-
-def _settings(config: Config, arm: ArmConfig, seed: int) -> dict[str, Any]:
-    decides = {key: value for key, value in asdict(config.distill).items() if key not in _CHANGES_NOTHING}
-    student = {key: getattr(value, "value", value) for key, value in asdict(config.student).items()}
-    return {**decides, "arm": asdict(arm), "student": student, "frames": config.specialists.frames, "seed": seed}
-
-
-def _unreadable(config: Config, material: Material) -> dict[str, Dropped]:
-    """Have the student look at every video once; the questions whose video cannot be read.
+    Returns:
+        Root of its video and question id -> the question, dropped.
 
     Raises:
-        UserError: the disk does not take what it keeps of one.
+        UserError: the disk does not take the features of a video.
     """
-    from aotd.distill.train_arm import begin
+    from aotd.distill.train_arm import new_student_of
 
-    views = material.views(config, begin(config, material))
+    caches = data.features(setup, new_student_of(setup, data, setup.seed))
     unreadable = {}
-    for key, question in track(material.questions.items(), "distill: videos", console=Console(stderr=True)):
+    questions = {
+        (source.roots[key], key): question
+        for source in data.mixtures.values()
+        for key, question in source.questions.items()
+    }
+    for (root, key), question in track(questions.items(), "distill: videos", console=Console(stderr=True)):
         try:
-            views[material.roots[key]].ensure(question)
+            caches[root].ensure(question)
         except QuestionError as error:
-            unreadable[key] = Dropped(question_id=key, outcome=error.outcome, reason=str(error))
-    for cache in views.values():
+            unreadable[root, key] = Dropped(question_id=key, outcome=error.outcome, reason=str(error))
+    for cache in caches.values():
         cache.flush()
     return unreadable
 
 
-def _example(question: Question, arm: ArmConfig, known: Thoughts) -> Example | Dropped:
+def _example(question: Question, stage: TrainingStage, source: MixtureData) -> Example | Dropped:
     if question.answer is None:
         reason = "no true answer is known"
         return Dropped(question_id=question.question_id, outcome=Outcome.unlabelled, reason=reason)
-    return example(question, arm, known)
+    return make_example(question, source.known, rationales=stage.rationales, require=stage.require)

@@ -21,17 +21,17 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from aotd.config.tree import Config
+from aotd.distill.arms import Arm, TrainingSetup, arms_of
 from aotd.distill.ranks import is_first, part, processes
 from aotd.distill.train_arm import train_arm
-from aotd.distill.training_data import Material, gather
+from aotd.distill.training_data import TrainingData, read_training_data
 from aotd.errors import UserError
 from aotd.runtime.pools import cores, spawning, worker_pool
 from aotd.runtime.signals import Stopped, check, listening, patience, stopping
 from aotd.tracking import take_key
 
 
-def train_arms(config: Config, arms: Sequence[str], material: Material) -> None:
+def train_arms(setup: TrainingSetup, arms: Sequence[Arm], data: TrainingData) -> None:
     """Train arms whose examples are written, and leave a student in each one's folder.
 
     Raises:
@@ -40,29 +40,31 @@ def train_arms(config: Config, arms: Sequence[str], material: Material) -> None:
     """
     columns = (TextColumn("distill {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     alone = torch.cuda.is_available() or processes() > 1
-    at_once = 1 if alone else min(config.distill.workers or 2 * cores(), len(arms))
+    at_once = 1 if alone else min(setup.distill.workers or 2 * cores(), len(arms))
     with Progress(*columns, console=Console(stderr=True), disable=not is_first()) as bars, listening():
-        tasks = {arm: bars.add_task(arm, total=None) for arm in arms}
+        tasks = {arm.name: bars.add_task(arm.name, total=None) for arm in arms}
 
         def show(arm: str, step: int, steps: int) -> None:
             bars.update(tasks[arm], completed=step, total=steps)
 
         if at_once == 1:
             for arm in arms:
-                train_arm(config, arm, material, partial(show, arm))
+                train_arm(setup, arm, data, partial(show, arm.name))
                 if stopping():
                     break
         else:
-            _side_by_side(config, arms, at_once, show)
+            _side_by_side(setup, [arm.name for arm in arms], at_once, show)
         part()
         check()
 
 
-def _side_by_side(config: Config, arms: Sequence[str], workers: int, show: Callable[[str, int, int], None]) -> None:
+def _side_by_side(
+    setup: TrainingSetup, arms: Sequence[str], workers: int, show: Callable[[str, int, int], None]
+) -> None:
     steps: SimpleQueue[tuple[str, int, int]] = spawning().SimpleQueue()
     passed_on = False
     try:
-        with worker_pool(workers, _start_worker, config, steps, take_key()) as pool, patience():
+        with worker_pool(workers, _start_worker, setup, steps, take_key()) as pool, patience():
             running = [pool.submit(_work, arm) for arm in arms]
             while not all(done.done() for done in running):
                 while not steps.empty():
@@ -93,17 +95,19 @@ def _failure(running: Future[None]) -> BaseException | None:
     return None if isinstance(error, Stopped) else error
 
 
-_worker: tuple[Config, SimpleQueue[tuple[str, int, int]]]
-"""A worker process's settings, and where it tells its steps."""
+_worker: tuple[TrainingSetup, SimpleQueue[tuple[str, int, int]]]
+"""What a worker process trains with, and the queue that it reports its steps to."""
 
 
-def _start_worker(config: Config, steps: SimpleQueue[tuple[str, int, int]], key: str | None) -> None:
+def _start_worker(setup: TrainingSetup, steps: SimpleQueue[tuple[str, int, int]], key: str | None) -> None:
     global _worker
-    _worker = config, steps
+    _worker = setup, steps
     take_key(key)  # an arm has a tracker of its own
 
 
 def _work(arm: str) -> None:
-    config, steps = _worker
+    setup, steps = _worker
+    arms = arms_of(setup.distill, setup.student.lora_rank, setup.seed)
     with listening():
-        train_arm(config, arm, gather(config), lambda step, of: steps.put((arm, step, of)))
+        data = read_training_data(setup, arms.values())
+        train_arm(setup, arms[arm], data, lambda step, of: steps.put((arm, step, of)))

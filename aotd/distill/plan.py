@@ -17,21 +17,21 @@ Group = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Sizes:
+class SequenceSizes:
     """How many places things take."""
 
-    openings: Sequence[int]
+    prefixes: Sequence[int]
     """Of each example's video."""
     texts: Sequence[int]
     """Of each example behind it."""
 
     def of(self, group: Group) -> int:
         """Places of a tree, what its questions share behind the video counted for each."""
-        return self.openings[group[0]] + sum(self.texts[example] for example in group)
+        return self.prefixes[group[0]] + sum(self.texts[example] for example in group)
 
 
 @dataclass(frozen=True)
-class Piece:
+class PlannedBatch:
     """One batch of one process."""
 
     groups: tuple[Group, ...]
@@ -42,10 +42,10 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """All batches of a training, in the order in which they are dealt out to the processes in turn."""
 
-    pieces: list[Piece]
+    batches: list[PlannedBatch]
     per_step: int
     """Batches of each process in a step (`gradient_accumulation_steps`)."""
     steps: int
@@ -53,7 +53,7 @@ class Plan:
 
 def make_plan(
     videos: Sequence[Hashable],
-    sizes: Sizes,
+    sizes: SequenceSizes,
     *,
     batch: int,
     group: int,
@@ -61,7 +61,7 @@ def make_plan(
     epochs: float,
     processes: int,
     seed: int,
-) -> Plan:
+) -> BatchPlan:
     """Plan a training. The questions of a step do not depend on `processes`.
 
     Args:
@@ -70,7 +70,7 @@ def make_plan(
         batch: questions of a step. The last step of an epoch may have fewer.
         epochs: may be a fraction; steps are cut off at the end.
     """
-    assert all(opening + text <= tokens for opening, text in zip(sizes.openings, sizes.texts, strict=True))
+    assert all(prefix + text <= tokens for prefix, text in zip(sizes.prefixes, sizes.texts, strict=True))
     per_epoch = math.ceil(len(videos) / batch)
     steps: list[list[Group]] = []
     for epoch in range(math.ceil(epochs)):
@@ -79,17 +79,39 @@ def make_plan(
     steps = steps[: math.ceil(epochs * per_epoch)]
     packed = [_pack(step, sizes, tokens) for step in steps]
     per_step = math.ceil(max(map(len, packed)) / processes)
-    pieces = []
+    batches = []
     for step, bins in zip(steps, packed, strict=True):
         questions = sum(map(len, step))
         filled = _spread(bins, per_step * processes, sizes)
-        pieces += [Piece(tuple(one), questions) for one in filled]
+        batches += [PlannedBatch(tuple(one), questions) for one in filled]
         smallest = min(step, key=sizes.of)
-        pieces += [Piece((smallest,), questions, counts=False)] * (per_step * processes - len(filled))
-    return Plan(pieces, per_step, len(steps))
+        batches += [PlannedBatch((smallest,), questions, counts=False)] * (per_step * processes - len(filled))
+    return BatchPlan(batches, per_step, len(steps))
 
 
-def _groups(videos: Sequence[Hashable], sizes: Sizes, group: int, tokens: int, rng: Random) -> list[Group]:
+def shorten(plan: BatchPlan, sizes: SequenceSizes, *, max_steps: int, max_tokens: int) -> BatchPlan:
+    """Keep the first steps of a plan, as many as a budget allows, and at least one.
+
+    Which steps are kept does not depend on the number of processes.
+
+    Args:
+        max_steps: 0: no bound.
+        max_tokens: of all steps together, padding not counted; 0: no bound.
+    """
+    in_step = len(plan.batches) // plan.steps
+    steps = min(plan.steps, max_steps or plan.steps)
+    if max_tokens:
+        used = 0
+        for step in range(steps):
+            batches = plan.batches[step * in_step : (step + 1) * in_step]
+            used += sum(sizes.of(group) for batch in batches if batch.counts for group in batch.groups)
+            if used > max_tokens:
+                steps = max(step, 1)
+                break
+    return BatchPlan(plan.batches[: steps * in_step], plan.per_step, steps)
+
+
+def _groups(videos: Sequence[Hashable], sizes: SequenceSizes, group: int, tokens: int, rng: Random) -> list[Group]:
     """All examples, those of a video in groups, in random order."""
     members: dict[Hashable, list[int]] = {}
     for example, video in enumerate(videos):
@@ -124,7 +146,7 @@ def _steps(groups: Sequence[Group], batch: int) -> list[list[Group]]:
     return steps
 
 
-def _pack(step: Sequence[Group], sizes: Sizes, tokens: int) -> list[list[Group]]:
+def _pack(step: Sequence[Group], sizes: SequenceSizes, tokens: int) -> list[list[Group]]:
     """A step's trees in batches, the largest first, so that little is padded."""
     bins: list[list[Group]] = []
     for group in sorted(step, key=sizes.of, reverse=True):
@@ -138,7 +160,7 @@ def _pack(step: Sequence[Group], sizes: Sizes, tokens: int) -> list[list[Group]]
     return bins
 
 
-def _spread(bins: Sequence[list[Group]], wanted: int, sizes: Sizes) -> list[list[Group]]:
+def _spread(bins: Sequence[list[Group]], wanted: int, sizes: SequenceSizes) -> list[list[Group]]:
     """The same trees in more batches, up to `wanted`, by halving the costliest."""
     spread = list(bins)
     while len(spread) < wanted:

@@ -52,6 +52,14 @@ def first_alone(folder: Path) -> Iterator[bool]:
     yield False
 
 
+def wait_for_all() -> None:
+    """Wait until every process has come here."""
+    import torch
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+
+
 def part() -> None:
     """Let go of the other processes once all is done."""
     import torch

@@ -23,7 +23,7 @@ from aotd.evaluate import EvaluateConfig, JudgeConfig
 from aotd.evaluate.judge_aspects import ASPECTS, PROTOCOLS, Aspect, JudgeTask, is_open, tasks
 from aotd.evaluate.judge_replies import read_judgement
 from aotd.llm import EngineName, LLMConfig
-from aotd.llm.base import Ask, Engine, Reply
+from aotd.llm.base import Engine, GenerationRequest, Reply
 from aotd.llm.identity import identity
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
@@ -171,16 +171,17 @@ def _replies(
     engine: Callable[[], Engine], left: Sequence[JudgeTask], number: int, max_tokens: int, title: str
 ) -> Iterable[tuple[JudgeTask, Reply]]:
     """A reply to each task, as they come: greedy at first, samples further on. Equal prompts are asked once."""
-    asks: dict[Ask, list[JudgeTask]] = {}
+    requests: dict[GenerationRequest, list[JudgeTask]] = {}
     for task in left:
         assert task.prompt is not None, "nobody is asked about nothing"
-        ask = Ask(task.prompt, max_tokens, _TEMPERATURE if number else 0.0, sample=number)
-        asks.setdefault(ask, []).append(task)
-    if not asks:
+        temperature = _TEMPERATURE if number else 0.0
+        request = GenerationRequest.from_prompt(task.prompt, max_tokens, temperature, sample=number)
+        requests.setdefault(request, []).append(task)
+    if not requests:
         return
-    replies = engine().stream(list(asks))
-    for ask, reply in track(replies, title, total=len(asks), console=Console(stderr=True)):
-        for task in asks[ask]:
+    replies = engine().stream(list(requests))
+    for request, reply in track(replies, title, total=len(requests), console=Console(stderr=True)):
+        for task in requests[request]:
             yield task, reply
 
 

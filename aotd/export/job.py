@@ -31,8 +31,7 @@ from rich.progress import track
 
 from aotd import __version__
 from aotd.config.tree import Config
-from aotd.distill import ArmConfig
-from aotd.distill.examples import CHECKS, example, read_thoughts
+from aotd.distill.examples import CHECKS, make_example, read_thoughts
 from aotd.errors import QuestionError, UserError
 from aotd.export import ExportConfig, Format
 from aotd.export.conversations import WRITERS, Conversation, conversations
@@ -144,8 +143,11 @@ def _questions(run: Path, settings: ExportConfig) -> list[Question]:
 def _items(run: Path, settings: ExportConfig) -> list[Item]:
     """The questions to write, in the order of loading."""
     questions = _questions(run, settings)
-    known, arm = read_thoughts(run), ArmConfig(require=settings.require)
-    items = [Item(question, example(question, arm, known)) for question in questions]
+    known = read_thoughts(Run(run))
+    items = [
+        Item(question, make_example(question, known, rationales=True, require=settings.require))
+        for question in questions
+    ]
     if not any(item.example.rationale for item in items):
         raise UserError(
             f"no chain of thought{f' of split {settings.split}' if settings.split else ''} passed "

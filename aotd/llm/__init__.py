@@ -32,9 +32,9 @@ class LLMConfig:
     """Where replies are sampled: another seed, other samples."""
     record: str = ""
     """JSONL file of replies: those in it are not asked for again, new ones are appended. replay: asks nothing else."""
-    memory_share: float = 0.9
+    gpu_memory_utilization: float = 0.9
     """vllm: share of the GPU's memory it takes, the room for prefixes included; less where specialists share it."""
-    context: int = 0
+    max_model_len: int = 0
     """vllm: longest prompt and reply together, in tokens; 0 is what the model can, which may not fit the GPU."""
     timeout_s: float = 300.0
     """openai: seconds to wait for one reply."""

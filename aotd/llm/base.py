@@ -1,36 +1,109 @@
-"""What every engine can do, and how one is chosen."""
+"""The interface that every engine implements: requests of chat messages in, replies out."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from aotd.llm.choice import Choice, read_option
+from aotd.prompts import inert
+
+ChatRole = Literal["system", "user", "assistant"]
 
 
 @dataclass(frozen=True)
-class Ask:
-    """Everything that decides a reply, but for the model and `llm.seed`."""
+class Message:
+    """One message of a chat."""
 
-    prompt: str
+    role: ChatRole
+    content: str
+
+
+Prompt = str | Sequence[Message]
+"""What a model is asked: the text of one user message, or the messages of a chat."""
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """Everything that decides a reply, except the model and `llm.seed`."""
+
+    messages: tuple[Message, ...]
+    """A system message may stand first. User and assistant take turns behind it; the user's message is the last."""
     max_tokens: int
     temperature: float = 0.0
     sample: int = 0
-    """Its number among the equal prompts of one call, from 0; always 0 where the temperature is 0."""
+    """Number of the request among the equal prompts of one call, from 0; always 0 at temperature 0."""
     options: tuple[str, ...] = ()
     """The reply shall be one of these; empty leaves it free."""
+    stop: tuple[str, ...] = ()
+    """A free reply ends before the first of these strings; the string is no part of the text."""
+
+    def __post_init__(self) -> None:
+        roles = [message.role for message in self.messages if message.role != "system"]
+        assert roles == (["user", "assistant"] * len(roles))[: len(roles)], f"user and assistant take turns: {roles}"
+        assert len(roles) % 2 == 1, "the last message is the user's"
+        assert len(self.messages) == len(roles) or self.messages[0].role == "system", "a system message stands first"
+        assert len(self.messages) - len(roles) <= 1, "there is one system message at most"
+        assert all(self.stop), "a stop string is not empty"
+        assert not (self.options and self.stop), "a choice ends by itself"
+
+    @classmethod
+    def from_prompt(
+        cls,
+        prompt: Prompt,
+        max_tokens: int,
+        temperature: float = 0.0,
+        sample: int = 0,
+        options: Sequence[str] = (),
+        stop: Sequence[str] = (),
+    ) -> GenerationRequest:
+        """A request of a text, which becomes one user message, or of the messages of a chat."""
+        messages = (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
+        return cls(messages, max_tokens, temperature, sample, tuple(options), tuple(stop))
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Roles of the messages; empty for a single user message."""
+        return tuple(message.role for message in self.messages) if len(self.messages) > 1 else ()
+
+    @property
+    def text(self) -> str:
+        """All messages as one text, for keys and for sorting: requests that begin alike have texts that begin alike.
+
+        That of a single user message is its content; several are JSON.
+        """
+        if len(self.messages) == 1:
+            return self.messages[0].content
+        return json.dumps([(message.role, message.content) for message in self.messages], ensure_ascii=False)
 
     def seed(self, base: int) -> int:
         """Seed of this one reply, 31 bits: another one for each sample, and unrelated between prompts."""
-        start = hashlib.sha256(f"{base} {self.prompt}".encode()).digest()[:8]
+        start = hashlib.sha256(f"{base} {self.text}".encode()).digest()[:8]
         return (int.from_bytes(start, "big") + self.sample) % 2**31
+
+    def chat(self) -> list[dict[str, str]]:
+        """The messages as chat templates and servers take them.
+
+        An assistant message is what a model replied before. Its chat tokens are made plain words (`inert`), as those
+        of all other foreign text are when a prompt is filled in (`aotd.prompts.render`).
+        """
+        contents = [inert(each.content) if each.role == "assistant" else each.content for each in self.messages]
+        return [
+            {"role": message.role, "content": content} for message, content in zip(self.messages, contents, strict=True)
+        ]
+
+
+def _plain_text(message: Message) -> str:
+    return inert(message.content) if message.role == "assistant" else message.content
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model said."""
+    """A model's reply to one request."""
 
     text: str
     finished: bool
@@ -38,91 +111,109 @@ class Reply:
     prompt_tokens: int
     reply_tokens: int
     constrained: bool = False
-    """Whether the engine let the model say nothing but one of the options."""
+    """Whether the engine held the model to the options."""
     recorded: bool = field(default=False, compare=False)
-    """Whether it was read from a record, and the model was not asked. It says the same."""
+    """Whether the reply was read from a record or the cache, so that the model was not asked."""
 
     @property
     def refused(self) -> bool:
-        """Whether the prompt was too long for the model: the model said nothing."""
+        """Whether the prompt was too long for the model, so that it wrote nothing."""
         return not self.finished and not self.text and not self.reply_tokens
 
 
 class Engine(ABC):
-    """A language model that answers prompts. An engine implements `stream`.
+    """A language model that replies to prompts. An engine implements `stream`.
 
-    Callers use the other two, which hand out all replies or, after a failure, none. Who wants to keep each
-    reply as it comes uses `stream`.
+    `generate` and `choose` return all replies or, after a failure, none. Use `stream` to keep each reply as it comes.
 
-    A reply depends on its prompt, its number among the equal prompts of the call, the other arguments,
-    the model and `llm.seed`. It does not depend on what else is asked, nor on `llm.batch`: `transformers` holds to
-    that in float32 (`TransformersEngine` says how). Elsewhere it holds but for rounding: sums are taken in another
-    order in another batch.
+    A reply depends on its messages, its number among the equal prompts of the call, the other arguments, the model and
+    `llm.seed`. It does not depend on the other requests or on `llm.batch`. `transformers` guarantees that in float32
+    (see `TransformersEngine`). The other engines guarantee it up to rounding, since another batch adds up in another
+    order.
     """
 
     model: str
     """Name of the model, for manifests."""
 
     @abstractmethod
-    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
-        """Each ask with its reply, once, as they arrive.
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+        """Yield each request with its reply, once, as they arrive.
 
         Args:
-            asks: no two are equal, and they differ in prompt, sample and options only.
+            requests: all different. They differ in messages, sample and options only.
 
         Raises:
-            UserError: the model cannot be reached. What arrived before has been handed out.
+            UserError: the model cannot be reached. What arrived before has been yielded.
         """
 
-    def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
-        """One reply per prompt, in order. Each prompt is one user message in the model's chat format.
+    def generate(
+        self, prompts: Sequence[Prompt], *, max_tokens: int, temperature: float = 0.0, stop: Sequence[str] = ()
+    ) -> list[Reply]:
+        """Generate one reply per prompt, in order.
 
-        Temperature 0 is greedy, and equal prompts are asked once. Above 0, n equal prompts of one call are
-        n independent samples, drawn from the model's whole distribution (no top-k, no top-p); the same
-        call gives the same samples again. A prompt that leaves no room for `max_tokens` in the model's
-        context gives an empty, unfinished reply.
+        Temperature 0 is greedy, and equal prompts are asked once. Above 0, n equal prompts of one call are n
+        independent samples, drawn from the model's whole distribution (no top-k, no top-p). The same call gives the
+        same samples again. A prompt that leaves no room for `max_tokens` in the model's context gives an empty,
+        unfinished reply.
+
+        Args:
+            prompts: texts, each of which becomes one user message, or messages.
+            max_tokens: longest reply.
+            stop: a reply ends before the first of these strings.
 
         Raises:
             UserError: the model cannot be reached.
         """
-        seen: dict[str, int] = {}
-        asks = []
+        samples: dict[str | tuple[Message, ...], int] = {}
+        requests = []
         for prompt in prompts:
-            sample = seen.get(prompt, 0) if temperature > 0 else 0
-            seen[prompt] = sample + 1
-            asks.append(Ask(prompt, max_tokens, temperature, sample))
-        return self._answers(asks)
+            key = prompt if isinstance(prompt, str) else tuple(prompt)
+            sample = samples.get(key, 0) if temperature > 0 else 0
+            samples[key] = sample + 1
+            requests.append(GenerationRequest.from_prompt(prompt, max_tokens, temperature, sample, stop=stop))
+        return self._replies(requests)
 
-    def choose(self, prompts: Sequence[str], options: Sequence[Sequence[str]], *, max_tokens: int = 16) -> list[Choice]:
-        """Which of its options the model says to each prompt, in order; greedy.
+    def choose(
+        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, max_tokens: int = 16
+    ) -> list[Choice]:
+        """Choose one of its options for each prompt, in order; greedy.
 
-        The prompt must name the options itself. Where the model cannot be held to them, its free reply is
-        read strictly, and one that cannot be read chooses none; `Choice.constrained` says which it was.
+        The prompt must name the options itself. Where the model cannot be held to them, its free reply is read
+        strictly, and one that cannot be read chooses none. `Choice.constrained` tells the two apart.
 
         Args:
+            prompts: texts, each of which becomes one user message, or messages.
             options: for each prompt, short different strings such as `("A", "B", "C")` or `("Yes", "No")`.
             max_tokens: longest free reply.
 
         Raises:
             UserError: the model cannot be reached.
         """
-        asks = [
-            Ask(prompt, max_tokens, options=tuple(allowed)) for prompt, allowed in zip(prompts, options, strict=True)
+        requests = [
+            GenerationRequest.from_prompt(prompt, max_tokens, options=allowed)
+            for prompt, allowed in zip(prompts, options, strict=True)
         ]
-        for ask in asks:
-            assert len(set(ask.options)) == len(ask.options) >= 2, f"not a choice: {ask.options}"
-            assert all(option and option == option.strip() for option in ask.options), f"blanks around: {ask.options}"
-        return [_choice(ask, reply) for ask, reply in zip(asks, self._answers(asks), strict=True)]
+        for request in requests:
+            allowed = request.options
+            assert len(set(allowed)) == len(allowed) >= 2, f"not a choice: {allowed}"
+            assert all(option and option == option.strip() for option in allowed), f"blanks around: {allowed}"
+        return [_choice(request, reply) for request, reply in zip(requests, self._replies(requests), strict=True)]
 
-    def _answers(self, asks: Sequence[Ask]) -> list[Reply]:
-        different = list(dict.fromkeys(asks))
-        heard = dict(self.stream(different)) if different else {}
-        return [heard[ask] for ask in asks]
+    def _replies(self, requests: Sequence[GenerationRequest]) -> list[Reply]:
+        different = list(dict.fromkeys(requests))
+        replies = dict(self.stream(different)) if different else {}
+        return [replies[request] for request in requests]
 
 
-def _choice(ask: Ask, reply: Reply) -> Choice:
+def before_stop(text: str, stop: Sequence[str]) -> str | None:
+    """The text before the first stop string in it; None where it holds none."""
+    starts = [text.find(string) for string in stop if string in text]
+    return text[: min(starts)] if starts else None
+
+
+def _choice(request: GenerationRequest, reply: Reply) -> Choice:
     if reply.constrained:
-        option = reply.text if reply.text in ask.options else None
+        option = reply.text if reply.text in request.options else None
     else:
-        option = read_option(reply.text, ask.options)
+        option = read_option(reply.text, request.options)
     return Choice(option, reply.constrained, reply.text)

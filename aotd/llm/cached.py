@@ -1,8 +1,7 @@
-"""Replies that the cache holds (`aotd.store.cache`): a model is asked, and loaded, only for what no run
-has asked it before.
+"""Replies from the cache (`aotd.store.cache`): a model is loaded only for requests that no run has made before.
 
-For models that run in this process, whose weights tell them from others. A server tells nothing but a name, and may
-have another model behind it tomorrow: what it said is kept by `llm.record`, where somebody asks for that.
+This is for models in this process, which are known by their weights. A server is known by a name only, and may have
+another model behind it tomorrow. `llm.record` keeps the replies of a server.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from aotd.llm import LLMConfig
-from aotd.llm.base import Ask, Engine, Reply
+from aotd.llm.base import Engine, GenerationRequest, Reply
 from aotd.llm.identity import identity
 from aotd.llm.local import find
 from aotd.store.cache import Cache, code, key
@@ -23,10 +22,10 @@ from aotd.store.cache import Cache, code, key
 _REPLY: TypeAdapter[Reply] = TypeAdapter(Reply)
 
 
-class Cached(Engine):
-    """An engine that is made when the cache does not hold a reply.
+class CachedEngine(Engine):
+    """An engine that is loaded when the cache lacks a reply.
 
-    A prompt that was too long for the model is asked again: it may have been given more room since.
+    A prompt that was too long for the model is asked again, since it may have got more room in between.
     """
 
     def __init__(self, config: LLMConfig, cache: Cache, make: Callable[[LLMConfig], Engine]) -> None:
@@ -37,38 +36,42 @@ class Cached(Engine):
         self._config, self._cache, self._make = config, cache, make
         path = find(config.model)
         self.model = path.name if path else config.model
-        self._decides = [identity(config), config.engine.value, config.dtype, code("llm", "prompts/__init__.py")]
+        made_by = code("llm", "models/kv_cache.py", "prompts/__init__.py")
+        self._decides = [identity(config), config.engine.value, config.dtype, made_by]
 
-    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
-        """What the cache holds, then what the model says to the rest.
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+        """Yield the replies that the cache holds, then the model's replies to the other requests.
 
         Raises:
             UserError: the model cannot be loaded.
         """
         new = []
-        for ask in asks:
-            if (reply := self._known(ask)) is not None:
-                yield ask, reply
+        for request in requests:
+            if (reply := self._cached(request)) is not None:
+                yield request, reply
             else:
-                new.append(ask)
-        for ask, reply in self._engine.stream(new) if new else ():
+                new.append(request)
+        for request, reply in self._engine.stream(new) if new else ():
             if not reply.refused:
-                name = self._key(ask)
+                name = self._key(request)
                 self._cache.put(f"{name}.reply", name, _REPLY.dump_json(reply).decode())
-            yield ask, reply
+            yield request, reply
 
     @cached_property
     def _engine(self) -> Engine:
         return self._make(self._config)
 
-    def _known(self, ask: Ask) -> Reply | None:
-        name = self._key(ask)
+    def _cached(self, request: GenerationRequest) -> Reply | None:
+        name = self._key(request)
         text = self._cache.get(f"{name}.reply", name)
         try:
             return None if text is None else replace(_REPLY.validate_json(text), recorded=True)
         except ValidationError:  # somebody has written into the cache
             return None
 
-    def _key(self, ask: Ask) -> str:
-        seed: Any = self._config.seed if ask.temperature > 0 else None
-        return key(*self._decides, seed, ask.prompt, ask.max_tokens, ask.temperature, ask.sample, list(ask.options))
+    def _key(self, request: GenerationRequest) -> str:
+        parts: list[Any] = [self._config.seed if request.temperature > 0 else None, request.text]
+        parts += [request.max_tokens, request.temperature, request.sample, list(request.options)]
+        if request.roles or request.stop:  # the key of a single user message is older than these
+            parts += [list(request.roles), list(request.stop)]
+        return key(*self._decides, *parts)

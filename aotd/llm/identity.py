@@ -19,9 +19,9 @@ def identity(config: LLMConfig) -> str:
         UserError: no engine or no model is set, or it is not there.
     """
     if config.engine is EngineName.replay:
-        from aotd.llm.replay import Recorded
+        from aotd.llm.replay import RecordedEngine
 
-        return Recorded(None, config, "llm=replay").model
+        return RecordedEngine(None, config, "llm=replay").model
     if config.engine is EngineName.none or not config.model:
         raise UserError(f"llm={config.engine.value} with llm.model={config.model!r} names no language model: set both")
     if config.engine is EngineName.openai:

@@ -47,17 +47,17 @@ def load_engine(config: LLMConfig, wanted_by: str, cache: Cache | None = None) -
     Raises:
         UserError: no engine is set, its model or record is not there, or its extra is not installed.
     """
-    from aotd.llm.replay import Recorded
+    from aotd.llm.replay import RecordedEngine
 
     if config.engine is EngineName.replay:
-        return Recorded(None, config, wanted_by)
+        return RecordedEngine(None, config, wanted_by)
     if config.engine not in ENGINES:
         names = " or ".join(f"llm={name.value}" for name in ENGINES)
         raise UserError(f"{wanted_by} needs a language model: add {names}, and llm.model=…")
     if cache is not None and config.engine in PINNED and config.model:
-        from aotd.llm.cached import Cached
+        from aotd.llm.cached import CachedEngine
 
-        engine: Engine = Cached(config, cache, ENGINES[config.engine])
+        engine: Engine = CachedEngine(config, cache, ENGINES[config.engine])
     else:
         engine = ENGINES[config.engine](config)
-    return Recorded(engine, config, wanted_by) if config.record else engine
+    return RecordedEngine(engine, config, wanted_by) if config.record else engine

@@ -1,8 +1,8 @@
 """Engine `openai`: any server that speaks the OpenAI chat protocol (vLLM, llama.cpp, Ollama, LM Studio).
 
-The protocol has no word for "one of these strings"; servers that can hold a model to them have words of
-their own, and others pass over a word that they do not know. So the server is tried out once: it is asked
-for something else, and a server that answers with one of two made-up strings holds its model to them.
+The protocol has no field for "one of these strings". Servers that can hold a model to them have fields of their own,
+and others ignore a field that they do not know. So the server is tried out once: it is asked for something else, and a
+server that answers with one of two made-up strings holds its model to them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -18,13 +19,16 @@ import httpx
 
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
-from aotd.llm.base import Ask, Engine, Reply
-from aotd.llm.chat_server import POISON, ChatServer, said
+from aotd.llm.base import Engine, GenerationRequest, Reply, before_stop
+from aotd.llm.chat_client import ChatClient
+from aotd.llm.http_client import error_text
+from aotd.llm.served import POISON
 from aotd.runtime.signals import stopping
 
-Words = Callable[[Sequence[str]], dict[str, Any]]
+ChoiceFields = Callable[[Sequence[str]], dict[str, Any]]
+"""Options -> the fields of a request that hold the model to them."""
 
-DIALECTS: dict[str, Words] = {
+DIALECTS: dict[str, ChoiceFields] = {
     "vLLM": lambda options: {"structured_outputs": {"choice": list(options)}},
     "vLLM before 0.12": lambda options: {"guided_choice": list(options)},
     "llama.cpp": lambda options: {"grammar": f"root ::= {' | '.join(_quoted(option) for option in options)}"},
@@ -35,7 +39,7 @@ _MADE_UP = ("qzxv", "wkjd")
 _TOO_LONG = re.compile(
     r"context|\b(?:prompt|inputs?|request)\b.{0,80}?(?:too (?:long|large)|exceed|longer|tokens)", re.IGNORECASE
 )
-"""What servers say of a prompt that is too long."""
+"""What servers reply to a prompt that is too long."""
 
 
 class OpenAIEngine(Engine):
@@ -52,23 +56,23 @@ class OpenAIEngine(Engine):
         self.model = config.model
         self._config = config
         names = ("url", "model", "key_variable", "timeout_s", "retries", "batch")
-        self._server = ChatServer("llm", **{name: getattr(config, name) for name in names}, pause_s=pause_s)
+        self._client = ChatClient("llm", **{name: getattr(config, name) for name in names}, pause_s=pause_s)
 
-    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
-        """Each ask with its reply, as they arrive, with up to `llm.batch` requests in flight.
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+        """Yield each request with its reply, as they arrive, with up to `llm.batch` requests in flight.
 
-        After a failure no new request is sent; the replies to those in flight are still handed out.
+        After a failure no new request is sent; the replies to those in flight are still yielded.
 
         Raises:
             UserError: the server cannot be reached, refuses the key, does not know the model, or keeps failing.
         """
-        words = self._words if any(ask.options for ask in asks) else None
+        choice_fields = self._choice_fields if any(request.options for request in requests) else None
         failure: UserError | None = None
-        pool = ThreadPoolExecutor(max_workers=min(max(self._config.batch, 1), len(asks)))
+        pool = ThreadPoolExecutor(max_workers=min(max(self._config.batch, 1), len(requests)))
         try:
-            # In this order prompts that begin alike follow each other: a server with little room to keep what it has
-            # read still has the beginning.
-            sent = {pool.submit(self._ask, ask, words): ask for ask in sorted(asks, key=lambda ask: ask.prompt)}
+            # Requests that begin alike follow each other: a server with a small KV cache still has their prefix.
+            in_order = sorted(requests, key=lambda request: request.text)
+            sent = {pool.submit(self._reply_to, request, choice_fields): request for request in in_order}
             for done in as_completed(sent):
                 if done.cancelled():
                     continue
@@ -86,32 +90,38 @@ class OpenAIEngine(Engine):
             raise failure
 
     @cached_property
-    def _words(self) -> Words | None:
-        """How this server is told to choose; None where it knows none of the ways."""
-        for words in DIALECTS.values():
-            ask = Ask("Reply with the word blue.", max_tokens=8, options=_MADE_UP)
-            response = self._server.send(self._body(ask, words))
-            # A word that it does not know is a bad request to one server, and nothing to another.
+    def _choice_fields(self) -> ChoiceFields | None:
+        """How this server is held to options; None where it knows none of the ways."""
+        request = GenerationRequest.from_prompt("Reply with the word blue.", max_tokens=8, options=_MADE_UP)
+        for fields in DIALECTS.values():
+            response = self._client.send(self._body(request, fields))
+            # A field that it does not know is a bad request to one server, and nothing to another.
             refused = 400 <= response.status_code < 500 and response.status_code not in (401, 403, 404)
             if not refused and self._read(response, constrained=True).text in _MADE_UP:
-                return words
+                return fields
         return None
 
-    def _ask(self, ask: Ask, words: Words | None) -> Reply:
-        return self._read(self._server.send(self._body(ask, words)), constrained=bool(ask.options and words))
+    def _reply_to(self, request: GenerationRequest, choice_fields: ChoiceFields | None) -> Reply:
+        response = self._client.send(self._body(request, choice_fields))
+        reply = self._read(response, constrained=bool(request.options and choice_fields))
+        # Some servers ignore `stop`, and some leave the stop string in the text.
+        text = before_stop(reply.text, request.stop)
+        return reply if text is None else replace(reply, text=text, finished=True)
 
-    def _body(self, ask: Ask, words: Words | None) -> dict[str, Any]:
+    def _body(self, request: GenerationRequest, choice_fields: ChoiceFields | None) -> dict[str, Any]:
         body: dict[str, Any] = {
-            "messages": [{"role": "user", "content": ask.prompt}],
-            "max_tokens": ask.max_tokens,
-            "temperature": ask.temperature,
+            "messages": request.chat(),
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
         }
-        if ask.temperature > 0:
-            body["seed"] = ask.seed(self._config.seed)
-        if ask.options and words:
+        if request.temperature > 0:
+            body["seed"] = request.seed(self._config.seed)
+        if request.stop:
+            body["stop"] = list(request.stop)
+        if request.options and choice_fields:
             # No token stands for less than a byte, so that no option is cut.
-            longest = max(len(option.encode()) for option in ask.options)
-            body |= {"max_tokens": longest + 1, **words(ask.options)}
+            longest = max(len(option.encode()) for option in request.options)
+            body |= {"max_tokens": longest + 1, **choice_fields(request.options)}
         return body
 
     def _read(self, response: httpx.Response, *, constrained: bool) -> Reply:
@@ -121,12 +131,12 @@ class OpenAIEngine(Engine):
             or (
                 response.status_code not in (401, 403, 404)
                 and response.status_code >= 400
-                and _TOO_LONG.search(said(response))
+                and _TOO_LONG.search(error_text(response))
             )
         ):
             # A prompt that is too long for the model, or ends the server, is that question's failure, not the run's.
             return Reply("", finished=False, prompt_tokens=0, reply_tokens=0)
-        return self._server.read(response, constrained=constrained)
+        return self._client.read(response, constrained=constrained)
 
 
 def _quoted(text: str) -> str:

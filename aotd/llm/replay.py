@@ -1,12 +1,12 @@
-"""Recorded replies: any engine with a file of what it said, and engine `replay`, the file alone.
+"""Recorded replies: any engine with a file of its replies, and engine `replay`, the file alone.
 
 A record is JSON lines, one reply each, appended as it arrives:
 
     {"prompt": "5e88…", "ends_in": "…where was the cup?", "max_tokens": 512, "model": "my-model", "text": "def …",
      "finished": true, "prompt_tokens": 1984, "reply_tokens": 88}
 
-A prompt is known by its hash. Beside it stands all else that decides a reply, so that a reply is used for
-the very same ask only: another limit, temperature, sample, seed or model is asked anew.
+A prompt is known by its hash. The line also holds everything else that decides a reply. So a reply is used for an
+equal request only: another limit, temperature, sample, seed, stop string or model is asked anew.
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
-from aotd.llm.base import Ask, Engine, Reply
+from aotd.llm.base import Engine, GenerationRequest, Reply
 from aotd.prompts import one_line
 from aotd.store.files import Shard
 from aotd.store.untrusted import is_file, lines
 
 
-class Line(BaseModel):
+class RecordedReply(BaseModel):
     """One line of a record. A field at its default is not written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     prompt: str
-    """SHA-256 of the prompt, in hex."""
+    """SHA-256 of the prompt (`GenerationRequest.text`), in hex."""
+    roles: tuple[str, ...] = ()
+    """Roles of the prompt's messages; empty for a single user message."""
     ends_in: str
-    """The prompt's last words, for people: what it begins with is the same in most."""
+    """The last words of the last message, for people: most prompts of a run begin alike."""
     max_tokens: int
     temperature: float = 0.0
     sample: int = 0
@@ -42,6 +44,8 @@ class Line(BaseModel):
     """`llm.seed`, where the temperature is above 0."""
     options: tuple[str, ...] = ()
     """What the reply had to be one of; empty where it was free."""
+    stop: tuple[str, ...] = ()
+    """Strings before which the reply had to end."""
     model: str
     text: str
     finished: bool
@@ -51,8 +55,9 @@ class Line(BaseModel):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What decides a reply, but for the model."""
-        return self.prompt, self.max_tokens, self.temperature, self.sample, self.seed, self.options
+        """What decides a reply, except the model."""
+        prompt = self.prompt, self.roles
+        return prompt, self.max_tokens, self.temperature, self.sample, self.seed, self.options, self.stop
 
     @property
     def reply(self) -> Reply:
@@ -60,12 +65,12 @@ class Line(BaseModel):
         return Reply(self.text, self.finished, *tokens, self.constrained, recorded=True)
 
 
-class Recorded(Engine):
-    """An engine that asks only for what its record does not hold, and records it; or the record alone.
+class RecordedEngine(Engine):
+    """An engine that asks only for what its record lacks, and records it; or the record alone.
 
-    A prompt that was too long for the model is asked again where there is an engine: it may have been given
-    more room since. Where a record holds several replies to one ask, the last one counts. One process at a
-    time may record into a file.
+    A prompt that was too long for the model is asked again where there is an engine, since it may have got more room
+    in between. Where a record holds several replies to one request, the last one counts. One process at a time may
+    record into a file.
 
     Raises:
         UserError: `llm.record` is not set or not there (replay), a whole line of it is none, or it holds
@@ -79,48 +84,50 @@ class Recorded(Engine):
         self._path = Path(config.record).expanduser()
         if engine is None and not self._path.is_file():
             raise UserError(f"llm.record: {self._path} is not there; record it with an engine and the same llm.record")
-        held = _read(self._path)
-        self.model = engine.model if engine else _model(self._path, held, config.model)
+        recorded = _read(self._path)
+        self.model = engine.model if engine else _model(self._path, recorded, config.model)
         self._engine, self._seed, self._wanted_by = engine, config.seed, wanted_by
-        self._known = {line.key: line for line in held if line.model == self.model}
-        self._prompts = {line.prompt for line in self._known.values()}
+        self._lines = {line.key: line for line in recorded if line.model == self.model}
+        self._prompts = {line.prompt for line in self._lines.values()}
 
-    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
-        """What the record holds, then what the engine says to the rest.
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+        """Yield the replies that the record holds, then the engine's replies to the other requests.
 
         Raises:
-            UserError: the engine cannot be reached; or there is none, and the record does not hold a reply.
+            UserError: the engine cannot be reached; or there is none, and the record lacks a reply.
         """
         new = []
-        for ask in asks:
-            line = self._known.get(self._line(ask, _NOTHING).key)
+        for request in requests:
+            line = self._lines.get(self._line(request, _NOTHING).key)
             if line is None or (line.reply.refused and self._engine):
-                new.append(ask)
+                new.append(request)
             else:
-                yield ask, line.reply
+                yield request, line.reply
         if not new:
             return
         if self._engine is None:
             raise UserError(self._missing(new[0]))
         shard = Shard(self._path)
         try:
-            for ask, reply in self._engine.stream(new):
-                line = self._line(ask, reply)
+            for request, reply in self._engine.stream(new):
+                line = self._line(request, reply)
                 shard.append(line)
-                self._known[line.key] = line
-                yield ask, reply
+                self._lines[line.key] = line
+                yield request, reply
         finally:
             shard.close()
 
-    def _line(self, ask: Ask, reply: Reply) -> Line:
-        return Line(
-            prompt=hashlib.sha256(ask.prompt.encode()).hexdigest(),
-            ends_in=one_line(ask.prompt[-400:])[-80:],
-            max_tokens=ask.max_tokens,
-            temperature=ask.temperature,
-            sample=ask.sample,
-            seed=self._seed if ask.temperature > 0 else 0,
-            options=ask.options,
+    def _line(self, request: GenerationRequest, reply: Reply) -> RecordedReply:
+        return RecordedReply(
+            prompt=hashlib.sha256(request.text.encode()).hexdigest(),
+            roles=request.roles,
+            ends_in=one_line(request.messages[-1].content[-400:])[-80:],
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            sample=request.sample,
+            seed=self._seed if request.temperature > 0 else 0,
+            options=request.options,
+            stop=request.stop,
             model=self.model,
             text=reply.text,
             finished=reply.finished,
@@ -129,13 +136,13 @@ class Recorded(Engine):
             constrained=reply.constrained,
         )
 
-    def _missing(self, ask: Ask) -> str:
-        line = self._line(ask, _NOTHING)
-        words = one_line(ask.prompt[:400])[:60]
+    def _missing(self, request: GenerationRequest) -> str:
+        line = self._line(request, _NOTHING)
+        words = one_line(request.messages[0].content[:400])[:60]
         if line.prompt in self._prompts:
-            fields = ("max_tokens", "temperature", "sample", "seed", "options")
-            asked = ", ".join(f"{name} {getattr(line, name)}" for name in fields if getattr(line, name))
-            what = f"holds the prompt {words!r} … {line.ends_in[-40:]!r}, but not with {asked}"
+            fields = ("max_tokens", "temperature", "sample", "seed", "options", "stop", "roles")
+            values = ", ".join(f"{name} {getattr(line, name)}" for name in fields if getattr(line, name))
+            what = f"holds the prompt {words!r} … {line.ends_in[-40:]!r}, but not with {values}"
         else:
             what = f"holds no reply of {self.model} to the prompt {words!r} … {line.ends_in[-40:]!r}"
         return (
@@ -147,16 +154,16 @@ class Recorded(Engine):
 _NOTHING = Reply("", finished=False, prompt_tokens=0, reply_tokens=0)
 
 
-def _read(path: Path) -> list[Line]:
-    """The lines of a record; a missing file has none, and a torn last line is not read."""
+def _read(path: Path) -> list[RecordedReply]:
+    """Read the lines of a record; a missing file has none, and a torn last line is not read."""
     if not is_file(path):
         return []
-    found = []
+    replies = []
     for number, text in lines(path):
         if not text.endswith(b"\n"):
             break
         try:
-            found.append(Line.model_validate_json(text))
+            replies.append(RecordedReply.model_validate_json(text))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "line"
@@ -164,15 +171,15 @@ def _read(path: Path) -> list[Line]:
                 f"llm.record: {path}:{number} is no recorded reply ({where}: {first['msg']}); "
                 "mend or delete that line, or name another file"
             ) from None
-    return found
+    return replies
 
 
-def _model(path: Path, held: Sequence[Line], wanted: str) -> str:
+def _model(path: Path, recorded: Sequence[RecordedReply], wanted: str) -> str:
     """The one model of a record, or the one that `llm.model` names."""
-    models = sorted({line.model for line in held})
+    models = sorted({line.model for line in recorded})
     if wanted in models:
         return wanted
     if wanted or len(models) != 1:
-        told = ", ".join(models) or "no model"
-        raise UserError(f"llm.record: {path} holds replies of {told}: set llm.model=… to one of them")
+        names = ", ".join(models) or "no model"
+        raise UserError(f"llm.record: {path} holds replies of {names}: set llm.model=… to one of them")
     return models[0]

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from aotd.errors import UserError
 from aotd.store.untrusted import is_file, read_object
 
+POISON = "X-Ends-The-Server"
+"""Header of the answer to a prompt that has ended its server twice (`aotd.serve.gate`)."""
+
 
 class Served(BaseModel):
     """A server that is up, or was when this was written."""

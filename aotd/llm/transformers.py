@@ -1,26 +1,29 @@
 """Engine `transformers`: a model in this process, from a local folder, a GGUF file or the hub.
 
-Decoding in padded batches, behind what prompts share. Weights are read as safetensors or GGUF only, and no code
-that comes with a model is run.
+Prompts are decoded in padded batches, behind their shared prefixes. Weights are read as safetensors or GGUF only, and
+no code that comes with a model is run.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
-from aotd.llm.base import Ask, Engine, Reply
-from aotd.llm.local import encode, find
+from aotd.llm.base import Engine, GenerationRequest, Reply, before_stop
+from aotd.llm.local import encode_prompt, find
 from aotd.models.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
 
 if TYPE_CHECKING:
     import torch
 
-    Pick = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    LogitsProcessor = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     """(tokens, scores) -> scores, of which the largest is taken."""
+    StoppingCriterion = Callable[[torch.Tensor, Any], torch.Tensor]
+    """(tokens, scores) -> which rows end here, booleans."""
 
 ROUNDING = 2.0**-16
 """How far rounding may move a score in float32, as a share of the row's largest: 128 units in its last place. Behind
@@ -30,14 +33,14 @@ ROUNDING = 2.0**-16
 class TransformersEngine(Engine):
     """A causal language model loaded by transformers, on the GPU where there is one.
 
-    A reply is what transformers' `generate` makes of its prompt alone. In a batch, and behind a beginning that was read
-    for another prompt, sums are taken in another order. Where that might have decided (two scores closer than
-    2 `ROUNDING`), the prompt is asked again, alone, and that reply counts. So, in float32, replies depend neither on
-    `llm.batch` nor on what else is asked. In bfloat16 and float16 rounding decides too often for that, and nothing is
-    asked again. A mixture of experts is not covered, where rounding may decide which of them is asked. `llm.batch=1`
-    asks each prompt alone, in any dtype.
+    A reply is what transformers' `generate` makes of its prompt alone. In a batch, and behind a prefix that was
+    computed for another prompt, numbers are added up in another order. Where that might have decided (two scores closer
+    than 2 `ROUNDING`), the prompt is asked again, alone, and that reply counts. So, in float32, replies depend neither
+    on `llm.batch` nor on the other requests. In bfloat16 and float16 rounding decides too often for that, and nothing
+    is asked again. A mixture of experts is not covered, since rounding may route a token to another expert.
+    `llm.batch=1` asks each prompt alone, in any dtype.
 
-    What its makers recommend for sampling (top-p, a penalty for repetition, …) is not used: greedy is the
+    What a model's makers recommend for sampling (top-p, a penalty for repetition, …) is not used. Greedy is the
     likeliest token, and a sample is drawn from the whole distribution.
 
     Raises:
@@ -76,136 +79,193 @@ class TransformersEngine(Engine):
             # In half precision the scores of two parts, put together, would be rounded once more.
             self._prefixes = Prefixes(self._network, once=self._exact and reads_once(self._network))
 
-    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
-        """Each ask with its reply, `llm.batch` of them at a time; the order is the engine's."""
-        # Those that begin alike follow each other; where nothing is shared, those of like length, for less padding.
-        order = (lambda ask: ask.prompt) if self._prefixes else (lambda ask: len(ask.prompt))
-        asks = sorted(asks, key=order)
-        for start in range(0, len(asks), self._batch):
-            batch = asks[start : start + self._batch]
-            prompts = [encode(self._tokenizer, ask.prompt) for ask in batch]
-            fits = [self._fits(ask, prompt) for ask, prompt in zip(batch, prompts, strict=True)]
-            kept = [at for at, fit in enumerate(fits) if fit]
-            made = self._answer([batch[at] for at in kept], [prompts[at] for at in kept]) if kept else []
-            said = dict(zip(kept, made, strict=True))
-            for at, ask in enumerate(batch):
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+        """Yield each request with its reply, `llm.batch` of them at a time; the order is the engine's."""
+        # Requests that begin alike follow each other. Without a prefix cache those of like length do, for less padding.
+        order = (lambda each: each.text) if self._prefixes else (lambda each: len(each.text))
+        in_order = sorted(requests, key=order)
+        for start in range(0, len(in_order), self._batch):
+            batch = in_order[start : start + self._batch]
+            prompts = [encode_prompt(self._tokenizer, request) for request in batch]
+            fits = [self._fits(request, prompt) for request, prompt in zip(batch, prompts, strict=True)]
+            fitting = [at for at, fit in enumerate(fits) if fit]
+            made = self._answer([batch[at] for at in fitting], [prompts[at] for at in fitting]) if fitting else []
+            reply_of = dict(zip(fitting, made, strict=True))
+            for at, request in enumerate(batch):
                 too_long = Reply("", finished=False, prompt_tokens=len(prompts[at]), reply_tokens=0)
-                yield ask, said.get(at, too_long)
+                yield request, reply_of.get(at, too_long)
 
-    def _answer(self, asks: Sequence[Ask], prompts: list[list[int]]) -> list[Reply]:
-        work = self._choose if asks[0].options else self._generate
-        made = work(asks, prompts, together=self._batch > 1)
+    def _answer(self, requests: Sequence[GenerationRequest], prompts: list[list[int]]) -> list[Reply]:
+        work = self._choose if requests[0].options else self._generate
+        made = work(requests, prompts, together=self._batch > 1)
         again = self._exact and self._batch > 1
         return [
-            work([ask], [prompt], together=False)[0][0] if again and close else reply
-            for ask, prompt, (reply, close) in zip(asks, prompts, made, strict=True)
+            work([request], [prompt], together=False)[0][0] if again and close else reply
+            for request, prompt, (reply, close) in zip(requests, prompts, made, strict=True)
         ]
 
-    def _fits(self, ask: Ask, prompt: list[int]) -> bool:
+    def _fits(self, request: GenerationRequest, prompt: list[int]) -> bool:
         room = getattr(self._network.config, "max_position_embeddings", None)
-        longest = max((len(option) for option in self._spelt(ask.options)), default=ask.max_tokens)
+        longest = max((len(option) for option in self._spelt(request.options)), default=request.max_tokens)
         return room is None or len(prompt) + longest <= room
 
-    def _generate(self, asks: Sequence[Ask], prompts: list[list[int]], *, together: bool) -> list[tuple[Reply, bool]]:
+    def _generate(
+        self, requests: Sequence[GenerationRequest], prompts: list[list[int]], *, together: bool
+    ) -> list[tuple[Reply, bool]]:
         """Each reply, and whether rounding may have decided it."""
         import torch
 
-        start = max(len(prompt) for prompt in prompts)
-        close = torch.zeros(len(asks), dtype=torch.bool, device=self._network.device)
+        start, stop = max(len(prompt) for prompt in prompts), requests[0].stop
+        close = torch.zeros(len(requests), dtype=torch.bool, device=self._network.device)
+        ended = torch.zeros_like(close)
         ends = torch.tensor(self._ends, device=close.device)
-        pick = _picking([ask.seed(self._seed) for ask in asks], asks[0].temperature, start, ends, close)
-        out = self._run(prompts, together, logits_processor=[pick], max_new_tokens=asks[0].max_tokens)
+        seeds = [request.seed(self._seed) for request in requests]
+        pick = _picking(seeds, requests[0].temperature, start, ends, ended, close)
+        out = self._run(
+            prompts,
+            together,
+            logits_processor=[pick],
+            stopping_criteria=[_stopping(self._tokenizer, stop, start, ended)] if stop else [],
+            max_new_tokens=requests[0].max_tokens,
+        )
         made = []
         for row, prompt, tight in zip(out.sequences, prompts, close.tolist(), strict=True):
-            text, finished, tokens = self._read(row[start:])
+            text, finished, tokens = self._read(row[start:], stop)
             made.append((Reply(text, finished, prompt_tokens=len(prompt), reply_tokens=tokens), tight))
         return made
 
-    def _choose(self, asks: Sequence[Ask], prompts: list[list[int]], *, together: bool) -> list[tuple[Reply, bool]]:
-        """For each ask the likeliest of its options, were the model allowed to say nothing else.
+    def _choose(
+        self, requests: Sequence[GenerationRequest], prompts: list[list[int]], *, together: bool
+    ) -> list[tuple[Reply, bool]]:
+        """For each request the likeliest of its options, were the model allowed to write nothing else.
 
-        The options' tokens form a tree; an option is as likely as the product, over the forks on its way, of
-        its branch's share among the branches there. Letters fork once, at the first token: then it is the
-        likeliest letter, and one pass over the prompt tells.
+        The options' tokens form a tree. An option is as likely as the product, over the forks on its path, of its
+        branch's share among the branches there. Letters fork once, at the first token: then it is the likeliest letter,
+        and one pass over the prompt decides.
         """
-        spelt = [self._spelt(ask.options) for ask in asks]
-        forks = [(at, way) for at, options in enumerate(spelt) for way in _forks(options)]
-        shares, slack = {}, [0.0] * len(asks)
+        spelt = [self._spelt(request.options) for request in requests]
+        forks = [(at, path) for at, options in enumerate(spelt) for path in _forks(options)]
+        shares, slack = {}, [0.0] * len(requests)
         step = self._batch if together else 1
         for start in range(0, len(forks), step):
             some = forks[start : start + step]
-            rows = [[*prompts[at], *way] for at, way in some]
+            rows = [[*prompts[at], *path] for at, path in some]
             out = self._run(rows, together, max_new_tokens=1, output_logits=True)
-            for (at, way), logits in zip(some, out.logits[0].float(), strict=True):
-                branches = sorted({option[len(way)] for option in spelt[at] if option[: len(way)] == way})
-                told = logits[branches].log_softmax(-1).tolist()
-                shares.update({(at, (*way, branch)): share for branch, share in zip(branches, told, strict=True)})
+            for (at, path), logits in zip(some, out.logits[0].float(), strict=True):
+                branches = sorted({option[len(path)] for option in spelt[at] if option[: len(path)] == path})
+                logs = logits[branches].log_softmax(-1).tolist()
+                shares.update({(at, (*path, branch)): log for branch, log in zip(branches, logs, strict=True)})
                 # A share moves by no more than two scores do.
                 slack[at] += 2 * ROUNDING * float(logits.abs().max())
         made = []
-        for at, (ask, options) in enumerate(zip(asks, spelt, strict=True)):
-            likely = [sum(shares.get((at, way[:end]), 0.0) for end in range(1, len(way) + 1)) for way in options]
+        for at, (request, options) in enumerate(zip(requests, spelt, strict=True)):
+            likely = [sum(shares.get((at, path[:end]), 0.0) for end in range(1, len(path) + 1)) for path in options]
             best = max(range(len(options)), key=likely.__getitem__)
             tokens = len(options[best]) - 1
-            reply = Reply(ask.options[best], True, len(prompts[at]), tokens, constrained=True)
+            reply = Reply(request.options[best], True, len(prompts[at]), tokens, constrained=True)
             rivals = [other for other in range(len(options)) if likely[best] - likely[other] <= 2 * slack[at]]
             made.append((reply, len(rivals) > 1))
         return made
 
     def _run(self, rows: list[list[int]], together: bool, **settings: Any) -> Any:
-        """What `generate` makes of rows of tokens; `together` behind what is known of them."""
+        """Call `generate` on rows of tokens; `together` behind the cached prefixes."""
         import torch
         from transformers import GenerationConfig
 
-        processors = settings.pop("logits_processor", [])
+        hooks = {name: settings.pop(name, []) for name in ("logits_processor", "stopping_criteria")}
         ends = {"pad_token_id": self._tokenizer.pad_token_id, "eos_token_id": self._ends}
         how = GenerationConfig(do_sample=False, return_dict_in_generate=True, **ends, **settings)  # type: ignore[no-untyped-call]
         with torch.inference_mode():
-            known, alike = {}, 0
+            past, shared = {}, 0
             if together and self._prefixes:
-                known["past_key_values"], alike = self._prefixes.past(rows, room=settings["max_new_tokens"])
-            return self._network.generate(
-                **self._padded(rows, alike), **known, generation_config=how, logits_processor=processors
-            )
+                past["past_key_values"], shared = self._prefixes.past(rows, room=settings["max_new_tokens"])
+            return self._network.generate(**self._padded(rows, shared), **past, generation_config=how, **hooks)
 
     def _spelt(self, options: Sequence[str]) -> list[tuple[int, ...]]:
         """The tokens of each option and the end behind them."""
         end = self._tokenizer.eos_token_id
         return [(*self._tokenizer(option, add_special_tokens=False)["input_ids"], end) for option in options]
 
-    def _padded(self, rows: list[list[int]], alike: int = 0) -> dict[str, torch.Tensor]:
-        """Rows of tokens as a batch: `input_ids` and `attention_mask`, each (rows, longest). Padding stands behind the
-        first tokens, that many, which are the same in all rows."""
+    def _padded(self, rows: list[list[int]], shared: int = 0) -> dict[str, torch.Tensor]:
+        """Rows of tokens as a batch: `input_ids` and `attention_mask`, each (rows, longest).
+
+        Padding stands behind the first `shared` tokens, which are the same in all rows.
+        """
         import torch
 
         longest = max(len(row) for row in rows)
         pads = [longest - len(row) for row in rows]
         pad_token = self._tokenizer.pad_token_id
-        padded = [[*row[:alike], *[pad_token] * pad, *row[alike:]] for pad, row in zip(pads, rows, strict=True)]
-        mask = [[1] * alike + [0] * pad + [1] * (len(row) - alike) for pad, row in zip(pads, rows, strict=True)]
+        padded = [[*row[:shared], *[pad_token] * pad, *row[shared:]] for pad, row in zip(pads, rows, strict=True)]
+        mask = [[1] * shared + [0] * pad + [1] * (len(row) - shared) for pad, row in zip(pads, rows, strict=True)]
         device = self._network.device
         return {
             "input_ids": torch.tensor(padded, device=device),
             "attention_mask": torch.tensor(mask, device=device),
         }
 
-    def _read(self, row: torch.Tensor) -> tuple[str, bool, int]:
-        """Text, whether the model ended it by itself, and its number of tokens."""
+    def _read(self, row: torch.Tensor, stop: Sequence[str]) -> tuple[str, bool, int]:
+        """The text, whether the reply came to its end, and the number of tokens, the end token not counted."""
         tokens = row.tolist()
         end = next((at for at, token in enumerate(tokens) if token in self._ends), None)
-        kept = tokens if end is None else tokens[:end]
-        return str(self._tokenizer.decode(kept, skip_special_tokens=True)), end is not None, len(kept)
+        written = tokens if end is None else tokens[:end]
+        text = _decoded(self._tokenizer, written)
+        before = before_stop(text, stop)
+        if before is None:
+            return text, end is not None, len(written)
+        # The first token that completes a stop string is the reply's last.
+        count = bisect_left(
+            range(len(written)),
+            True,
+            key=lambda n: before_stop(_decoded(self._tokenizer, written[:n]), stop) is not None,
+        )
+        return before, True, count
 
 
-def _picking(seeds: Sequence[int], temperature: float, start: int, ends: torch.Tensor, close: torch.Tensor) -> Pick:
-    """Makes the likeliest token a sample where the temperature is above 0, by Gumbel noise on the scores.
+def _decoded(tokenizer: Any, tokens: Sequence[int]) -> str:
+    return str(tokenizer.decode(tokens, skip_special_tokens=True))
 
-    Each row has a generator of its own, so that a sample depends neither on the other rows nor on torch's
-    global state, and leaves that as it was.
+
+def _stopping(tokenizer: Any, stop: Sequence[str], start: int, ended: torch.Tensor) -> StoppingCriterion:
+    """End a row when its last tokens hold a stop string.
+
+    This saves the tokens behind a stop string. It does not decide the text: `_read` cuts the whole reply.
+
+    Args:
+        start: where replies begin, behind the padded prompts.
+        ended: (rows,) booleans; set for each row that has ended.
+    """
+    import torch
+
+    # No token stands for less than a byte, but for a few that leave no text.
+    tail = max(len(string.encode()) for string in stop) + 4
+
+    def stopped(tokens: torch.Tensor, _: Any) -> torch.Tensor:
+        replies = tokens[:, max(start, tokens.shape[1] - tail) :].tolist()
+        hits = [before_stop(_decoded(tokenizer, reply), stop) is not None for reply in replies]
+        ended.logical_or_(torch.tensor(hits, device=ended.device))
+        return ended.clone()
+
+    return stopped
+
+
+def _picking(
+    seeds: Sequence[int],
+    temperature: float,
+    start: int,
+    ends: torch.Tensor,
+    ended: torch.Tensor,
+    close: torch.Tensor,
+) -> LogitsProcessor:
+    """Make the likeliest token a sample where the temperature is above 0, by Gumbel noise on the scores.
+
+    Each row has a generator of its own. So a sample depends neither on the other rows nor on torch's global state, and
+    leaves that as it was.
 
     Args:
         start: where replies begin, behind the padded prompts.
         ends: tokens at which a reply ends.
+        ended: (rows,) booleans of the rows that a stop string has ended (`_stopping`).
         close: (rows,) booleans; set where, before a reply's end, rounding may decide which score is the largest.
     """
     import torch
@@ -219,7 +279,7 @@ def _picking(seeds: Sequence[int], temperature: float, start: int, ends: torch.T
             noise = -torch.log(-torch.log(torch.stack(drawn)))
             scores, slack = scores.double() / temperature + noise.to(scores.device), slack / temperature
         best, second = scores.topk(2).values.unbind(1)
-        running = ~torch.isin(tokens[:, start:], ends).any(1)
+        running = ~torch.isin(tokens[:, start:], ends).any(1) & ~ended
         close.logical_or_((best - second <= slack) & running)
         return scores
 
@@ -227,12 +287,12 @@ def _picking(seeds: Sequence[int], temperature: float, start: int, ends: torch.T
 
 
 def _forks(options: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """The beginnings of options after which they go different ways, the shortest first."""
+    """The token prefixes of options at which they fork, the shortest first."""
     branches: dict[tuple[int, ...], set[int]] = {}
     for option in options:
         for end in range(len(option)):
             branches.setdefault(option[:end], set()).add(option[end])
-    return sorted((way for way, found in branches.items() if len(found) > 1), key=lambda way: (len(way), way))
+    return sorted((path for path, next_ in branches.items() if len(next_) > 1), key=lambda path: (len(path), path))
 
 
 def _load(name: str, path: Path | None, dtype: torch.dtype) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
 """Engine `vllm`: vLLM in this process, from a local folder or the hub.
 
-Many prompts run side by side, and what they share at their beginning is computed once (prefix caching).
-Weights are read as safetensors only, and no code that comes with a model is run.
+Many prompts run side by side, and their shared prefix is computed once (prefix caching). Weights are read as
+safetensors only, and no code that comes with a model is run.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
-from aotd.llm.base import Ask, Engine, Reply
-from aotd.llm.local import encode, find
+from aotd.llm.base import Engine, GenerationRequest, Reply
+from aotd.llm.local import encode_prompt, find
 from aotd.models.checkpoints import check_checkpoint, first_line
 
 _QUIET = {
@@ -47,50 +47,59 @@ class VLLMEngine(Engine):
         self._batch, self._seed = max(config.batch, 1), config.seed
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._llm = _load(str(path or config.model), config.dtype, config.memory_share, config.context)
+            self._llm = _load(
+                str(path or config.model), config.dtype, config.gpu_memory_utilization, config.max_model_len
+            )
         self._tokenizer = self._llm.get_tokenizer()
         self._room = int(self._llm.llm_engine.model_config.max_model_len)
 
-    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
-        """Each ask with its reply, `llm.batch` of them at a time; the order is the engine's."""
-        # Those that begin alike follow each other: what they share is still there when memory is short.
-        asks = sorted(asks, key=lambda ask: ask.prompt)
-        for start in range(0, len(asks), self._batch):
-            yield from self._replies(asks[start : start + self._batch])
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+        """Yield each request with its reply, `llm.batch` of them at a time; the order is the engine's."""
+        # Requests that begin alike follow each other: their shared prefix is still cached when memory is short.
+        requests = sorted(requests, key=lambda request: request.text)
+        for start in range(0, len(requests), self._batch):
+            yield from self._replies_to(requests[start : start + self._batch])
 
-    def _replies(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
-        prompts = [encode(self._tokenizer, ask.prompt) for ask in asks]
-        settings = [self._settings(ask) for ask in asks]
-        fits = [len(prompt) + how.max_tokens <= self._room for prompt, how in zip(prompts, settings, strict=True)]
-        kept = [at for at, fit in enumerate(fits) if fit]
-        made = self._llm.generate(
-            [{"prompt_token_ids": prompts[at]} for at in kept], [settings[at] for at in kept], use_tqdm=False
+    def _replies_to(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+        prompts = [encode_prompt(self._tokenizer, request) for request in requests]
+        sampling = [self._sampling(request) for request in requests]
+        fitting = [
+            at
+            for at, (prompt, params) in enumerate(zip(prompts, sampling, strict=True))
+            if len(prompt) + params.max_tokens <= self._room
+        ]
+        outputs = self._llm.generate(
+            [{"prompt_token_ids": prompts[at]} for at in fitting], [sampling[at] for at in fitting], use_tqdm=False
         )
-        said = dict(zip(kept, made, strict=True))
-        for at, ask in enumerate(asks):
-            if at not in said:
-                yield ask, Reply("", finished=False, prompt_tokens=len(prompts[at]), reply_tokens=0)
+        output_of = dict(zip(fitting, outputs, strict=True))
+        for at, request in enumerate(requests):
+            if at not in output_of:
+                yield request, Reply("", finished=False, prompt_tokens=len(prompts[at]), reply_tokens=0)
                 continue
-            out = said[at].outputs[0]
-            # "length" is the limit; "stop" is the model's own end.
-            finished = out.finish_reason == "stop"
-            yield ask, Reply(out.text, finished, len(prompts[at]), len(out.token_ids), constrained=bool(ask.options))
+            output = output_of[at].outputs[0]
+            # "length" is the limit; "stop" is the model's own end, or a stop string.
+            finished, constrained = output.finish_reason == "stop", bool(request.options)
+            yield request, Reply(output.text, finished, len(prompts[at]), len(output.token_ids), constrained)
 
-    def _settings(self, ask: Ask) -> Any:
+    def _sampling(self, request: GenerationRequest) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
-        if ask.options:
+        if request.options:
             # No token stands for less than a byte, so that no option is cut.
-            longest = max(len(option.encode()) for option in ask.options)
-            only = StructuredOutputsParams(choice=list(ask.options))
+            longest = max(len(option.encode()) for option in request.options)
+            only = StructuredOutputsParams(choice=list(request.options))
             return SamplingParams(temperature=0.0, max_tokens=longest + 1, structured_outputs=only)
-        seed = ask.seed(self._seed) if ask.temperature > 0 else None
-        return SamplingParams(temperature=ask.temperature, max_tokens=ask.max_tokens, seed=seed)
+        return SamplingParams(
+            temperature=request.temperature,
+            max_tokens=request.max_tokens,
+            seed=request.seed(self._seed) if request.temperature > 0 else None,
+            stop=list(request.stop) or None,
+        )
 
 
 @cache
-def _load(model: str, dtype: str, memory_share: float, context: int) -> Any:
+def _load(model: str, dtype: str, gpu_memory_utilization: float, max_model_len: int) -> Any:
     # Once per process, for all verbs of a run: what vLLM has taken of the GPU it keeps until the process ends.
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -103,8 +112,8 @@ def _load(model: str, dtype: str, memory_share: float, context: int) -> Any:
             model=model,
             dtype=dtype,
             enable_prefix_caching=True,
-            gpu_memory_utilization=memory_share,
-            max_model_len=context or None,
+            gpu_memory_utilization=gpu_memory_utilization,
+            max_model_len=max_model_len or None,
             load_format="safetensors",
             trust_remote_code=False,
             use_tqdm_on_load=False,
@@ -112,5 +121,5 @@ def _load(model: str, dtype: str, memory_share: float, context: int) -> Any:
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"llm.model: vLLM cannot run {model} here ({first_line(error)}); "
-            "see llm.dtype, llm.context and llm.memory_share"
+            "see llm.dtype, llm.max_model_len and llm.gpu_memory_utilization"
         ) from None

@@ -1,7 +1,7 @@
 """What a question takes, measured: wall time, calls and tokens, and the memory of a GPU.
 
     with Meter() as meter:
-        replies = engine.complete(prompts, max_tokens=512)
+        replies = engine.generate(prompts, max_tokens=512)
     out.write(record, meter.cost(question_id, batch=len(prompts), replies=[replies[0]]))
 
 The clock stands still while models are loaded and the processes that decode are started: that is done once, however

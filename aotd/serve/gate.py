@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from aotd.errors import UserError
-from aotd.llm.chat_server import POISON
+from aotd.llm.served import POISON
 from aotd.models.load_lock import Turns
 from aotd.serve.backend import Backend
 

@@ -19,7 +19,8 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from aotd.errors import QuestionError, UserError
-from aotd.llm.chat_server import POISON, Server, said
+from aotd.llm.http_client import HTTPClient, error_text
+from aotd.llm.served import POISON
 from aotd.models.loading import WeightsConfig
 from aotd.records import Detection, Outcome, SpanFinding
 from aotd.specialists.calls import KINDS, made_by
@@ -50,7 +51,7 @@ class Remote:
         """
         self._subtask, self._setting, self._root = subtask, f"specialists.{subtask}", Path(root).resolve()
         self._file = Path(config.url)
-        self._server = Server(
+        self._server = HTTPClient(
             self._setting,
             url=config.url,
             key_variable="",
@@ -165,18 +166,18 @@ class Remote:
     def _read(self, response: httpx.Response, kind: type[B]) -> B:
         where = f"{self._setting}.url={self._file}"
         if POISON in response.headers:
-            raise QuestionError(Outcome.tool_failed, said(response))
+            raise QuestionError(Outcome.tool_failed, error_text(response))
         if response.status_code == 413:
-            raise QuestionError(Outcome.tool_failed, f"a call is longer than a server takes ({said(response)})")
+            raise QuestionError(Outcome.tool_failed, f"a call is longer than a server takes ({error_text(response)})")
         if response.status_code == 409:
-            raise UserError(f"{where}: at the server, {said(response, 1000)}")
+            raise UserError(f"{where}: at the server, {error_text(response, 1000)}")
         if response.status_code == 404:
             raise UserError(
                 f"{where} names a server without specialists of ours: start one with "
                 f"`aotd serve RUN {self._file.stem} specialists/{self._subtask}=…`"
             )
         if response.status_code != 200:
-            raise UserError(f"{where}: the server answered {response.status_code} {said(response)}")
+            raise UserError(f"{where}: the server answered {response.status_code} {error_text(response)}")
         try:
             return kind.model_validate_json(response.content)
         except ValidationError:

@@ -22,7 +22,9 @@ from PIL import Image
 
 from aotd.errors import QuestionError, UserError
 from aotd.llm.base import Reply
-from aotd.llm.chat_server import POISON, ChatServer, said
+from aotd.llm.chat_client import ChatClient
+from aotd.llm.http_client import error_text
+from aotd.llm.served import POISON
 from aotd.prompts import one_line, render
 from aotd.records import Outcome
 from aotd.specialists import VideoLLMConfig
@@ -58,7 +60,7 @@ class VideoServer(Prompted):
         names = ("url", "model", "key_variable", "timeout_s", "retries", "batch")
         settings = {name: getattr(config, name) for name in names}
         refused = f", and does it take {config.frames} pictures in a prompt?"
-        self._server = ChatServer(setting, **settings, pause_s=pause_s, refused=refused)
+        self._client = ChatClient(setting, **settings, pause_s=pause_s, refused=refused)
         self.model = f"{config.model} at a server, {config.frames} frames, prompts {prompts_digest()}"
 
     def say(self, asked: Sequence[Asked], longest: int) -> list[Reply]:
@@ -109,14 +111,14 @@ class VideoServer(Prompted):
             "max_tokens": longest,
             "temperature": 0.0,
         }
-        response = self._server.send(body)
+        response = self._client.send(body)
         if POISON in response.headers:
-            raise QuestionError(Outcome.tool_failed, said(response))
+            raise QuestionError(Outcome.tool_failed, error_text(response))
         if response.status_code >= 400 and response.status_code not in (401, 403, 404) and len(prompt) > _LONG:
             raise QuestionError(
-                Outcome.tool_failed, f"the server refuses a prompt of {len(prompt)} characters ({said(response)})"
+                Outcome.tool_failed, f"the server refuses a prompt of {len(prompt)} characters ({error_text(response)})"
             )
-        return self._server.read(response)
+        return self._client.read(response)
 
 
 def _letter(reply: Reply, count: int) -> int | None:

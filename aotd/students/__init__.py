@@ -44,13 +44,13 @@ class ValleySizes:
 
 @dataclass
 class StudentConfig:
-    """Which student. valley begins from nothing; the others from a checkpoint."""
+    """Which student. valley begins from nothing or from another run's valley; the others from a checkpoint."""
 
     name: StudentName = StudentName.valley
     frames: int = 16
     """Frames the student sees, spread over those the specialists saw."""
     path: str = ""
-    """Checkpoint of any but valley, in the family's own format: a folder or a hub id."""
+    """Checkpoint to begin from, in the family's own format: a folder or a hub id; a student of another run is one."""
     attention: Attention = Attention.sdpa
     """How a checkpoint's attention is computed; does not change what it is."""
     dtype: Dtype = Dtype.float32

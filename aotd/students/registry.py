@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -14,14 +13,25 @@ from aotd.models.checkpoints import check_checkpoint
 from aotd.store.untrusted import read_object
 from aotd.students import StudentConfig, StudentName
 from aotd.students.onevision_small import new_small_onevision
-from aotd.students.valley import ValleyConfig, load_valley, new_valley
+from aotd.students.valley import ValleyConfig, ValleyStudent, check_agrees, load_valley, new_valley
 from aotd.video_llms.base import VideoLLM
 from aotd.video_llms.families import FAMILIES
 from aotd.video_llms.pretrained import MOST_FRAMES, NOTE, PretrainedVideoLLM, read_checkpoint, read_json
 
 
+def trainable_parts(name: StudentName) -> tuple[str, ...]:
+    """Return the names of a student's parts that can be trained."""
+    return _student_class(name).parts
+
+
+def _student_class(name: StudentName) -> type[VideoLLM]:
+    if name is StudentName.valley:
+        return ValleyStudent
+    return FAMILIES["llava_onevision" if name is StudentName.onevision_small else name.value]
+
+
 def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: int) -> VideoLLM:
-    """A student before it is distilled. The same arguments give the same weights.
+    """Begin a student before it is distilled. The same arguments give the same weights.
 
     Args:
         seen: frames the specialists sample.
@@ -30,10 +40,18 @@ def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: in
     Raises:
         UserError: settings that do not fit together, or no such checkpoint.
     """
+    student = _begin(config, seen, texts, seed)
+    if config.path and student.specialist_frames != seen:
+        raise UserError(
+            f"student.path={config.path} was trained on rationales about {student.specialist_frames} frames, and "
+            f"those of this run number {seen}: set specialists.frames={student.specialist_frames} from `load` on"
+        )
+    return student
+
+
+def _begin(config: StudentConfig, seen: int, texts: Sequence[str], seed: int) -> VideoLLM:
     if config.name is StudentName.valley:
-        if config.path:
-            raise UserError(f"student.path={config.path}: valley begins from nothing; name another student")
-        return new_valley(config, seen, texts, seed)
+        return _saved_valley(config) if config.path else new_valley(config, seen, texts, seed)
     if config.name is StudentName.onevision_small:
         if config.path:
             raise UserError(
@@ -45,6 +63,17 @@ def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: in
         raise UserError(f"student={config.name.value} begins from a checkpoint: set student.path to a folder or hub id")
     disable_progress_bar()  # type: ignore[no-untyped-call]
     return load_pretrained(FAMILIES[config.name.value], config.path, config, seen)
+
+
+def _saved_valley(config: StudentConfig) -> ValleyStudent:
+    folder = Path(config.path)
+    if not (folder / "config.json").is_file():
+        raise UserError(f"student.path={folder} holds no student: name the folder distill/ARM/student of another run")
+    student = load_student(folder, config)
+    if not isinstance(student, ValleyStudent):
+        raise UserError(f"student.path={folder} holds another student than valley: name it (student=…)")
+    check_agrees(config, student)
+    return student
 
 
 def load_student(folder: Path, config: StudentConfig) -> VideoLLM:
@@ -77,8 +106,6 @@ def load_pretrained(
     Raises:
         UserError: there is no such checkpoint, or it is of another family.
     """
-    if config.lora_rank and find_spec("peft") is None:
-        raise UserError("student.lora_rank needs the extra: pip install 'aotd[lora]'")
     dtype = getattr(torch, config.dtype.value)
     model, tokenizer, pictures = read_checkpoint(
         family, path, "student.path", dtype=dtype, attn_implementation=config.attention.value
@@ -88,4 +115,4 @@ def load_pretrained(
     for name, value in (("frames", frames), ("seen", seen)):
         if not isinstance(value, int) or not 1 <= value <= MOST_FRAMES:
             raise UserError(f"student.path={path}: {NOTE}: {name} must be a number from 1 to {MOST_FRAMES}")
-    return family(model, tokenizer, pictures, frames, seen, config.lora_rank)
+    return family(model, tokenizer, pictures, frames, seen)

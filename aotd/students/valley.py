@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from transformers import (
 
 from aotd.errors import UserError
 from aotd.models.checkpoints import COMPLAINTS, check_finite, check_size, first_line
-from aotd.students import StudentConfig
+from aotd.students import StudentConfig, ValleySizes
 from aotd.students.tokens import VIDEO, decode, encode, number_tokens, train_tokenizer
 from aotd.video.clip import Video, frame_numbers
 from aotd.video_llms.base import TreeCausalLM, VideoFeatures, VideoLLM, VideoPrefix
@@ -257,6 +258,8 @@ def smooth_numbers(model: Valley, tokenizer: PreTrainedTokenizerFast) -> None:
 class ValleyStudent(VideoLLM):
     """A `Valley` with its own tokenizer (`aotd.students.tokens`). Nothing of it is frozen: its features are pixels."""
 
+    parts = ("vision", "projector", "temporal", "lm")
+
     def __init__(self, model: Valley, tokenizer: PreTrainedTokenizerFast) -> None:
         self.model: Valley = model
         self.tokenizer: PreTrainedTokenizerFast = tokenizer
@@ -268,6 +271,9 @@ class ValleyStudent(VideoLLM):
     def feature_key(self) -> dict[str, Any]:
         config = self.model.config
         return {"student": "valley", "seen": self.specialist_frames, "frames": config.frames, "image": config.image}
+
+    def part_weights(self, part: str) -> list[Tensor]:
+        return [weight for name, weight in self.model.named_parameters() if _PART_OF[name.partition(".")[0]] == part]
 
     def encode_video(self, video: Video) -> VideoFeatures:
         """`pixels`, RGB `[frames, image, image, 3]`, squeezed into a square; `numbers` `[frames]`, the specialists'."""
@@ -291,6 +297,17 @@ class ValleyStudent(VideoLLM):
 
     def decode(self, tokens: Sequence[int]) -> str:
         return decode(self.tokenizer, tokens)
+
+
+_PART_OF = {
+    "encoder": "vision",
+    "queries": "vision",
+    "temporal": "temporal",
+    "projector": "projector",
+    "kind": "projector",
+    "lm": "lm",
+}
+"""Module or weight of a `Valley` -> the part of a student that it belongs to."""
 
 
 def new_valley(config: StudentConfig, seen: int, texts: Sequence[str], seed: int) -> ValleyStudent:
@@ -328,6 +345,27 @@ def new_valley(config: StudentConfig, seen: int, texts: Sequence[str], seed: int
     )
     smooth_numbers(model, tokenizer)
     return ValleyStudent(model, tokenizer)
+
+
+def check_agrees(config: StudentConfig, student: ValleyStudent) -> None:
+    """Check that the settings do not contradict a student that was loaded. Those at their defaults say nothing.
+
+    Raises:
+        UserError: a setting says otherwise than the student.
+    """
+    saved, default = student.model.config, StudentConfig()
+    settings = {"frames": (config.frames, default.frames, saved.frames)}
+    for size in fields(ValleySizes):
+        name = size.name
+        if name != "vocabulary":  # the most tokens that a tokenizer may have, and this one is trained
+            values = (getattr(config.valley, name), getattr(default.valley, name), getattr(saved, name))
+            settings[f"valley.{name}"] = values
+    for name, (value, usual, there) in settings.items():
+        if value not in (usual, there):
+            raise UserError(
+                f"student.{name}={value}, but the student in student.path={config.path} has {there}: "
+                f"leave student.{name} out"
+            )
 
 
 def load_valley(folder: Path) -> ValleyStudent:

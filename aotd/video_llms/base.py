@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -349,8 +349,23 @@ class VideoLLM(ABC):
     has_adapters = False
     """Whether adapters are trained, and not the model itself."""
 
-    def trainable_model(self) -> Any:
-        """Return the module that a trainer is given."""
+    parts: ClassVar[tuple[str, ...]]
+    """Names of the parts that can be trained: some of `vision`, `projector`, `temporal` and `lm`."""
+
+    @abstractmethod
+    def part_weights(self, part: str) -> list[Tensor]:
+        """Return the weights of one of `parts`. Each weight that can be trained is in exactly one of them."""
+
+    def trainable_model(self, parts: Sequence[str] = (), lora_rank: int = 0) -> Any:
+        """Return the module that a trainer is given, in which only some parts are trained.
+
+        Args:
+            parts: of `parts`; none: all of them.
+            lora_rank: rank of adapters that are trained in place of `lm`; 0: `lm` itself is.
+        """
+        for part in self.parts:
+            for weight in self.part_weights(part):
+                weight.requires_grad_(not parts or part in parts)
         return self.model
 
     def enable_gradient_checkpointing(self) -> None:

@@ -53,6 +53,7 @@ class FamilyModel(TreeCausalLM):
 class PretrainedVideoLLM(VideoLLM):
     """A student of a family of transformers."""
 
+    parts = ("projector", "lm")
     model_type: ClassVar[str]
     """What `config.json` of its checkpoints says."""
     model_class: ClassVar[Any]
@@ -77,11 +78,8 @@ class PretrainedVideoLLM(VideoLLM):
     largest: ClassVar[int] = 4096
     """The largest number in a checkpoint's size of pictures: a side, in pixels."""
 
-    def __init__(
-        self, model: Any, tokenizer: Any, pictures: dict[str, Any], frames: int, seen: int, lora: int = 0
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, pictures: dict[str, Any], frames: int, seen: int) -> None:
         self.model, self.tokenizer, self.specialist_frames = model, tokenizer, seen
-        self._lora, self.has_adapters = lora, lora > 0
         self._frames, self._pictures = frames, pictures
         self._special = [*tokenizer.get_added_vocab()]
         self._anchor = self._token(self.anchor)
@@ -179,14 +177,24 @@ class PretrainedVideoLLM(VideoLLM):
     def _plain(self, text: str) -> str:
         return without_tokens(text, self._special)
 
-    def trainable_model(self) -> Any:
+    def part_weights(self, part: str) -> list[Tensor]:
+        frozen = {id(weight) for weight in self.frozen_weights()}
+        owners = (self.model.language_model_of(), self.model.get_output_embeddings())
+        language = {id(weight) for owner in owners for weight in owner.parameters()}
+        return [
+            weight
+            for weight in self.model.parameters()
+            if id(weight) not in frozen and (part == "lm") is (id(weight) in language)
+        ]
+
+    def trainable_model(self, parts: Sequence[str] = (), lora_rank: int = 0) -> Any:
+        self.has_adapters = lora_rank > 0 and (not parts or "lm" in parts)
         if not self.has_adapters:
-            return self.model
+            return super().trainable_model(parts)
         from peft import LoraConfig, get_peft_model
 
-        adapters = LoraConfig(
-            r=self._lora, lora_alpha=2 * self._lora, target_modules=ADAPTED, modules_to_save=self.projectors()
-        )
+        whole = self.projectors() if not parts or "projector" in parts else None
+        adapters = LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules=ADAPTED, modules_to_save=whole)
         self._adapted = get_peft_model(self.model, adapters)
         return self._adapted
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import yaml
 from aotd.cli.main import main
 from aotd.config.command_line import read_settings
 from aotd.config.tree import Config
+from aotd.distill import ArmConfig
 from aotd.records import Program
 from aotd.store.stage import Stage
 from aotd.verbs import VERBS
@@ -93,7 +94,7 @@ def test_the_settings_of_a_job_are_shown_and_nothing_is_done(
     assert main(["distill", "experiment=replication", "run=runs/ä, b", "--cfg", "job"]) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     assert shown["run"] == "runs/ä, b"
-    assert shown["distill"]["arms"]["base"] == {"rationales": False, "require": [], "epochs": 0.0, "train": False}
+    assert shown["distill"]["arms"]["base"] == asdict(ArmConfig(rationales=False, require=[], train=False))
     assert shown["student"]["name"] == "valley"
     assert set(shown) == {item.name for item in fields(Config)}
     assert main(["-c", "job"]) == 2

@@ -12,9 +12,9 @@ import pytest
 import aotd
 from aotd.commands.ask import job
 from aotd.config.tree import AskConfig, Config
-from aotd.distill.job import job as distill
 from aotd.errors import UserError
 from tests.corners import corner_config, corners, one_thread, run
+from tests.jobs import do
 
 __all__ = ["corners", "one_thread", "run"]
 
@@ -30,7 +30,7 @@ def asking(run: Path, **ask: object) -> Config:
 def test_a_student_answers(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "2").write_text("stands for a video")
     config = asking(run)
-    distill(replace(config, distill=replace(config.distill, epochs=30, learning_rate=5e-3)))
+    do("distill", replace(config, distill=replace(config.distill, epochs=30, learning_rate=5e-3)))
     capsys.readouterr()
     job(config)
     assert capsys.readouterr().out == "A: left\n"

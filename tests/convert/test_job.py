@@ -26,7 +26,7 @@ class Telling:
         self.batches: list[int] = []
         self.breaks_at = breaks_at
 
-    def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
+    def generate(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
         self.batches.append(len(prompts))
         if len(self.batches) == self.breaks_at:
             raise UserError("the server is gone")

@@ -43,7 +43,7 @@ class Says:
         self.reply = Reply(text, finished, 1, 1)
         self.asked = ""
 
-    def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
+    def generate(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
         (self.asked,) = prompts
         return [self.reply]
 

@@ -14,8 +14,8 @@ from aotd.decompose import Author, job
 from aotd.decompose.job import write_program
 from aotd.errors import QuestionError, UserError
 from aotd.llm import LLMConfig
-from aotd.llm.base import Ask, Engine, Reply
-from aotd.llm.replay import Recorded
+from aotd.llm.base import Engine, GenerationRequest, Reply
+from aotd.llm.replay import RecordedEngine
 from aotd.records import Dropped, Outcome, Program, Question
 from aotd.store.run import Run
 from aotd.store.stage import Stage
@@ -32,7 +32,7 @@ class Counting:
         self.asked: list[str] = []
         self.breaks_after = breaks_after
 
-    def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
+    def generate(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
         self.asked += prompts
         if len(self.asked) > self.breaks_after:
             raise UserError("the server is gone")
@@ -111,7 +111,7 @@ def test_replies_from_a_record_are_no_calls(config: Config, tmp_path: Path, monk
         run = tmp_path / name
         with Stage(run, "load", Question).open({}) as out:
             out.write(QUESTIONS[0])
-        engine = Recorded(Streaming(), LLMConfig(record=str(tmp_path / "record.jsonl")), "a test")
+        engine = RecordedEngine(Streaming(), LLMConfig(record=str(tmp_path / "record.jsonl")), "a test")
         monkeypatch.setattr(job, "load_engine", lambda *_, engine=engine: engine)
         decompose(replace(config, run=str(run)))
     stages = [Stage(tmp_path / name, "decompose", Program) for name in ("asked", "replayed")]
@@ -126,9 +126,9 @@ class Streaming(Engine):
 
     model = "streaming"
 
-    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
-        for ask in asks:
-            yield ask, Reply(GOOD, True, prompt_tokens=120, reply_tokens=30)
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+        for request in requests:
+            yield request, Reply(GOOD, True, prompt_tokens=120, reply_tokens=30)
 
 
 def test_an_interrupted_run_goes_on_and_asks_nothing_twice(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,9 +154,9 @@ def test_a_batch_is_filled_with_texts_that_were_not_asked_before(
     asked: list[int] = []
 
     class Batches(Counting):
-        def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
+        def generate(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
             asked.append(len(prompts))
-            return super().complete(prompts, max_tokens=max_tokens, temperature=temperature)
+            return super().generate(prompts, max_tokens=max_tokens, temperature=temperature)
 
     use(Batches(), monkeypatch)
     decompose(config)

@@ -29,7 +29,7 @@ class Told:
         self.asked: list[str] = []
         self.warmth: list[float] = []
 
-    def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
+    def generate(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
         self.asked += prompts
         self.warmth += [temperature] * len(prompts)
         said = [self.lines.pop(0) for _ in prompts]

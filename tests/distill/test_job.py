@@ -18,10 +18,10 @@ from safetensors.torch import load_file
 
 import aotd.distill.train as training
 from aotd.config.tree import Config
-from aotd.distill import ArmConfig, PartConfig
-from aotd.distill.job import job
-from aotd.distill.train_arm import begin
-from aotd.distill.training_data import Material, gather
+from aotd.distill import ArmConfig, MixturePart
+from aotd.distill.arms import TrainingSetup, arms_of
+from aotd.distill.train_arm import new_student_of
+from aotd.distill.training_data import MixtureData, TrainingData, read_training_data
 from aotd.errors import QuestionError, UserError
 from aotd.prompts.student import prompt, target
 from aotd.records import Example, Mode, Outcome, Question
@@ -33,6 +33,7 @@ from aotd.students.registry import load_student
 from aotd.tracking import Cell, NullTracker, Picture, TrackerName, TrackingConfig
 from aotd.video_llms.base import PromptInput, VideoLLM
 from tests.corners import Corners, corner_config, write_run
+from tests.jobs import do
 from tests.students.tiny import write_checkpoint
 
 
@@ -46,7 +47,7 @@ def examples(run: Path, arm: str) -> list[Example]:
 
 
 def test_each_arm_is_given_its_thoughts_and_all_labels(run: Path) -> None:
-    job(corner_config(run))
+    do("distill", corner_config(run))
     kept = {arm: [e.question_id for e in examples(run, arm) if e.rationale] for arm in ("instruct", "aotd")}
     assert kept["instruct"] == []
     assert set(kept["aotd"]) == {f"{video}{kind}" for video in range(2, 7) for kind in "ab"}
@@ -63,7 +64,7 @@ def test_each_arm_is_given_its_thoughts_and_all_labels(run: Path) -> None:
 
 def test_it_learns_what_it_is_shown(run: Path) -> None:
     config = only(run, "aotd", epochs=40, learning_rate=5e-3)
-    job(config)
+    do("distill", config)
     student = load_student(run / "distill" / "aotd" / "student", config.student)
     views = run_features(Run(run), config.specialists, config.dataset.root, student)
     asked = [question for question in Stage(run, "load", Question).records() if question.video_id != "7"]
@@ -87,23 +88,23 @@ def test_an_arm_killed_in_the_middle_ends_as_if_it_had_not_been(
     with monkeypatch.context() as patch:
         patch.setattr("aotd.video_llms.base.VideoLLM.save_extras", die)
         with pytest.raises(Killed):
-            job(only(run, "aotd"))
+            do("distill", only(run, "aotd"))
     assert not (run / "distill" / "aotd" / "student").exists()
-    job(only(run, "aotd"))
+    do("distill", only(run, "aotd"))
     straight = tmp_path_factory.mktemp("straight")
     write_run(straight)
-    job(only(straight, "aotd"))
+    do("distill", only(straight, "aotd"))
     one, other = (load_file(folder / "distill/aotd/student/model.safetensors") for folder in (run, straight))
     assert one.keys() == other.keys()
     assert all((one[name] == other[name]).all() for name in one)
 
 
 def test_a_finished_arm_is_left_alone(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job(only(run, "instruct"))
+    do("distill", only(run, "instruct"))
     monkeypatch.setattr(training, "Trainer", None)
-    job(only(run, "instruct"))
+    do("distill", only(run, "instruct"))
     with pytest.raises(UserError, match="was made otherwise"):
-        job(only(run, "instruct", epochs=3))
+        do("distill", only(run, "instruct", epochs=3))
 
 
 @pytest.mark.parametrize(
@@ -122,13 +123,13 @@ def test_a_finished_arm_is_left_alone(run: Path, monkeypatch: pytest.MonkeyPatch
 def test_wrong_settings_are_one_line(run: Path, settings: dict[str, object], says: str) -> None:
     config = corner_config(run)
     with pytest.raises(UserError, match=says):
-        job(replace(config, distill=replace(config.distill, **settings)))
+        do("distill", replace(config, distill=replace(config.distill, **settings)))
     assert not (run / "distill").exists()
 
 
 def test_a_question_too_long_for_a_batch_is_one_line(run: Path) -> None:
     with pytest.raises(UserError, match="max_tokens_per_batch=20 is too small for 14 questions of arm instruct"):
-        job(only(run, "instruct", max_tokens_per_batch=20))
+        do("distill", only(run, "instruct", max_tokens_per_batch=20))
 
 
 def test_an_arm_that_all_questions_were_dropped_of_is_one_line_and_goes_on_once_it_is_mended(
@@ -146,7 +147,7 @@ def test_an_arm_that_all_questions_were_dropped_of_is_one_line_and_goes_on_once_
         with monkeypatch.context() as patched:
             patched.setattr(Corners, "open", refuse)
             with pytest.raises(UserError) as caught:
-                job(config)
+                do("distill", config)
         assert str(caught.value) == (
             "distill: all 16 questions of arms instruct, aotd were dropped, 14 of them as video_unreadable, such as 0a "
             f"(0.mp4: is broken): mend that, remove {run / 'distill' / 'instruct'} {run / 'distill' / 'aotd'}, where "
@@ -155,7 +156,7 @@ def test_an_arm_that_all_questions_were_dropped_of_is_one_line_and_goes_on_once_
         assert not (run / "distill" / "instruct" / "student").exists()
     for arm in ("instruct", "aotd"):
         shutil.rmtree(run / "distill" / arm)
-    job(config)
+    do("distill", config)
     assert len(examples(run, "aotd")) == 14
     assert (run / "distill" / "aotd" / "student").is_dir()
     assert (run / "distill" / "base" / "student").is_dir(), "what is not trained needs no question"
@@ -164,22 +165,30 @@ def test_an_arm_that_all_questions_were_dropped_of_is_one_line_and_goes_on_once_
 def test_a_mixture_takes_from_several_runs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     config = only(run, "aotd")
     into = str(tmp_path_factory.mktemp("mixed"))
-    part = PartConfig(run=str(run), root="", questions=9)
+    part = MixturePart(run=str(run), root="", questions=9)
     mixed = replace(config, run=into, distill=replace(config.distill, mixture=[part], seeds=[5]))  # not the run's seed
-    job(mixed)
+    do("distill", mixed)
     assert len(examples(Path(into), "aotd.5")) + len(Stage(Path(into), "distill/aotd.5", Example).dropped()) == 9
     for name, mixture, says in (
-        ("nowhere", [PartConfig(run="nowhere")], "there is no run at 'nowhere'"),
+        ("nowhere", [MixturePart(run="nowhere")], "there is no run at 'nowhere'"),
         ("twice", [part, replace(part, questions=0)], "is in two runs"),
     ):
         with pytest.raises(UserError, match=says):
-            job(replace(mixed, run=str(run / name), distill=replace(config.distill, mixture=mixture)))
+            do("distill", replace(mixed, run=str(run / name), distill=replace(config.distill, mixture=mixture)))
+
+
+def gather(config: Config) -> MixtureData:
+    setup = TrainingSetup(
+        Run(Path(config.run)), config.distill, config.student, config.specialists, "", 0, config.tracking, 8
+    )
+    (found,) = read_training_data(setup, arms_of(config.distill, 0, 0).values()).mixtures.values()
+    return found
 
 
 def test_a_part_without_thoughts_needs_no_verb_but_load(run: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     for verb in ("convert", "verify"):
         shutil.rmtree(run / verb)
-    config, part = only(run, "aotd"), PartConfig(run=str(run), root="", questions=4, thoughts=False)
+    config, part = only(run, "aotd"), MixturePart(run=str(run), root="", questions=4, thoughts=False)
     mixed = replace(config, run=str(tmp_path_factory.mktemp("labels")))
     found = gather(replace(mixed, distill=replace(config.distill, mixture=[part])))
     assert len(found.questions) == 4
@@ -191,7 +200,7 @@ def test_a_part_without_thoughts_needs_no_verb_but_load(run: Path, tmp_path_fact
 def test_each_seed_is_a_student_and_a_base_is_not_trained(run: Path) -> None:
     config = corner_config(run)
     arms = {"base": ArmConfig(rationales=False, require=[], train=False), "aotd": ArmConfig(epochs=0.5)}
-    job(replace(config, distill=replace(config.distill, arms=arms, seeds=[1, 2])))
+    do("distill", replace(config, distill=replace(config.distill, arms=arms, seeds=[1, 2])))
     students = sorted(path.parent.name for path in (run / "distill").glob("*/student"))
     assert students == ["aotd.1", "aotd.2", "base.1", "base.2"]
     assert not (run / "distill/base.1/losses.jsonl").exists()
@@ -203,23 +212,23 @@ def test_each_seed_is_a_student_and_a_base_is_not_trained(run: Path) -> None:
 def test_no_such_deepspeed_file_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "1")
     with pytest.raises(UserError, match="deepspeed=zero9: there is no such file; name one, or one of zero2, zero3"):
-        job(only(run, "instruct", deepspeed="zero9"))
+        do("distill", only(run, "instruct", deepspeed="zero9"))
 
 
 def test_a_student_is_gone_before_the_next_one_is_there(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models: list[weakref.ref[Any]] = []
 
-    def begun(config: Config, material: Material) -> VideoLLM:
+    def begun(setup: TrainingSetup, data: TrainingData, seed: int) -> VideoLLM:
         assert not any(model() is not None for model in models), "two students at once"
-        student = begin(config, material)
+        student = new_student_of(setup, data, seed)
         models.append(weakref.ref(student.model))
         return student
 
-    monkeypatch.setattr("aotd.distill.train_arm.begin", begun)
+    monkeypatch.setattr("aotd.distill.train_arm.new_student_of", begun)
     config = corner_config(run)
     gc.disable()
     try:
-        job(replace(config, distill=replace(config.distill, workers=1)))
+        do("distill", replace(config, distill=replace(config.distill, workers=1)))
     finally:
         gc.enable()
     assert len(models) == 1 + len(config.distill.arms)
@@ -228,14 +237,14 @@ def test_a_student_is_gone_before_the_next_one_is_there(run: Path, monkeypatch: 
 def test_no_kept_thought_is_one_line(run: Path) -> None:
     (run / "verify" / "records.jsonl").write_text("")
     with pytest.raises(UserError, match="aotd wants chains of thought"):
-        job(corner_config(run))
+        do("distill", corner_config(run))
 
 
 def test_arms_trained_side_by_side_are_the_same_as_in_turns(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arms = {name: ArmConfig(rationales=False, require=[]) for name in ("one", "two")}
     config = corner_config(run)
     config = replace(config, distill=replace(config.distill, arms=arms))
-    job(config)
+    do("distill", config)
     alone = {arm: load_file(run / f"distill/{arm}/student/model.safetensors") for arm in arms}
     for arm in arms:
         shutil.rmtree(run / f"distill/{arm}/student")
@@ -243,7 +252,7 @@ def test_arms_trained_side_by_side_are_the_same_as_in_turns(run: Path, monkeypat
     monkeypatch.setattr(Corners, "model", f"pyav {version('av')}")
     shutil.rmtree(run / "distill" / "views")
     root = replace(config.dataset, root=str(run))
-    job(replace(config, dataset=root, distill=replace(config.distill, workers=2)))
+    do("distill", replace(config, dataset=root, distill=replace(config.distill, workers=2)))
     for arm in arms:
         again = load_file(run / f"distill/{arm}/student/model.safetensors")
         assert all((again[name] == alone[arm][name]).all() for name in again)
@@ -254,7 +263,7 @@ def test_adapters_are_merged_into_a_plain_checkpoint(name: str, run: Path, tmp_p
     checkpoint = write_checkpoint(name, tmp_path / "checkpoint")
     config = only(run, "aotd")
     student = StudentConfig(name=StudentName(name), path=str(checkpoint), frames=4, lora_rank=2)
-    job(replace(config, student=student))
+    do("distill", replace(config, student=student))
     before, after = (load_file(folder / "model.safetensors") for folder in (checkpoint, run / "distill/aotd/student"))
     assert before.keys() == after.keys()
     changed = {key for key in after if (before[key] != after[key]).any()}
@@ -279,7 +288,7 @@ def test_a_tracker_is_told_losses_and_shown_samples(run: Path, monkeypatch: pyte
 
     monkeypatch.setattr("aotd.distill.train_arm.open_tracker", lambda *_: nullcontext(Listening()))
     config = only(run, "aotd")
-    job(replace(config, tracking=TrackingConfig(TrackerName.wandb)))
+    do("distill", replace(config, tracking=TrackingConfig(TrackerName.wandb)))
     assert [line["step"] for line in told] == list(range(1, 9))
     assert set(told[0]) == {"step", "label", "rationale", "learning_rate", "tokens", "tokens_per_second"}
     assert len(shown) == 7

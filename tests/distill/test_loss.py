@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aotd.distill.batch import ANSWER, RATIONALE, batch_of, lay_out
+from aotd.distill.batch import ANSWER, RATIONALE, make_batch, tokenize_example
 from aotd.distill.loss import distillation_loss
 from aotd.prompts.student import suffix
 from aotd.records import Example, Mode
@@ -60,7 +60,7 @@ def said(rationale: str | None = "I see it.") -> Example:
 
 
 def test_only_the_replies_are_targets(student: VideoLLM) -> None:
-    batch = batch_of(student, [(VIEW, [lay_out(student, said(), choice=False)])], questions=1)
+    batch = make_batch(student, [(VIEW, [tokenize_example(student, said(), choice=False)])], questions=1)
     assert batch["labels"].tolist() == [*student.encode_reply("yes"), *student.encode_reply("I see it.")]
     end = student.tokenizer.eos_token_id
     ids, at = batch["input_ids"][0].tolist(), batch["at"].tolist()
@@ -79,12 +79,12 @@ def test_only_the_replies_are_targets(student: VideoLLM) -> None:
 
 
 def test_shares_make_means_over_replies_and_questions(student: VideoLLM) -> None:
-    examples = [lay_out(student, said(), False), lay_out(student, said(None), False)]
-    batch = batch_of(student, [(VIEW, examples)], questions=4)
+    examples = [tokenize_example(student, said(), False), tokenize_example(student, said(None), False)]
+    batch = make_batch(student, [(VIEW, examples)], questions=4)
     answers = batch["shares"][batch["kinds"] == ANSWER]
     assert torch.allclose(answers.sum(), torch.tensor(2 / 4, dtype=torch.float64))
     assert torch.allclose(batch["shares"][batch["kinds"] == RATIONALE].sum(), torch.tensor(1 / 4, dtype=torch.float64))
 
 
 def test_no_rationale_has_one_reply(student: VideoLLM) -> None:
-    assert len(lay_out(student, said(None), choice=True).texts) == 1
+    assert len(tokenize_example(student, said(None), choice=True).texts) == 1

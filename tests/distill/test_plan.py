@@ -8,19 +8,19 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aotd.distill.plan import Piece, Plan, Sizes, make_plan
+from aotd.distill.plan import BatchPlan, PlannedBatch, SequenceSizes, make_plan
 
 VIDEOS = st.lists(st.integers(0, 4), min_size=1, max_size=30)
 
 
-def planned(videos: list[int], texts: list[int], **settings: float) -> tuple[Plan, Sizes]:
-    sizes = Sizes([10] * len(videos), texts)
+def planned(videos: list[int], texts: list[int], **settings: float) -> tuple[BatchPlan, SequenceSizes]:
+    sizes = SequenceSizes([10] * len(videos), texts)
     given = {"batch": 6, "group": 4, "tokens": 60, "epochs": 2, "processes": 1, "seed": 0, **settings}
     return make_plan(videos, sizes, **given), sizes  # type: ignore[arg-type]
 
 
-def steps(plan: Plan, processes: int) -> list[list[Piece]]:
-    pieces = iter(plan.pieces)
+def steps(plan: BatchPlan, processes: int) -> list[list[PlannedBatch]]:
+    pieces = iter(plan.batches)
     return [list(islice(pieces, plan.per_step * processes)) for _ in range(plan.steps)]
 
 
@@ -58,7 +58,7 @@ def test_the_questions_of_a_step_do_not_depend_on_the_processes(videos: list[int
 
 def test_questions_of_a_video_are_put_together() -> None:
     plan, _ = planned([0] * 4 + [1] * 4, [5] * 8, batch=8, epochs=1)
-    assert sorted(tuple(sorted(one)) for piece in plan.pieces for one in piece.groups) == [(0, 1, 2, 3), (4, 5, 6, 7)]
+    assert sorted(tuple(sorted(one)) for piece in plan.batches for one in piece.groups) == [(0, 1, 2, 3), (4, 5, 6, 7)]
 
 
 def test_a_part_of_an_epoch_is_a_part_of_its_steps() -> None:
@@ -67,8 +67,8 @@ def test_a_part_of_an_epoch_is_a_part_of_its_steps() -> None:
 
 
 def test_epochs_and_seeds_differ_and_a_seed_says_all() -> None:
-    def order(seed: int) -> list[Piece]:
-        return planned([0, 1, 2, 3, 4, 5], [5] * 6, seed=seed, batch=2, group=1)[0].pieces
+    def order(seed: int) -> list[PlannedBatch]:
+        return planned([0, 1, 2, 3, 4, 5], [5] * 6, seed=seed, batch=2, group=1)[0].batches
 
     assert order(1) == order(1)
     assert order(1) != order(2)

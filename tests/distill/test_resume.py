@@ -14,11 +14,11 @@ from torch import Tensor
 
 from aotd.config.tree import Config
 from aotd.distill.checkpoint import newest
-from aotd.distill.job import job
 from aotd.distill.train import _Trainer
 from aotd.distill.train_arm import _put_in_place
 from aotd.runtime.signals import Stopped
 from tests.corners import corner_config, write_run
+from tests.jobs import do
 
 STEPS = 8
 
@@ -46,7 +46,7 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def uninterrupted(straight: Path, corners: None) -> Path:
     if not (straight / "distill").exists():
         write_run(straight)
-        job(config_of(straight))
+        do("distill", config_of(straight))
     return straight
 
 
@@ -78,7 +78,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, method: str, call: int, run: Path
     with monkeypatch.context() as patch:
         patch.setattr(_Trainer, method, counted)
         with pytest.raises(Killed):
-            job(config_of(run))
+            do("distill", config_of(run))
 
 
 def test_killed_between_the_batches_of_a_step(run: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_killed_between_the_batches_of_a_step(run: Path, uninterrupted: Path, mo
     killed_at(monkeypatch, "compute_loss", 17, run)
     start = newest(run / "distill/aotd/checkpoints")
     assert start is not None
-    job(config_of(run))
+    do("distill", config_of(run))
     assert_same(run, uninterrupted)
 
 
@@ -96,7 +96,7 @@ def test_killed_while_a_checkpoint_is_written(run: Path, uninterrupted: Path, mo
     folder = run / "distill/aotd/checkpoints"
     assert (folder / "checkpoint-4").is_dir()
     assert newest(folder) == folder / "checkpoint-2"
-    job(config_of(run))
+    do("distill", config_of(run))
     assert_same(run, uninterrupted)
 
 
@@ -114,12 +114,12 @@ def test_told_to_leave_it_saves_and_goes(
     with monkeypatch.context() as patch:
         patch.setattr(_Trainer, "compute_loss", told)
         with pytest.raises(Stopped) as left:
-            job(config_of(run))
+            do("distill", config_of(run))
     assert left.value.number == number
     folder = run / "distill/aotd/checkpoints"
     assert newest(folder) == folder / "checkpoint-3"
     assert signal.getsignal(number) is signal.SIG_DFL
-    job(config_of(run))
+    do("distill", config_of(run))
     assert_same(run, uninterrupted)
 
 
@@ -129,9 +129,9 @@ def test_killed_when_it_had_just_finished_it_leaves_no_checkpoint(
     with monkeypatch.context() as patch:
         patch.setattr("aotd.distill.train_arm._put_in_place", lambda partial: _put_in_place(partial) or die())
         with pytest.raises(Killed):
-            job(config_of(run))
+            do("distill", config_of(run))
     assert (run / "distill/aotd/checkpoints").exists()
-    job(config_of(run))
+    do("distill", config_of(run))
     assert_same(run, uninterrupted)
 
 

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from aotd.config.tree import Config
 from aotd.datasets.base import DatasetConfig
-from aotd.distill.job import job as distill
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig
 from aotd.evaluate.contamination import video_of, write_contamination
@@ -397,7 +396,7 @@ def test_evaluate_warns_and_goes_on(run: Path, capsys: pytest.CaptureFixture[str
     settings = replace(
         made, distill=distilled, evaluate=EvaluateConfig(arms=["blind", "aotd"], split="train", resamples=50)
     )
-    distill(settings)
+    do("distill", settings)
     do("evaluate", settings)
     out = capsys.readouterr().out
     assert "aotd: trained on 14 questions about 7 videos; WARNING: 14 of the 16 questions" in out

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from aotd.config.tree import Config
-from aotd.distill.job import job as distill
 from aotd.evaluate import EvaluateConfig
 from aotd.evaluate.cost import agent_costs, mean_costs
 from aotd.records import Cost, Dropped, Mode, Outcome, Prediction, Program, Question, Thought, Trace
@@ -138,7 +137,7 @@ def trained(run: Path) -> Config:
     evaluated = EvaluateConfig(arms=[*ARMS, "agent"], split="train", batch=4, max_rationale_tokens=12, resamples=50)
     arms = {arm: made.distill.arms[arm] for arm in ARMS}
     config = replace(made, evaluate=evaluated, distill=replace(made.distill, arms=arms, epochs=1))
-    distill(config)
+    do("distill", config)
     return config
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from aotd.config.tree import Config
-from aotd.distill.job import job as distill
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig
 from aotd.records import Dropped, Evidence, EvidenceSpan, Outcome, Prediction, Question, Trace
@@ -59,7 +58,7 @@ def marked(run: Path) -> Path:
 
 def test_arms_are_asked_and_scored(marked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = config(marked, ARMS)
-    distill(settings)
+    do("distill", settings)
     do("evaluate", settings)
     printed = capsys.readouterr()
     assert "chance on multiple choice is 50.0" in printed.out
@@ -96,7 +95,7 @@ class Killed(BaseException):
 
 def test_an_interrupted_evaluation_goes_on(marked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = config(marked, ["aotd"])
-    distill(settings)
+    do("distill", settings)
     do("evaluate", settings)
     whole = {mode: predictions(marked, "aotd", mode) for mode in ("answer", "rationale")}
     path = marked / "evaluate" / "aotd" / "rationale" / "records.jsonl"
@@ -131,7 +130,7 @@ def test_wrong_settings_are_one_line(marked: Path, arms: list[str], settings: di
 def test_a_student_of_another_run_is_asked_where_it_lies(
     marked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    distill(config(marked, ["aotd"]))
+    do("distill", config(marked, ["aotd"]))
     other = tmp_path / "other"
     other.mkdir()
     (marked / "load").rename(marked / "kept")

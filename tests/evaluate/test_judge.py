@@ -17,7 +17,7 @@ from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig, JudgeConfig, JudgeProtocol
 from aotd.evaluate.judge_aspects import tasks
 from aotd.llm import EngineName, LLMConfig
-from aotd.llm.base import Ask, Engine, Reply
+from aotd.llm.base import Engine, GenerationRequest, Reply
 from aotd.llm.load import ENGINES
 from aotd.records import Dropped, Judgement, Outcome, Program, Question, Thought, Trace
 from aotd.scoring.tables import JudgeAgreement, JudgeScores, Scores
@@ -26,7 +26,7 @@ from tests.jobs import do
 from tests.llm.test_openai import said, server
 
 YES, NO = '{"correct": "yes", "score": 5}', '{"correct": "no", "score": 1}'
-Says = Callable[[Ask], str]
+Says = Callable[[GenerationRequest], str]
 
 
 class Judge(Engine):
@@ -36,9 +36,9 @@ class Judge(Engine):
 
     def __init__(self, says: Says, breaks_at: int = 10**9) -> None:
         self.says, self.breaks_at = says, breaks_at
-        self.asked: list[Ask] = []
+        self.asked: list[GenerationRequest] = []
 
-    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
+    def stream(self, asks: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
         assert len(set(asks)) == len(asks)
         for ask in reversed(asks):
             if len(self.asked) == self.breaks_at:
@@ -48,15 +48,15 @@ class Judge(Engine):
             yield ask, Reply(text, not text.endswith("…"), 9, 9)
 
 
-def given(ask: Ask) -> str:
-    found = re.search(r"<given>\n(.*)\n</given>", ask.prompt)
+def given(ask: GenerationRequest) -> str:
+    found = re.search(r"<given>\n(.*)\n</given>", ask.text)
     assert found
     return found[1]
 
 
-def literally(ask: Ask) -> str:
+def literally(ask: GenerationRequest) -> str:
     """A judge that goes by the words."""
-    return YES if f"<true>\n{given(ask)}\n</true>" in ask.prompt else NO
+    return YES if f"<true>\n{given(ask)}\n</true>" in ask.text else NO
 
 
 def question(key: str, answer: str | None, kind: str = "what", video: str = "v", **fields: Any) -> Question:
@@ -176,7 +176,7 @@ def test_equal_prompts_are_asked_once(tmp_path: Path, ask: Callable[..., Judge])
 
 
 def test_a_reply_that_cannot_be_read_is_asked_for_again_as_a_sample(run: Path, ask: Callable[..., Judge]) -> None:
-    def late(ask: Ask) -> str:
+    def late(ask: GenerationRequest) -> str:
         return literally(ask) if ask.sample == 2 or given(ask) != "a wolf" else f"hard to say {ask.sample}"
 
     engine = ask(run, late)
@@ -211,7 +211,7 @@ def test_a_judgement_that_is_never_readable_counts_as_wrong_and_is_shown(
 
 @pytest.mark.parametrize("breaks_at", range(7))
 def test_a_judge_who_goes_away_is_asked_nothing_twice(run: Path, ask: Callable[..., Judge], breaks_at: int) -> None:
-    def stubborn(ask: Ask) -> str:
+    def stubborn(ask: GenerationRequest) -> str:
         return literally(ask) if given(ask) != "a wolf" and (ask.sample or given(ask) == "the cat") else "hm"
 
     broken = ask(run, stubborn, breaks_at=breaks_at) if breaks_at < 6 else ask(run, stubborn)
@@ -292,7 +292,7 @@ def test_an_answer_cannot_speak_for_the_judge(
     engine = ask(run, lambda ask: f"The answer is {given(ask)}, which is no answer." if quotes else "No.", retries=0)
     (asked,) = engine.asked
     assert "{" not in given(asked)
-    assert len(re.findall("</?given>", asked.prompt)) == 2
+    assert len(re.findall("</?given>", asked.text)) == 2
     assert judgements(run)["dog"].correct is None
     one = judged(run)["one", "answer"]
     assert one.accuracy is not None
@@ -330,8 +330,8 @@ def test_each_type_of_question_has_its_scores(tmp_path: Path, ask: Callable[...,
     run = write_run(tmp_path, BENCHMARK, answers)
     marks = {"statements against": 1, "how much of the detail": 2, "as a whole": 3, "order of events": 4, "agree": 5}
 
-    def by_prompt(ask: Ask) -> str:
-        return f'{{"score": {next((mark for words, mark in marks.items() if words in ask.prompt), 0)}}}'
+    def by_prompt(ask: GenerationRequest) -> str:
+        return f'{{"score": {next((mark for words, mark in marks.items() if words in ask.text), 0)}}}'
 
     engine = ask(run, by_prompt, protocol=JudgeProtocol.video_chatgpt)
     assert len(engine.asked) == 6
@@ -344,7 +344,7 @@ def test_each_type_of_question_has_its_scores(tmp_path: Path, ask: Callable[...,
     # A pair is named by its first question; where one of its answers is missing, it is 0.
     assert {key: one.score for key, one in pairs.items()} == {"c_1": 5, "d_1": 5, "e_1": 0}
     assert {one.correct for one in pairs.values()} == {None}
-    (pair,) = [one.prompt for one in engine.asked if "answer to c_1" in one.prompt]
+    (pair,) = [one.text for one in engine.asked if "answer to c_1" in one.text]
     for words in ("What is c_1?", "What is c_2?", "answer to c_2", "<true>\nA knife.\n</true>"):
         assert words in pair
     assert "d_" not in pair
@@ -403,7 +403,7 @@ def test_the_agreement_of_two_judges_has_known_values(
     run = write_run(tmp_path, [question(key, "true") for key in keys], {key: f"said {key}" for key in keys[:11]})
 
     def marker(name: str) -> Says:
-        def says(ask: Ask) -> str:
+        def says(ask: GenerationRequest) -> str:
             number = int(given(ask)[-2:])
             correct, score = marks[name][number]
             return "?" if name == "two" and number == 10 else f'{{"correct": "{correct}", "score": {score}}}'

@@ -23,7 +23,6 @@ from aotd.config.compose import compose
 from aotd.config.tree import Config
 from aotd.datasets.base import locate
 from aotd.distill import ArmConfig
-from aotd.distill.job import job as distill
 from aotd.errors import QuestionError, UserError
 from aotd.export.job import job as export
 from aotd.export.lmms_eval import shown
@@ -85,7 +84,7 @@ def evaluated(world: Path, name: str) -> Config:
     settings = config(world, name, *student, *asked, f"export.split={SPLIT}", "export.format=lmms_eval")
     if not (world / name).exists():
         shutil.copytree(world / "run", world / name)
-        distill(settings)
+        do("distill", settings)
         do("evaluate", settings)
     return settings
 

@@ -195,7 +195,7 @@ class Mended:
         self._code = code
         self.asked: list[str] = []
 
-    def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
+    def generate(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
         self.asked += prompts
         return [Reply(self._code, True, 1, 1) for _ in prompts]
 

@@ -11,8 +11,8 @@ import pytest
 
 from aotd.errors import UserError
 from aotd.llm import EngineName, LLMConfig
-from aotd.llm.base import Ask, Engine, Reply
-from aotd.llm.cached import Cached
+from aotd.llm.base import Engine, GenerationRequest, Message, Prompt, Reply
+from aotd.llm.cached import CachedEngine
 from aotd.llm.load import ENGINES, load_engine
 from aotd.store.cache import Cache
 
@@ -27,12 +27,12 @@ class Echo(Engine):
         type(self).made += 1
         self.seed, self.asked = config.seed, []  # type: ignore[var-annotated]
 
-    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
-        for ask in asks:
-            self.asked.append(ask.prompt)
-            text = f"{ask.prompt} {ask.sample} {ask.options[:1]} {self.seed}"
-            refused = len(ask.prompt) > 20
-            yield ask, Reply("" if refused else text, not refused, 3, 0 if refused else 2, bool(ask.options))
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+        for request in requests:
+            self.asked.append(request.text)
+            text = f"{request.text} {request.sample} {request.options[:1]} {self.seed}"
+            refused = len(request.text) > 80
+            yield request, Reply("" if refused else text, not refused, 3, 0 if refused else 2, bool(request.options))
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def test_a_second_run_loads_no_model(model: Path, tmp_path: Path) -> None:
         assert asked.model == "model"
         told.append(
             (
-                asked.complete(["a", "b", "a"], max_tokens=5),
-                asked.complete(["a", "a"], max_tokens=5, temperature=1.0),
+                asked.generate(["a", "b", "a"], max_tokens=5),
+                asked.generate(["a", "a"], max_tokens=5, temperature=1.0),
                 asked.choose(["a"], [("A", "B")]),
             )
         )
@@ -88,7 +88,7 @@ def test_whatever_decides_a_reply_is_in_its_key(other: dict[str, Any], model: Pa
     how = {"max_tokens": 5, "temperature": other.get("temperature", 0.0)}
     if "seed" not in other:
         how["temperature"] = 0.0
-    engine(model, tmp_path / "cache").complete(["a"], **how)
+    engine(model, tmp_path / "cache").generate(["a"], **how)
     if "weights" in other:
         (model / "model.safetensors").write_bytes(other["weights"])
     if "template" in other:
@@ -96,25 +96,53 @@ def test_whatever_decides_a_reply_is_in_its_key(other: dict[str, Any], model: Pa
     settings = {name: other[name] for name in ("dtype", "engine", "seed") if name in other}
     again = engine(model, tmp_path / "cache", **settings)
     how |= {name: other[name] for name in ("max_tokens", "temperature") if name in other}
-    assert not again.complete(["a"], **how)[0].recorded
+    assert not again.generate(["a"], **how)[0].recorded
     assert Echo.made == 2
 
 
+def test_key_of_a_single_message_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys were computed before requests had messages and stop strings."""
+    monkeypatch.setattr("aotd.llm.cached.code", lambda *_: "code")
+    monkeypatch.setattr("aotd.llm.cached.identity", lambda _: "tiny (0123)")
+    cached = CachedEngine(LLMConfig(EngineName.transformers, "tiny", seed=7), Cache(), Echo)
+    requests = [
+        GenerationRequest.from_prompt("Why?\nBecause “so”.", 5),
+        GenerationRequest.from_prompt("Why?", 9, 0.7, 3),
+        GenerationRequest.from_prompt("Yes or no?", 16, options=("Yes", "No")),
+    ]
+    assert [(cached._key(request), request.seed(7)) for request in requests] == [
+        ("0f4d9f980afdee4c951da43f49a17f7a", 1502965462),
+        ("b64324e5f79acac89d2a10db5cea2356", 1359039460),
+        ("e30085fc75457b91c6e4e88bb18dcbe1", 1392796703),
+    ]
+
+
+def test_messages_and_stop_strings_are_in_the_key(model: Path, tmp_path: Path) -> None:
+    chat = [Message("system", "a"), Message("user", "a")]
+    as_text = GenerationRequest.from_prompt(chat, 5).text
+    asks: list[tuple[Prompt, list[str]]] = [("a", []), ("a", ["x"]), ("a", ["x", "y"]), (chat, []), (as_text, [])]
+    first, again = engine(model, tmp_path / "cache"), engine(model, tmp_path / "cache")
+    for prompt, stop in asks:
+        assert not first.generate([prompt], max_tokens=5, stop=stop)[0].recorded
+    for prompt, stop in asks[:-1]:
+        assert again.generate([prompt], max_tokens=5, stop=stop)[0].recorded
+
+
 def test_greedy_replies_do_not_depend_on_the_seed(model: Path, tmp_path: Path) -> None:
-    engine(model, tmp_path / "cache").complete(["a"], max_tokens=5)
-    assert engine(model, tmp_path / "cache", seed=1).complete(["a"], max_tokens=5)[0].recorded
+    engine(model, tmp_path / "cache").generate(["a"], max_tokens=5)
+    assert engine(model, tmp_path / "cache", seed=1).generate(["a"], max_tokens=5)[0].recorded
 
 
 def test_a_refused_prompt_is_asked_again(model: Path, tmp_path: Path) -> None:
     for _ in range(2):
-        assert engine(model, tmp_path / "cache").complete(["a" * 30], max_tokens=5)[0].refused
+        assert engine(model, tmp_path / "cache").generate(["a" * 90], max_tokens=5)[0].refused
     assert Echo.made == 2
 
 
 def test_what_a_server_says_is_not_kept(model: Path, tmp_path: Path) -> None:
     for _ in range(2):
         asked = engine(model, tmp_path / "cache", engine=EngineName.openai, model="some-name")
-        assert not asked.complete(["a"], max_tokens=5)[0].recorded
+        assert not asked.generate(["a"], max_tokens=5)[0].recorded
     assert not (tmp_path / "cache").exists()
 
 
@@ -125,15 +153,15 @@ def test_a_model_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
 
 def test_a_reply_that_somebody_wrote_is_not_believed(model: Path, tmp_path: Path) -> None:
     first = engine(model, tmp_path / "cache")
-    assert isinstance(first, Cached)
-    first.complete(["a"], max_tokens=5)
-    name = first._key(Ask("a", 5))
+    assert isinstance(first, CachedEngine)
+    first.generate(["a"], max_tokens=5)
+    name = first._key(GenerationRequest.from_prompt("a", 5))
     Cache(tmp_path / "cache", 1.0).put(f"{name}.reply", name, '{"text": 1}')
-    assert engine(model, tmp_path / "cache").complete(["a"], max_tokens=5)[0].text == "a 0 () 0"
+    assert engine(model, tmp_path / "cache").generate(["a"], max_tokens=5)[0].text == "a 0 () 0"
 
 
 def test_a_record_stands_before_the_cache(model: Path, tmp_path: Path) -> None:
     record = str(tmp_path / "said.jsonl")
-    engine(model, tmp_path / "cache", record=record).complete(["a"], max_tokens=5)
-    assert engine(model, tmp_path / "other", record=record).complete(["a"], max_tokens=5)[0].recorded
+    engine(model, tmp_path / "cache", record=record).generate(["a"], max_tokens=5)
+    assert engine(model, tmp_path / "other", record=record).generate(["a"], max_tokens=5)[0].recorded
     assert Echo.made == 1

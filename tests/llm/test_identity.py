@@ -56,7 +56,7 @@ def test_a_hub_id_is_pinned_by_the_commit_in_the_cache(tmp_path: Path, monkeypat
 
 
 def test_a_replay_is_whose_replies_it_holds(tmp_path: Path) -> None:
-    recorded(tmp_path / "replies.jsonl", Counting("large")).complete(["a"], max_tokens=4)
+    recorded(tmp_path / "replies.jsonl", Counting("large")).generate(["a"], max_tokens=4)
     assert of("replay", "", record=str(tmp_path / "replies.jsonl")) == "large"
 
 

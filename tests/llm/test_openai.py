@@ -16,9 +16,9 @@ import pytest
 
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
-from aotd.llm.base import Ask
+from aotd.llm.base import GenerationRequest, Message
 from aotd.llm.openai import OpenAIEngine
-from aotd.llm.replay import Recorded
+from aotd.llm.replay import RecordedEngine
 
 Answer = tuple[int, Any]
 
@@ -82,7 +82,7 @@ def test_replies_come_in_the_order_of_the_prompts_whatever_the_server_does() -> 
         return said(prompt_of(body).upper())
 
     with server(slow_first) as (url, seen):
-        replies = engine(url, batch=4).complete([f"p{i}" for i in range(9)], max_tokens=11)
+        replies = engine(url, batch=4).generate([f"p{i}" for i in range(9)], max_tokens=11)
     assert [reply.text for reply in replies] == [f"P{i}" for i in range(9)]
     assert all(reply.finished for reply in replies)
     assert (replies[0].prompt_tokens, replies[0].reply_tokens) == (7, 3)
@@ -105,26 +105,26 @@ def test_no_more_requests_are_in_flight_than_the_batch() -> None:
         return said("x")
 
     with server(count) as (url, _):
-        engine(url, batch=3).complete([f"p{i}" for i in range(12)], max_tokens=4)
+        engine(url, batch=3).generate([f"p{i}" for i in range(12)], max_tokens=4)
     assert most == 3
 
 
 def test_prompts_that_begin_alike_are_sent_one_after_another() -> None:
     with server(lambda body, number: said("x")) as (url, seen):
-        engine(url, batch=1).complete(["b 1", "a 2", "b 3", "a 1", "b 2"], max_tokens=4)
+        engine(url, batch=1).generate(["b 1", "a 2", "b 3", "a 1", "b 2"], max_tokens=4)
     assert [prompt_of(body) for body in seen] == ["a 1", "a 2", "b 1", "b 2", "b 3"]
 
 
 def test_a_reply_cut_by_the_limit_is_not_finished() -> None:
     with server(lambda body, number: said("def execute", "length")) as (url, _):
-        reply = engine(url).complete(["p"], max_tokens=2)[0]
+        reply = engine(url).generate(["p"], max_tokens=2)[0]
     assert (reply.text, reply.finished) == ("def execute", False)
 
 
 def test_a_reply_that_no_file_can_hold_is_mended() -> None:
     broken = json.dumps(said("half \ud83d, whole \U0001f600")[1]).encode()
     with server(lambda body, number: (200, broken)) as (url, _):
-        reply = engine(url).complete(["p"], max_tokens=8)[0]
+        reply = engine(url).generate(["p"], max_tokens=8)[0]
     assert reply.text == "half ?, whole \U0001f600"
 
 
@@ -133,7 +133,7 @@ def test_a_reply_that_no_file_can_hold_is_mended() -> None:
 )
 def test_passing_trouble_is_tried_again(trouble: Answer | None) -> None:
     with server(lambda body, number: trouble if number < 3 else said("at last")) as (url, seen):
-        assert engine(url, retries=2).complete(["p"], max_tokens=4)[0].text == "at last"
+        assert engine(url, retries=2).generate(["p"], max_tokens=4)[0].text == "at last"
     assert len(seen) == 3
 
 
@@ -142,7 +142,7 @@ def test_trouble_that_stays_is_one_line_that_says_what_to_do() -> None:
         server(lambda body, number: (503, {"error": {"message": "still\nloading"}})) as (url, seen),
         pytest.raises(UserError) as caught,
     ):
-        engine(url, retries=1).complete(["p"], max_tokens=4)
+        engine(url, retries=1).generate(["p"], max_tokens=4)
     assert len(seen) == 2
     assert str(caught.value).startswith(f"llm.url: {url} answered 503 still loading (2 tries)")
     assert "\n" not in str(caught.value)
@@ -154,7 +154,7 @@ def test_a_reply_that_takes_too_long_is_tried_again() -> None:
         return said("quick")
 
     with server(slow_once) as (url, seen):
-        assert engine(url, timeout_s=0.1, retries=1).complete(["p"], max_tokens=4)[0].text == "quick"
+        assert engine(url, timeout_s=0.1, retries=1).generate(["p"], max_tokens=4)[0].text == "quick"
     assert len(seen) == 2
 
 
@@ -172,7 +172,7 @@ def test_a_reply_that_takes_too_long_is_tried_again() -> None:
 def test_what_a_person_must_mend_is_not_tried_again(answer: Answer, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", "sesame-123")
     with server(lambda body, number: answer) as (url, seen), pytest.raises(UserError, match=says) as caught:
-        engine(url, key_variable="MY_KEY").complete(["p"], max_tokens=4)
+        engine(url, key_variable="MY_KEY").generate(["p"], max_tokens=4)
     assert len(seen) == 1
     assert seen[0]["key"] == "Bearer sesame-123"
     assert url in str(caught.value)
@@ -195,21 +195,21 @@ def test_a_prompt_too_long_for_the_model_is_that_prompts_failure(status: int, sa
         return said("fits")
 
     with server(picky) as (url, _):
-        replies = engine(url).complete(["short", "much too long"], max_tokens=4)
+        replies = engine(url).generate(["short", "much too long"], max_tokens=4)
     assert [(reply.text, reply.finished) for reply in replies] == [("fits", True), ("", False)]
 
 
 def test_a_setting_that_the_server_refuses_is_not_taken_for_a_long_prompt() -> None:
     answer = 400, {"error": {"message": "max_tokens is too large: 4. This model supports at most 2"}}
     with server(lambda body, number: answer) as (url, _), pytest.raises(UserError, match="too large"):
-        engine(url).complete(["p"], max_tokens=4)
+        engine(url).generate(["p"], max_tokens=4)
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
     with server(lambda body, number: said("x")) as (url, _):
         pass
     with pytest.raises(UserError, match=f"llm.url: {url} cannot be reached"):
-        engine(url, retries=1).complete(["p"], max_tokens=4)
+        engine(url, retries=1).generate(["p"], max_tokens=4)
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "", "ftp://x/v1", "http://"])
@@ -240,9 +240,9 @@ def test_no_reply_is_lost_doubled_or_given_to_another_prompt() -> None:
     prompts = [f"p{i % 40}" for i in range(120)]
     with server(rough) as (url, seen):
         made = engine(url, batch=16, retries=20)
-        replies = made.complete(prompts, max_tokens=4, temperature=1.0)
-    asks = [Ask(prompt, 4, 1.0, i // 40) for i, prompt in enumerate(prompts)]
-    assert [reply.text for reply in replies] == [f"{ask.prompt} {ask.seed(0)}" for ask in asks]
+        replies = made.generate(prompts, max_tokens=4, temperature=1.0)
+    requests = [GenerationRequest.from_prompt(prompt, 4, 1.0, i // 40) for i, prompt in enumerate(prompts)]
+    assert [reply.text for reply in replies] == [f"{request.text} {request.seed(0)}" for request in requests]
     assert len(seen) > 120
     assert len({(prompt_of(body), body["seed"]) for body in seen}) == 120
 
@@ -255,9 +255,9 @@ def test_one_prompt_that_fails_does_not_lose_the_replies_that_came(tmp_path: Pat
     config = LLMConfig(record=str(tmp_path / "replies.jsonl"))
     with server(picky) as (url, seen):
         with pytest.raises(UserError, match="422 no"):
-            Recorded(engine(url, batch=4), config, "x").complete(["a", "bad", "b", "c"], max_tokens=4)
+            RecordedEngine(engine(url, batch=4), config, "x").generate(["a", "bad", "b", "c"], max_tokens=4)
         before = len(seen)
-        replies = Recorded(engine(url, batch=4), config, "x").complete(["c", "a", "d", "b"], max_tokens=4)
+        replies = RecordedEngine(engine(url, batch=4), config, "x").generate(["c", "a", "d", "b"], max_tokens=4)
     assert [reply.text for reply in replies] == ["c", "a", "d", "b"]
     assert [prompt_of(body) for body in seen[before:]] == ["d"]
 
@@ -270,10 +270,10 @@ def test_after_a_failure_no_new_request_is_sent_and_those_in_flight_are_kept() -
     heard = []
 
     def listen(url: str) -> None:
-        for ask, reply in engine(url, batch=2).stream(asks):
-            heard.append((ask.prompt, reply.text))
+        for request, reply in engine(url, batch=2).stream(requests):
+            heard.append((request.text, reply.text))
 
-    asks = [Ask(prompt, 4) for prompt in ("bad", "late", *(f"p{i}" for i in range(20)))]
+    requests = [GenerationRequest.from_prompt(prompt, 4) for prompt in ("bad", "late", *(f"p{i}" for i in range(20)))]
     with server(picky) as (url, seen), pytest.raises(UserError, match="422 no"):
         listen(url)
     assert ("late", "kept") in heard
@@ -283,10 +283,33 @@ def test_after_a_failure_no_new_request_is_sent_and_those_in_flight_are_kept() -
 def test_samples_are_sent_with_seeds_and_greedy_requests_without() -> None:
     with server(lambda body, number: said("x")) as (url, seen):
         made = engine(url, seed=5)
-        made.complete(["a"] * 3, max_tokens=4, temperature=0.5)
-        made.complete(["a"] * 3, max_tokens=4)
-    assert {body.get("seed") for body in seen[:3]} == {Ask("a", 4, 0.5, sample).seed(5) for sample in range(3)}
+        made.generate(["a"] * 3, max_tokens=4, temperature=0.5)
+        made.generate(["a"] * 3, max_tokens=4)
+    assert {body.get("seed") for body in seen[:3]} == {
+        GenerationRequest.from_prompt("a", 4, 0.5, sample).seed(5) for sample in range(3)
+    }
     assert [body.get("seed", "none") for body in seen[3:]] == ["none"]
+
+
+def test_messages_and_stop_strings_are_sent() -> None:
+    chat = [Message("system", "s"), Message("user", "a"), Message("assistant", "b"), Message("user", "c")]
+    with server(lambda body, number: said("x")) as (url, seen):
+        engine(url).generate([chat], max_tokens=4, stop=["\n", "Observation:"])
+        engine(url).generate(["a"], max_tokens=4)
+    assert [(one["role"], one["content"]) for one in seen[0]["messages"]] == [
+        *(("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"))
+    ]
+    assert seen[0]["stop"] == ["\n", "Observation:"]
+    assert "stop" not in seen[1]
+
+
+def test_reply_of_a_server_that_ignores_stop_is_cut() -> None:
+    with server(lambda body, number: said("one two three", "length")) as (url, _):
+        cut, whole = (
+            engine(url).generate(["p"], max_tokens=4, stop=stop)[0] for stop in ([" three", " two"], ["four"])
+        )
+    assert (cut.text, cut.finished) == ("one", True)
+    assert (whole.text, whole.finished) == ("one two three", False)
 
 
 def held(word: str) -> Callable[[dict[str, Any], int], Answer]:

@@ -85,11 +85,11 @@ def test_a_reply_depends_neither_on_its_neighbours_nor_on_the_batch(
     folder: Path, batch: int, temperature: float
 ) -> None:
     asked = [*PROMPTS, *PROMPTS[:3]]
-    alone = engine(folder, 1).complete(asked, max_tokens=8, temperature=temperature)
+    alone = engine(folder, 1).generate(asked, max_tokens=8, temperature=temperature)
     made = engine(folder, batch)
-    assert made.complete(asked, max_tokens=8, temperature=temperature) == alone
-    again = made.complete(asked[::-1], max_tokens=8, temperature=0.0)[::-1]
-    assert again == engine(folder, 1).complete(asked, max_tokens=8), "what is kept of the prompts changes nothing"
+    assert made.generate(asked, max_tokens=8, temperature=temperature) == alone
+    again = made.generate(asked[::-1], max_tokens=8, temperature=0.0)[::-1]
+    assert again == engine(folder, 1).generate(asked, max_tokens=8), "what is kept of the prompts changes nothing"
     assert len({reply.text for reply in alone}) > 4
 
 
@@ -103,7 +103,7 @@ def test_a_choice_depends_neither_on_its_neighbours_nor_on_the_batch(folder: Pat
 
 def test_a_reply_is_what_generate_makes_of_the_prompt_alone(folder: Path) -> None:
     network = LlamaForCausalLM.from_pretrained(folder).eval()
-    for prompt, reply in zip(PROMPTS, engine(folder).complete(PROMPTS, max_tokens=8), strict=True):
+    for prompt, reply in zip(PROMPTS, engine(folder).generate(PROMPTS, max_tokens=8), strict=True):
         ids = torch.tensor([tokens(prompt)])
         row = network.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=8)
         said = row[0, ids.shape[1] :].tolist()
@@ -112,13 +112,13 @@ def test_a_reply_is_what_generate_makes_of_the_prompt_alone(folder: Path) -> Non
 
 def test_what_is_shared_is_read_once(folder: Path) -> None:
     made = engine(folder)
-    made.complete(PROMPTS, max_tokens=4)
+    made.generate(PROMPTS, max_tokens=4)
     # Every branch of the tree of prompts, and the last token of none: the decoding reads that.
     rows = sorted({tuple(tokens(prompt)[:-1]) for prompt in PROMPTS})
     branches = {row[: end + 1] for row in rows for end in range(len(row))}
     assert made._prefixes is not None
     assert made._prefixes.computed == len(branches) < sum(map(len, rows)) / 2
-    made.complete(PROMPTS, max_tokens=6)
+    made.generate(PROMPTS, max_tokens=6)
     assert made._prefixes.computed == len(branches), "kept between calls"
 
 
@@ -152,7 +152,7 @@ def test_a_small_budget_changes_no_reply(folder: Path) -> None:
     made = engine(folder)
     assert made._prefixes is not None
     made._prefixes._budget = 0
-    assert made.complete(PROMPTS, max_tokens=8) == engine(folder, 1).complete(PROMPTS, max_tokens=8)
+    assert made.generate(PROMPTS, max_tokens=8) == engine(folder, 1).generate(PROMPTS, max_tokens=8)
 
 
 def test_what_is_known_of_a_prompt_is_what_the_network_makes_of_it(folder: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_batch_reads_what_it_begins_with_once_where_numbers_are_exact(
     for dtype, counts in (("float32", [26]), ("bfloat16", [0])):
         made = engine(folder, 32, dtype)
         held.clear()
-        made.complete(asked, max_tokens=4)
+        made.generate(asked, max_tokens=4)
         assert held == counts
 
 
@@ -240,12 +240,12 @@ def test_a_reply_that_rounding_may_have_decided_is_asked_for_alone(
         return run(rows, together, **settings)
 
     monkeypatch.setattr(made, "_run", counting)
-    made.complete(PROMPTS[:4], max_tokens=4)
+    made.generate(PROMPTS[:4], max_tokens=4)
     assert asked == [(4, True)], "nothing was close"
     asked.clear()
     # Were rounding this large, it might decide everything.
     monkeypatch.setattr(module, "ROUNDING", 0.5)
-    assert made.complete(PROMPTS[:4], max_tokens=4) == alone.complete(PROMPTS[:4], max_tokens=4)
+    assert made.generate(PROMPTS[:4], max_tokens=4) == alone.generate(PROMPTS[:4], max_tokens=4)
     assert asked == [(4, True), *[(1, False)] * 4]
     asked.clear()
     choices = made.choose(PROMPTS[:4], [("a", "b")] * 4)
@@ -255,10 +255,15 @@ def test_a_reply_that_rounding_may_have_decided_is_asked_for_alone(
 
 def test_what_comes_behind_the_end_of_a_reply_is_not_close() -> None:
     close = torch.zeros(2, dtype=torch.bool)
-    pick = module._picking([0, 0], 0.0, 3, torch.tensor([7]), close)
+    ended = torch.zeros_like(close)
+    pick = module._picking([0, 0], 0.0, 3, torch.tensor([7]), ended, close)
     scores = torch.tensor([[1.0, 1.0], [2.0, 1.0]])
     pick(torch.tensor([[7, 7, 7, 7], [7, 7, 7, 1]]), scores)
     assert close.tolist() == [False, False], "ended, or sure"
+    ended[0] = True
+    pick(torch.tensor([[7, 7, 7, 1], [7, 7, 7, 7]]), scores)
+    assert close.tolist() == [False, False], "a stop string has ended it"
+    ended[0] = False
     pick(torch.tensor([[7, 7, 7, 1], [7, 7, 7, 7]]), scores)
     assert close.tolist() == [True, False]
 
@@ -274,7 +279,7 @@ def test_in_half_precision_nothing_is_asked_again(folder: Path, monkeypatch: pyt
         return run(rows, together, **settings)
 
     monkeypatch.setattr(made, "_run", counting)
-    made.complete(PROMPTS, max_tokens=4)
+    made.generate(PROMPTS, max_tokens=4)
     assert asked == [True] * 3
 
 
@@ -324,20 +329,20 @@ def test_a_network_that_cannot_go_on_from_a_beginning_reads_each_prompt_whole(
     assert type(AutoModelForCausalLM.from_pretrained(path)) is type(network)
     made = engine(path, 4)
     assert (made._prefixes is not None, made._batch) == (goes_on, 4 if alike else 1)
-    assert made.complete(PROMPTS, max_tokens=8) == engine(path, 1).complete(PROMPTS, max_tokens=8)
+    assert made.generate(PROMPTS, max_tokens=8) == engine(path, 1).generate(PROMPTS, max_tokens=8)
 
 
 def test_a_prompt_that_leaves_no_room_is_refused_among_others(folder: Path) -> None:
     asked = [PROMPTS[0], "a " * 62, PROMPTS[3], "b " * 70]
-    replies = engine(folder).complete(asked, max_tokens=8)
+    replies = engine(folder).generate(asked, max_tokens=8)
     assert [(reply.refused, reply.prompt_tokens) for reply in replies] == [
         (False, 33), (True, 62), (False, 1), (True, 70)
     ]  # fmt: skip
-    assert replies == engine(folder, 1).complete(asked, max_tokens=8)
-    assert all(reply.refused for reply in engine(folder).complete(asked[1::2], max_tokens=8))
+    assert replies == engine(folder, 1).generate(asked, max_tokens=8)
+    assert all(reply.refused for reply in engine(folder).generate(asked[1::2], max_tokens=8))
 
 
 def test_prompts_of_one_token_share_nothing(folder: Path) -> None:
-    assert engine(folder).complete(["q", "r", "s"], max_tokens=4) == engine(folder, 1).complete(
+    assert engine(folder).generate(["q", "r", "s"], max_tokens=4) == engine(folder, 1).generate(
         ["q", "r", "s"], max_tokens=4
     )

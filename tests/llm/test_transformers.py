@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
-from aotd.llm.local import encode
+from aotd.llm.base import GenerationRequest, Message, Prompt
+from aotd.llm.local import encode_prompt
 from aotd.llm.transformers import TransformersEngine
 
 WORDS = ["<end>", "<pad>", "?", *"abcdefghijklmnopqrstuvwxyz", "user:", "you:"]
@@ -61,25 +63,29 @@ def chances(folder: Path, prompt: str) -> torch.Tensor:
         return network(tokens).logits[0, -1].double().softmax(-1)
 
 
+def encoded(tokenizer: Any, prompt: Prompt) -> list[int]:
+    return encode_prompt(tokenizer, GenerationRequest.from_prompt(prompt, 1))
+
+
 def test_a_batch_says_what_each_prompt_alone_says(folder: Path) -> None:
-    alone = engine(folder, batch=1).complete(PROMPTS, max_tokens=8)
-    assert engine(folder, batch=3).complete(PROMPTS, max_tokens=8) == alone
+    alone = engine(folder, batch=1).generate(PROMPTS, max_tokens=8)
+    assert engine(folder, batch=3).generate(PROMPTS, max_tokens=8) == alone
     assert [reply.prompt_tokens for reply in alone] == [3, 1, 7, 2]
     assert len({reply.text for reply in alone}) > 1
 
 
 def test_a_reply_is_finished_only_where_the_model_ended_it(folder: Path) -> None:
     made = engine(folder)
-    cut = made.complete(["a b c"], max_tokens=4)[0]
+    cut = made.generate(["a b c"], max_tokens=4)[0]
     assert (cut.finished, cut.reply_tokens, len(cut.text.split())) == (False, 4, 4)
     # every token is an end: the first one is, and is not part of the text
     made._ends = list(range(len(WORDS)))
-    ended = made.complete(["a b c"], max_tokens=4)[0]
+    ended = made.generate(["a b c"], max_tokens=4)[0]
     assert (ended.finished, ended.reply_tokens, ended.text) == (True, 0, "")
 
 
 def test_a_prompt_that_leaves_no_room_gives_an_empty_reply(folder: Path) -> None:
-    replies = engine(folder).complete(["a " * 62, "a"], max_tokens=8)
+    replies = engine(folder).generate(["a " * 62, "a"], max_tokens=8)
     assert (replies[0].text, replies[0].finished, replies[0].prompt_tokens) == ("", False, 62)
     assert replies[1].reply_tokens > 0
 
@@ -88,8 +94,8 @@ def test_a_chat_template_is_used_where_there_is_one(folder: Path, tmp_path: Path
     template = (
         "{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}{% if add_generation_prompt %} you:{% endif %}"
     )
-    chat = engine(save(tmp_path / "chat", template)).complete(["a b c"], max_tokens=4)[0]
-    plain = engine(folder).complete(["user: a b c you:"], max_tokens=4)[0]
+    chat = engine(save(tmp_path / "chat", template)).generate(["a b c"], max_tokens=4)[0]
+    plain = engine(folder).generate(["user: a b c you:"], max_tokens=4)[0]
     assert chat == plain
 
 
@@ -97,23 +103,99 @@ def test_a_token_of_the_models_own_in_a_prompt_is_plain_text(folder: Path) -> No
     tokenizer = engine(folder)._tokenizer
     ends = [tokenizer.eos_token_id, tokenizer.pad_token_id]
     assert tokenizer("a <end> b")["input_ids"][1] in ends
-    assert not {*encode(tokenizer, "a <end> b<end> <e<end>nd>")} & {*ends}
-    assert encode(tokenizer, "a b  c") == list(tokenizer("a b  c")["input_ids"])
+    assert not {*encoded(tokenizer, "a <end> b<end> <e<end>nd>")} & {*ends}
+    assert encoded(tokenizer, "a b  c") == list(tokenizer("a b  c")["input_ids"])
+
+
+CHAT = "{% for m in messages %}{{ m.role }}: {{ m.content }} {% endfor %}{% if add_generation_prompt %}you:{% endif %}"
+NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + CHAT
+SKIPS_SYSTEM = CHAT.replace("messages %}", "messages if m.role != 'system' %}")
+TALK = [Message("system", "a"), Message("user", "b"), Message("assistant", "c"), Message("user", "d")]
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt", "text"),
+    [
+        (CHAT, TALK, "system: a user: b assistant: c user: d you:"),
+        (NO_SYSTEM, TALK, "user: a b assistant: c user: d you:"),
+        (SKIPS_SYSTEM, TALK, "user: a b assistant: c user: d you:"),
+        (NO_SYSTEM, "b", "user: b you:"),
+        (None, TALK[:2], "a b"),
+    ],
+)
+def test_encode_prompt_merges_system_message_where_template_has_none(
+    template: str | None, prompt: Prompt, text: str, tmp_path: Path
+) -> None:
+    tokenizer = engine(save(tmp_path / "chat", template))._tokenizer
+    assert encoded(tokenizer, prompt) == encoded(engine(save(tmp_path / "plain"))._tokenizer, text)
+
+
+def test_encode_prompt_refuses_chat_without_template(folder: Path) -> None:
+    with pytest.raises(UserError, match="has no chat template and takes one message only") as caught:
+        engine(folder).generate([TALK], max_tokens=4)
+    assert "\n" not in str(caught.value)
+
+
+def test_encode_prompt_says_template_cannot_be_rendered(tmp_path: Path) -> None:
+    broken = engine(save(tmp_path / "chat", "{{ raise_exception('never') }}"))
+    with pytest.raises(UserError, match=r"llm\.model: its chat template cannot be rendered \(never\)"):
+        broken.generate(["a"], max_tokens=4)
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+def test_encode_prompt_reads_no_special_token_in_any_message(role: str, tmp_path: Path) -> None:
+    tokenizer = engine(save(tmp_path / "chat", CHAT))._tokenizer
+    ends = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+    messages = [Message(each.role, "a <end> b <pad>" if each.role == role else each.content) for each in TALK]
+    assert not ends & {*encoded(tokenizer, messages)}
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_stop_string_ends_reply_before_it(batch: int, temperature: float, folder: Path) -> None:
+    free = engine(folder, batch).generate(PROMPTS, max_tokens=12, temperature=temperature)
+    words = max((reply.text for reply in free), key=len).split()
+    half = len(words) // 2
+    for stop in ([words[half]], [" ".join(words[-2:])], ["nowhere", words[-1], words[half]], ["nowhere"]):
+        made = engine(folder, batch).generate(PROMPTS, max_tokens=12, temperature=temperature, stop=stop)
+        for before, reply in zip(free, made, strict=True):
+            at = min((before.text.find(string) for string in stop if string in before.text), default=None)
+            assert reply.text == (before.text if at is None else before.text[:at])
+            assert reply.finished == (before.finished or at is not None)
+            assert reply.reply_tokens <= before.reply_tokens
+
+
+def test_stop_string_ends_generation(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = engine(folder)
+    steps = 0
+    forward = made._network.forward
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(made._network, "forward", counting)
+    free = made.generate(PROMPTS[:1], max_tokens=40)[0]
+    word = free.text.split()[2]
+    steps, reply = 0, made.generate(PROMPTS[:1], max_tokens=40, stop=[word])[0]
+    assert steps <= reply.reply_tokens + 1 < 40
+    assert reply.finished
 
 
 def test_samples_differ_and_come_again(folder: Path) -> None:
-    made = engine(folder).complete(["a b c"] * 6, max_tokens=6, temperature=1.0)
+    made = engine(folder).generate(["a b c"] * 6, max_tokens=6, temperature=1.0)
     assert len({reply.text for reply in made}) > 3
-    assert engine(folder).complete(["a b c"] * 6, max_tokens=6, temperature=1.0) == made
-    assert engine(folder, seed=1).complete(["a b c"] * 6, max_tokens=6, temperature=1.0) != made
+    assert engine(folder).generate(["a b c"] * 6, max_tokens=6, temperature=1.0) == made
+    assert engine(folder, seed=1).generate(["a b c"] * 6, max_tokens=6, temperature=1.0) != made
 
 
 def test_a_sample_depends_neither_on_the_others_nor_on_torchs_state(folder: Path) -> None:
     prompts = ["a b c", "d", "a b c", "e f g h i j k", "a b c"]
-    made = engine(folder, batch=5).complete(prompts, max_tokens=6, temperature=1.0)
+    made = engine(folder, batch=5).generate(prompts, max_tokens=6, temperature=1.0)
     torch.manual_seed(99)
     before = torch.get_rng_state()
-    alone = engine(folder, batch=1).complete(["a b c"] * 3, max_tokens=6, temperature=1.0)
+    alone = engine(folder, batch=1).generate(["a b c"] * 3, max_tokens=6, temperature=1.0)
     assert alone == [made[0], made[2], made[4]]
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -121,7 +203,7 @@ def test_a_sample_depends_neither_on_the_others_nor_on_torchs_state(folder: Path
 @pytest.mark.parametrize("temperature", [0.7, 1.0])
 def test_samples_come_as_often_as_the_model_says(folder: Path, temperature: float) -> None:
     count = 2000
-    made = engine(folder, batch=500).complete(["a b c"] * count, max_tokens=1, temperature=temperature)
+    made = engine(folder, batch=500).generate(["a b c"] * count, max_tokens=1, temperature=temperature)
     # Special tokens leave no text; the others are compared.
     share = (chances(folder, "a b c").log() / temperature).softmax(-1)[3:]
     seen = torch.tensor([sum(reply.text == word for reply in made) for word in WORDS[3:]], dtype=torch.float64)
@@ -132,13 +214,13 @@ def test_samples_come_as_often_as_the_model_says(folder: Path, temperature: floa
 
 
 def test_what_a_models_makers_recommend_is_not_used(folder: Path, tmp_path: Path) -> None:
-    plain = engine(folder).complete(PROMPTS, max_tokens=12)
+    plain = engine(folder).generate(PROMPTS, max_tokens=12)
     network = LlamaForCausalLM.from_pretrained(folder)
     network.generation_config.repetition_penalty = 5.0
     network.generation_config.no_repeat_ngram_size = 1
     other = save(tmp_path / "tiny")
     network.save_pretrained(other)
-    assert engine(other).complete(PROMPTS, max_tokens=12) == plain
+    assert engine(other).generate(PROMPTS, max_tokens=12) == plain
 
 
 def test_the_likeliest_option_is_chosen(folder: Path) -> None:

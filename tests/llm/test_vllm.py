@@ -24,7 +24,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from aotd.errors import UserError
 from aotd.llm import EngineName, LLMConfig
-from aotd.llm.base import Engine, Reply
+from aotd.llm.base import Engine, Message, Reply
 from aotd.llm.load import load_engine
 
 SHARED = "The person opens the door, takes the cup and puts it on the table. " * 4
@@ -83,7 +83,7 @@ def make_model(folder: Path, context: int = 512) -> Path:
 
 
 def config(folder: Path, engine: EngineName, **settings: object) -> LLMConfig:
-    return LLMConfig(engine=engine, model=str(folder), memory_share=0.2, batch=4, **settings)
+    return LLMConfig(engine=engine, model=str(folder), gpu_memory_utilization=0.2, batch=4, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -149,12 +149,22 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.mark.vllm
 def test_greedy_replies_are_those_of_transformers(engine: Engine, judge: Engine) -> None:
-    expected = judge.complete(PROMPTS, max_tokens=24)
+    expected = judge.generate(PROMPTS, max_tokens=24)
     assert {reply.finished for reply in expected} == {True, False}
-    assert told(engine.complete(PROMPTS, max_tokens=24)) == told(expected)
-    assert told(engine.complete(PROMPTS, max_tokens=24)) == told(expected), (
+    assert told(engine.generate(PROMPTS, max_tokens=24)) == told(expected)
+    assert told(engine.generate(PROMPTS, max_tokens=24)) == told(expected), (
         "what is kept of the prompts changes nothing"
     )
+
+
+@pytest.mark.vllm
+def test_chats_and_stop_strings_are_those_of_transformers(engine: Engine, judge: Engine) -> None:
+    free = judge.generate(PROMPTS, max_tokens=24)
+    stop = [free[0].text[3:5], free[1].text[4:6]]
+    chats = [[Message("system", "Be brief."), Message("user", prompt)] for prompt in PROMPTS]
+    for prompts in (PROMPTS, chats):
+        expected = judge.generate(prompts, max_tokens=24, stop=stop)
+        assert told(engine.generate(prompts, max_tokens=24, stop=stop)) == told(expected)
 
 
 @pytest.mark.vllm
@@ -174,15 +184,15 @@ def test_nothing_but_an_option_is_said(engine: Engine) -> None:
 @pytest.mark.vllm
 def test_samples_differ_come_again_and_do_not_depend_on_the_others(engine: Engine) -> None:
     prompts = [PROMPTS[0], PROMPTS[3], PROMPTS[0], PROMPTS[1], PROMPTS[0]]
-    made = engine.complete(prompts, max_tokens=12, temperature=1.0)
+    made = engine.generate(prompts, max_tokens=12, temperature=1.0)
     assert len({reply.text for reply in made}) == 5
-    assert engine.complete(prompts, max_tokens=12, temperature=1.0) == made
-    assert engine.complete([PROMPTS[0]] * 3, max_tokens=12, temperature=1.0) == [made[0], made[2], made[4]]
+    assert engine.generate(prompts, max_tokens=12, temperature=1.0) == made
+    assert engine.generate([PROMPTS[0]] * 3, max_tokens=12, temperature=1.0) == [made[0], made[2], made[4]]
 
 
 @pytest.mark.vllm
 def test_a_prompt_too_long_for_the_model_is_that_prompts_failure(engine: Engine) -> None:
-    replies = engine.complete(["q" * 600, "Why?"], max_tokens=8)
+    replies = engine.generate(["q" * 600, "Why?"], max_tokens=8)
     assert (replies[0].text, replies[0].finished) == ("", False)
     assert replies[1].text
     choices = engine.choose(["q" * 600, "Why?"], [("A", "B")] * 2)
@@ -193,7 +203,7 @@ def test_a_prompt_too_long_for_the_model_is_that_prompts_failure(engine: Engine)
 def test_the_verbs_of_a_run_share_one_model(inside: Engine, folder: Path) -> None:
     again = load_engine(config(folder, EngineName.vllm, seed=1), "a test")
     assert vars(again)["_llm"] is vars(inside)["_llm"]
-    assert again.complete(PROMPTS[:1], max_tokens=4) == inside.complete(PROMPTS[:1], max_tokens=4)
+    assert again.generate(PROMPTS[:1], max_tokens=4) == inside.generate(PROMPTS[:1], max_tokens=4)
 
 
 @pytest.mark.vllm
@@ -203,11 +213,11 @@ def test_a_model_that_vllm_cannot_run_is_one_line(inside: Engine, folder: Path, 
     (broken / "config.json").write_text(json.dumps({"model_type": "no-such-model"}))
     for settings in (
         {"model": str(broken)},
-        {"model": str(folder), "context": 10**6},
+        {"model": str(folder), "max_model_len": 10**6},
         {"model": str(folder), "dtype": "f"},
     ):
         with pytest.raises(UserError, match="vLLM cannot run") as caught:
-            load_engine(LLMConfig(engine=EngineName.vllm, memory_share=0.2, **settings), "a test")
+            load_engine(LLMConfig(engine=EngineName.vllm, gpu_memory_utilization=0.2, **settings), "a test")
         assert "\n" not in str(caught.value)
 
 

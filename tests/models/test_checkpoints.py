@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
-from aotd.llm.base import Ask
+from aotd.llm.base import GenerationRequest
 from aotd.llm.transformers import TransformersEngine
 from aotd.models import loading
 from aotd.specialists.embedder import SentenceEmbedder
@@ -127,7 +127,7 @@ def test_a_pickle_is_refused_and_safetensors_named(name: str, tmp_path: Path) ->
 def test_code_in_a_checkpoint_is_refused_without_a_question(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Left to itself, transformers asks at the terminal whether to run it."""
+    """Left to itself, transformers requests at the terminal whether to run it."""
     save, load = CHECKPOINTS[name]
     folder, canary = tmp_path / "checkpoint", tmp_path / "canary"
     folder.mkdir()
@@ -360,7 +360,7 @@ def test_a_strangers_template_reaches_nothing_and_is_one_line(template: str, sav
     (folder / "chat_template.jinja").write_text(template)
     engine = load_llm(folder)
     with pytest.raises(UserError, match="chat template cannot be rendered"):
-        list(engine.stream([Ask(prompt="a b c", max_tokens=3)]))
+        list(engine.stream([GenerationRequest.from_prompt(prompt="a b c", max_tokens=3)]))
 
 
 def test_links_of_the_hubs_own_cache_are_followed(saved: Callable[[str], Path], tmp_path: Path) -> None:
@@ -370,4 +370,4 @@ def test_links_of_the_hubs_own_cache_are_followed(saved: Callable[[str], Path], 
     for file in saved("valley").iterdir():
         shutil.move(file, kept / "blobs" / file.name)
         (kept / "snapshots" / "1" / file.name).symlink_to(f"../../blobs/{file.name}")
-    assert load_student(kept / "snapshots" / "1", SMALL).seen == 8
+    assert load_student(kept / "snapshots" / "1", SMALL).specialist_frames == 8

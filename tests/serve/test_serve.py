@@ -18,8 +18,7 @@ import pytest
 
 from aotd.cli.main import main
 from aotd.errors import QuestionError, UserError
-from aotd.llm import LLMConfig
-from aotd.llm import chat_server as chat
+from aotd.llm import LLMConfig, http_client
 from aotd.llm.openai import OpenAIEngine
 from aotd.llm.served import Served, served_at
 from aotd.records import Outcome
@@ -77,7 +76,7 @@ def test_a_prompt_that_ends_the_server_is_found_and_the_others_get_their_replies
     prompts[5] += " poison"
 
     def ask() -> None:
-        replies = asking.complete(prompts, max_tokens=8)
+        replies = asking.generate(prompts, max_tokens=8)
         assert replies[5].refused
         heard.append([reply.text for reply in replies])
 
@@ -101,7 +100,7 @@ def test_a_prompt_that_ends_the_server_is_found_and_the_others_get_their_replies
             got = httpx.get(f"{served.url}/{url}", headers={"Authorization": f"Bearer {key}"}, trust_env=False)
             assert got.status_code == status
         os.kill(lives(tmp_path)[-1], signal.SIGKILL)  # as the system does, for want of memory
-        assert engine(tmp_path).complete(["again"], max_tokens=8)[0].text == "so: again"
+        assert engine(tmp_path).generate(["again"], max_tokens=8)[0].text == "so: again"
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == 128 + signal.SIGTERM
     assert not file.exists()
@@ -170,7 +169,7 @@ def test_a_prompt_that_leaves_the_server_dead_inside_is_found(tmp_path: Path, mo
         (tmp_path / "servers" / "llm.json").write_text(served.model_dump_json())
         prompts = [f"p{number}" for number in range(6)]
         prompts[3] += " stroke"
-        replies = engine(tmp_path).complete(prompts, max_tokens=8)
+        replies = engine(tmp_path).generate(prompts, max_tokens=8)
         assert [reply.text for reply in replies] == [
             "" if "stroke" in prompt else f"so: {prompt}" for prompt in prompts
         ]
@@ -220,10 +219,10 @@ def test_a_command_that_cannot_be_is_one_line(
 def test_a_file_of_another_kind_and_one_that_never_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "llm.json"
     assert served_at(file) is None
-    monkeypatch.setattr(chat, "WAIT_S", 0.05)
+    monkeypatch.setattr(http_client, "WAIT_S", 0.05)
     config = LLMConfig(url=str(file), model="tiny")
     with pytest.raises(UserError, match=r"llm\.url: there is no .*llm\.json: start `aotd serve`"):
-        OpenAIEngine(config, pause_s=0.01).complete(["p"], max_tokens=8)
+        OpenAIEngine(config, pause_s=0.01).generate(["p"], max_tokens=8)
     good = Served(url="http://node:8000/v1", key="k" * 16, model="tiny", host="node", pid=1)
     for wrong in ({"url": "http://a.example/other"}, {"url": "file:///etc/passwd"}, {"key": ""}, {"more": 1}):
         file.write_text(str(good.model_dump() | wrong).replace("'", '"').replace("None", "null"))

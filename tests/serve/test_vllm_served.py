@@ -72,7 +72,7 @@ def test_a_verb_gets_its_replies_though_the_engine_is_killed(tmp_path: Path, mon
         until(file.exists)
 
         asking = OpenAIEngine(LLMConfig(url=str(file), model="tiny"))
-        long, short = asking.complete(["q" * 20_000, "Why?"], max_tokens=8)
+        long, short = asking.generate(["q" * 20_000, "Why?"], max_tokens=8)
         assert long.refused
         assert short.text
         assert asking.choose(["Why?"], [("Yes", "No")])[0].constrained

@@ -17,7 +17,7 @@ from aotd.errors import UserError
 from aotd.evaluate.external import read_replies
 from aotd.evaluate.training_set import loaded_in, trained_on
 from aotd.llm import LLMConfig
-from aotd.llm.replay import Recorded
+from aotd.llm.replay import RecordedEngine
 from aotd.records import Program
 from aotd.specialists.captions import read_captions
 from aotd.store.files import Shard
@@ -140,7 +140,7 @@ def test_what_is_no_file_in_place_of_others(put: Callable[[Path], None], tmp_pat
     put(path)
     for read in (
         lambda: read_replies(path, {"q1"}),
-        lambda: Recorded(None, LLMConfig(record=str(path)), "llm"),
+        lambda: RecordedEngine(None, LLMConfig(record=str(path)), "llm"),
         lambda: read_captions(str(path)),
     ):
         with pytest.raises(UserError, match="file"):
@@ -219,7 +219,7 @@ def test_a_student_that_began_from_itself_is_made_up(tmp_path: Path) -> None:
 def test_recorded_replies_that_are_none_are_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "replies.jsonl").write_bytes(content)
     with pytest.raises(UserError, match=r"replies\.jsonl:[12] is no recorded reply"):
-        Recorded(None, LLMConfig(record=str(tmp_path / "replies.jsonl")), "llm")
+        RecordedEngine(None, LLMConfig(record=str(tmp_path / "replies.jsonl")), "llm")
 
 
 @pytest.mark.parametrize("name", [name for name in NO_RECORDS if name != "an empty line"])

@@ -14,7 +14,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from aotd.distill.batch import batch_of, lay_out
+from aotd.distill.batch import make_batch, tokenize_example
 from aotd.distill.loss import distillation_loss
 from aotd.errors import UserError
 from aotd.prompts.student import suffix
@@ -82,24 +82,25 @@ def test_a_tree_has_the_logits_of_the_familys_own_forward(name: str, checkpoints
     own.train(False)
     video = Noise(video_id="1")
     view = student.encode_video(video)
-    laid = [lay_out(student, example, True) for example in examples()]
-    batch = batch_of(student, [(view, laid)], 4)
+    tokenized = [tokenize_example(student, example, True) for example in examples()]
+    batch = make_batch(student, [(view, tokenized)], 4)
     inputs = {key: batch[key] for key in ("videos", "input_ids", "end", "positions", "at")}
     with torch.no_grad():
         logits = student.model(**inputs)
         first = 0
-        for asked, said in ((a, s) for one in laid for a, s in zip(one.asked, one.said, strict=True)):
-            tokens = [*student.video_prefix(view).tokens, *asked, *said[:-1]]
-            alone = own(**own_inputs(student, student.frames(video)[0], tokens)).logits[0, -len(said) :]
-            assert torch.allclose(logits[first : first + len(said)], alone, atol=1e-5)
-            first += len(said)
+        pairs = [pair for one in tokenized for pair in zip(one.prompts, one.replies, strict=True)]
+        for prompt, reply in pairs:
+            tokens = [*student.video_prefix(view).tokens, *prompt, *reply[:-1]]
+            alone = own(**own_inputs(student, student.frames(video)[0], tokens)).logits[0, -len(reply) :]
+            assert torch.allclose(logits[first : first + len(reply)], alone, atol=1e-5)
+            first += len(reply)
     assert first == len(logits)
 
 
 def gradients(student: PretrainedVideoLLM, shared: bool) -> tuple[float, Tensor]:
     views = [student.encode_video(Noise(video_id=number)) for number in "12"]
-    laid = [lay_out(student, example, True) for example in examples()]
-    batch = batch_of(student, [(views[0], laid[:3]), (views[1], laid[3:])], 4, shared)
+    tokenized = [tokenize_example(student, example, True) for example in examples()]
+    batch = make_batch(student, [(views[0], tokenized[:3]), (views[1], tokenized[3:])], 4, shared)
     student.model.zero_grad()
     given = {key: batch[key] for key in ("videos", "input_ids", "end", "positions", "at")}
     loss = distillation_loss(student.model(**given), batch["labels"], batch["kinds"], batch["shares"], 0.7).total

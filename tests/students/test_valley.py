@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotd.distill.batch import batch_of, lay_out
+from aotd.distill.batch import make_batch, tokenize_example
 from aotd.distill.loss import distillation_loss
 from aotd.errors import UserError
 from aotd.records import Example, Mode
@@ -71,8 +71,8 @@ def test_numbers_are_single_tokens(student: ValleyStudent) -> None:
 def test_saved_and_loaded_gives_equal_logits(student: ValleyStudent, tmp_path: Path) -> None:
     student.save(tmp_path / "student")
     again = load_student(tmp_path / "student", SMALL)
-    laid = [lay_out(student, example, True) for example in examples()]
-    batch = batch_of(student, [(view(number), [one]) for number, one in enumerate(laid)], 4)
+    tokenized = [tokenize_example(student, example, True) for example in examples()]
+    batch = make_batch(student, [(view(number), [one]) for number, one in enumerate(tokenized)], 4)
     with torch.no_grad():
         assert torch.equal(student.model(**arguments(batch)), again.model(**arguments(batch)))
     assert again.feature_key == student.feature_key
@@ -93,8 +93,8 @@ def test_a_batch_says_what_each_says_alone(student: ValleyStudent) -> None:
 
 def gradients(student: ValleyStudent, shared: bool) -> tuple[float, list[torch.Tensor]]:
     """Loss and gradients of a step about two videos: three questions about the one, one about the other."""
-    laid = [lay_out(student, example, True) for example in examples()]
-    batch = batch_of(student, [(view(0), laid[:3]), (view(1), laid[3:])], 4, shared)
+    tokenized = [tokenize_example(student, example, True) for example in examples()]
+    batch = make_batch(student, [(view(0), tokenized[:3]), (view(1), tokenized[3:])], 4, shared)
     student.model.zero_grad()
     loss = distillation_loss(
         student.model(**arguments(batch)), batch["labels"], batch["kinds"], batch["shares"], weight=0.7
@@ -118,10 +118,10 @@ def test_a_tree_has_the_loss_and_the_gradients_of_separate_sequences(student: Va
 
 
 def test_the_video_and_its_order_reach_the_logits(student: ValleyStudent) -> None:
-    laid = [lay_out(student, examples()[0], True)]
+    tokenized = [tokenize_example(student, examples()[0], True)]
     seen = view(0)
     backwards = {**seen, "pixels": seen["pixels"].flip(0)}
-    batch = batch_of(student, [(seen, laid), (backwards, laid), (view(1), laid)], 3)
+    batch = make_batch(student, [(seen, tokenized), (backwards, tokenized), (view(1), tokenized)], 3)
     with torch.no_grad():
         first, second, third = student.model(**arguments(batch)).chunk(3)
     assert not torch.allclose(first, second)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from aotd.llm.base import Ask, Engine, Reply
+from aotd.llm.base import Engine, GenerationRequest, Reply
 from aotd.records import Dropped, Question, Thought, Trace, Verdict
 from aotd.verify import Judge, VerifyConfig
 from aotd.verify.job import judge_thoughts
@@ -23,11 +23,11 @@ class Says(Engine):
         self.text = text
         self.asked = ""
 
-    def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
-        (ask,) = asks
-        assert ask.options == ("Yes", "No")
-        self.asked = ask.prompt
-        yield ask, Reply(self.text, True, 1, 1)
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+        (request,) = requests
+        assert request.options == ("Yes", "No")
+        self.asked = request.text
+        yield request, Reply(self.text, True, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_the_job_asks_the_judge_only_what_rules_leave_open() -> None:
         def __init__(self) -> None:
             self.asked: list[list[str]] = []
 
-        def stream(self, asks: Sequence[Ask]) -> Iterator[tuple[Ask, Reply]]:
-            self.asked.append([ask.prompt for ask in asks])
-            for ask in asks:
-                yield ask, Reply("Yes" if "wooden" in ask.prompt else "No", True, 1, 1, constrained=True)
+        def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+            self.asked.append([request.text for request in requests])
+            for request in requests:
+                yield request, Reply("Yes" if "wooden" in request.text else "No", True, 1, 1, constrained=True)
 
     def task(key: str, given: str, **changes: object) -> tuple[Question, Thought, Trace]:
         said = thought(key).model_copy(update={"answer": given, "text": f"Seen. So the answer is {given}"})

@@ -39,7 +39,7 @@ def repaired(turns: Sequence[Turn[Attempt]], repairer: Repairer) -> tuple[list[A
     attempts, unusable = [], []
     prompts = [_prompt(turn, repairer) for turn in turns]
     with Meter() as meter:
-        replies = repairer.engine.complete(prompts, max_tokens=repairer.max_tokens)
+        replies = repairer.engine.generate(prompts, max_tokens=repairer.max_tokens)
     for turn, reply, paid in zip(turns, replies, once(prompts, replies), strict=True):
         code, problem = repairer.read(reply)
         cost = meter.cost(turn.task.question.question_id, batch=len(turns), replies=paid)

@@ -22,7 +22,7 @@ class Says:
     def __init__(self, *lines: str) -> None:
         self.lines, self.asked = list(lines), []  # type: ignore[var-annotated]
 
-    def complete(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
+    def generate(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
         self.asked += prompts
         return [Reply(self.lines.pop(0), True, 1, 1) for _ in prompts]
 
