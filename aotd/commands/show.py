@@ -184,6 +184,10 @@ def _print_trace(console: Console, trace: Trace) -> None:
         looked = f" on {frame_words(event.frames)}" if event.frames else ""
         asked = f" {event.query!r}" if event.query else ""
         _line(console, f"  {event.step:>2}  {event.tool}{asked}{looked}", "cyan")
+        if event.thought:
+            _line(console, f"        thought: {event.thought}", "dim")
+        for name, value in event.arguments.items():
+            _line(console, f"        {name}: {value}", "dim")
         for name, text in event.info:
             _line(console, f"        told {name}: {text}", "dim")
         _line(console, f"      → {finding_words(event, trace, _BOXES)}")

@@ -340,9 +340,13 @@ def support(event: Event) -> Support:
 
 
 def kind_of(event: Event) -> ToolKind:
-    """What a step's finding rests on. A tool that is not known here may look at no frame."""
-    tool = VIDEO_TOOLS.by_name.get(event.tool)
-    return tool.kind if tool else ToolKind.knowledge
+    """What a step's finding rests on: as declared for a tool of the paper, as its event tells for any other."""
+    if tool := VIDEO_TOOLS.by_name.get(event.tool):
+        return tool.kind
+    if event.info:
+        return ToolKind.reasoning
+    clips = (value for value in event.arguments.values() if isinstance(value, dict) and value.keys() == {"frames"})
+    return ToolKind.frames if any(True for _ in clips) else ToolKind.knowledge
 
 
 def seconds(trace: Trace, start: int, end: int) -> tuple[float, float]:
