@@ -23,12 +23,12 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from omegaconf.resolvers import oc
 from yaml import YAMLError
 
-from aotd.config.errors import meant, plainly
-from aotd.config.shipped import group_names, shipped
+from aotd.config.errors import plainly
 from aotd.config.tree import Config
 from aotd.datasets.benchmarks import check_name
-from aotd.errors import UserError
+from aotd.errors import UserError, meant
 from aotd.specialists.subtasks import SUBTASKS
+from aotd.store.shipped import group_names, shipped
 from aotd.store.untrusted import DEEPEST, is_file
 
 ConfigStore.instance().store(name="schema", node=Config)

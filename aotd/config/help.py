@@ -12,10 +12,9 @@ from typing import Any
 
 import yaml
 
-from aotd.config.errors import meant
-from aotd.config.shipped import shipped
 from aotd.config.tree import Config
-from aotd.errors import UserError
+from aotd.errors import UserError, meant
+from aotd.store.shipped import shipped
 from aotd.verbs import Verb
 
 
