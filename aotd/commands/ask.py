@@ -22,23 +22,28 @@ from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.specialists.load import SOURCES
 from aotd.store.run import Run
 from aotd.students import StudentConfig
+from aotd.tools.toolbox import Toolbox
+from aotd.tools.video import VIDEO_TOOLS
 from aotd.view.tables import printable
 
 AGENT = "agent"
 
 
-def job(config: Config) -> None:
+def job(config: Config, toolbox: Toolbox = VIDEO_TOOLS) -> None:
     """Print the reply to one question.
+
+    Args:
+        toolbox: the tools that the agent's program may call.
 
     Raises:
         UserError: no such video, mode or arm.
         QuestionError: the video cannot be read, or the agent came to no answer.
     """
-    text = printable(reply(config)) or "(an empty reply)"
+    text = printable(reply(config, toolbox)) or "(an empty reply)"
     Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def reply(config: Config) -> str:
+def reply(config: Config, toolbox: Toolbox = VIDEO_TOOLS) -> str:
     """The reply to the question of `config.ask`.
 
     Raises:
@@ -50,7 +55,7 @@ def reply(config: Config) -> str:
         raise UserError("ask needs specialists.source=video: a video file is decoded, stored captions name none")
     root = str(Path(config.ask.video).resolve().parent)
     if config.ask.by == AGENT:
-        return _agent(config, question, mode, root)
+        return _agent(config, question, mode, root, toolbox)
     run, longest = Run(Path(config.run)), config.evaluate.max_rationale_tokens
     return _student(run, config.ask.by, question, mode, config.student, config.specialists, root, longest)
 
@@ -111,7 +116,7 @@ def _student(
     return text if chosen is None else f"{text}: {chosen}"
 
 
-def _agent(config: Config, question: Question, mode: Mode, root: str) -> str:
+def _agent(config: Config, question: Question, mode: Mode, root: str, toolbox: Toolbox) -> str:
     from aotd.agents.base import work
     from aotd.agents.program.agent import ProgramAgent
     from aotd.agents.program.attempts import first
@@ -124,16 +129,17 @@ def _agent(config: Config, question: Question, mode: Mode, root: str) -> str:
     from aotd.specialists.calls import Findings
     from aotd.specialists.load import load_specialists
     from aotd.store.cache import load_cache
-    from aotd.tools.video import VIDEO_TOOLS
 
     if config.decompose.author is Author.annotated:
         # A question from a person ships no functional program.
         config = replace(config, decompose=replace(config.decompose, author=Author.fixed))
-    program = write_program(question, config.decompose, config.llm, load_cache(config.cache, Run(Path(config.run))))
+    program = write_program(
+        question, config.decompose, config.llm, load_cache(config.cache, Run(Path(config.run))), toolbox
+    )
     layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
     findings = Findings(load_specialists(config.specialists, root))
     with ProgramAgent(config.execute.limits, layers) as agent:
-        trace = work(agent, first(question, program), findings.answer, findings, VIDEO_TOOLS).record
+        trace = work(agent, first(question, program), findings.answer, findings, toolbox).record
     if isinstance(trace, Dropped):
         raise QuestionError(trace.outcome, trace.reason)
     if mode is Mode.answer:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -36,31 +36,37 @@ from aotd.store.stage import Stage
 from aotd.store.state import recorded
 from aotd.verbs import FLOW, SHARDED, STEPS, VERBS, Verb
 
+if TYPE_CHECKING:
+    from aotd.tools.toolbox import Toolbox
+
 _log = logging.getLogger(__name__)
 
 
-def run_verb(name: str, config: Config) -> None:
+def run_verb(name: str, config: Config, toolbox: Toolbox | None = None) -> None:
     """Do one verb, of the shard if there is one.
 
     How it ends is written down (`aotd.store.state`), and the tracker, where one is set, gets what came of it.
+
+    Args:
+        toolbox: the tools that programs may call; None: the paper's.
     """
     verb = VERBS[name]
     tracking.take_key()
     with disk_errors(Path(config.run)):
         config = narrowed(name, config)
     if not verb.in_run:
-        _call(verb, config)
+        _call(verb, config, toolbox)
         return
     run = Run(Path(config.run))
     tracking.check(config.tracking, run)
     if config.tracking.tracker is tracking.TrackerName.none:
-        _call(verb, config)
+        _call(verb, config, toolbox)
         return
     from aotd.tracking.verbs import tracked
 
     root, split = config.dataset.root, config.evaluate.split
     with tracked(run, name, config.tracking, config.specialists, root, split):
-        _call(verb, config)
+        _call(verb, config, toolbox)
 
 
 def narrowed(verb: str, config: Config) -> Config:
@@ -97,7 +103,7 @@ def narrowed(verb: str, config: Config) -> Config:
     return narrow
 
 
-def _call(verb: Verb, config: Config) -> None:
+def _call(verb: Verb, config: Config, toolbox: Toolbox | None) -> None:
     run = Run(Path(config.run))
     told = verb.in_run and not config.load.dry_run
     with disk_errors(run.folder), recorded(run, verb.name) if told else nullcontext():
@@ -105,33 +111,35 @@ def _call(verb: Verb, config: Config) -> None:
         with loading_modules():
             module = importlib.import_module(verb.module)
         _log.debug("%s: modules loaded in %.1f s", verb.name, time.monotonic() - started)
-        module.job(**arguments(verb, config, module.job))
+        module.job(**arguments(verb, config, module.job, toolbox))
         _log.debug("%s: done in %.1f s", verb.name, time.monotonic() - started)
     if verb.name == "load" and config.load.dry_run and config.dataset.name != CLIPS:
         for line in _intentions(vars(config)):
             Console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def arguments(verb: Verb, config: Config, job: Callable[..., object]) -> dict[str, Any]:
-    """What a verb's job is called with: the run, and the parts of the settings that its row names."""
+def arguments(verb: Verb, config: Config, job: Callable[..., object], toolbox: Toolbox | None = None) -> dict[str, Any]:
+    """What a verb's job is called with: the run, the settings that its row names, and the toolbox if it takes one."""
+    if toolbox is not None and "toolbox" in inspect.signature(job).parameters:
+        return {**arguments(verb, config, job), "toolbox": toolbox}
     if verb.settings == ("*",) or "config" in inspect.signature(job).parameters:  # until every job takes its parts
         return {"config": config}
     return {"run": Run(Path(config.run)), **{name: getattr(config, name) for name in verb.settings}}
 
 
-def job(config: Config) -> None:
-    """Do every verb of `config.verbs`."""
+def job(config: Config, toolbox: Toolbox | None = None) -> None:
+    """Do every verb of `config.verbs`, with the tools that programs may call."""
     unknown = [verb for verb in config.verbs if verb not in STEPS]
     if unknown:
         raise UserError(f"verbs: {unknown[0]!r} is not a step of the flow; one of {', '.join(STEPS)}")
     if "execute" in config.verbs:  # before hours of other work
         raised(config.execute.layers, config.execute.run_without_kernel_layers)
-    for line in plan(config):
+    for line in plan(config, toolbox):
         _log.info(line)
     for verb in config.verbs:
         if _log.isEnabledFor(logging.INFO):
             console.rule(verb, align="left")
-        run_verb(verb, config)
+        run_verb(verb, config, toolbox)
 
 
 def _intentions(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -150,7 +158,7 @@ class _Settings(string.Formatter):
         return ", ".join(value) if isinstance(value, list) else str(value)
 
 
-def plan(config: Config) -> list[str]:
+def plan(config: Config, toolbox: Toolbox | None = None) -> list[str]:
     """What a run will do, a line for each verb of the flow, and where the rest is found.
 
     Raises:
@@ -167,7 +175,7 @@ def plan(config: Config) -> list[str]:
             continue
         if verb != "load" and run.stage(FLOW[FLOW.index(verb) - 1]).exists:  # else the verb itself will say so
             decides = importlib.import_module(VERBS[verb].module).decides
-            _check_unchanged(stage, decides(**arguments(VERBS[verb], config, decides)))
+            _check_unchanged(stage, decides(**arguments(VERBS[verb], config, decides, toolbox)))
         passed, dropped = stage.count(), stage.count_dropped()
         left = None if given is None else given - passed - dropped
         there = f"{passed} there" + (f", {dropped} dropped" if dropped else "")
