@@ -432,7 +432,7 @@ def _dataset(dataset: DatasetConfig, source: SourceName) -> Found:
 
 def _student(student: StudentConfig, distill: DistillConfig) -> Found:
     found = Found([f"{student.name.value}, {student.frames} frames"])
-    if student.name not in (StudentName.valley, StudentName.onevision_small):
+    if student.name not in (StudentName.valley, StudentName.onevision_small) or student.path:
         there = _checkpoint(student.path, "student.path")
         if isinstance(there, Found):
             found.missing += there.missing
