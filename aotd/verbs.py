@@ -23,6 +23,8 @@ class Verb:
     """Parts of the settings that are handed to its job, its own first. `*`: all of them."""
     explains: tuple[str, ...] = ()
     """Which of them its help lists, beside its own: those that a user sets for this verb."""
+    dry_run: str = ""
+    """What `load.dry_run` says that `aotd run` would do for it; names of settings stand in braces."""
     makes: str = ""
     """Type of the artifact that tracking makes of its folder; empty: none."""
     step: bool = False
@@ -45,6 +47,7 @@ _TABLE = (
         "questions",
         settings=("load", "dataset", "specialists", "seed"),
         explains=("dataset",),
+        dry_run="write the questions above",
         makes="questions",
         step=True,
         in_run=True,
@@ -68,6 +71,7 @@ _TABLE = (
         "a program each",
         settings=("decompose", "llm", "cache"),
         explains=("llm", "shard"),
+        dry_run="a program for each question, by author {decompose.author.value}",
         makes="programs",
         step=True,
         in_run=True,
@@ -81,6 +85,8 @@ _TABLE = (
         "traces",
         settings=("execute", "dataset", "specialists", "decompose", "llm", "cache"),
         explains=("specialists", "shard"),
+        dry_run="run the programs on {specialists.frames} frames of {specialists.source.value}; "
+        "grounding by {specialists.grounding.name}, answering by {specialists.answering.name}",
         makes="traces",
         step=True,
         in_run=True,
@@ -94,6 +100,7 @@ _TABLE = (
         "chains of thought",
         settings=("convert", "llm", "cache"),
         explains=("llm", "shard"),
+        dry_run="a chain of thought for each trace, by writer {convert.writer.value}",
         makes="thoughts",
         step=True,
         in_run=True,
@@ -107,6 +114,7 @@ _TABLE = (
         "verdicts",
         settings=("verify", "llm", "cache"),
         explains=("llm", "shard"),
+        dry_run="keep the thoughts that are right, faithful and coherent",
         makes="verdicts",
         step=True,
         in_run=True,
@@ -120,6 +128,7 @@ _TABLE = (
         "students",
         settings=("distill", "student", "dataset", "specialists", "evaluate", "seed", "tracking"),
         explains=("student",),
+        dry_run="train student {student.name.value}, arms {distill.arms}",
         makes="student",
         step=True,
         in_run=True,
@@ -131,6 +140,7 @@ _TABLE = (
         "predictions, scores",
         settings=("evaluate", "llm", "student", "dataset", "specialists", "cache", "seed"),
         explains=("llm",),
+        dry_run="score {evaluate.arms} on the split {evaluate.split}",
         makes="scores",
         step=True,
         in_run=True,
@@ -141,6 +151,7 @@ _TABLE = (
         "the run",
         "report.html",
         settings=("report", "dataset", "specialists"),
+        dry_run="one page to read it all in",
         step=True,
         in_run=True,
     ),

@@ -209,7 +209,7 @@ def _text(answer: Any) -> str | None:
 
 
 def _bundle(mock: Mock) -> Specialists:
-    return Specialists(mock, mock, mock, mock, mock)
+    return Specialists.from_one(mock)
 
 
 # ── the programs ──────────────────────────────────────────────────────────────────────────────────

@@ -168,7 +168,7 @@ def _work(pipe: Connection, text: str, canary: str, port: int, name: str, secret
     code = planted(text, canary, port, os.getpid())
     clip = Clip.whole(MockVideo("hostile", 8, 0.0, 8.0))
     mock = Mock(8)
-    tools = ToolSession(VIDEO_TOOLS, Specialists(mock, mock, mock, mock, mock))
+    tools = ToolSession(VIDEO_TOOLS, Specialists.from_one(mock))
     escapes: list[str] = []
     record: Trace | Dropped
     layers = [Layer(wall) for wall in walls - {CHECK}]

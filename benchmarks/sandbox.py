@@ -98,7 +98,7 @@ def _function(tools: ToolSession, name: str) -> Callable[..., Any]:
 
 def main() -> None:
     instant = Instant()
-    specialists = Specialists(instant, instant, instant, instant, instant)
+    specialists = Specialists.from_one(instant)
     clip = Clip.whole(instant)
     here = [layer for layer in Layer if not missing(layer)]
     sets = {"no layers": [], **{layer.value: [layer] for layer in here}, "all layers": here}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from aotd.cli.logs import configure
 from aotd.records import Detection, Question, SpanFinding
 from aotd.specialists.protocols import Specialists
 from aotd.video.clip import Clip, Pixels, Video
@@ -20,6 +22,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # How long an example takes is the machine's affair: on a busy one it says nothing.
 settings.register_profile("aotd", deadline=None)
 settings.load_profile("aotd")
+
+
+@pytest.fixture(autouse=True)
+def _messages() -> None:
+    """What the package says comes to standard error, as behind the command line."""
+    configure(logging.INFO)
 
 
 @dataclass
@@ -77,7 +85,7 @@ class Scripted:
         return next((option for option in options if option in told), None)
 
     def bundle(self) -> Specialists:
-        return Specialists(source=self, detection=self, grounding=self, action=self, answering=self)
+        return Specialists.from_one(self)
 
 
 @pytest.fixture

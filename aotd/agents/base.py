@@ -22,7 +22,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from aotd.errors import QuestionError
 from aotd.records import Cost, Dropped, Event, Question, Trace
 from aotd.runtime.meter import Meter
-from aotd.specialists.calls import Answer, Asking, Call, Findings
+from aotd.specialists.calls import Call, CallResult, CountingSpecialists, Findings
 from aotd.tools.toolbox import Toolbox, ToolSession
 from aotd.video.clip import Clip
 
@@ -126,7 +126,9 @@ class Assignment(Protocol[T]):
         ...
 
 
-def work(agent: Agent[T], task: T, answer: Callable[[Call], Answer], findings: Findings, toolbox: Toolbox) -> Turn[T]:
+def work(
+    agent: Agent[T], task: T, answer: Callable[[Call], CallResult], findings: Findings, toolbox: Toolbox
+) -> Turn[T]:
     """Have an agent work on one task, and measure it.
 
     Args:
@@ -134,8 +136,8 @@ def work(agent: Agent[T], task: T, answer: Callable[[Call], Answer], findings: F
         findings: knows the specialists and the videos.
     """
     key = task.question.question_id
-    asking = Asking(findings, answer)
-    tools = ToolSession(toolbox, asking.specialists())
+    asking = CountingSpecialists(findings, answer)
+    tools = ToolSession(toolbox, asking)
     ended: str | QuestionError
     with Meter() as meter:
         try:
@@ -165,7 +167,7 @@ def work(agent: Agent[T], task: T, answer: Callable[[Call], Answer], findings: F
 
 
 def work_on(
-    agent: Agent[T], task: T, answer: Callable[[Call], Answer], findings: Findings, toolbox: Toolbox
+    agent: Agent[T], task: T, answer: Callable[[Call], CallResult], findings: Findings, toolbox: Toolbox
 ) -> Turn[T]:
     """Have an agent work on a task and on those that follow from it, until the question is settled or is revised."""
     turn = work(agent, task, answer, findings, toolbox)

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from aotd.cli.logs import configure, take_level
 from aotd.commands.run import run_verb
 from aotd.config.command_line import read_flags, read_settings
 from aotd.config.errors import meant
@@ -71,6 +72,8 @@ def _dispatch(words: list[str]) -> int:
     verb = VERBS.get(name)
     if verb is None:
         raise UserError(f"there is no verb {name!r}{meant(name, VERBS) or ':'} one of {', '.join(VERBS)}")
+    level, rest = take_level(rest)
+    configure(level)
     if verb.takes_words:
         status: int = importlib.import_module(verb.module).main(rest)
         return status
@@ -101,5 +104,5 @@ def _overview() -> str:
     for verb in VERBS.values():
         doc = importlib.import_module(verb.module).__doc__ or ""
         lines.append(f"  {verb.name:<10} {doc.strip().splitlines()[0].split(': ', 1)[-1]}")
-    lines += ["", "aotd VERB --help says more."]
+    lines += ["", "aotd VERB --help says more; behind any verb, -v has it say more, -q less."]
     return "\n".join(lines)

@@ -10,6 +10,7 @@ Every point is composed and checked here, before the first is begun. The jobs ge
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 import signal
 import traceback
@@ -25,6 +26,7 @@ from hydra.errors import HydraException
 from rich.console import Console
 
 from aotd.cli.launchers import Launcher
+from aotd.cli.logs import configure
 from aotd.commands.run import run_verb
 from aotd.config.command_line import TEXT, TEXT_BY_NAME, read_settings
 from aotd.config.compose import one_line
@@ -63,14 +65,17 @@ class Point:
 
 
 @dataclass
-class Work:
+class SweepJob:
     """What a job does; it is called with the number of its point."""
 
     verb: str
     points: list[Point]
+    level: int = logging.INFO
+    """How much is said (`aotd.cli.logs`)."""
 
     def __call__(self, told: Any) -> str:
         """Do the point; the words of a person's mistake, empty where there was none."""
+        configure(self.level)
         point = self.points[told.number]
         try:
             with listening():
@@ -111,7 +116,9 @@ def sweep(verb: str, words: Sequence[str]) -> None:
     for point in points:
         done = point.config.verbs if verb == "run" else [verb]
         _link(run, Path(point.config.run), shared, bool({"distill", "evaluate"} & set(done)))
-    failed = launcher.launch(Work(verb, points), len(points), f"aotd-{verb}", run / "sweep" / "jobs")
+    failed = launcher.launch(
+        SweepJob(verb, points, logging.getLogger("aotd").level), len(points), f"aotd-{verb}", run / "sweep" / "jobs"
+    )
     _print(points)
     if any(failed):
         told = [f"{point.name}: {why}" for point, why in zip(points, failed, strict=True) if why]

@@ -33,13 +33,22 @@ def job(config: Config) -> None:
         UserError: no such video, mode or arm.
         QuestionError: the video cannot be read, or the agent came to no answer.
     """
+    text = printable(reply(config)) or "(an empty reply)"
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def reply(config: Config) -> str:
+    """The reply to the question of `config.ask`.
+
+    Raises:
+        UserError, QuestionError: as `job`.
+    """
     question = _question(config.ask)
     mode = _mode(config.ask)
     if config.specialists.source is not SourceName.video:
         raise UserError("ask needs specialists.source=video: a video file is decoded, stored captions name none")
     root = str(Path(config.ask.video).resolve().parent)
-    reply = _agent(config, question, mode, root) if config.ask.by == AGENT else _student(config, question, mode, root)
-    Console().print(printable(reply) or "(an empty reply)", markup=False, highlight=False, soft_wrap=True)
+    return _agent(config, question, mode, root) if config.ask.by == AGENT else _student(config, question, mode, root)
 
 
 def _question(ask: AskConfig) -> Question:

@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rich.console import Console
-from rich.progress import track
 
 from aotd.config.tree import CaptionConfig
 from aotd.datasets.base import DatasetConfig
@@ -30,6 +29,7 @@ from aotd.datasets.benchmarks import CLIPS, read
 from aotd.errors import QuestionError, UserError
 from aotd.load.clips import files_below
 from aotd.records import Dropped, Question, Record
+from aotd.runtime.progress import progress
 from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.specialists.load import SOURCES, load_specialist
 from aotd.specialists.prompted import Prompted
@@ -70,10 +70,9 @@ def job(run: Run, *, caption: CaptionConfig, dataset: DatasetConfig, specialists
     captioner = load_specialist("answering", specialists, dataset.root)
     stage = Stage(run.folder, "caption", Captioned)
     models = {"source": source.model, "answering": captioner.model}
-    console = Console(stderr=True)
     with stage.open({"every_s": every}, models=models) as out:
         todo = [video for video in videos if video.question_id not in out.done]
-        for video in track(todo, "caption", console=console):
+        for video in progress("caption", todo):
             out.write(_captioned(video, source, captioner, every))
     found, path = stage.records(), stage.folder / "captions.json"
     told = {one.question_id: {str(second): text for second, text in enumerate(one.captions)} for one in found}

@@ -13,7 +13,6 @@ thing that is missing.
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from collections import Counter
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import torch
 from pydantic import ValidationError
 from rich.console import Console
@@ -47,12 +47,13 @@ from aotd.runtime.pools import cores
 from aotd.sandbox.layers import Layer, raised
 from aotd.sandbox.layers import missing as lacks
 from aotd.sandbox.process import Sandbox
-from aotd.specialists import WEIGHTLESS, GroundingConfig, SourceName, SpecialistsConfig, VideoLLMConfig
+from aotd.specialists import GroundingConfig, SourceName, SpecialistsConfig, VideoLLMConfig
 from aotd.specialists.captions import read_captions
 from aotd.specialists.embedder import PACKAGE
 from aotd.specialists.load import check_remote
+from aotd.specialists.subtasks import SUBTASKS
 from aotd.specialists.video_llm import checkpoint_bytes
-from aotd.specialists.wire import Offered, Wanted, told_settings
+from aotd.specialists.wire import SpecialistOffer, SpecialistRequest, wire_settings
 from aotd.store.run import Run
 from aotd.students import StudentConfig, StudentName
 from aotd.tracking import TrackingConfig
@@ -67,7 +68,7 @@ _SERVER_S = 3.0
 
 
 @dataclass
-class Found:
+class PartReport:
     """What one part of the check has to say."""
 
     lines: list[str] = field(default_factory=list)
@@ -100,7 +101,7 @@ def job(config: Config) -> None:
     say("everything that this config needs is there")
 
 
-def _parts(config: Config) -> Iterator[tuple[str, Found]]:
+def _parts(config: Config) -> Iterator[tuple[str, PartReport]]:
     """What is looked at, in this order. A part may be added for whatever a config comes to need."""
     run = Run(Path(config.run))
     yield "machine", _machine(run)
@@ -110,7 +111,9 @@ def _parts(config: Config) -> Iterator[tuple[str, Found]]:
     yield "dataset", _dataset(config.dataset, config.specialists.source)
     yield (
         "student",
-        _student(config.student, config.distill) if "distill" in config.verbs else Found(["none is distilled (verbs)"]),
+        _student(config.student, config.distill)
+        if "distill" in config.verbs
+        else PartReport(["none is distilled (verbs)"]),
     )
     yield "run", _run(run, config.verbs, config.tracking)
 
@@ -118,40 +121,36 @@ def _parts(config: Config) -> Iterator[tuple[str, Found]]:
 # ── the machine ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _machine(run: Run) -> Found:
+def _machine(run: Run) -> PartReport:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
     gpus = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
     folder = run.folder.absolute()
     while not folder.exists():
         folder = folder.parent
-    return Found(
+    return PartReport(
         [
             f"aotd {__version__}, Python {platform.python_version()}, {libraries}",
             *[f"GPU {number}: {gpu.name}, {gpu.total_memory / GIB:.1f} GiB" for number, gpu in enumerate(gpus)],
             *([] if gpus else ["no GPU: models run on the CPU"]),
-            f"{_ram() / GIB:.1f} GiB of memory, {cores()} cores, {shutil.disk_usage(folder).free / GIB:.1f} GiB free "
-            f"in {folder}",
+            f"{psutil.virtual_memory().total / GIB:.1f} GiB of memory, {cores()} cores, "
+            f"{shutil.disk_usage(folder).free / GIB:.1f} GiB free in {folder}",
         ]
     )
-
-
-def _ram() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _room() -> tuple[int, str]:
     """Bytes that models can take, and where."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_properties(0).total_memory, "the GPU"
-    return _ram(), "this machine"
+    return psutil.virtual_memory().total, "this machine"
 
 
 # ── the sandbox ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _sandbox(settings: ExecuteConfig) -> Found:
+def _sandbox(settings: ExecuteConfig) -> PartReport:
     """The layers around a program's process; only those that are needed and not here are missing."""
-    found = Found()
+    found = PartReport()
     here = [layer for layer in Layer if not lacks(layer)]
     found.lines.append(f"a program runs behind the syntax check, in a process of its own{_and(here)}")
     found.lines += [f"{layer.value} is not here: {lacks(layer)}" for layer in Layer if layer not in here]
@@ -170,10 +169,10 @@ def _and(here: list[Layer]) -> str:
 # ── specialists ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _specialists(settings: SpecialistsConfig) -> Found:
-    found = Found()
+def _specialists(settings: SpecialistsConfig) -> PartReport:
+    found = PartReport()
     found.lines.append(f"source: {settings.source.value}, {settings.frames} frames")
-    parts = {name: getattr(settings, name) for name in ("detection", "grounding", "action", "answering")}
+    parts = {name: getattr(settings, name) for name in SUBTASKS}
     sizes: dict[tuple[str, str, str], int] = {}
     try:
         check_remote(settings)
@@ -183,7 +182,7 @@ def _specialists(settings: SpecialistsConfig) -> Found:
         told = _specialist(name, part, sizes)
         found.lines += told.lines
         found.missing += told.missing
-    if settings.source is SourceName.captions or any(part.name.value == "captions" for part in parts.values()):
+    if settings.source is SourceName.captions or any(part.name == "captions" for part in parts.values()):
         told = _captions(settings.captions, settings.embedder)
         found.lines += told.lines
         found.missing += told.missing
@@ -194,20 +193,21 @@ def _specialists(settings: SpecialistsConfig) -> Found:
     return found
 
 
-def _specialist(name: str, part: WeightsConfig, sizes: dict[tuple[str, str, str], int]) -> Found:
+def _specialist(name: str, part: WeightsConfig, sizes: dict[tuple[str, str, str], int]) -> PartReport:
     """One sub-task's specialist; what it takes goes into `sizes`, once for each model in a precision."""
-    kind, setting = part.name.value, f"specialists.{name}"  # type: ignore[attr-defined]
-    if kind in WEIGHTLESS:
-        return Found([f"{name}: {kind}, no weights"])
-    if kind == "server":
+    kind, setting = part.name, f"specialists.{name}"  # type: ignore[attr-defined]
+    builder = SUBTASKS[name].builders[kind]
+    if not builder.weights:
+        return PartReport([f"{name}: {kind}, no weights"])
+    if builder.hosted:
         assert isinstance(part, VideoLLMConfig)
-        return _server(f"{name}: server", part.url, part.model, part.key_variable, setting)
+        return _server(f"{name}: {kind}", part.url, part.model, part.key_variable, setting)
     if part.url:
         return _remote(name, part)
     there = _checkpoint(part.model, f"{setting}.model")
-    if isinstance(there, Found):
-        return Found([f"{name}: {kind}, {part.model or 'no model named'}", *there.lines], there.missing)
-    found = Found([f"{name}: {kind}, {part.model} in {there.folder}"])
+    if isinstance(there, PartReport):
+        return PartReport([f"{name}: {kind}, {part.model or 'no model named'}", *there.lines], there.missing)
+    found = PartReport([f"{name}: {kind}, {part.model} in {there.folder}"])
     try:
         size = _size(kind, there, part.precision, f"{setting}.model")
         found.lines[0] += f", {size / GIB:.1f} GiB in {held_in(part.precision)}"
@@ -217,29 +217,29 @@ def _specialist(name: str, part: WeightsConfig, sizes: dict[tuple[str, str, str]
         found.missing.append(str(error))
     if isinstance(part, GroundingConfig) and kind == "univtg":
         clip = _checkpoint(part.clip, f"{setting}.clip")
-        if isinstance(clip, Found):
+        if isinstance(clip, PartReport):
             found.missing += clip.missing
         else:
             found.lines.append(f"  and its CLIP, {part.clip} in {clip.folder}")
     return found
 
 
-def _checkpoint(model: str, setting: str) -> Stored | Found:
+def _checkpoint(model: str, setting: str) -> Stored | PartReport:
     """A model on this machine, or what is wrong with it."""
     if not model:
-        return Found([], [f"{setting} is not set: give a folder or a hub id"])
+        return PartReport([], [f"{setting} is not set: give a folder or a hub id"])
     stored = find_stored(model)
     if stored is None:
         mend = "give a folder that is" if looks_local(model) else f"run `hf download {model}`, or give a folder"
-        return Found([], [f"{setting}={model} is not on this machine: {mend}"])
+        return PartReport([], [f"{setting}={model} is not on this machine: {mend}"])
     if stored.lacks or not stored.files:
         what = f"lacks {len(stored.lacks)} files of weights" if stored.lacks else "holds no safetensors"
         mend = "copy all of its files" if looks_local(model) else f"run `hf download {model}`"
-        return Found([], [f"{setting}={model}: {stored.folder} {what}: {mend}"])
+        return PartReport([], [f"{setting}={model}: {stored.folder} {what}: {mend}"])
     try:
         assert stored.weights
     except ValueError as error:
-        return Found([], [f"{setting}={model}: {error}: copy it again"])
+        return PartReport([], [f"{setting}={model}: {error}: copy it again"])
     return stored
 
 
@@ -255,10 +255,10 @@ def _size(kind: str, there: Stored, precision: Precision, setting: str) -> int:
     return int(there.weights * width)
 
 
-def _memory(sizes: list[int], memory_gb: float) -> Found:
+def _memory(sizes: list[int], memory_gb: float) -> PartReport:
     """All weights together, beside the budget and beside what is there."""
     total, largest, (room, where) = sum(sizes), max(sizes), _room()
-    found = Found([f"weights together: {total / GIB:.1f} GiB; {where} has {room / GIB:.1f} GiB"])
+    found = PartReport([f"weights together: {total / GIB:.1f} GiB; {where} has {room / GIB:.1f} GiB"])
     at_once = total
     if memory_gb:
         at_once = min(total, int(memory_gb * GIB))
@@ -275,8 +275,8 @@ def _memory(sizes: list[int], memory_gb: float) -> Found:
     return found
 
 
-def _captions(path: str, embedder: str) -> Found:
-    found = Found()
+def _captions(path: str, embedder: str) -> PartReport:
+    found = PartReport()
     try:
         told = read_captions(path)
         found.lines.append(f"captions: {path}, {len(told)} videos")
@@ -297,7 +297,7 @@ def _captions(path: str, embedder: str) -> Found:
 # ── language model ────────────────────────────────────────────────────────────────────────────────
 
 
-def _llm(config: Config) -> Found:
+def _llm(config: Config) -> PartReport:
     wants = {
         "decompose.author=llm": config.decompose.author is Author.llm,
         "convert.writer=llm": config.convert.writer is WriterName.llm,
@@ -308,42 +308,44 @@ def _llm(config: Config) -> Found:
     llm = config.llm
     if llm.engine is EngineName.none:
         if not wanted_by:
-            return Found(["none, and none is wanted"])
-        return Found(["none"], [f"{wanted_by[0]} needs a language model: add llm=openai or llm=transformers"])
+            return PartReport(["none, and none is wanted"])
+        return PartReport(["none"], [f"{wanted_by[0]} needs a language model: add llm=openai or llm=transformers"])
     if llm.engine is EngineName.openai:
         found = _server("openai", llm.url, llm.model, llm.key_variable, "llm")
     elif llm.engine is EngineName.transformers:
         found = _llm_here(llm)
     else:
-        found = Found([f"{llm.engine.value}, {llm.model}: not looked into"])
+        found = PartReport([f"{llm.engine.value}, {llm.model}: not looked into"])
     found.lines.append(f"wanted by {', '.join(wanted_by)}" if wanted_by else "wanted by no setting of this config")
     return found
 
 
-def _llm_here(llm: LLMConfig) -> Found:
+def _llm_here(llm: LLMConfig) -> PartReport:
     if llm.model.endswith(".gguf"):
-        found = Found([f"transformers, {llm.model}"])
+        found = PartReport([f"transformers, {llm.model}"])
         if not Path(llm.model).is_file():
             found.missing.append(f"llm.model={llm.model} is not there")
         if find_spec("gguf") is None:
             found.missing.append(f"llm.model={llm.model} needs the extra: pip install 'aotd[gguf]'")
         return found
     there = _checkpoint(llm.model, "llm.model")
-    if isinstance(there, Found):
-        return Found([f"transformers, {llm.model or 'no model named'}"], there.missing)
+    if isinstance(there, PartReport):
+        return PartReport([f"transformers, {llm.model or 'no model named'}"], there.missing)
     dtype = getattr(torch, llm.dtype, None)
     if not isinstance(dtype, torch.dtype):
-        return Found([f"transformers, {llm.model}"], [f"llm.dtype={llm.dtype} is not a torch dtype; e.g. bfloat16"])
+        return PartReport(
+            [f"transformers, {llm.model}"], [f"llm.dtype={llm.dtype} is not a torch dtype; e.g. bfloat16"]
+        )
     size, (room, where) = there.weights * dtype.itemsize, _room()
-    found = Found([f"transformers, {llm.model} in {there.folder}, {size / GIB:.1f} GiB in {llm.dtype}"])
+    found = PartReport([f"transformers, {llm.model} in {there.folder}, {size / GIB:.1f} GiB in {llm.dtype}"])
     if size > room:
         found.missing.append(f"llm.model={llm.model} takes {size / GIB:.1f} GiB, more than {where} has: set llm.dtype")
     return found
 
 
-def _server(what: str, url: str, model: str, key_variable: str, setting: str) -> Found:
+def _server(what: str, url: str, model: str, key_variable: str, setting: str) -> PartReport:
     """A server's own list of its models, asked for once."""
-    found = Found([f"{what}, {model or 'no model named'} at {url}"])
+    found = PartReport([f"{what}, {model or 'no model named'} at {url}"])
     if not model:
         found.missing.append(f"{setting}.model is not set: the model's name at {url} (its /models lists them)")
     response = _asked(found, url, key_variable, setting, "models")
@@ -360,21 +362,23 @@ def _server(what: str, url: str, model: str, key_variable: str, setting: str) ->
     return found
 
 
-def _remote(name: str, part: WeightsConfig) -> Found:
+def _remote(name: str, part: WeightsConfig) -> PartReport:
     """A specialist that `aotd serve` holds: whether the server is there, and its settings are these."""
-    wanted, setting = Wanted(subtask=name, settings=told_settings(part)), f"specialists.{name}"
-    found = Found([f"{name}: {wanted.settings['name']}, {part.model or 'no model named'} at {part.url}"])
+    wanted, setting = SpecialistRequest(subtask=name, settings=wire_settings(part)), f"specialists.{name}"
+    found = PartReport([f"{name}: {wanted.settings['name']}, {part.model or 'no model named'} at {part.url}"])
     response = _asked(found, part.url, "", setting, "specialist", wanted.model_dump(mode="json"))
     if response is not None:
         try:
-            found.lines.append(f"the server is there, with {Offered.model_validate_json(response.content).model}")
+            found.lines.append(
+                f"the server is there, with {SpecialistOffer.model_validate_json(response.content).model}"
+            )
         except ValidationError:
             found.missing.append(f"{setting}.url={part.url} answers what no server of specialists says: see its log")
     return found
 
 
 def _asked(
-    found: Found, url: str, key_variable: str, setting: str, path: str, body: dict[str, Any] | None = None
+    found: PartReport, url: str, key_variable: str, setting: str, path: str, body: dict[str, Any] | None = None
 ) -> httpx.Response | None:
     """A server's answer to one request; None where there is none, which `found` is told."""
     where = address(url, key_variable)
@@ -407,22 +411,22 @@ def _asked(
 # ── dataset, student, run ─────────────────────────────────────────────────────────────────────────
 
 
-def _dataset(dataset: DatasetConfig, source: SourceName) -> Found:
+def _dataset(dataset: DatasetConfig, source: SourceName) -> PartReport:
     name, root = dataset.name, Path(dataset.root)
     if name == PLAYROOM and not (root / "world.json").is_file():
-        return Found([f"playroom: `aotd load` renders it into {root}"])
+        return PartReport([f"playroom: `aotd load` renders it into {root}"])
     from_files = source is SourceName.video
     if from_files and not root.is_dir():
-        return Found([f"{name} in {root}"], [f"dataset.root={root} is not a folder: name that of the videos"])
+        return PartReport([f"{name} in {root}"], [f"dataset.root={root} is not a folder: name that of the videos"])
     if name == CLIPS:
-        return Found([f"clips in {root}"])
+        return PartReport([f"clips in {root}"])
     try:
         asked = Counter(question.video for question in read(dataset).questions)
         videos = {video for video in asked if video is not None}
         absent = sorted(video for video in videos if not locate(dataset.root, video).is_file())
     except UserError as error:
-        return Found([f"{name} in {root}"], [str(error)])
-    found = Found([f"{name}: {asked.total()} questions about {len(videos)} videos"])
+        return PartReport([f"{name} in {root}"], [str(error)])
+    found = PartReport([f"{name}: {asked.total()} questions about {len(videos)} videos"])
     if from_files and videos:
         found.lines.append(f"{len(videos) - len(absent)} of {len(videos)} videos are in {root}")
         if len(absent) == len(videos):
@@ -430,11 +434,11 @@ def _dataset(dataset: DatasetConfig, source: SourceName) -> Found:
     return found
 
 
-def _student(student: StudentConfig, distill: DistillConfig) -> Found:
-    found = Found([f"{student.name.value}, {student.frames} frames"])
+def _student(student: StudentConfig, distill: DistillConfig) -> PartReport:
+    found = PartReport([f"{student.name.value}, {student.frames} frames"])
     if student.name not in (StudentName.valley, StudentName.onevision_small) or student.path:
         there = _checkpoint(student.path, "student.path")
-        if isinstance(there, Found):
+        if isinstance(there, PartReport):
             found.missing += there.missing
         else:
             size = there.weights * getattr(torch, student.dtype.value).itemsize
@@ -446,9 +450,9 @@ def _student(student: StudentConfig, distill: DistillConfig) -> Found:
     return found
 
 
-def _run(run: Run, verbs: Sequence[str], settings: TrackingConfig) -> Found:
+def _run(run: Run, verbs: Sequence[str], settings: TrackingConfig) -> PartReport:
     done = set(run.verbs())
-    found = Found()
+    found = PartReport()
     for verb in (verb for verb in STEPS if verb in done):
         counts = [_lines(run.folder / verb / f"{name}.jsonl") for name in ("records", "dropped")]
         found.lines.append(f"{verb}: {counts[0]} records, {counts[1]} dropped")

@@ -9,6 +9,7 @@ be deleted.
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import resource
@@ -16,11 +17,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from aotd.errors import UserError
 from aotd.records import Record
-from aotd.runtime.batches import shown
+from aotd.runtime.progress import progress
 from aotd.store.files import whole_file, write_atomically
 from aotd.store.run import Run
 from aotd.store.shards import ShardConfig, ShardId, check_dealt, divisions, number_of, shards
@@ -28,6 +27,8 @@ from aotd.store.stage import Stage
 from aotd.store.state import Doing, State, state_of, write_done
 from aotd.store.untrusted import is_file, lines
 from aotd.verbs import FLOW, SHARDED
+
+_log = logging.getLogger(__name__)
 
 _NAMED = 3
 """Shards that are named in an error before the rest is counted."""
@@ -39,12 +40,11 @@ def job(run: Run, *, shard: ShardConfig, verbs: Sequence[str]) -> None:
     Raises:
         UserError: a shard is not done, or was made otherwise than the others; it is not known how many there are.
     """
-    console = Console(stderr=True)
     if shard.number:
         raise UserError(f"shard.number={shard.number}: gather reads all shards: leave it out")
     todo = [verb for verb in SHARDED if verb in verbs and not _is_there(run, verb)]
     if not todo:
-        console.print(f"gather: {run} is whole", highlight=False, markup=False, soft_wrap=True)
+        _log.info(f"gather: {run} is whole")
         return
     every = shards(_division(run, shard.of))
     for verb in todo:
@@ -149,7 +149,7 @@ def _merge(run: Run, verb: str, every: Sequence[ShardId]) -> None:
     ):
         hands = [_Hand(part) for part in parts]
         count = _before(run, verb).count()
-        for question_id, number in shown(f"gather {verb}", _reached(run, verb, len(every)), count):
+        for question_id, number in progress(f"gather {verb}", _reached(run, verb, len(every)), count):
             line, is_kept = hands[number - 1].take(question_id)
             (kept if is_kept else gone).write(line)
         for hand in hands:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
+import string
+import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -23,6 +26,7 @@ from aotd.errors import UserError
 from aotd.llm import EngineName
 from aotd.records import Record
 from aotd.runtime.gc import loading_modules
+from aotd.runtime.progress import console
 from aotd.sandbox.layers import raised
 from aotd.store.cache import cache_folder
 from aotd.store.files import disk_errors
@@ -31,6 +35,8 @@ from aotd.store.shards import MOST, ShardConfig, ShardId, deal
 from aotd.store.stage import Stage
 from aotd.store.state import recorded
 from aotd.verbs import FLOW, SHARDED, STEPS, VERBS, Verb
+
+_log = logging.getLogger(__name__)
 
 
 def run_verb(name: str, config: Config) -> None:
@@ -95,9 +101,12 @@ def _call(verb: Verb, config: Config) -> None:
     run = Run(Path(config.run))
     told = verb.in_run and not config.load.dry_run
     with disk_errors(run.folder), recorded(run, verb.name) if told else nullcontext():
+        started = time.monotonic()
         with loading_modules():
             module = importlib.import_module(verb.module)
+        _log.debug("%s: modules loaded in %.1f s", verb.name, time.monotonic() - started)
         module.job(**arguments(verb, config, module.job))
+        _log.debug("%s: done in %.1f s", verb.name, time.monotonic() - started)
     if verb.name == "load" and config.load.dry_run and config.dataset.name != CLIPS:
         for line in _intentions(config):
             Console().print(line, highlight=False, markup=False, soft_wrap=True)
@@ -117,32 +126,28 @@ def job(config: Config) -> None:
         raise UserError(f"verbs: {unknown[0]!r} is not a step of the flow; one of {', '.join(STEPS)}")
     if "execute" in config.verbs:  # before hours of other work
         raised(config.execute.layers, config.execute.run_without_kernel_layers)
-    console = Console(stderr=True)
     for line in plan(config):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        _log.info(line)
     for verb in config.verbs:
-        console.rule(verb, align="left")
+        if _log.isEnabledFor(logging.INFO):
+            console.rule(verb, align="left")
         run_verb(verb, config)
 
 
 def _intentions(config: Config) -> Iterator[str]:
     """What `aotd run` would do, with the settings that matter most."""
-    views = config.specialists
-    steps = {
-        "load": "write the questions above",
-        "decompose": f"a program for each question, by author {config.decompose.author.value}",
-        "execute": f"run the programs on {views.frames} frames of {views.source.value}; "
-        f"grounding by {views.grounding.name.value}, answering by {views.answering.name.value}",
-        "convert": f"a chain of thought for each trace, by writer {config.convert.writer.value}",
-        "verify": "keep the thoughts that are right, faithful and coherent",
-        "distill": f"train student {config.student.name.value}, arms {', '.join(config.distill.arms)}",
-        "evaluate": f"score {', '.join(config.evaluate.arms)} on the split {config.evaluate.split}",
-        "report": "one page to read it all in",
-    }
     yield f"aotd run would, in {config.run}:"
     for name in config.verbs:
-        yield f"  {name:<10} {steps.get(name, '')}"
+        sentence = VERBS[name].dry_run if name in VERBS else ""
+        yield f"  {name:<10} {_Settings().format(sentence, **vars(config))}"
     yield "dry run: nothing was written"
+
+
+class _Settings(string.Formatter):
+    """Puts settings into a sentence of the table of verbs."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def plan(config: Config) -> list[str]:

@@ -27,7 +27,7 @@ from aotd.store.ledger import Ledger, Passage, kept_by_tries, ledger, tries_word
 from aotd.store.run import Run
 from aotd.view.contamination_table import print_leaks
 from aotd.view.cost_table import faster_words
-from aotd.view.question import Said, Story, comparisons, finding_words, frame_words, leaks, scores, stories
+from aotd.view.question import ArmReplies, Story, comparisons, finding_words, frame_words, leaks, scores, stories
 from aotd.view.tables import comparison_sheets, drawn, print_scores, printable, wide_console
 
 USAGE = "usage: aotd show RUN [QUESTION_ID]"
@@ -170,10 +170,10 @@ def _print_story(console: Console, story: Story) -> None:
         _line(console, "  " + story.thought.text)
     if story.verdict:
         _print_verdict(console, story.verdict)
-    if story.said:
+    if story.arms:
         _head(console, "answers of the arms")
-        for said in story.said:
-            _print_said(console, said)
+        for arm in story.arms:
+            _print_arm(console, arm)
 
 
 def _print_trace(console: Console, trace: Trace) -> None:
@@ -195,26 +195,26 @@ def _print_verdict(console: Console, verdict: Verdict) -> None:
         _line(console, f"  {'pass' if check.passed else 'FAIL'}  {name}: {check.reason}", "" if check.passed else "red")
 
 
-def _print_said(console: Console, said: Said) -> None:
-    for mode, reply in said.replies.items():
+def _print_arm(console: Console, arm: ArmReplies) -> None:
+    for mode, reply in arm.replies.items():
         if isinstance(reply, Dropped):
-            _line(console, f"  {said.arm}, {mode.value}: {reply.outcome.value}: {reply.reason}")
+            _line(console, f"  {arm.arm}, {mode.value}: {reply.outcome.value}: {reply.reason}")
             continue
         mark = {True: "right", False: "wrong", None: "not known"}[reply.correct]
         why = f" ({reply.rule})" if reply.rule else ""
         read = f"no answer can be read{why}" if reply.parsed is None else reply.parsed
-        _line(console, f"  {said.arm}, {mode.value}: {read} ({mark})", "green" if reply.correct else "")
+        _line(console, f"  {arm.arm}, {mode.value}: {read} ({mark})", "green" if reply.correct else "")
         if mode is Mode.rationale or reply.parsed is None:
             _line(console, "      " + reply.text, "dim")
         grounded = {"time IoU": reply.temporal_iou, "time recall": reply.temporal_recall, "box IoU": reply.spatial_iou}
         found = [f"{name} {value:.2f}" for name, value in grounded.items() if value is not None]
         if found:
             _line(console, "      " + ", ".join(found))
-    for judge, judgement in said.judgements.items():
+    for judge, judgement in arm.judgements.items():
         verdict = {True: "right", False: "wrong", None: ""}[judgement.correct]
         marks = "" if judgement.score is None else f"{judgement.score} of 5"
         read = ", ".join(word for word in (verdict, marks) if word)
-        _line(console, f"  {said.arm}, judged by {judge}: {read or f'not readable: {judgement.text}'}")
+        _line(console, f"  {arm.arm}, judged by {judge}: {read or f'not readable: {judgement.text}'}")
 
 
 def _head(console: Console, title: str) -> None:

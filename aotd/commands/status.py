@@ -10,7 +10,6 @@ outright has said nothing: its verb is running, as far as files tell, and a line
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import psutil
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -135,7 +135,7 @@ def _unit(run: Run, verb: str, shard: ShardId | None) -> Unit:
 
 
 def _doing(state: State) -> str:
-    gone = state.doing is Doing.running and state.host == platform.node() and not _alive(state.pid)
+    gone = state.doing is Doing.running and state.host == platform.node() and not psutil.pid_exists(state.pid)
     return GONE if gone else state.doing.value
 
 
@@ -237,16 +237,6 @@ def _places(state: State) -> Iterable[str]:
         yield f"job {state.job}"
     else:
         yield f"process {state.pid}"
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _span(seconds: float) -> str:

@@ -31,7 +31,11 @@ def describe(verb: Verb, about: str) -> str:
     for group, choices in groups().items():
         if group.split("/")[0] in verb.explains or group == "experiment" or everything:
             lines += [f"  {group}", *(f"    {choice:<20} {sentence}" for choice, sentence in choices.items())]
-    lines += ["", "-m sweeps over values (key=a,b), --cfg job prints all settings and does nothing: docs/settings.md."]
+    lines += [
+        "",
+        "-m sweeps over values (key=a,b), --cfg job prints all settings and does nothing, -v says more, "
+        "-q less: docs/settings.md.",
+    ]
     return "\n".join(lines)
 
 

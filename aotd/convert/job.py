@@ -18,8 +18,9 @@ from aotd.llm.base import Engine, Reply
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Dropped, Outcome, Program, Question, Thought, Trace
-from aotd.runtime.batches import batches, shown
+from aotd.runtime.batches import batches
 from aotd.runtime.meter import Meter
+from aotd.runtime.progress import progress
 from aotd.store.cache import load_cache
 from aotd.store.run import Run
 from aotd.store.stage import Stage
@@ -45,7 +46,7 @@ def job(config: Config) -> None:
         programs.beside(traces) as program_of,
     ):
         count = traces.count() - len(out.done)
-        for batch in batches(shown("convert", traces.stream(without=out.done), count), batch_size):
+        for batch in batches(progress("convert", traces.stream(without=out.done), count), batch_size):
             tasks = [
                 (question_of(trace.question_id), trace.code or program_of(trace.question_id).code, trace)
                 for trace in batch

@@ -23,8 +23,8 @@ from aotd.llm.base import Reply
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Dropped, Program, Question
-from aotd.runtime.batches import shown
 from aotd.runtime.meter import Meter, carried
+from aotd.runtime.progress import progress
 from aotd.store.cache import Cache, CacheConfig, load_cache
 from aotd.store.files import digest as value_digest
 from aotd.store.run import Run
@@ -75,7 +75,7 @@ def job(
     with run.programs.open(**_decides(run, decompose, author)) as out:
         known = _known(questions, out) if author.asks_once and out.done else {}
         count = questions.count() - len(out.done)
-        for batch in _batches(shown("decompose", questions.stream(without=out.done), count), known, author):
+        for batch in _batches(progress("decompose", questions.stream(without=out.done), count), known, author):
             new = _new(batch, known) if author.asks_once else batch
             with Meter() as meter:
                 written = {record.question_id: (record, replies) for record, replies in author.write(new)}

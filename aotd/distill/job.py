@@ -15,9 +15,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import track
-
 from aotd.datasets.base import DatasetConfig
 from aotd.distill import DistillConfig
 from aotd.distill.arms import Arm, TrainingSetup, TrainingStage, arms_of, manifest_settings, remove_leftovers
@@ -30,6 +27,7 @@ from aotd.prompts import digest
 from aotd.prompts.student import SUFFIXES
 from aotd.records import Dropped, Example, Outcome, Question
 from aotd.runtime.gc import loading_modules
+from aotd.runtime.progress import progress
 from aotd.specialists import SpecialistsConfig
 from aotd.store.run import Run
 from aotd.students import StudentConfig
@@ -144,7 +142,7 @@ def _unreadable(setup: TrainingSetup, data: TrainingData) -> dict[tuple[str, str
         for source in data.mixtures.values()
         for key, question in source.questions.items()
     }
-    for (root, key), question in track(questions.items(), "distill: videos", console=Console(stderr=True)):
+    for (root, key), question in progress("distill: videos", questions.items(), len(questions)):
         try:
             caches[root].ensure(question)
         except QuestionError as error:

@@ -18,7 +18,6 @@ from multiprocessing.queues import SimpleQueue
 from time import sleep
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from aotd.distill.arms import Arm, TrainingSetup, arms_of
@@ -27,6 +26,7 @@ from aotd.distill.train_arm import train_arm
 from aotd.distill.training_data import TrainingData, read_training_data
 from aotd.errors import UserError
 from aotd.runtime.pools import cores, spawning, worker_pool
+from aotd.runtime.progress import bars_are_shown, console
 from aotd.runtime.signals import Stopped, check, listening, patience, stopping
 from aotd.tracking import take_key
 
@@ -41,7 +41,7 @@ def train_arms(setup: TrainingSetup, arms: Sequence[Arm], data: TrainingData) ->
     columns = (TextColumn("distill {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     alone = torch.cuda.is_available() or processes() > 1
     at_once = 1 if alone else min(setup.distill.workers or 2 * cores(), len(arms))
-    with Progress(*columns, console=Console(stderr=True), disable=not is_first()) as bars, listening():
+    with Progress(*columns, console=console, disable=not (is_first() and bars_are_shown())) as bars, listening():
         tasks = {arm.name: bars.add_task(arm.name, total=None) for arm in arms}
 
         def show(arm: str, step: int, steps: int) -> None:

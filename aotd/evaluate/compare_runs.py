@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
-
-from rich.console import Console
 
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig, Reading
@@ -15,6 +14,8 @@ from aotd.records import Mode, Question
 from aotd.scoring.tables import Comparison
 from aotd.store.run import Run
 from aotd.view.question import arms as evaluated
+
+_log = logging.getLogger(__name__)
 
 
 def compare_arms(
@@ -44,7 +45,7 @@ def compare_runs(
     if len(shared) < len(questions):
         missing = len(questions) - len(shared)
         message = f"{missing} of {len(questions)} questions are not in {other}: they are not compared"
-        Console(stderr=True).print(message, highlight=False)
+        _log.info(message)
     names = [only] if only else evaluated(other)
     theirs = _predictions(other, other.questions.records(), names)
     mine = _predictions(run, questions, arms)

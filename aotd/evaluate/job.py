@@ -10,12 +10,12 @@ questions, into evaluate/<arm>/judge/<name>/.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 
 from rich.console import Console
-from rich.progress import track
 
 from aotd.datasets.base import DatasetConfig
 from aotd.errors import QuestionError, UserError
@@ -41,6 +41,7 @@ from aotd.evaluate.judge_tables import agreements, judge_scores
 from aotd.evaluate.scores import score
 from aotd.llm import LLMConfig
 from aotd.records import Cost, Dropped, Mode, Prediction, Question
+from aotd.runtime.progress import progress
 from aotd.scoring.answers import parse, read_answer, same_answer
 from aotd.scoring.claims import final_answer
 from aotd.scoring.tables import Scores
@@ -54,6 +55,8 @@ from aotd.students import StudentConfig
 from aotd.view.contamination_table import print_leaks
 from aotd.view.cost_table import faster_words
 from aotd.view.tables import agreement_sheet, comparison_sheets, drawn, print_scores, wide_console
+
+_log = logging.getLogger(__name__)
 
 SampledPart = tuple[int, float, float]
 """How many frames were sampled, and the start and the end of the part they stand for, in seconds."""
@@ -163,7 +166,7 @@ def _evaluate_arm(
             replies = ask(questions, mode, out.done, costs)
             steps = zip(questions, replies, strict=True)
             title = f"evaluate {arm} {mode.value}"
-            for question, reply in track(steps, title, total=len(questions), console=Console(stderr=True)):
+            for question, reply in progress(title, steps, len(questions)):
                 if question.question_id not in out.done and reply is not None:
                     prediction = _predict(arm, mode, question, reply, parts, evaluate.reading)
                     out.write(prediction, costs.get(question.question_id))
@@ -184,11 +187,10 @@ def _print_dropped(title: str, dropped: Sequence[Dropped], asked: int) -> None:
         outcomes = ", ".join(
             f"{name} {count}" for name, count in Counter(d.outcome.value for d in dropped).most_common()
         )
-        Console(stderr=True).print(
+        _log.info(
             f"{title}: {len(dropped)} of {asked} have no reply and count as wrong ({outcomes}), "
             f"such as {dropped[0].question_id}: {dropped[0].reason}",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
+        )
 
 
 def _write_scores(run: Run, scores: Scores, questions: Sequence[Question], resamples: int, seed: int) -> Scores:

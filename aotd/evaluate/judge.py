@@ -15,9 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache as once
 
-from rich.console import Console
-from rich.progress import track
-
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig, JudgeConfig
 from aotd.evaluate.judge_aspects import ASPECTS, PROTOCOLS, Aspect, JudgeTask, is_open, tasks
@@ -28,6 +25,7 @@ from aotd.llm.identity import identity
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Judgement, Mode, Question
+from aotd.runtime.progress import progress
 from aotd.store.cache import CacheConfig, load_cache
 from aotd.store.files import Shard
 from aotd.store.files import digest as value_digest
@@ -180,7 +178,7 @@ def _replies(
     if not requests:
         return
     replies = engine().stream(list(requests))
-    for request, reply in track(replies, title, total=len(requests), console=Console(stderr=True)):
+    for request, reply in progress(title, replies, len(requests)):
         for task in requests[request]:
             yield task, reply
 

@@ -11,10 +11,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
-from rich.console import Console
-from rich.progress import track
 
 from aotd.errors import UserError
+from aotd.runtime.progress import progress
 from aotd.store.files import file_digest, write_atomically
 
 _DIGESTS = TypeAdapter(dict[str, tuple[int, int, str]])
@@ -71,7 +70,7 @@ def _digests(paths: list[Path], stamps: dict[Path, tuple[int, int]], cache: Path
     title = f"evaluate: reading {len(unread)} video files of equal sizes, {size:.1f} GB"
     unreadable = set()
     try:
-        for path in track(unread, title, console=Console(stderr=True)):
+        for path in progress(title, unread):
             try:
                 digests[path] = file_digest(path)
             except OSError:

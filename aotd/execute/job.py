@@ -15,6 +15,7 @@ another run, is not asked again (`aotd.store.cache`). What is written depends on
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -25,8 +26,6 @@ from itertools import groupby
 from types import TracebackType
 from typing import Any, Generic
 
-from rich.console import Console
-
 from aotd.agents.base import Assignment, T, Turn
 from aotd.agents.program.agent import ProgramAgent
 from aotd.agents.program.assignment import program_assignment
@@ -36,9 +35,10 @@ from aotd.errors import UserError
 from aotd.execute import ExecuteConfig
 from aotd.execute.worker import Work, Worker, run_together, start_worker
 from aotd.llm import LLMConfig
-from aotd.runtime.batches import batches, shown
+from aotd.runtime.batches import batches
 from aotd.runtime.meter import total
 from aotd.runtime.pools import cores, worker_pool
+from aotd.runtime.progress import progress
 from aotd.sandbox.layers import Layer, missing, raised
 from aotd.specialists import SpecialistsConfig
 from aotd.specialists.load import load_specialists
@@ -48,6 +48,8 @@ from aotd.store.run import Run
 from aotd.store.stage import StageEntry
 from aotd.tools.toolbox import Toolbox
 from aotd.tools.video import VIDEO_TOOLS
+
+_log = logging.getLogger(__name__)
 
 BATCH = 256
 """With `execute.repairs`, questions that are worked on until all of them are settled, before the next ones are read. In
@@ -88,7 +90,7 @@ def job(
     ):
         for layer in (layer for layer in Layer if layer not in layers):
             warning = f"programs run without {layer.value}: {missing(layer)}"
-            Console(stderr=True).print(warning, markup=False, soft_wrap=True)
+            _log.info(warning)
         count = assignment.count() - len(out.done)
         work = Work(
             run=run,
@@ -101,7 +103,7 @@ def job(
         )
         workers = execute.workers or (1 if specialists.weighty() else cores())
         with _executor(work, models, workers, count) as do:
-            for entry in shown("execute", _ends(tasks, do, assignment), count):
+            for entry in progress("execute", _ends(tasks, do, assignment), count):
                 out.add(entry)
         out.sort(assignment.ids())
 

@@ -28,7 +28,7 @@ from aotd.errors import QuestionError
 from aotd.runtime.meter import clock
 from aotd.runtime.pools import cores
 from aotd.runtime.signals import stopping
-from aotd.specialists.calls import Answer, Call, Findings, Found
+from aotd.specialists.calls import CachedFinding, Call, CallResult, Findings
 
 
 class _Abandoned(BaseException):
@@ -47,7 +47,7 @@ class _PendingCall:
     alone: bool = False
     """Whether it is asked by itself, since it failed together with others."""
     done: threading.Event = field(default_factory=threading.Event)
-    result: Found | None = None
+    result: CachedFinding | None = None
     error: BaseException | None = None
     seconds: float = 0.0
     """Share of the time it took, for each task that waited."""
@@ -59,7 +59,7 @@ class _Batch:
     """Calls that a model answers together, and when that began."""
 
     calls: list[_PendingCall]
-    results: Future[list[Found]]
+    results: Future[list[CachedFinding]]
     started: float
 
 
@@ -68,7 +68,7 @@ class Schedule(Generic[T]):
 
     def __init__(
         self,
-        run: Callable[[T, Callable[[Call], Answer]], Turn[T]],
+        run: Callable[[T, Callable[[Call], CallResult]], Turn[T]],
         findings: Findings,
         concurrency: int,
         lanes: Mapping[str, str],
@@ -139,11 +139,11 @@ class Schedule(Generic[T]):
             self._news = True
             self._changed.notify_all()
 
-    def _ask(self, turn: int, call: Call) -> Answer:
-        """Answer a call of the task that began as the `turn`-th; in its thread."""
+    def _ask(self, turn: int, call: Call) -> CallResult:
+        """CallResult a call of the task that began as the `turn`-th; in its thread."""
         started = clock()
         if (known := self._findings.known(call)) is not None:
-            return Answer(known, True, clock() - started)
+            return CallResult(known, True, clock() - started)
         if call.clip is not None and self._findings.looks(call):
             with suppress(QuestionError):  # a specialist that looks at the frames will say so
                 self._in_hand.frames = call.clip.video.pixels()  # until this thread takes others: decoded once
@@ -154,7 +154,7 @@ class Schedule(Generic[T]):
             pending = self._pending.get(call.key)
             if pending is None:
                 if (known := self._findings.known(call)) is not None:  # since we last looked
-                    return Answer(known, True, own_s)
+                    return CallResult(known, True, own_s)
                 pending = self._pending[call.key] = _PendingCall(call, turn)
                 self._queue.append(pending)
             pending.turn = min(pending.turn, turn)
@@ -166,7 +166,7 @@ class Schedule(Generic[T]):
         if pending.error is not None:
             raise pending.error
         assert pending.result is not None
-        return Answer(pending.result, not first, own_s + pending.seconds, pending.shared)
+        return CallResult(pending.result, not first, own_s + pending.seconds, pending.shared)
 
     def _next(self, lane: str, running: int) -> list[_PendingCall]:
         """The calls that go through a model of a lane next; none while it is better to wait for more."""

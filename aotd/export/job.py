@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 
 from aotd import __version__
 from aotd.config.tree import Config
@@ -42,6 +41,7 @@ from aotd.export.parquet import write_card, write_parquet
 from aotd.prompts import digest
 from aotd.prompts.student import SUFFIXES
 from aotd.records import SCHEMA, Example, Outcome, Program, Question, Trace
+from aotd.runtime.progress import progress
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
 from aotd.store.stage import Stage
@@ -191,7 +191,7 @@ def _talks(
     talks: dict[str, list[Conversation]] = {}
     left_out: dict[str, str] = {}
     try:
-        for item in track(items, "export", console=Console(stderr=True)):
+        for item in progress("export", items):
             try:
                 _check_video(source, item.question, traces)
                 shown = media.of(item.question)

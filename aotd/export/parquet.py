@@ -15,7 +15,7 @@ from aotd.store.files import write_atomically
 from aotd.store.ledger import Ledger
 from aotd.store.run import Run
 from aotd.verbs import FLOW
-from aotd.view.provenance import facts, headline, meanings
+from aotd.view.provenance import headline, meanings, provenance
 
 _HERE = Path(__file__).resolve().parent
 
@@ -90,7 +90,7 @@ def write_card(
         autoescape=False,  # noqa: S701 - it is Markdown; `_code` guards what comes from the run
     )
     environment.filters |= {"code": _code}
-    made = [fact for fact in facts(Run(run)) if fact.folder in FLOW]
+    made = [fact for fact in provenance(Run(run)) if fact.folder in FLOW]
     counts = {split: (len(rows), sum(row["rationale"] is not None for row in rows)) for split, rows in splits.items()}
     hashes = [(fact.folder, name, value) for fact in made for name, value in fact.hashes if name.startswith("prompts")]
     text = environment.get_template("card.md.j2").render(

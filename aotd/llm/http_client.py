@@ -8,7 +8,7 @@ setting and the server. Language models (`aotd.llm.openai`), models that take pi
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ import httpx
 from aotd.errors import UserError
 from aotd.llm.served import address
 from aotd.runtime.signals import stopping
+
+_log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_S = 60.0
 WAIT_S = 1800.0
@@ -144,7 +146,7 @@ class _Waiting:
         waited_s = time.monotonic() - self._began
         if waited_s > _WARN_AFTER_S and not self._warned:
             self._warned = True
-            print(f"aotd: {self._why}: waiting, {WAIT_S / 60:g} minutes at most", file=sys.stderr)  # noqa: T201
+            _log.warning(f"{self._why}: waiting, {WAIT_S / 60:g} minutes at most")
         return waited_s > WAIT_S or stopping()
 
 

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import track
 
 from aotd.datasets.base import locate
 from aotd.errors import UserError
+from aotd.runtime.progress import progress
 from aotd.store.files import write_atomically
 from aotd.video.decode import Decoder, VideoFacts, probe, unusable
 from aotd.view.tables import printable
@@ -42,7 +42,7 @@ def examine(root: str, names: Sequence[str], deadline_s: float) -> dict[str, Vid
     decoder = Decoder(deadline_s)
     found = {}
     try:
-        for name in track(names, "decode", console=Console(stderr=True)):
+        for name in progress("decode", names):
             try:
                 path = locate(root, name)
             except UserError as error:  # a link that leads outside

@@ -12,13 +12,13 @@ from typing import Any
 
 import jinja2
 from rich.console import Console
-from rich.progress import track
 
 from aotd.datasets.base import DatasetConfig
 from aotd.errors import UserError
 from aotd.records import Dropped, Estimate, Outcome
 from aotd.report import ReportConfig
 from aotd.report.pick import pick
+from aotd.runtime.progress import progress
 from aotd.specialists import SpecialistsConfig
 from aotd.store.files import write_atomically
 from aotd.store.ledger import Ledger, kept_by_tries, ledger, tries_words
@@ -26,7 +26,7 @@ from aotd.store.run import Run
 from aotd.view.contamination_table import leak_lines, leak_sheets
 from aotd.view.cost_table import HEADS, cost_rows, faster_words
 from aotd.view.pictures import Frames, NoFramesError, pictures
-from aotd.view.provenance import facts, headline, meanings
+from aotd.view.provenance import headline, meanings, provenance
 from aotd.view.question import Story, comparisons, finding_words, frame_words, leaks, scores, stories
 from aotd.view.tables import comparison_sheets, further_sheets
 from aotd.view.timeline import timeline
@@ -50,9 +50,9 @@ def job(run: Run, *, report: ReportConfig, dataset: DatasetConfig, specialists: 
     followed = stories(run, pick(book, questions, report.questions), dict(book.places))
     cards = []
     with Frames(specialists, dataset.root) as frames:
-        for story in track(followed, "report", console=Console(stderr=True)):
+        for story in progress("report", followed):
             cards.append(_card(story, frames, report.frames))
-    made, evaluated = facts(run), scores(run)
+    made, evaluated = provenance(run), scores(run)
     page = render(
         name=run.folder.resolve().name,
         questions=questions,

@@ -1,17 +1,11 @@
 """select: STAR-style ground truth -> a `Ranking` of candidates per sub-task (paper §3.2, Table 1)."""
 
 from dataclasses import dataclass, field
-from enum import Enum
 
 from aotd.specialists import ActionConfig, AnsweringConfig, DetectionConfig, GroundingConfig
 
-
-class SubTask(str, Enum):
-    decomposition = "decomposition"
-    detection = "detection"
-    grounding = "grounding"
-    action = "action"
-    answering = "answering"
+DECOMPOSITION = "decomposition"
+"""What the authors of programs are compared on, beside the sub-tasks of the specialists."""
 
 
 @dataclass

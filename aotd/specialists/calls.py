@@ -12,7 +12,7 @@ and what it is set to, the video's content and part, frames and crops, and what 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache as once
@@ -22,21 +22,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from aotd.models.loading import asking
-from aotd.records import Detection, SpanFinding
 from aotd.runtime.meter import clock
 from aotd.specialists.protocols import Specialists
+from aotd.specialists.subtasks import SUBTASKS
 from aotd.store.cache import Cache, code, key
 from aotd.video.clip import Clip
-
-KINDS: Mapping[str, TypeAdapter[Any]] = {
-    "detect": TypeAdapter(list[Detection]),
-    "ground": TypeAdapter(SpanFinding | None),
-    "actions": TypeAdapter(list[str]),
-    "answer": TypeAdapter(str),
-    "summarise": TypeAdapter(str),
-    "choose": TypeAdapter(str | None),
-}
-"""Method of a specialist -> what it finds."""
 
 _CODE = ("specialists", "video_llms", "models", "video", "datasets/playroom", "scoring/iou.py")
 """What findings are made by, of this package; prompts are in the models' names."""
@@ -65,10 +55,10 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Found:
+class CachedFinding:
     """A finding, which may be None."""
 
-    finding: Any
+    value: Any
 
 
 class Findings:
@@ -114,17 +104,17 @@ class Findings:
         asked = key(made_by(), self._models[subtask], subtask, method, seen, arguments)
         return Call(subtask, method, clip, arguments, f"{page}.findings", asked)
 
-    def known(self, call: Call) -> Found | None:
+    def known(self, call: Call) -> CachedFinding | None:
         """What is known already; None where the specialist must be asked."""
         text = self._store(call).get(call.page, call.key)
         if text is None:
             return None
         try:
-            return Found(KINDS[call.method].validate_json(text))
+            return CachedFinding(_finding(call).validate_json(text))
         except ValidationError:  # somebody has written into the cache
             return None
 
-    def find(self, calls: Sequence[Call]) -> list[Found]:
+    def find(self, calls: Sequence[Call]) -> list[CachedFinding]:
         """Ask the specialist, and remember what it found.
 
         Args:
@@ -143,11 +133,11 @@ class Findings:
             else:
                 found = [getattr(specialist, call.method)(*call.given) for call in calls]
         for call, finding in zip(calls, found, strict=True):
-            text = KINDS[call.method].dump_json(finding).decode()
+            text = _finding(call).dump_json(finding).decode()
             self._store(call).put(call.page, call.key, text)
-        return [Found(finding) for finding in found]
+        return [CachedFinding(finding) for finding in found]
 
-    def answer(self, call: Call) -> Answer:
+    def answer(self, call: Call) -> CallResult:
         """Answer a call here and now.
 
         Raises:
@@ -156,7 +146,7 @@ class Findings:
         started = clock()
         known = self.known(call)
         found = known or self.find([call])[0]
-        return Answer(found, known is not None, clock() - started)
+        return CallResult(found, known is not None, clock() - started)
 
     def looks(self, call: Call) -> bool:
         """Whether frames are looked at in this process for a call."""
@@ -177,10 +167,10 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CallResult:
     """What a call was answered with."""
 
-    found: Found
+    finding: CachedFinding
     reused: bool
     """Whether no model was asked for it."""
     seconds: float
@@ -189,61 +179,52 @@ class Answer:
     """How many calls the time was shared out to."""
 
 
-class Asking:
-    """One program's way to the specialists, in place of each of them; it notes what that took."""
+class CountingSpecialists(Specialists):
+    """The specialists as one program reaches them: every call goes through `Findings`, and its cost is counted."""
 
-    model = ""
-
-    def __init__(self, findings: Findings, answer: Callable[[Call], Answer]) -> None:
+    def __init__(self, findings: Findings, answer: Callable[[Call], CallResult]) -> None:
         """Args:
         answer: gives a call's finding, at once or when others have been asked too.
         """
+        proxies = {name: _Proxy(name, self._ask) for name in SUBTASKS}
+        super().__init__(findings.specialists.source, **proxies)
         self._findings, self._answer = findings, answer
         self.reused = 0
         """Calls for which no model was asked."""
         self.waited_s, self.took_s = 0.0, 0.0
         """Seconds until its calls were answered, and its share of what that took."""
         self.shared = 1
-        """Among how many calls that was shared out at most."""
+        """The most calls among which the time of one was shared out."""
 
-    def specialists(self) -> Specialists:
-        """Itself, as what a sandbox takes."""
-        return Specialists(self._findings.specialists.source, self, self, self, self)
-
-    def detect(self, clip: Clip, query: str) -> list[Detection]:
-        """As `base.Detector`."""
-        return list(self._ask("detection", "detect", clip, query))
-
-    def ground(self, clip: Clip, query: str) -> SpanFinding | None:
-        """As `base.Grounder`."""
-        found: SpanFinding | None = self._ask("grounding", "ground", clip, query)
-        return found
-
-    def actions(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
-        """As `base.Recogniser`."""
-        return list(self._ask("action", "actions", clip, obj, tuple(candidates)))
-
-    def answer(self, clip: Clip, question: str) -> str:
-        """As `base.Answerer`."""
-        return str(self._ask("answering", "answer", clip, question))
-
-    def summarise(self, clip: Clip, query: str) -> str:
-        """As `base.Answerer`."""
-        return str(self._ask("answering", "summarise", clip, query))
-
-    def choose(self, question: str, info: Mapping[str, str], options: Sequence[str]) -> str | None:
-        """As `base.Answerer`."""
-        found: str | None = self._ask("answering", "choose", None, question, dict(info), tuple(options))
-        return found
-
-    def _ask(self, subtask: str, method: str, clip: Clip | None, *arguments: Any) -> Any:
+    def _ask(self, subtask: str, method: str, given: tuple[Any, ...]) -> Any:
         started = clock()
-        answer = self._answer(self._findings.call(subtask, method, clip, *arguments))
+        known = SUBTASKS[subtask].methods[method]
+        clip, behind = (given[0], given[1:]) if known.takes_clip else (None, given)
+        result = self._answer(self._findings.call(subtask, method, clip, *known.arguments.validate_python(behind)))
         self.waited_s += clock() - started
-        self.took_s += answer.seconds
-        self.reused += answer.reused
-        self.shared = max(self.shared, answer.shared)
-        return answer.found.finding
+        self.took_s += result.seconds
+        self.reused += result.reused
+        self.shared = max(self.shared, result.shared)
+        finding = result.finding.value
+        return list(finding) if isinstance(finding, list) else finding  # others may have been given the same list
+
+
+class _Proxy:
+    """The specialist of one sub-task: each of its methods is a call."""
+
+    model = ""
+
+    def __init__(self, subtask: str, ask: Callable[[str, str, tuple[Any, ...]], Any]) -> None:
+        self._subtask, self._ask = subtask, ask
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        if method not in SUBTASKS[self._subtask].methods:
+            raise AttributeError(method)
+        return lambda *given: self._ask(self._subtask, method, given)
+
+
+def _finding(call: Call) -> TypeAdapter[Any]:
+    return SUBTASKS[call.subtask].methods[call.method].finding
 
 
 @once

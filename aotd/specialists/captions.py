@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from aotd.datasets.reader import read_json
 from aotd.errors import QuestionError, UserError
 from aotd.records import Detection, Outcome, Question, SpanFinding
+from aotd.specialists import SpecialistsConfig
 from aotd.specialists.embedder import Embedder, Vectors, load_embedder
 from aotd.specialists.temporal_peak import around_peak
 from aotd.video.clip import Clip, Pixels, frame_times
@@ -206,6 +207,11 @@ def load_captions(path: str, embedder: str, frames: int) -> Captions:
         UserError: the file or the model is not there, or the file is malformed.
     """
     return Captions(read_captions(path), load_embedder(embedder), frames)
+
+
+def captions_specialist(settings: SpecialistsConfig) -> Captions:
+    """Build the source and specialist of every sub-task over stored captions, as the settings say."""
+    return load_captions(settings.captions, settings.embedder, settings.frames)
 
 
 def read_captions(path: str) -> dict[str, list[str]]:

@@ -47,13 +47,13 @@ class FrameDetector(ABC):
     boxes_from: ClassVar[tuple[str, ...]] = ()
     """Modules that stay in float32, whatever the precision: in bfloat16 a box is off by several pixels."""
 
-    def __init__(self, config: DetectionConfig, shelf: Shelf) -> None:
+    def __init__(self, config: DetectionConfig, models: Shelf) -> None:
         """Reads the checkpoint's configuration; the weights are loaded when a clip is first looked at.
 
         Raises:
             UserError: the checkpoint is not there, or of another family.
         """
-        self._config, self._shelf = config, shelf
+        self._config, self._models = config, models
         self._settings = read_config("detection", config.model, self.family)
         self.model = (
             f"{self.family} {model_name(config.model, self._settings)}, {held_in(config.precision)}, "
@@ -132,7 +132,7 @@ class FrameDetector(ABC):
 
     def _model(self) -> Any:
         key = f"{self.family} {self._config.model} {self._config.precision.value}"
-        return self._shelf.take(key, self._size, self._load)
+        return self._models.take(key, self._size, self._load)
 
     def _load(self) -> Any:
         from aotd.models.cpu.linear import pack

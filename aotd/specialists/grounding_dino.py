@@ -59,9 +59,9 @@ class GroundingDino(FrameDetector):
     family = "grounding-dino"
     mixed = False
 
-    def __init__(self, config: DetectionConfig, shelf: Shelf) -> None:
+    def __init__(self, config: DetectionConfig, models: Shelf) -> None:
         no_packing("detection", "grounding_dino", config.precision)
-        super().__init__(config, shelf)
+        super().__init__(config, models)
         self._size = size_of(GroundingDinoForObjectDetection, self._settings, Precision.float32)
 
     def _kinds(self) -> tuple[Any, Any]:

@@ -36,7 +36,7 @@ _FAMILIES: dict[str, tuple[Any, Any]] = {
 class ImageText:
     """Each frame and each text goes through its tower once."""
 
-    def __init__(self, role: str, config: WeightsConfig, shelf: Shelf, families: tuple[str, ...] = ("clip",)) -> None:
+    def __init__(self, role: str, config: WeightsConfig, models: Shelf, families: tuple[str, ...] = ("clip",)) -> None:
         """Reads the checkpoint's configuration; the weights are loaded when they are first needed.
 
         Args:
@@ -46,7 +46,7 @@ class ImageText:
         Raises:
             UserError: the checkpoint is not there, or of another family.
         """
-        self._role, self._config, self._shelf = role, config, shelf
+        self._role, self._config, self._models = role, config, models
         settings = read_config(role, config.model, *families)
         self._family: str = settings.model_type
         self._longest: int = settings.text_config.max_position_embeddings
@@ -138,6 +138,6 @@ class ImageText:
     def _model(self) -> Any:
         config = self._config
         key = f"{self._family} {config.model} {config.precision.value}"
-        return self._shelf.take(
+        return self._models.take(
             key, self._size, lambda: pack(load_model(self._role, config, self._kind, dtype_of(config.precision)))
         )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aotd.records import Detection, Question, SpanFinding
+from aotd.specialists import SpecialistsConfig
 from aotd.video.clip import Clip, Pixels
 
 _FOUND = 0.85
@@ -98,6 +99,11 @@ class Mock:
         if not options:
             return next(iter(info.values()), None)
         return str(_seeded("choose", question, *info.values(), *options).choice(list(options)))
+
+
+def mock_specialist(settings: SpecialistsConfig) -> Mock:
+    """Build the source and specialist of every sub-task that looks at nothing."""
+    return Mock(settings.frames)
 
 
 def _draw(clip: Clip, *words: str) -> np.random.Generator:

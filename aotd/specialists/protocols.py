@@ -1,16 +1,17 @@
-"""What a specialist of each sub-task must be able to do (paper §3.2, Table 1).
+"""The protocols of the specialists, one per sub-task (paper §3.2, Table 1), and the set of them.
 
-A specialist sees a clip (pixels, or stored captions), never an annotation. It says "nothing found" by
-an empty list or None; an exception means that it failed, and ends the question as `tool_failed`.
+A specialist sees a clip (pixels, or stored captions), never an annotation. It reports that it found nothing by an empty
+list or None. An exception means that it failed, and ends the question as `tool_failed`. The table of sub-tasks
+(`aotd.specialists.subtasks`) holds the same methods as data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from aotd.records import Detection, Question, SpanFinding
+from aotd.specialists.subtasks import SUBTASKS
 from aotd.video.clip import Clip, Video
 
 
@@ -80,9 +81,8 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True)
 class Specialists:
-    """One specialist per sub-task."""
+    """A source of videos, and one specialist per sub-task as the attribute of its name."""
 
     source: Source
     detection: Detector
@@ -90,6 +90,19 @@ class Specialists:
     action: Recogniser
     answering: Answerer
 
+    def __init__(self, source: Source, **specialists: Any) -> None:
+        """Args:
+        specialists: sub-task -> specialist.
+        """
+        self.source = source
+        self._subtasks = tuple(specialists)
+        vars(self).update(specialists)
+
+    @classmethod
+    def from_one(cls, specialist: Any) -> Self:
+        """Use one object as the source and as the specialist of every sub-task."""
+        return cls(specialist, **dict.fromkeys(SUBTASKS, specialist))
+
     def models(self) -> dict[str, str]:
-        """Sub-task -> model, for manifests."""
-        return {name: getattr(self, name).model for name in self.__dataclass_fields__}
+        """Return sub-task -> model, for manifests."""
+        return {name: getattr(self, name).model for name in ("source", *self._subtasks)}

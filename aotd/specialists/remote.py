@@ -11,7 +11,7 @@ name that it would have here, and so findings have the same key in the cache and
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,9 +22,18 @@ from aotd.errors import QuestionError, UserError
 from aotd.llm.http_client import HTTPClient, error_text
 from aotd.llm.served import POISON
 from aotd.models.loading import WeightsConfig
-from aotd.records import Detection, Outcome, SpanFinding
-from aotd.specialists.calls import KINDS, made_by
-from aotd.specialists.wire import Ask, Asked, Offered, Seen, Told, Wanted, told_settings
+from aotd.records import Outcome
+from aotd.specialists.calls import made_by
+from aotd.specialists.subtasks import SUBTASKS
+from aotd.specialists.wire import (
+    CallMessage,
+    ClipMessage,
+    FindingsRequest,
+    FindingsResponse,
+    SpecialistOffer,
+    SpecialistRequest,
+    wire_settings,
+)
 from aotd.video.clip import Clip
 from aotd.video.source import DecodedVideo
 
@@ -37,7 +46,7 @@ B = TypeVar("B", bound=BaseModel)
 
 
 class Remote:
-    """The specialist of one sub-task, at a server; it has every method that one of a sub-task has."""
+    """The specialist of one sub-task, at a server. It has the methods that the table of sub-tasks names."""
 
     def __init__(self, subtask: str, config: WeightsConfig, root: str, pause_s: float = 0.5) -> None:
         """Waits for the server, and asks it for its specialist.
@@ -50,6 +59,7 @@ class Remote:
             UserError: there is no server, or its specialist is set to something else.
         """
         self._subtask, self._setting, self._root = subtask, f"specialists.{subtask}", Path(root).resolve()
+        self._methods = SUBTASKS[subtask].methods
         self._file = Path(config.url)
         self._server = HTTPClient(
             self._setting,
@@ -60,8 +70,8 @@ class Remote:
             batch=1,
             pause_s=pause_s,
         )
-        wanted = Wanted(subtask=subtask, settings=told_settings(config))
-        self._offered = self._read(self._server.post("specialist", wanted.model_dump(mode="json")), Offered)
+        wanted = SpecialistRequest(subtask=subtask, settings=wire_settings(config))
+        self._offered = self._read(self._server.post("specialist", wanted.model_dump(mode="json")), SpecialistOffer)
         self.batch = self._offered.batch
         self.model = self._offered.model
         # Another library or other code may find something else, and then it is another model.
@@ -69,47 +79,13 @@ class Remote:
             self.model += f", made by {', '.join(others)}"
         self._room = sys.maxsize
 
-    def detect(self, clip: Clip, query: str) -> list[Detection]:
-        """As `base.Detector`."""
-        found: list[Detection] = self._ask("detect", [(clip, query)])[0]
-        return found
-
-    def ground(self, clip: Clip, query: str) -> SpanFinding | None:
-        """As `base.Grounder`."""
-        found: SpanFinding | None = self._ask("ground", [(clip, query)])[0]
-        return found
-
-    def actions(self, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
-        """As `base.Recogniser`."""
-        return self.actions_all([(clip, obj, candidates)])[0]
-
-    def actions_all(self, asked: Sequence[tuple[Clip, str | None, Sequence[str]]]) -> list[list[str]]:
-        """As `actions`, of several at once."""
-        return self._ask("actions", asked)
-
-    def answer(self, clip: Clip, question: str) -> str:
-        """As `base.Answerer`."""
-        return self.answer_all([(clip, question)])[0]
-
-    def answer_all(self, asked: Sequence[tuple[Clip, str]]) -> list[str]:
-        """As `answer`, of several at once."""
-        return self._ask("answer", asked)
-
-    def summarise(self, clip: Clip, query: str) -> str:
-        """As `base.Answerer`."""
-        return self.summarise_all([(clip, query)])[0]
-
-    def summarise_all(self, asked: Sequence[tuple[Clip, str]]) -> list[str]:
-        """As `summarise`, of several at once."""
-        return self._ask("summarise", asked)
-
-    def choose(self, question: str, info: Mapping[str, str], options: Sequence[str]) -> str | None:
-        """As `base.Answerer`."""
-        return self.choose_all([(question, info, options)])[0]
-
-    def choose_all(self, asked: Sequence[tuple[str, Mapping[str, str], Sequence[str]]]) -> list[str | None]:
-        """As `choose`, of several at once."""
-        return self._ask("choose", asked)
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """The methods of the sub-task, and `<method>_all` of a list of calls."""
+        if name in self._methods:
+            return lambda *given: self._ask(name, [given])[0]
+        if name.endswith("_all") and (method := name.removesuffix("_all")) in self._methods:
+            return lambda calls: self._ask(method, calls)
+        raise AttributeError(name)
 
     def room(self) -> int:
         """How many videos the server's specialist can keep what it made of; it may serve others as well."""
@@ -128,30 +104,30 @@ class Remote:
             found += self._ask_together(method, calls[first : first + self.batch])
         return found
 
-    def _ask_together(self, method: str, calls: list[Asked]) -> list[Any]:
+    def _ask_together(self, method: str, calls: list[CallMessage]) -> list[Any]:
         offered = self._offered
-        ask = Ask.model_construct(
+        ask = FindingsRequest.model_construct(
             subtask=self._subtask, method=method, model=offered.model, made_by=offered.made_by, calls=tuple(calls)
         )
-        told = self._read(self._server.post("findings", ask.model_dump(mode="json")), Told)
+        told = self._read(self._server.post("findings", ask.model_dump(mode="json")), FindingsResponse)
         if told.failed is not None:
             raise QuestionError(told.failed.outcome, told.failed.reason)
         self._room = sys.maxsize if told.room is None else told.room
         try:
-            findings = [KINDS[method].validate_python(finding) for finding in told.findings]
+            findings = [self._methods[method].finding.validate_python(finding) for finding in told.findings]
         except ValidationError:
             raise self._odd() from None
         if len(findings) != len(calls):
             raise self._odd()
         return findings
 
-    def _asked(self, given: tuple[Any, ...]) -> Asked:
+    def _asked(self, given: tuple[Any, ...]) -> CallMessage:
         if not given or not isinstance(given[0], Clip):
-            return Asked(seen=None, arguments=given)
+            return CallMessage(seen=None, arguments=given)
         clip = given[0]
         video = clip.video
         assert isinstance(video, DecodedVideo), "who loads specialists has looked at the source"
-        seen = Seen(
+        seen = ClipMessage(
             video=video.path.relative_to(self._root).as_posix(),
             video_id=video.video_id,
             content=video.content,
@@ -161,7 +137,7 @@ class Remote:
             numbers=clip.numbers,
             crops=tuple(sorted(clip.crops.items())),
         )
-        return Asked(seen=seen, arguments=given[1:])
+        return CallMessage(seen=seen, arguments=given[1:])
 
     def _read(self, response: httpx.Response, kind: type[B]) -> B:
         where = f"{self._setting}.url={self._file}"

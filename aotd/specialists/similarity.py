@@ -21,8 +21,8 @@ from aotd.video.clip import Clip
 class SimilarityGrounder:
     """Cosine similarity of each frame and the query under CLIP or SigLIP, smoothed over time."""
 
-    def __init__(self, config: GroundingConfig, shelf: Shelf) -> None:
-        self._towers = ImageText("grounding", config, shelf, ("clip", "siglip"))
+    def __init__(self, config: GroundingConfig, models: Shelf) -> None:
+        self._towers = ImageText("grounding", config, models, ("clip", "siglip"))
         self.model = f"similarity, {self._towers.model}"
 
     def ground(self, clip: Clip, query: str) -> SpanFinding | None:

@@ -223,10 +223,10 @@ def windows(foreground: Tensor, reach: Tensor, clip_length: float) -> Tensor:
 class UniVTGGrounder:
     """UniVTG over the frames of a clip."""
 
-    def __init__(self, config: GroundingConfig, shelf: Shelf, options: Options, sizes: Sizes, name: str) -> None:
+    def __init__(self, config: GroundingConfig, models: Shelf, options: Options, sizes: Sizes, name: str) -> None:
         towers = WeightsConfig(model=config.clip, precision=config.precision, batch=config.batch)
-        self._config, self._shelf, self._options, self._sizes = config, shelf, options, sizes
-        self._towers = ImageText("grounding", towers, shelf)
+        self._config, self._models, self._options, self._sizes = config, models, options, sizes
+        self._towers = ImageText("grounding", towers, models)
         self._slowfast: tuple[str, Tensor] | None = None
         self.model = f"univtg {name}, {digest(options.model_dump())}, {self._towers.model}"
         if config.features:
@@ -247,7 +247,7 @@ class UniVTGGrounder:
         text = self._towers.states(asked)
         if not self._options.no_norm_tfeat:
             text = unit(text)
-        model: UniVTG = self._shelf.take(f"univtg {self._config.model}", self._size(), self._load)
+        model: UniVTG = self._models.take(f"univtg {self._config.model}", self._size(), self._load)
         where = model.weightedpool["weight"].device
         with torch.inference_mode():
             foreground, reach, _ = model(self._features(clip).to(where), text.to(where))
@@ -312,7 +312,7 @@ class UniVTGGrounder:
         return (Path(self._config.model) / _WEIGHTS).stat().st_size
 
 
-def load_univtg(config: GroundingConfig, shelf: Shelf) -> UniVTGGrounder:
+def load_univtg(config: GroundingConfig, models: Shelf) -> UniVTGGrounder:
     """The grounder over a converted checkpoint of the authors'; see the module.
 
     Raises:
@@ -332,7 +332,7 @@ def load_univtg(config: GroundingConfig, shelf: Shelf) -> UniVTGGrounder:
         sizes = Sizes.of(_shapes(config.model))
     except KeyError as error:
         raise UserError(f"{setting} is not UniVTG's: it has no weight {error}") from None
-    grounder = UniVTGGrounder(config, shelf, options, sizes, folder_name(folder))
+    grounder = UniVTGGrounder(config, models, options, sizes, folder_name(folder))
     _check_widths(setting, config, options, sizes, grounder._towers)
     return grounder
 

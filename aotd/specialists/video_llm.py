@@ -32,7 +32,7 @@ from aotd.models.cpu.linear import pack
 from aotd.models.loading import Precision, Shelf, check_bits, device, dtype_of, folder_name, held_in
 from aotd.models.quantisation import bits_settings, weights_bytes
 from aotd.prompts import one_line, render
-from aotd.specialists import VideoLLMConfig
+from aotd.specialists import ActionConfig, AnsweringConfig
 from aotd.specialists.prompted import Asked, Prompted, choice_prompt, prompts_digest, shown
 from aotd.video.clip import Clip
 from aotd.video_llms.base import BatchRow, SharedPrefix, VideoFeatures, is_close
@@ -46,15 +46,16 @@ _KEPT_BYTES = 512 << 20
 class VideoLLMSpecialist(Prompted):
     """A Video-LLM as recogniser and answerer; its weights are on a shelf."""
 
-    def __init__(self, name: str, config: VideoLLMConfig, setting: str, shelf: Shelf) -> None:
+    def __init__(self, config: ActionConfig | AnsweringConfig, setting: str, models: Shelf) -> None:
         """Args:
-            name: the family.
+            config: `name` is the family.
             setting: where `config` stands among the settings, for errors.
 
         Raises:
             UserError: there is no such checkpoint, it is of another family, or the precision is not to be had here.
         """
-        self._family, self._config, self._setting, self._shelf = FAMILIES[name], config, setting, shelf
+        name = config.name
+        self._family, self._config, self._setting, self._models = FAMILIES[name], config, setting, models
         self._path = f"{setting}.model"
         if not config.model:
             raise UserError(f"{self._path}: {name} needs a checkpoint: a folder or a hub id")
@@ -126,7 +127,7 @@ class VideoLLMSpecialist(Prompted):
         return [*picked]
 
     def _loaded(self) -> _Loaded:
-        return self._shelf.take(self._key, self.size, self._load)
+        return self._models.take(self._key, self.size, self._load)
 
     def _load(self) -> _Loaded:
         config = self._config

@@ -1,4 +1,4 @@
-"""What a worker and a server of specialists say to each other, as JSON (`aotd.specialists.remote`, `aotd.serve.own`).
+"""The messages between a worker and a server of specialists, as JSON (`aotd.specialists.remote`, `aotd.serve.own`).
 
 A clip crosses as the name of its file and the numbers of its frames, never as pixels: both sides read the same files.
 Each side checks whatever the other one says.
@@ -10,25 +10,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aotd.models.loading import WeightsConfig
 from aotd.records import Box, Outcome
+from aotd.specialists.subtasks import SUBTASKS
 
-SUBTASKS: Mapping[str, Mapping[str, TypeAdapter[Any]]] = {
-    "detection": {"detect": TypeAdapter(tuple[str])},
-    "grounding": {"ground": TypeAdapter(tuple[str])},
-    "action": {"actions": TypeAdapter(tuple[str | None, tuple[str, ...]])},
-    "answering": {
-        "answer": TypeAdapter(tuple[str]),
-        "summarise": TypeAdapter(tuple[str]),
-        "choose": TypeAdapter(tuple[str, dict[str, str], tuple[str, ...]]),
-    },
-}
-"""Sub-task -> its methods -> what they are given behind the clip."""
-WITHOUT_CLIP = ("choose",)
 MOST_CALLS = 1024
 """In one request."""
 LONGEST = 64 << 20
@@ -42,19 +31,19 @@ _PATHS = ("model", "clip", "features", "names")
 Setting = str | int | float | bool
 
 
-class _Said(BaseModel):
+class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Wanted(_Said):
-    """Which specialist a worker means (`POST /v1/specialist`)."""
+class SpecialistRequest(_Message):
+    """Asks for a specialist (`POST /v1/specialist`)."""
 
     subtask: str
     settings: dict[str, Setting]
 
 
-class Offered(_Said):
-    """The server's specialist, which is as it is wanted."""
+class SpecialistOffer(_Message):
+    """Names the server's specialist, whose settings are those of the request."""
 
     model: str
     made_by: tuple[str, ...]
@@ -63,7 +52,7 @@ class Offered(_Said):
     """How many calls it is best given at once."""
 
 
-class Seen(_Said):
+class ClipMessage(_Message):
     """A clip (`aotd.video.clip.Clip`)."""
 
     video: str = Field(min_length=1, max_length=4096)
@@ -78,7 +67,7 @@ class Seen(_Said):
     crops: tuple[tuple[int, Box], ...] = ()
 
     @model_validator(mode="after")
-    def _is_a_clip(self) -> Seen:
+    def _is_a_clip(self) -> ClipMessage:
         if list(self.numbers) != sorted(set(self.numbers)) or not set(self.numbers) <= set(range(self.frames)):
             raise ValueError("frame numbers ascend, and lie in the video")
         cropped = [number for number, _ in self.crops]
@@ -87,56 +76,60 @@ class Seen(_Said):
         return self
 
 
-class Asked(_Said):
+class CallMessage(_Message):
     """One call."""
 
-    seen: Seen | None
+    seen: ClipMessage | None
     arguments: tuple[Any, ...]
 
 
-class Ask(_Said):
-    """Calls of one method of one specialist (`POST /v1/findings`)."""
+class FindingsRequest(_Message):
+    """Asks for the findings of calls of one method of one specialist (`POST /v1/findings`)."""
 
-    subtask: Literal["detection", "grounding", "action", "answering"]
+    subtask: str
     method: str
     model: str
     """As it was offered."""
     made_by: tuple[str, ...]
-    calls: tuple[Asked, ...] = Field(min_length=1, max_length=MOST_CALLS)
+    calls: tuple[CallMessage, ...] = Field(min_length=1, max_length=MOST_CALLS)
 
     @model_validator(mode="after")
-    def _is_a_method(self) -> Ask:
-        if self.method not in SUBTASKS[self.subtask]:
+    def _is_a_method(self) -> FindingsRequest:
+        if self.subtask not in SUBTASKS:
+            raise ValueError("there is no such sub-task")
+        if self.method not in SUBTASKS[self.subtask].methods:
             raise ValueError(f"{self.subtask} has no such method")
+        method = SUBTASKS[self.subtask].methods[self.method]
         for call in self.calls:
-            SUBTASKS[self.subtask][self.method].validate_python(call.arguments)
-            if (call.seen is None) != (self.method in WITHOUT_CLIP):
+            method.arguments.validate_python(call.arguments)
+            if (call.seen is None) == method.takes_clip:
                 raise ValueError("a clip is missing, or one too many")
         return self
 
-    def given(self, call: Asked) -> tuple[Any, ...]:
+    def given(self, call: CallMessage) -> tuple[Any, ...]:
         """What a call is given behind the clip."""
-        found: tuple[Any, ...] = SUBTASKS[self.subtask][self.method].validate_python(call.arguments)
-        return found
+        arguments = SUBTASKS[self.subtask].methods[self.method].arguments
+        given: tuple[Any, ...] = arguments.validate_python(call.arguments)
+        return given
 
 
-class Failed(_Said):
+class FailureMessage(_Message):
     """Why there are no findings."""
 
     outcome: Outcome
     reason: str
 
 
-class Told(_Said):
-    """What the calls of an `Ask` have found, in their order, or why one of them could not."""
+class FindingsResponse(_Message):
+    """The findings of a `FindingsRequest`, in the order of its calls, or why one of them failed."""
 
     findings: tuple[Any, ...] = ()
-    failed: Failed | None = None
+    failed: FailureMessage | None = None
     room: int | None = None
     """How many videos the specialist can keep what it made of, as far as it knows yet."""
 
 
-def told_settings(config: WeightsConfig) -> dict[str, Setting]:
+def wire_settings(config: WeightsConfig) -> dict[str, Setting]:
     """What decides a specialist's findings, by setting."""
     found: dict[str, Setting] = {}
     for item in fields(config):

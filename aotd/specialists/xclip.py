@@ -35,13 +35,13 @@ _MOST = 5
 class XCLIPRecogniser:
     """Names in the order of X-CLIP's probability."""
 
-    def __init__(self, config: ActionConfig, shelf: Shelf) -> None:
+    def __init__(self, config: ActionConfig, models: Shelf) -> None:
         """Reads the checkpoint's configuration; the weights are loaded when a clip is first looked at.
 
         Raises:
             UserError: the checkpoint is not there or of another family, or the file of names is not there.
         """
-        self._config, self._shelf = config, shelf
+        self._config, self._models = config, models
         settings = read_config("action", config.model, "xclip")
         self._frames: int = settings.vision_config.num_frames
         self._longest: int = settings.text_config.max_position_embeddings
@@ -130,7 +130,7 @@ class XCLIPRecogniser:
     def _model(self) -> Any:
         config = self._config
         key = f"xclip {config.model} {config.precision.value}"
-        return self._shelf.take(
+        return self._models.take(
             key, self._size, lambda: pack(load_model("action", config, XCLIPModel, dtype_of(config.precision)))
         )
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 from array import array
@@ -46,6 +47,8 @@ from aotd.records import SCHEMA, Cost, Dropped, Record
 from aotd.store.files import Shard, as_line, disk_errors, make_folder, write_atomically
 from aotd.store.index import IndexWriter, entries, offsets, read_index, write_index
 from aotd.store.untrusted import LONGEST_LINE, is_file, lines, read_manifest
+
+_log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Record)
 Q = TypeVar("Q", bound=Record)
@@ -118,6 +121,7 @@ def _made_index(path: Path, record: type[Record], stamp: tuple[int, ...]) -> byt
     Args:
         stamp: tells the file from what it was before, so that what is held in memory is that of this one.
     """
+    _log.debug("%s: its index is made again", path)
     index = entries(_begins(path, record))
     if read_index(path) != index:
         with suppress(UserError, OSError):  # somebody else's run
@@ -481,6 +485,7 @@ class StageWriter(Generic[R]):
             index = IndexWriter(stage.records_path, entries(self._done_with()))
             self._index = opened.enter_context(closing(index))
             self._opened = opened.pop_all()
+        _log.debug("%s: %d questions have a line", stage.folder, len(self.done))
 
     def _done_with(self) -> Iterator[tuple[str, int]]:
         for key, begin in _begins(self._stage.records_path, self._stage.record):

@@ -16,11 +16,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import track
-
 from aotd.errors import QuestionError, UserError
 from aotd.records import Question
+from aotd.runtime.progress import progress
 from aotd.specialists import SpecialistsConfig
 from aotd.students import Attention, Dtype, StudentConfig
 from aotd.video.source import DecodedVideos
@@ -107,7 +105,7 @@ class LmmsStudent(lmms):  # type: ignore[misc]
             same = list(some)
             batches += [(how, same[first : first + self._batch]) for first in range(0, len(same), self._batch)]
         replies = []
-        for how, batch in track(batches, "asking the student", console=Console(stderr=True)):
+        for how, batch in progress("asking the student", batches):
             replies += self._replies(batch, *how)
         if replies and set(replies) == {UNREAD}:
             raise UserError("no question's video can be read: the warnings above say why")

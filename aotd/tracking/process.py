@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from PIL import Image
 from aotd.errors import spelt_out
 from aotd.store.run import Run
 from aotd.tracking import KEY, Artifact, Cell, Picture, TrackingConfig, group_name
+
+_log = logging.getLogger(__name__)
 
 FINISH_S = 60.0
 """How long a job that is done waits for wandb, which hashes the records and writes; online, it sends them."""
@@ -164,4 +167,4 @@ def _drawn(picture: Picture) -> dict[str, Any]:
 
 
 def _say(text: str) -> None:
-    print(f"aotd: tracking: {text}", file=sys.stderr)  # noqa: T201
+    _log.warning(f"tracking: {text}")

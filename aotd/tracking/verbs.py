@@ -6,15 +6,15 @@ artifacts: each verb's, and those that its manifests name as what it was made fr
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from aotd.errors import UserError, spelt_out
-from aotd.records import Estimate, Mode
+from aotd.errors import UserError
+from aotd.records import Estimate, Mode, Question
 from aotd.runtime.meter import total
 from aotd.specialists import SpecialistsConfig
 from aotd.store.ledger import Ledger, ledger
@@ -25,6 +25,8 @@ from aotd.tracking import Artifact, Cell, Picture, Tracker, TrackingConfig, open
 from aotd.verbs import ARTIFACTS, FLOW, SHARDED
 from aotd.view.pictures import Frames, NoFramesError, chosen_frames, found_boxes
 from aotd.view.question import Story, arms, scores
+
+_log = logging.getLogger(__name__)
 
 SAMPLES = 8
 """Questions that a table of samples shows."""
@@ -50,7 +52,7 @@ def tracked(
         try:
             tell(tracker, run, verb, specialists, root, split)
         except (UserError, OSError) as error:  # what tracking cannot read does not stop a run that can do without
-            print(f"aotd: tracking: {spelt_out(str(error))}", file=sys.stderr)  # noqa: T201
+            _log.warning(f"tracking: {error}")
 
 
 def tell(tracker: Tracker, run: Run, verb: str, specialists: SpecialistsConfig, root: str, split: str) -> None:
@@ -140,33 +142,35 @@ def _frames(run: Run, verb: str, book: Ledger, specialists: SpecialistsConfig, r
 
 
 def _of_story(story: Story, frames: Frames) -> list[list[Cell]]:
-    asked, trace = story.question, story.trace
+    question, trace = story.question, story.trace
     assert trace is not None
-    said: list[Cell] = [asked.question_id, asked.type, asked.question, asked.answer, trace.answer, story.place.name]
-    said.append(story.thought.text if story.thought else None)
+    cells = [*_question_cells(question), trace.answer, story.place.name, story.thought.text if story.thought else None]
     try:
         pixels, _, _ = frames.pixels(story)
     except NoFramesError:
-        return [[*said, None, None]]
+        return [[*cells, None, None]]
     boxes = found_boxes(trace)
     return [
-        [*said, frame, Picture(pixels[frame], tuple(box for box in boxes if box.frame == frame))]
+        [*cells, frame, Picture(pixels[frame], tuple(box for box in boxes if box.frame == frame))]
         for frame in chosen_frames(story, len(pixels), FRAMES)
     ]
 
 
+def _question_cells(question: Question) -> list[Cell]:
+    return [question.question_id, question.type, question.question, question.answer]
+
+
 def _replies(run: Run, split: str) -> list[list[Cell]]:
-    """What the arms said to some of the held-out questions."""
-    asked = [q for q in run.questions.stream() if q.split == split]
-    some = {asked[number].question_id: asked[number] for number in _few(len(asked))}
+    """What the arms replied to some of the held-out questions."""
+    questions = [question for question in run.questions.stream() if question.split == split]
+    some = {questions[number].question_id: questions[number] for number in _few(len(questions))}
     rows: list[list[Cell]] = []
     for arm in arms(run):
         for mode in Mode:
             stage = run.predictions(arm, mode)
-            for said in stage.stream() if stage.manifest_path.is_file() else ():
-                if (question := some.get(said.question_id)) is not None:
-                    told: list[Cell] = [question.question_id, question.type, question.question, question.answer]
-                    rows.append([*told, arm, mode.value, said.text, said.correct])
+            for reply in stage.stream() if stage.exists else ():
+                if (question := some.get(reply.question_id)) is not None:
+                    rows.append([*_question_cells(question), arm, mode.value, reply.text, reply.correct])
     return sorted(rows, key=lambda row: list(some).index(str(row[0])))
 
 

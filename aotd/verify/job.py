@@ -7,24 +7,26 @@ cannot be verified and ends as `unlabelled`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from aotd.config.tree import Config
 from aotd.llm.base import Engine
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Check, Dropped, Outcome, Question, Thought, Trace, Verdict
-from aotd.runtime.batches import batches, shown
+from aotd.runtime.batches import batches
+from aotd.runtime.progress import progress
 from aotd.store.cache import load_cache
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.verify import Judge, VerifyConfig, llm
 from aotd.verify.checks import check_answer, check_coherent, check_faithful
+
+_log = logging.getLogger(__name__)
 
 
 def job(config: Config) -> None:
@@ -44,13 +46,13 @@ def job(config: Config) -> None:
         traces.beside(thoughts) as trace_of,
     ):
         count = thoughts.count() - len(out.done)
-        for batch in batches(shown("verify", thoughts.stream(without=out.done), count), batch_size):
+        for batch in batches(progress("verify", thoughts.stream(without=out.done), count), batch_size):
             tasks = [(question_of(one.question_id), one, trace_of(one.question_id)) for one in batch]
             for record in judge_thoughts(tasks, settings, engine):
                 out.write(record)
         out.sort(thoughts.ids())
     ends = ledger(Run(run)).counts()
-    Console(stderr=True).print("  ".join(f"{name} {count}" for name, count in ends.items()), highlight=False)
+    _log.info("  ".join(f"{name} {count}" for name, count in ends.items()))
 
 
 def decides(config: Config) -> dict[str, Any]:

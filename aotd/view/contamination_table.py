@@ -23,10 +23,10 @@ def print_leaks(console: Console, found: Sequence[Contamination]) -> None:
 
 def leak_lines(found: Sequence[Contamination]) -> list[tuple[str, bool]]:
     """A line for students of one training, and whether it is a warning."""
-    said: dict[str, list[Contamination]] = defaultdict(list)
+    lines: dict[str, list[Contamination]] = defaultdict(list)
     for one in found:
-        said[_sentence(one)].append(one)
-    return [(f"{', '.join(one.arm for one in many)}: {line}", bool(many[0].leaks)) for line, many in said.items()]
+        lines[_sentence(one)].append(one)
+    return [(f"{', '.join(one.arm for one in many)}: {line}", bool(many[0].leaks)) for line, many in lines.items()]
 
 
 def leak_sheets(found: Sequence[Contamination]) -> list[Sheet]:

@@ -27,7 +27,7 @@ _FONT = ImageFont.load_default(13)
 
 
 @dataclass(frozen=True)
-class Picture:
+class FramePicture:
     """One frame, drawn on."""
 
     frame: int
@@ -83,7 +83,7 @@ class Frames:
             raise NoFramesError(str(error)) from None
 
 
-def pictures(story: Story, frames: Frames, count: int) -> list[Picture]:
+def pictures(story: Story, frames: Frames, count: int) -> list[FramePicture]:
     """At most `count` frames of a question, those first that its chain of thought speaks of.
 
     Raises:
@@ -103,7 +103,9 @@ def pictures(story: Story, frames: Frames, count: int) -> list[Picture]:
         true = [box for box in evidence.boxes if first <= box.time_s < last] if evidence else []
         image = _draw(pixels[frame], here, true, colours)
         things = ", ".join(sorted({box.label for box in here})) or "nothing boxed"
-        drawn.append(Picture(frame, (first + last) / 2, things, bool(true), _uri(image), image.width, image.height))
+        drawn.append(
+            FramePicture(frame, (first + last) / 2, things, bool(true), _uri(image), image.width, image.height)
+        )
     return drawn
 
 

@@ -17,7 +17,7 @@ from aotd.verbs import FLOW
 
 
 @dataclass(frozen=True)
-class Facts:
+class Provenance:
     """How one verb's folder was made."""
 
     folder: str
@@ -28,7 +28,7 @@ class Facts:
     """Of inputs and prompts."""
 
 
-def facts(run: Run) -> list[Facts]:
+def provenance(run: Run) -> list[Provenance]:
     """The manifests of a run, in the order of the flow.
 
     Raises:
@@ -39,10 +39,10 @@ def facts(run: Run) -> list[Facts]:
         path for verb in order for path in (run.folder / verb).rglob("manifest.json")
     ]  # a verb's folder may be a link
     paths.sort(key=lambda path: (order.index(path.relative_to(run.folder).parts[0]), path))
-    return [_facts(run.folder, path) for path in paths]
+    return [_provenance(run.folder, path) for path in paths]
 
 
-def headline(made: list[Facts]) -> list[tuple[str, str]]:
+def headline(made: list[Provenance]) -> list[tuple[str, str]]:
     """In a few lines what was run: who wrote, saw and judged, and which students were trained."""
     by = {fact.folder: fact for fact in made}
     settings = {verb: dict(by[verb].settings) if verb in by else {} for verb in FLOW}
@@ -62,7 +62,7 @@ def headline(made: list[Facts]) -> list[tuple[str, str]]:
     return [(name, text) for name, text in texts.items() if text]
 
 
-def _facts(folder: Path, path: Path) -> Facts:
+def _provenance(folder: Path, path: Path) -> Provenance:
     manifest = read_manifest(path)
     groups = {name: tuple(_leaves(value)) for name, value in manifest.items() if isinstance(value, dict)}
     hashes = [
@@ -71,7 +71,7 @@ def _facts(folder: Path, path: Path) -> Facts:
         if name not in ("settings", "models")
         for key, value in leaves
     ]
-    return Facts(
+    return Provenance(
         folder=path.parent.relative_to(folder).as_posix(),
         version=f"{manifest.get('version', '?')} (schema {manifest.get('schema', '?')})",
         settings=groups.get("settings", ()),

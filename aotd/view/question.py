@@ -43,8 +43,8 @@ _FIRST = ("blind", "frequent", "agent", "instruct")
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one arm said to a question."""
+class ArmReplies:
+    """What one arm replied to a question."""
 
     arm: str
     replies: dict[Mode, Prediction | Dropped]
@@ -63,7 +63,7 @@ class Story:
     trace: Trace | None
     thought: Thought | None
     verdict: Verdict | None
-    said: tuple[Said, ...]
+    arms: tuple[ArmReplies, ...]
 
     @property
     def code(self) -> str | None:
@@ -85,19 +85,19 @@ def stories(run: Run, ids: Sequence[str], places: dict[str, Place] | None = None
     places = places or dict(ledger(run).places)
     questions, programs, traces = _some(run.questions, ids), _some(run.programs, ids), _some(run.traces, ids)
     thoughts, verdicts = _some(run.thoughts, ids), _some(run.verdicts, ids)
-    said = {arm: {mode: _replies(run.predictions(arm, mode), set(ids)) for mode in Mode} for arm in arms(run)}
-    judged = {arm: _judgements(run, arm, ids) for arm in said}
+    replies_of = {arm: {mode: _replies(run.predictions(arm, mode), set(ids)) for mode in Mode} for arm in arms(run)}
+    judged = {arm: _judgements(run, arm, ids) for arm in replies_of}
     found = []
     for key in ids:
         if key not in questions:
             raise UserError(f"question {key!r} was dropped by load: {places[key].reason}")
-        replies = [
-            Said(
+        by_arm = [
+            ArmReplies(
                 arm,
                 {mode: by[key] for mode, by in modes.items() if key in by},
                 {judge: by[key] for judge, by in judged[arm].items() if key in by},
             )
-            for arm, modes in said.items()
+            for arm, modes in replies_of.items()
         ]
         found.append(
             Story(
@@ -107,7 +107,7 @@ def stories(run: Run, ids: Sequence[str], places: dict[str, Place] | None = None
                 trace=traces.get(key),
                 thought=thoughts.get(key),
                 verdict=verdicts.get(key),
-                said=tuple(one for one in replies if one.replies),
+                arms=tuple(arm for arm in by_arm if arm.replies),
             )
         )
     return found

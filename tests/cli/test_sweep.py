@@ -22,7 +22,7 @@ from aotd.runtime.signals import Stopped
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
 from aotd.store.stage import Stage
-from aotd.view.provenance import facts
+from aotd.view.provenance import provenance
 from tests.sample_run import question, sample_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,7 +123,7 @@ def test_scores_of_the_points_stand_beside_each_other(tmp_path: Path, capsys: py
         assert f"evaluate.reading={reading} blind" in table
         point = run / "sweep" / f"evaluate.reading={reading}"
         assert (point / "verify").is_symlink()
-        assert {fact.folder for fact in facts(Run(point))} >= {"load", "verify", "evaluate/blind/answer"}
+        assert {fact.folder for fact in provenance(Run(point))} >= {"load", "verify", "evaluate/blind/answer"}
 
 
 def test_a_point_that_fails_is_named_and_the_others_are_done(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -222,7 +222,7 @@ def test_a_job_that_is_told_to_stop_leaves_it_to_its_launcher_what_follows(monke
     before = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append("queued again"))
     try:
         with pytest.raises(Stopped):
-            sweeps.Work("convert", [sweeps.Point("p", read_settings("convert", []))])(SimpleNamespace(number=0))
+            sweeps.SweepJob("convert", [sweeps.Point("p", read_settings("convert", []))])(SimpleNamespace(number=0))
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert heard == ["queued again"]
@@ -269,7 +269,7 @@ def test_every_part_of_the_settings_that_bears_on_results_is_known() -> None:
 
 def test_a_job_carries_whole_settings() -> None:
     config = replace(read_settings("convert", ["convert.boxes=7"]), run="runs/x")
-    work = pickle.loads(pickle.dumps(sweeps.Work("convert", [sweeps.Point("p", config)])))
+    work = pickle.loads(pickle.dumps(sweeps.SweepJob("convert", [sweeps.Point("p", config)])))
     assert work.points[0].config == config
 
 

@@ -16,10 +16,9 @@ from aotd.config.tree import Config
 from aotd.errors import UserError
 from aotd.llm.base import Reply
 from aotd.records import Outcome
-from aotd.specialists import AnswererName
 from aotd.specialists.captions import read_captions
-from aotd.specialists.load import ANSWERERS
 from aotd.specialists.prompted import Asked, Prompted
+from aotd.specialists.subtasks import SUBTASKS, Builder
 from aotd.store.stage import Stage
 from tests.corners import one_thread
 from tests.students.tiny import write_checkpoint
@@ -52,7 +51,7 @@ class Brightness(Prompted):
 @pytest.fixture
 def captioner(monkeypatch: pytest.MonkeyPatch) -> Brightness:
     made = Brightness()
-    monkeypatch.setitem(ANSWERERS, AnswererName.mock, lambda config, root, shelf: made)
+    monkeypatch.setitem(SUBTASKS["answering"].builders, "mock", Builder(lambda: made))
     return made
 
 

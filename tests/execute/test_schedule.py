@@ -19,7 +19,7 @@ from aotd.execute.schedule import Schedule
 from aotd.execute.worker import default_concurrency
 from aotd.records import Detection, Dropped, Outcome, Program, Question
 from aotd.runtime.meter import carried
-from aotd.specialists.calls import Answer, Asking, Call, Findings
+from aotd.specialists.calls import Call, CallResult, CountingSpecialists, Findings
 from aotd.specialists.mock import Mock, MockVideo
 from aotd.specialists.protocols import Specialists
 from aotd.video.clip import Clip, Pixels
@@ -77,17 +77,17 @@ def attempts(count: int, videos: int = 1) -> list[Attempt]:
 
 def scheduled(
     model: Model,
-    program: Callable[[Attempt, Asking, Clip], Any],
+    program: Callable[[Attempt, CountingSpecialists, Clip], Any],
     programs: int,
     given: list[Attempt],
     specialists: Specialists | None = None,
     lanes: Mapping[str, str] = ONE_LANE,
 ) -> dict[str, str]:
     """Question -> what its program came to."""
-    findings = Findings(specialists or Specialists(model, model, model, model, model))
+    findings = Findings(specialists or Specialists.from_one(model))
 
-    def run(attempt: Attempt, answer: Callable[[Call], Answer]) -> Turn[Attempt]:
-        asking, key = Asking(findings, answer), attempt.question.question_id
+    def run(attempt: Attempt, answer: Callable[[Call], CallResult]) -> Turn[Attempt]:
+        asking, key = CountingSpecialists(findings, answer), attempt.question.question_id
         try:
             said = str(program(attempt, asking, Clip.whole(model.open(attempt.question))))
         except QuestionError as error:
@@ -103,9 +103,9 @@ def scheduled(
 def test_batches_are_filled_and_equal_calls_asked_once(programs: int) -> None:
     model = Model(batch=4)
 
-    def program(attempt: Attempt, asking: Asking, clip: Clip) -> list[str]:
+    def program(attempt: Attempt, asking: CountingSpecialists, clip: Clip) -> list[str]:
         number = int(attempt.question.question_id[1:])
-        return [asking.answer(clip, "what is it?"), asking.answer(clip, f"and {number}?")]
+        return [asking.answering.answer(clip, "what is it?"), asking.answering.answer(clip, f"and {number}?")]
 
     found = scheduled(model, program, programs, attempts(12))
     assert found == {f"q{n}": str(["v0: what is it?", f"v0: and {n}?"]) for n in range(12)}
@@ -117,8 +117,10 @@ def test_batches_are_filled_and_equal_calls_asked_once(programs: int) -> None:
 
 
 def test_no_call_fails_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    def program(attempt: Attempt, asking: Asking, clip: Clip) -> str:
-        return asking.answer(clip, "bad" if attempt.question.question_id == "q3" else attempt.question.question_id)
+    def program(attempt: Attempt, asking: CountingSpecialists, clip: Clip) -> str:
+        return asking.answering.answer(
+            clip, "bad" if attempt.question.question_id == "q3" else attempt.question.question_id
+        )
 
     model = Model(batch=8)
     found = scheduled(model, program, 8, attempts(8))
@@ -127,8 +129,8 @@ def test_no_call_fails_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_ends_the_run_ends_it_for_all_who_wait() -> None:
-    def program(attempt: Attempt, asking: Asking, clip: Clip) -> str:
-        return asking.answer(clip, "unreachable" if attempt.question.question_id == "q3" else "x")
+    def program(attempt: Attempt, asking: CountingSpecialists, clip: Clip) -> str:
+        return asking.answering.answer(clip, "unreachable" if attempt.question.question_id == "q3" else "x")
 
     before = threading.active_count()
     with pytest.raises(UserError, match="cannot be reached"):
@@ -138,11 +140,11 @@ def test_what_ends_the_run_ends_it_for_all_who_wait() -> None:
 
 def test_programs_that_wait_are_given_up_when_nobody_wants_the_rest() -> None:
     model = Model(batch=1)
-    findings = Findings(Specialists(model, model, model, model, model))
+    findings = Findings(Specialists.from_one(model))
 
-    def run(attempt: Attempt, answer: Callable[[Call], Answer]) -> Turn[Attempt]:
-        asking, key = Asking(findings, answer), attempt.question.question_id
-        said = asking.answer(Clip.whole(model.open(attempt.question)), key)
+    def run(attempt: Attempt, answer: Callable[[Call], CallResult]) -> Turn[Attempt]:
+        asking, key = CountingSpecialists(findings, answer), attempt.question.question_id
+        said = asking.answering.answer(Clip.whole(model.open(attempt.question)), key)
         return Turn(attempt, Dropped(question_id=key, outcome=Outcome.no_answer, reason=said), ())
 
     before = threading.active_count()
@@ -162,11 +164,11 @@ def test_no_more_videos_are_in_work_than_there_is_room_for() -> None:
     model = Roomy(batch=1)
     lock, here, most = threading.Lock(), [], []  # type: ignore[var-annotated]
 
-    def program(attempt: Attempt, asking: Asking, clip: Clip) -> str:
+    def program(attempt: Attempt, asking: CountingSpecialists, clip: Clip) -> str:
         with lock:
             here.append(clip.video.video_id)
             most.append(len(set(here)))
-        said = asking.answer(clip, attempt.question.question_id)
+        said = asking.answering.answer(clip, attempt.question.question_id)
         with lock:
             here.remove(clip.video.video_id)
         return said
@@ -179,7 +181,7 @@ def test_no_more_programs_begin_than_there_are_cores(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("aotd.execute.schedule.cores", lambda: 2)
     beginning, most, lock = 0, 0, threading.Lock()
 
-    def program(attempt: Attempt, asking: Asking, clip: Clip) -> str:
+    def program(attempt: Attempt, asking: CountingSpecialists, clip: Clip) -> str:
         nonlocal beginning, most
         with lock:
             beginning += 1
@@ -187,7 +189,7 @@ def test_no_more_programs_begin_than_there_are_cores(monkeypatch: pytest.MonkeyP
         time.sleep(0.02)
         with lock:
             beginning -= 1
-        return asking.answer(clip, attempt.question.question_id)
+        return asking.answering.answer(clip, attempt.question.question_id)
 
     model = Model(8)
     assert len(scheduled(model, program, 8, attempts(8))) == 8
@@ -208,13 +210,13 @@ def test_the_program_that_began_first_goes_first(asked_first: str, order: list[s
                 time.sleep(0.05)
             return super().answer_all(asked)
 
-    def program(attempt: Attempt, asking: Asking, clip: Clip) -> str:
+    def program(attempt: Attempt, asking: CountingSpecialists, clip: Clip) -> str:
         number = int(attempt.question.question_id[1:])
         if number < 3:  # the last one comes first
             assert came[number + 1].wait(10)
             time.sleep(0.05)
             came[number].set()
-        return asking.answer(clip, attempt.question.question_id if number else asked_first)
+        return asking.answering.answer(clip, attempt.question.question_id if number else asked_first)
 
     model = Busy(batch=1)
     scheduled(model, program, 4, attempts(4))
@@ -230,15 +232,15 @@ def test_one_lane_holds_up_no_other() -> None:
             assert answered.wait(20), "the answer waits for the detection"
             return super().detect(clip, query)
 
-    def program(attempt: Attempt, asking: Asking, clip: Clip) -> str:
+    def program(attempt: Attempt, asking: CountingSpecialists, clip: Clip) -> str:
         if attempt.question.question_id == "q0":
-            return str(len(asking.detect(clip, "door")))
-        said = asking.answer(clip, "x")
+            return str(len(asking.detection.detect(clip, "door")))
+        said = asking.answering.answer(clip, "x")
         answered.set()
         return said
 
     detector = Waiting(4)
-    specialists = Specialists(model, detector, model, model, model)
+    specialists = Specialists(model, detection=detector, grounding=model, action=model, answering=model)
     found = scheduled(model, program, 2, attempts(2), specialists, ONE_LANE | {"detection": "another"})
     assert found == {
         "q0": str(len(Mock(4).detect(Clip.whole(model.open(attempts(1)[0].question)), "door"))),
@@ -255,7 +257,7 @@ def test_frames_are_decoded_beside_the_models(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(MockVideo, "pixels", pixels)
     model = Model(batch=2)
-    found = scheduled(model, lambda _, asking, clip: asking.answer(clip, "x"), 2, attempts(2, videos=2))
+    found = scheduled(model, lambda _, asking, clip: asking.answering.answer(clip, "x"), 2, attempts(2, videos=2))
     assert set(found.values()) == {"v0: x", "v1: x"}, "who does not look at frames does not mind"
     assert len(threads) == 2
     assert not threads & model.threads

@@ -24,7 +24,7 @@ from aotd.scoring.tables import Comparison, Scores
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
 from aotd.store.stage import Stage
-from aotd.view.provenance import facts, headline, meanings
+from aotd.view.provenance import headline, meanings, provenance
 from aotd.view.question import stories
 from aotd.view.timeline import timeline
 from tests.sample_run import drop, evaluated, program, question, sample_run, thought, trace, verdict, write
@@ -209,7 +209,7 @@ def test_the_head_says_who_wrote_saw_and_judged(tmp_path: Path) -> None:
     models = {"detection": "eye-1", "grounding": "eye-1"}
     with Stage(tmp_path, "execute", Trace).open({"frames": 32}, models=models):
         pass
-    lines = dict(headline(facts(Run(tmp_path))))
+    lines = dict(headline(provenance(Run(tmp_path))))
     assert lines["programs by"] == "llm, coder-1b"
     assert lines["seen by"] == "eye-1"
     assert "thoughts by" not in lines

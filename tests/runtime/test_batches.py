@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from aotd.runtime.batches import batches, shown
+from aotd.runtime.batches import batches
+from aotd.runtime.progress import progress
 
 
 def test_batches_hold_everything_once_and_in_order() -> None:
@@ -24,7 +25,7 @@ def test_no_more_is_taken_than_is_handed_out(capsys: pytest.CaptureFixture[str])
             taken.append(number)
             yield number
 
-    for batch in batches(shown("count", numbers(), 1000), 3):
+    for batch in batches(progress("count", numbers(), 1000), 3):
         assert len(taken) <= batch[-1] + 1
     assert len(taken) == 1000
     assert capsys.readouterr().out == ""

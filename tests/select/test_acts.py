@@ -6,7 +6,7 @@ import pytest
 
 from aotd.datasets.star import STAR_VERBS, StarSituation
 from aotd.errors import UserError
-from aotd.select.acts import Act, acts, doing, read_names, stems
+from aotd.select.acts import TrueAction, acts, doing, read_names, stems
 
 
 def marked(*frames: tuple[float, str]) -> list[StarSituation]:
@@ -15,12 +15,12 @@ def marked(*frames: tuple[float, str]) -> list[StarSituation]:
 
 def test_an_action_reaches_half_way_to_the_key_frames_around_it() -> None:
     found = acts(marked((1, ""), (2, "open door"), (3, "open door, take book"), (4, "take book"), (6, "")), 0, 8)
-    assert found == [Act("open door", 1.5, 3.5), Act("take book", 2.5, 5.0)]
+    assert found == [TrueAction("open door", 1.5, 3.5), TrueAction("take book", 2.5, 5.0)]
 
 
 def test_an_action_that_ends_and_comes_again_is_two() -> None:
     found = acts(marked((1, "open door"), (2, ""), (3, "open door")), 0, 4)
-    assert found == [Act("open door", 0, 1.5), Act("open door", 2.5, 4)]
+    assert found == [TrueAction("open door", 0, 1.5), TrueAction("open door", 2.5, 4)]
 
 
 def test_key_frames_outside_the_part_are_not_looked_at() -> None:

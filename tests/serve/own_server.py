@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 from aotd.errors import QuestionError, UserError
 from aotd.records import Detection, Outcome
-from aotd.specialists import AnswererName, DetectorName
-from aotd.specialists.load import ANSWERERS, DETECTORS
 from aotd.specialists.mock import Mock
+from aotd.specialists.subtasks import SUBTASKS, Builder
 from aotd.video.clip import Clip
 
 
@@ -46,8 +45,8 @@ class Told(Mock):
 
 
 if __name__ == "__main__":
-    DETECTORS[DetectorName.owlv2] = lambda config, root, shelf: Told()
-    ANSWERERS[AnswererName.qwen_vl] = lambda config, root, shelf: Told()
+    SUBTASKS["detection"].builders["owlv2"] = Builder(lambda: Told())
+    SUBTASKS["answering"].builders["qwen_vl"] = Builder(lambda: Told())
     from aotd.serve.own import main
 
     print("begins", os.getpid(), flush=True)

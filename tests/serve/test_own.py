@@ -26,14 +26,13 @@ from aotd.errors import QuestionError, UserError
 from aotd.llm.served import Served, served_at
 from aotd.records import Outcome, Question
 from aotd.serve import own as serving
-from aotd.serve.own import Own
-from aotd.specialists import AnswererName, DetectorName
-from aotd.specialists import load as named
+from aotd.serve.own import SpecialistServer
 from aotd.specialists import remote as remotely
 from aotd.specialists.calls import Findings
 from aotd.specialists.load import load_specialist, load_specialists
+from aotd.specialists.protocols import Specialists
 from aotd.specialists.remote import Remote
-from aotd.specialists.wire import SUBTASKS
+from aotd.specialists.subtasks import SUBTASKS, Builder
 from aotd.video.clip import Clip
 from aotd.video.source import DecodedVideos
 from tests.serve.own_server import Told
@@ -53,8 +52,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with videos; `owlv2` and `qwen_vl` are mocks that need no weights."""
     told = Told()
     monkeypatch.setattr(remotely, "RETRIES", 0)
-    monkeypatch.setitem(named.DETECTORS, DetectorName.owlv2, lambda config, root, shelf: told)
-    monkeypatch.setitem(named.ANSWERERS, AnswererName.qwen_vl, lambda config, root, shelf: told)
+    monkeypatch.setitem(SUBTASKS["detection"].builders, "owlv2", Builder(lambda: told))
+    monkeypatch.setitem(SUBTASKS["answering"].builders, "qwen_vl", Builder(lambda: told))
     (tmp_path / "videos").mkdir()
     write_video(tmp_path / "videos" / "a.mp4")
     return tmp_path
@@ -65,9 +64,9 @@ def settings(folder: Path, *more: str) -> Config:
 
 
 @contextmanager
-def served(folder: Path, *more: str) -> Iterator[Own]:
+def served(folder: Path, *more: str) -> Iterator[SpecialistServer]:
     """A server in this process, and the file that names it."""
-    own = Own(settings(folder, *more))
+    own = SpecialistServer(settings(folder, *more))
     handler = type("Handler", (serving._Handler,), {"own": own, "key": KEY.encode()})
     httpd = serving._Server(("127.0.0.1", 0), handler)
     threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -112,7 +111,8 @@ def test_what_is_found_is_what_the_specialist_finds(folder: Path) -> None:
         info, options = {"seen": "a cup – or so"}, ("cup", "bag")
         assert answerer.choose("which?", info, options) == here.answering.choose("which?", info, options)
         assert answerer.choose("which?", {}, ()) is None
-        findings = Findings(replace(here, detection=detector), remote=["detection"])
+        parts = {name: getattr(here, name) for name in SUBTASKS}
+        findings = Findings(Specialists(here.source, **{**parts, "detection": detector}), remote=["detection"])
         assert not findings.looks(findings.call("detection", "detect", seen, "door"))
         assert findings.looks(findings.call("grounding", "ground", seen, "door"))
         assert findings.at_once(findings.call("detection", "detect", seen, "door")) == 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aotd.records import Detection, Question, SpanFinding
-from aotd.specialists.calls import Asking, Findings
+from aotd.specialists.calls import CountingSpecialists, Findings
 from aotd.specialists.mock import Mock, MockVideo
 from aotd.specialists.protocols import Specialists
 from aotd.store.cache import Cache
@@ -36,7 +36,7 @@ class Counting(Mock):
 
 
 def of(mock: Mock) -> Specialists:
-    return Specialists(mock, mock, mock, mock, mock)
+    return Specialists.from_one(mock)
 
 
 def test_a_finding_is_asked_for_once_in_all_runs(tmp_path: Path) -> None:
@@ -45,15 +45,20 @@ def test_a_finding_is_asked_for_once_in_all_runs(tmp_path: Path) -> None:
     fresh = []
     for mock in (first, first, second):
         findings = Findings(of(mock), Cache(tmp_path, 1.0))
-        asking = Asking(findings, findings.answer)
+        asking = CountingSpecialists(findings, findings.answer)
         options = ("the door", "the bag")
         fresh.append(
             (
-                asking.detect(clip, "door"), asking.ground(clip, "never"), asking.ground(clip, "opening"),
-                asking.actions(clip, None, options), asking.answer(clip, "what?"), asking.summarise(clip, ""),
-                asking.choose("which?", {"seen": "door"}, options), asking.choose("which?", {}, ()),
+                asking.detection.detect(clip, "door"),
+                asking.grounding.ground(clip, "never"),
+                asking.grounding.ground(clip, "opening"),
+                asking.action.actions(clip, None, options),
+                asking.answering.answer(clip, "what?"),
+                asking.answering.summarise(clip, ""),
+                asking.answering.choose("which?", {"seen": "door"}, options),
+                asking.answering.choose("which?", {}, ()),
             )
-        )  # fmt: skip
+        )
         assert asking.reused == (0 if len(fresh) == 1 else 8)
     assert fresh[0] == fresh[1] == fresh[2]
     assert fresh[0] == (
@@ -81,20 +86,20 @@ def test_whatever_decides_a_finding_is_in_its_key(other: dict[str, Any], tmp_pat
     cache = Cache(tmp_path, 1.0)
     before, after = Counting(), Counting(other.get("model", "mock-1"))
     findings = Findings(of(before), cache)
-    Asking(findings, findings.answer).detect(Clip.whole(VIDEO), "door")
+    CountingSpecialists(findings, findings.answer).detection.detect(Clip.whole(VIDEO), "door")
     findings = Findings(of(after), cache)
     clip = other.get("clip", lambda clip: clip)(Clip.whole(other.get("video", VIDEO)))
-    Asking(findings, findings.answer).detect(clip, other.get("query", "door"))
+    CountingSpecialists(findings, findings.answer).detection.detect(clip, other.get("query", "door"))
     assert len(after.asked) == 1
 
 
 def test_what_a_program_does_with_a_list_is_its_own_affair() -> None:
     findings = Findings(of(Counting()))
-    asking = Asking(findings, findings.answer)
-    boxes = asking.detect(Clip.whole(VIDEO), "door")
+    asking = CountingSpecialists(findings, findings.answer)
+    boxes = asking.detection.detect(Clip.whole(VIDEO), "door")
     assert boxes
     boxes.clear()
-    assert asking.detect(Clip.whole(VIDEO), "door")
+    assert asking.detection.detect(Clip.whole(VIDEO), "door")
 
 
 def test_a_model_with_nothing_but_a_name_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -102,7 +107,7 @@ def test_a_model_with_nothing_but_a_name_leaves_nothing_behind(tmp_path: Path) -
     for expected in (1, 2):
         findings = Findings(of(mock), Cache(tmp_path, 1.0), unpinned=["detection"])
         for _ in range(2):
-            Asking(findings, findings.answer).detect(Clip.whole(VIDEO), "door")
+            CountingSpecialists(findings, findings.answer).detection.detect(Clip.whole(VIDEO), "door")
         assert len(mock.asked) == expected, "remembered while the run lasts"
 
 
@@ -117,8 +122,8 @@ def test_a_failure_is_no_finding(tmp_path: Path) -> None:
     mock = Failing()
     findings = Findings(of(mock), Cache(tmp_path, 1.0))
     with pytest.raises(RuntimeError, match="out of order"):
-        Asking(findings, findings.answer).detect(Clip.whole(VIDEO), "door")
-    assert Asking(findings, findings.answer).detect(Clip.whole(VIDEO), "door")
+        CountingSpecialists(findings, findings.answer).detection.detect(Clip.whole(VIDEO), "door")
+    assert CountingSpecialists(findings, findings.answer).detection.detect(Clip.whole(VIDEO), "door")
 
 
 def test_a_cache_that_somebody_has_written_into_is_not_believed(tmp_path: Path) -> None:
@@ -127,10 +132,10 @@ def test_a_cache_that_somebody_has_written_into_is_not_believed(tmp_path: Path) 
     call = findings.call("detection", "detect", Clip.whole(VIDEO), "door")
     cache.put(call.page, call.key, '{"not": "boxes"}')
     assert findings.known(call) is None
-    assert findings.find([call])[0].finding == Counting().detect(Clip.whole(VIDEO), "door")
+    assert findings.find([call])[0].value == Counting().detect(Clip.whole(VIDEO), "door")
     known = Findings(of(mock), Cache(tmp_path, 1.0)).known(call)
     assert known is not None
-    assert known.finding == Counting().detect(Clip.whole(VIDEO), "door")
+    assert known.value == Counting().detect(Clip.whole(VIDEO), "door")
 
 
 def test_several_calls_go_together_where_the_specialist_can(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +155,7 @@ def test_several_calls_go_together_where_the_specialist_can(monkeypatch: pytest.
     calls = [findings.call("answering", "answer", Clip.whole(VIDEO), str(number)) for number in range(3)]
     assert findings.at_once(calls[0]) == 3
     assert findings.at_once(findings.call("detection", "detect", Clip.whole(VIDEO), "door")) == 1
-    found = [one.finding for one in findings.find(calls)]
+    found = [one.value for one in findings.find(calls)]
     assert found == [mock.answer(Clip.whole(VIDEO), str(number)) for number in range(3)]
     assert mock.together == [3]
 
@@ -169,4 +174,4 @@ def test_opened_videos_are_the_sources(tmp_path: Path) -> None:
         options=(),
         answer="a",
     )
-    assert Asking(findings, findings.answer).specialists().source.open(question) == mock.open(question)
+    assert CountingSpecialists(findings, findings.answer).source.open(question) == mock.open(question)

@@ -20,7 +20,7 @@ from aotd.models.cpu import threads
 from aotd.models.loading import Precision, Shelf, device, held_in
 from aotd.prompts import render
 from aotd.records import ActionsFinding, Program, Question, TextFinding, Trace
-from aotd.specialists import VideoLLMConfig
+from aotd.specialists import AnsweringConfig
 from aotd.specialists import video_llm as module
 from aotd.specialists.load import load_specialists
 from aotd.specialists.prompted import choice_prompt, shown
@@ -44,8 +44,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def llm(name: str, path: Path, shelf: Shelf | None = None, **settings: Any) -> VideoLLMSpecialist:
-    config = VideoLLMConfig(model=str(path), **{"frames": 4, **settings})
-    return VideoLLMSpecialist(name, config, "specialists.answering", shelf or Shelf())
+    config = AnsweringConfig(name=name, model=str(path), **{"frames": 4, **settings})
+    return VideoLLMSpecialist(config, "specialists.answering", shelf or Shelf())
 
 
 def clips() -> list[Clip]:
@@ -53,7 +53,7 @@ def clips() -> list[Clip]:
     return [whole, whole.span(3, 6), whole.crop({2: (3.0, 4.0, 30.0, 20.0), 5: (10.0, 0.0, 18.0, 30.0)})]
 
 
-class Own:
+class ReferenceModel:
     """The family's model as transformers loads it, and what the specialist's student needs to ask it the same."""
 
     def __init__(self, specialist: VideoLLMSpecialist, path: Path) -> None:
@@ -82,7 +82,7 @@ class Own:
 def test_its_answers_are_the_familys_own(name: str, checkpoints: dict[str, Path], monkeypatch: Any) -> None:
     monkeypatch.setattr("aotd.specialists.prompted._PHRASE_TOKENS", 8)
     specialist = llm(name, checkpoints[name])
-    own = Own(specialist, checkpoints[name])
+    own = ReferenceModel(specialist, checkpoints[name])
     prompt = render("clip_answer", question="What is it?")
     answers = [specialist.answer(clip, "What is it?") for clip in clips()]
     assert answers == [own.reply(own.inputs(clip, prompt), 8) for clip in clips()]
@@ -94,7 +94,7 @@ def test_candidates_are_ranked_as_the_familys_own_forward_scores_each_alone(
     name: str, checkpoints: dict[str, Path]
 ) -> None:
     specialist = llm(name, checkpoints[name])
-    own = Own(specialist, checkpoints[name])
+    own = ReferenceModel(specialist, checkpoints[name])
     seen = set()
     for clip in clips():
         prompt = render("clip_action_with", thing="door")
@@ -109,7 +109,7 @@ def test_candidates_are_ranked_as_the_familys_own_forward_scores_each_alone(
 @pytest.mark.parametrize("name", NAMES)
 def test_the_option_is_that_of_the_likeliest_letter(name: str, checkpoints: dict[str, Path]) -> None:
     specialist = llm(name, checkpoints[name])
-    own = Own(specialist, checkpoints[name])
+    own = ReferenceModel(specialist, checkpoints[name])
     for question in ("what?", "who was it?", "and then?", "why did it fall?"):
         listed = "\n".join(f"({letter}) {option}" for letter, option in zip("ABCD", OPTIONS, strict=True))
         prompt = render("choose_option", question=question, notes="seen: a door", options=listed)
@@ -269,9 +269,9 @@ def test_few_bits_without_the_extra_name_it(checkpoints: dict[str, Path], monkey
 def test_what_cannot_be_is_one_line_before_anything_is_loaded(
     name: str, settings: dict[str, Any], says: str, checkpoints: dict[str, Path]
 ) -> None:
-    config = replace(VideoLLMConfig(model=str(checkpoints["qwen_vl"])), **settings)
+    config = replace(AnsweringConfig(name=name, model=str(checkpoints["qwen_vl"])), **settings)
     with pytest.raises(UserError, match=says):
-        VideoLLMSpecialist(name, config, "specialists.answering", Shelf())
+        VideoLLMSpecialist(config, "specialists.answering", Shelf())
 
 
 def test_the_models_name_changes_with_its_weights(checkpoints: dict[str, Path], tmp_path: Path) -> None:
@@ -346,6 +346,6 @@ def test_execute_runs_a_program_through_it(name: str, checkpoints: dict[str, Pat
 @pytest.mark.parametrize("name", [*NAMES, "server"])
 def test_each_has_a_config_for_both_sub_tasks(name: str) -> None:
     config = read_settings("execute", [f"specialists/{part}={name}" for part in ("action", "answering")]).specialists
-    assert config.action.name.value == config.answering.name.value == name
+    assert config.action.name == config.answering.name == name
     assert bool(config.action.model) == bool(config.answering.model) == (name != "server")
     assert 8 <= config.action.frames == config.answering.frames <= 32

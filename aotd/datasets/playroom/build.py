@@ -17,9 +17,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
 from aotd.datasets import star
 from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, locate
 from aotd.datasets.playroom import Difficulty, PlayroomConfig
@@ -32,6 +29,7 @@ from aotd.datasets.playroom.staging import play
 from aotd.datasets.playroom.storyboard import FAMILY, ScenePlan, family
 from aotd.errors import UserError
 from aotd.runtime.pools import cores, worker_pool
+from aotd.runtime.progress import progress
 from aotd.store.files import digest, make_folder, whole_file, write_atomically
 
 WORLD = 1
@@ -149,7 +147,7 @@ def _build(root: Path, config: PlayroomConfig, settings: dict[str, Any]) -> None
     missing = [plan for plan in everything if not (videos / f"{plan.scene}.mp4").is_file()]
     chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
     done = _render_all(chunks, videos, config)
-    for _ in track(done, "rendering playroom", total=len(chunks), console=Console(stderr=True), disable=not chunks):
+    for _ in progress("rendering playroom", done, len(chunks)) if chunks else done:
         pass
     for split in SPLITS:
         text = json.dumps(entries(config, split), separators=(",", ":"))
