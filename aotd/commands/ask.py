@@ -120,11 +120,9 @@ def _agent(config: Config, question: Question, mode: Mode, root: str, toolbox: T
     from aotd.agents.base import work
     from aotd.agents.program.agent import ProgramAgent
     from aotd.agents.program.attempts import first
-    from aotd.convert import WriterName
-    from aotd.convert.job import write_thought
+    from aotd.convert.job import load_writer, write_thought
     from aotd.decompose import Author
     from aotd.decompose.job import write_program
-    from aotd.llm.load import load_engine
     from aotd.sandbox.layers import raised
     from aotd.specialists.calls import Findings
     from aotd.specialists.load import load_specialists
@@ -144,9 +142,8 @@ def _agent(config: Config, question: Question, mode: Mode, root: str, toolbox: T
         raise QuestionError(trace.outcome, trace.reason)
     if mode is Mode.answer:
         return trace.answer
-    llm = config.convert.writer is WriterName.llm
-    engine = load_engine(config.llm, "convert.writer=llm") if llm else None
-    thought = write_thought(question, program.code, trace, config.convert, engine)
+    writer = load_writer(config.convert, config.llm)
+    thought = write_thought(question, program.code, trace, config.convert, writer)
     if isinstance(thought, Dropped):
         raise QuestionError(thought.outcome, thought.reason)
     return thought.text

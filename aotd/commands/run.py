@@ -13,6 +13,7 @@ import string
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from aotd import tracking
-from aotd.config.tree import Config
+from aotd.config.tree import Config, llm_roles
 from aotd.datasets.benchmarks import CLIPS
 from aotd.errors import UserError
-from aotd.llm import EngineName
+from aotd.llm import EngineName, LLMConfig, role_llm
+from aotd.llm.load import release_engines
 from aotd.records import Record
 from aotd.runtime.gc import loading_modules
 from aotd.runtime.progress import console
@@ -93,14 +95,22 @@ def narrowed(verb: str, config: Config) -> Config:
     run, shard = Run(Path(config.run)), ShardId(of, number)
     deal(run, shard)
     cache = cache_folder(config.cache, run)
-    narrow = replace(config, run=str(shard.run(run)), shard=ShardConfig())
+    narrow = replace(deepcopy(config), run=str(shard.run(run)), shard=ShardConfig())
     if cache is not None:
-        narrow.cache = replace(config.cache, folder=str(cache))
-    if config.llm.record and config.llm.engine is not EngineName.replay:
-        # One process at a time records into a file.
-        path = Path(config.llm.record)
-        narrow.llm = replace(config.llm, record=str(path.with_name(f"{path.stem}.{number}-of-{of}{path.suffix}")))
+        narrow.cache.folder = str(cache)
+    narrow.llm.record = _record_of_shard(config.llm, shard)
+    for setting, role in llm_roles(narrow).items():
+        record = _record_of_shard(role_llm(config.llm, role, setting), shard)
+        role.record = None if record == narrow.llm.record else record
     return narrow
+
+
+def _record_of_shard(llm: LLMConfig, shard: ShardId) -> str:
+    """The record of a language model in a shard: one process at a time records into a file."""
+    if not llm.record or llm.engine is EngineName.replay:
+        return llm.record
+    path = Path(llm.record)
+    return str(path.with_name(f"{path.stem}.{shard.number}-of-{shard.of}{path.suffix}"))
 
 
 def _call(verb: Verb, config: Config, toolbox: Toolbox | None) -> None:
@@ -110,6 +120,8 @@ def _call(verb: Verb, config: Config, toolbox: Toolbox | None) -> None:
         started = time.monotonic()
         with loading_modules():
             module = importlib.import_module(verb.module)
+        if "specialists" in verb.settings:  # the verb loads other models: the memory is theirs
+            release_engines()
         _log.debug("%s: modules loaded in %.1f s", verb.name, time.monotonic() - started)
         module.job(**arguments(verb, config, module.job, toolbox))
         _log.debug("%s: done in %.1f s", verb.name, time.monotonic() - started)
