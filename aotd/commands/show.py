@@ -23,11 +23,12 @@ from rich.text import Text
 
 from aotd.errors import UserError
 from aotd.records import Dropped, Mode, Outcome, Trace, Verdict
-from aotd.store.ledger import Ledger, Passage, kept_by_tries, ledger, tries_words
+from aotd.store.ledger import Ledger, Passage, kept_by_tries, ledger, place_of, tries_words
 from aotd.store.run import Run
 from aotd.view.contamination_table import print_leaks
 from aotd.view.cost_table import faster_words
-from aotd.view.question import ArmReplies, Story, comparisons, finding_words, frame_words, leaks, scores, stories
+from aotd.view.finding_text import finding_words, frame_words
+from aotd.view.question import ArmReplies, Story, comparisons, leaks, scores, stories
 from aotd.view.tables import comparison_sheets, drawn, print_scores, printable, wide_console
 
 USAGE = "usage: aotd show RUN [QUESTION_ID]"
@@ -52,14 +53,15 @@ def main(arguments: list[str]) -> int:
     run = Run(Path(arguments[0]))
     if not run.questions.manifest_path.is_file():
         raise UserError(f"{run} is not a run{_close(run.folder.name, _runs_beside(run.folder))} ({USAGE})")
-    book = ledger(run)
     if len(arguments) == 1:
-        _print_run(console, run, book)
+        _print_run(console, run, ledger(run))
         return 0
     key = arguments[1]
-    if key not in book.places:
-        raise UserError(f"{run} has no question {key!r}{_close(key, book.places)}")
-    _print_story(console, stories(run, [key], dict(book.places))[0])
+    place = place_of(run, key)
+    if place is None:
+        known = (*run.questions.ids(), *(drop.question_id for drop in run.questions.stream_dropped()))
+        raise UserError(f"{run} has no question {key!r}{_close(key, known)}")
+    _print_story(console, stories(run, [key], {key: place})[0])
     return 0
 
 
@@ -183,6 +185,10 @@ def _print_trace(console: Console, trace: Trace) -> None:
         looked = f" on {frame_words(event.frames)}" if event.frames else ""
         asked = f" {event.query!r}" if event.query else ""
         _line(console, f"  {event.step:>2}  {event.tool}{asked}{looked}", "cyan")
+        if event.thought:
+            _line(console, f"        thought: {event.thought}", "dim")
+        for name, value in event.arguments.items():
+            _line(console, f"        {name}: {value}", "dim")
         for name, text in event.info:
             _line(console, f"        told {name}: {text}", "dim")
         _line(console, f"      → {finding_words(event, trace, _BOXES)}")

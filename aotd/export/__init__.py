@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 
-class Format(str, Enum):
+class ExportFormat(str, Enum):
+    """For whom the files are written."""
+
     datasets = "datasets"
     llamafactory = "llamafactory"
     swift = "swift"
@@ -16,7 +18,7 @@ class Format(str, Enum):
 class ExportConfig:
     """What is written, and how."""
 
-    format: Format = Format.datasets
+    format: ExportFormat = ExportFormat.datasets
     """datasets: parquet and a dataset card. llamafactory, swift, trl: conversations as that trainer reads them.
     lmms_eval: the questions as tasks of that harness, without thoughts."""
     to: str = ""

@@ -3,8 +3,8 @@
     user       <video>Question: What did the person open? … Explain step by step …
     assistant  I look for person opening something: it happens from frame 4 to frame 9. …
 
-What stands in a question, an option or a chain of thought is a stranger's text. A trainer looks for
-placeholders and chat tokens in plain text, so none may be left in it: see `plain`.
+The text of a question, an option or a chain of thought is untrusted. A trainer looks for placeholders and chat tokens
+in plain text, so none may be left in it: see `plain`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aotd.export import Format
+from aotd.export import ExportFormat
 from aotd.export.media import Media
 from aotd.prompts.student import suffix
 from aotd.records import Example, Mode
@@ -30,11 +30,11 @@ _BRACKETED = re.compile(r"\[(/?[A-Za-z_]+)\]")
 
 @dataclass(frozen=True)
 class Conversation:
-    """What is asked about one video, and the reply."""
+    """One prompt about one video, and the reply."""
 
     question_id: str
     mode: Mode
-    asked: str
+    prompt: str
     reply: str
     media: Media
 
@@ -59,7 +59,7 @@ def conversations(example: Example, choice: bool, media: Media) -> list[Conversa
         Conversation(
             question_id=example.question_id,
             mode=mode,
-            asked=plain(example.prompt + suffix(choice, mode)).rstrip("\n"),  # the chat's own end comes next
+            prompt=plain(example.prompt + suffix(choice, mode)).rstrip("\n"),  # the chat's own end comes next
             reply=plain(reply),
             media=media,
         )
@@ -71,14 +71,17 @@ def conversations(example: Example, choice: bool, media: Media) -> list[Conversa
 def write_llamafactory(folder: Path, splits: Mapping[str, Sequence[Conversation]]) -> None:
     """`<split>.json` in ShareGPT form, and the `dataset_info.json` that names them `aotd_<split>`."""
     info = {}
-    for split, talks in splits.items():
+    for split, of_split in splits.items():
         rows = [
-            _about(talk)
+            _columns(conversation)
             | {
-                "conversations": [{"from": "human", "value": VIDEO + talk.asked}, {"from": "gpt", "value": talk.reply}],
-                "videos": [talk.media],
+                "conversations": [
+                    {"from": "human", "value": VIDEO + conversation.prompt},
+                    {"from": "gpt", "value": conversation.reply},
+                ],
+                "videos": [conversation.media],
             }
-            for talk in talks
+            for conversation in of_split
         ]
         write_atomically(folder / f"{split}.json", json.dumps(rows, indent=1) + "\n")
         columns = {"messages": "conversations", "videos": "videos"}
@@ -88,43 +91,46 @@ def write_llamafactory(folder: Path, splits: Mapping[str, Sequence[Conversation]
 
 def write_swift(folder: Path, splits: Mapping[str, Sequence[Conversation]]) -> None:
     """`<split>.jsonl` with `messages` and `videos`."""
-    for split, talks in splits.items():
+    for split, of_split in splits.items():
         rows = [
-            _about(talk)
-            | {"messages": [_said("user", VIDEO + talk.asked), _said("assistant", talk.reply)], "videos": [talk.media]}
-            for talk in talks
+            _columns(conversation)
+            | {
+                "messages": [_message("user", VIDEO + conversation.prompt), _message("assistant", conversation.reply)],
+                "videos": [conversation.media],
+            }
+            for conversation in of_split
         ]
         _write_lines(folder / f"{split}.jsonl", rows)
 
 
 def write_trl(folder: Path, splits: Mapping[str, Sequence[Conversation]]) -> None:
     """`<split>.jsonl` with `prompt`, `completion` and `images`; TRL puts the pictures before the words."""
-    for split, talks in splits.items():
+    for split, of_split in splits.items():
         rows = [
-            _about(talk)
+            _columns(conversation)
             | {
-                "prompt": [_said("user", talk.asked)],
-                "completion": [_said("assistant", talk.reply)],
-                "images": talk.media,
+                "prompt": [_message("user", conversation.prompt)],
+                "completion": [_message("assistant", conversation.reply)],
+                "images": conversation.media,
             }
-            for talk in talks
+            for conversation in of_split
         ]
         _write_lines(folder / f"{split}.jsonl", rows)
 
 
-WRITERS: dict[Format, Callable[[Path, Mapping[str, Sequence[Conversation]]], None]] = {
-    Format.llamafactory: write_llamafactory,
-    Format.swift: write_swift,
-    Format.trl: write_trl,
+WRITERS: dict[ExportFormat, Callable[[Path, Mapping[str, Sequence[Conversation]]], None]] = {
+    ExportFormat.llamafactory: write_llamafactory,
+    ExportFormat.swift: write_swift,
+    ExportFormat.trl: write_trl,
 }
 
 
-def _about(talk: Conversation) -> dict[str, Any]:
+def _columns(conversation: Conversation) -> dict[str, Any]:
     """Columns that no trainer reads, to find a conversation again and to mix the two kinds."""
-    return {"question_id": talk.question_id, "mode": talk.mode.value}
+    return {"question_id": conversation.question_id, "mode": conversation.mode.value}
 
 
-def _said(role: str, text: str) -> dict[str, str]:
+def _message(role: str, text: str) -> dict[str, str]:
     return {"role": role, "content": text}
 
 

@@ -1,4 +1,4 @@
-"""A folder that is there whole or not at all, and that only `export` itself ever replaces."""
+"""Write a folder whole or not at all, and replace only one that `export` wrote."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def check_replaceable(target: Path) -> None:
     if not target.is_dir():
         raise UserError(f"{target} is a file: name a folder with export.to=…")
     held = sorted(path.name for path in target.iterdir())
-    strange = [name for name in held if name not in _written(target)]
-    if strange:
+    foreign = [name for name in held if name not in _written(target)]
+    if foreign:
         raise UserError(
-            f"{target} holds {strange[0]!r}, which aotd export did not write: "
+            f"{target} holds {foreign[0]!r}, which aotd export did not write: "
             "move it away, or name another folder with export.to=…"
         )
 

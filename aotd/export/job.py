@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
@@ -29,10 +30,9 @@ from typing import Any
 from rich.console import Console
 
 from aotd import __version__
-from aotd.config.tree import Config
-from aotd.distill.examples import CHECKS, make_example, read_thoughts
+from aotd.datasets.base import DatasetConfig
 from aotd.errors import QuestionError, UserError
-from aotd.export import ExportConfig, Format
+from aotd.export import ExportConfig, ExportFormat
 from aotd.export.conversations import WRITERS, Conversation, conversations
 from aotd.export.folder import check_replaceable, new_folder
 from aotd.export.lmms_eval import write_tasks
@@ -40,72 +40,74 @@ from aotd.export.media import Pictures, VideoFiles
 from aotd.export.parquet import write_card, write_parquet
 from aotd.prompts import digest
 from aotd.prompts.student import SUFFIXES
-from aotd.records import SCHEMA, Example, Outcome, Program, Question, Trace
+from aotd.records import SCHEMA, Example, Outcome, Question, Trace
 from aotd.runtime.progress import progress
+from aotd.specialists import SpecialistsConfig
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
-from aotd.store.stage import Stage
+from aotd.students.examples import CHECKS, make_example, read_thoughts
+from aotd.verbs import FLOW
 from aotd.video.source import DecodedVideos
-
-READS = ("load", "decompose", "execute", "convert", "verify")
 
 
 @dataclass(frozen=True)
-class Item:
-    """A question, and what a student would be taught about it."""
+class ExportItem:
+    """A question, and the example that a student would be trained on."""
 
     question: Question
     example: Example
 
 
-def job(config: Config) -> None:
+def job(run: Run, *, export: ExportConfig, dataset: DatasetConfig, specialists: SpecialistsConfig) -> None:
     """Write the export's folder.
 
     Raises:
         UserError: a verb before has not run, nothing to write, or settings that make no sense.
     """
-    settings, run = config.export, Path(config.run)
-    _check(settings)
-    if settings.format is Format.lmms_eval:
-        _export_tasks(config)
+    _check(export)
+    if export.format is ExportFormat.lmms_eval:
+        _export_tasks(run, export, dataset.root)
         return
-    items = _items(run, settings)
-    target = _target(config)
+    items = _items(run, export)
+    target = _target(run, export)
     splits = list(dict.fromkeys(item.question.split for item in items))
-    manifest = _manifest(run, settings, READS)
+    manifest = _manifest(run, export, FLOW)
     with new_folder(target, manifest) as folder:
-        if settings.format is Format.datasets:
-            _write_table(folder, run, settings, items, splits)
+        if export.format is ExportFormat.datasets:
+            _write_table(folder, run, export, items, splits)
             manifest["rows"] = {split: sum(item.question.split == split for item in items) for split in splits}
         else:
-            talks, left_out = _talks(config, items, folder, target)
-            by_split = {split: talks[split] for split in splits if talks.get(split)}
-            WRITERS[settings.format](folder, by_split)
-            manifest["rows"] = {split: len(found) for split, found in by_split.items()}
+            traces = _traces(run)
+            with closing(DecodedVideos(dataset.root, _frames(traces), specialists.decode_deadline_s)) as source:
+                pictured = export.frames or export.format is ExportFormat.trl
+                media = Pictures(folder, target, source) if pictured else VideoFiles(dataset.root, source)
+                written, left_out = _conversations(items, media, source, traces)
+            _check_parts(media, export, len(items))
+            by_split = {split: written[split] for split in splits if written.get(split)}
+            WRITERS[export.format](folder, by_split)
+            manifest["rows"] = {split: len(rows) for split, rows in by_split.items()}
             manifest["left_out"] = left_out
     thoughts = sum(item.example.rationale is not None for item in items)
-    _say(target, f"{len(items)} questions, {thoughts} with a chain of thought", manifest)
+    _print_summary(target, f"{len(items)} questions, {thoughts} with a chain of thought", manifest)
 
 
-def _export_tasks(config: Config) -> None:
-    settings, run = config.export, Path(config.run)
+def _export_tasks(run: Run, settings: ExportConfig, root: str) -> None:
     questions = _questions(run, settings)
     if not questions:
         raise UserError("no question has a known answer, so there is nothing to score: see `aotd load`")
     splits: dict[str, list[Question]] = {}
     for question in questions:
         splits.setdefault(question.split, []).append(question)
-    target = _target(config)
+    target = _target(run, settings)
     manifest = _manifest(run, settings, ("load",))
     with new_folder(target, manifest) as folder:
-        write_tasks(folder, config.dataset.root, splits)
-        manifest["rows"] = {split: len(asked) for split, asked in splits.items()}
-    _say(target, f"{len(questions)} questions", manifest)
+        write_tasks(folder, root, splits)
+        manifest["rows"] = {split: len(rows) for split, rows in splits.items()}
+    _print_summary(target, f"{len(questions)} questions", manifest)
 
 
-def _target(config: Config) -> Path:
-    settings = config.export
-    target = Path(settings.to or Path(config.run) / "export" / settings.format.value).resolve()
+def _target(run: Run, settings: ExportConfig) -> Path:
+    target = Path(settings.to or run.folder / "export" / settings.format.value).resolve()
     check_replaceable(target)
     return target
 
@@ -114,18 +116,18 @@ def _check(settings: ExportConfig) -> None:
     for check in settings.require:
         if check not in CHECKS:
             raise UserError(f"export.require: there is no check {check!r}; one of {', '.join(CHECKS)}")
-    if settings.format is Format.trl and settings.frames is False:
+    if settings.format is ExportFormat.trl and settings.frames is False:
         raise UserError("export.format=trl: TRL's SFTTrainer takes pictures and no video file: leave out export.frames")
-    if settings.format is Format.datasets and settings.frames:
+    if settings.format is ExportFormat.datasets and settings.frames:
         raise UserError("export.format=datasets holds no pictures: leave out export.frames")
-    if settings.format is Format.lmms_eval and (settings.frames or not settings.labels):
+    if settings.format is ExportFormat.lmms_eval and (settings.frames or not settings.labels):
         setting = "frames" if settings.frames else "labels"
         raise UserError(f"export.format=lmms_eval names video files and holds no thoughts: leave out export.{setting}")
 
 
-def _questions(run: Path, settings: ExportConfig) -> list[Question]:
+def _questions(run: Run, settings: ExportConfig) -> list[Question]:
     """The questions with an answer of the split or splits that are asked for, in the order of loading."""
-    questions = Stage(run, "load", Question).records()
+    questions = run.questions.records()
     there = sorted({question.split for question in questions})
     if settings.split and settings.split not in there:
         raise UserError(f"export.split={settings.split}: the run has no such split; it has {', '.join(there)}")
@@ -140,12 +142,12 @@ def _questions(run: Path, settings: ExportConfig) -> list[Question]:
     return wanted
 
 
-def _items(run: Path, settings: ExportConfig) -> list[Item]:
+def _items(run: Run, settings: ExportConfig) -> list[ExportItem]:
     """The questions to write, in the order of loading."""
     questions = _questions(run, settings)
-    known = read_thoughts(Run(run))
+    known = read_thoughts(run)
     items = [
-        Item(question, make_example(question, known, rationales=True, require=settings.require))
+        ExportItem(question, make_example(question, known, rationales=True, require=settings.require))
         for question in questions
     ]
     if not any(item.example.rationale for item in items):
@@ -159,17 +161,19 @@ def _items(run: Path, settings: ExportConfig) -> list[Item]:
 # ── datasets ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _write_table(folder: Path, run: Path, settings: ExportConfig, items: Sequence[Item], splits: list[str]) -> None:
-    book = ledger(Run(run))
-    programs = {program.question_id: program.code for program in Stage(run, "decompose", Program).records()}
+def _write_table(
+    folder: Path, run: Run, settings: ExportConfig, items: Sequence[ExportItem], splits: list[str]
+) -> None:
+    book = ledger(run)
+    programs = {program.question_id: program.code for program in run.programs.records()}
     programs |= {trace.question_id: trace.code for trace in _traces(run).values() if trace.code is not None}
     tables: dict[str, list[dict[str, Any]]] = {split: [] for split in splits}
     for item in items:
-        asked, key = item.question, item.question.question_id
+        question, key = item.question, item.question.question_id
         names = ("question_id", "dataset", "split", "video", "start_s", "end_s", "question", "answer", "type")
-        tables[asked.split].append(
-            {name: getattr(asked, name) for name in names}
-            | {"options": list(asked.options), "rationale": item.example.rationale}
+        tables[question.split].append(
+            {name: getattr(question, name) for name in names}
+            | {"options": list(question.options), "rationale": item.example.rationale}
             | {"program": programs.get(key), "outcome": book.places[key].name}
         )
     write_parquet(folder, tables)
@@ -179,38 +183,41 @@ def _write_table(folder: Path, run: Path, settings: ExportConfig, items: Sequenc
 # ── conversations ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _talks(
-    config: Config, items: Sequence[Item], folder: Path, target: Path
+def _conversations(
+    items: Sequence[ExportItem], media: Pictures | VideoFiles, source: DecodedVideos, traces: Mapping[str, Trace]
 ) -> tuple[dict[str, list[Conversation]], dict[str, str]]:
-    """The conversations by split, and the questions whose video cannot be read with the reason."""
-    settings, root = config.export, config.dataset.root
-    traces = _traces(Path(config.run))
-    source = DecodedVideos(root, _frames(traces), config.specialists.decode_deadline_s)
-    pictured = settings.frames or settings.format is Format.trl
-    media: Pictures | VideoFiles = Pictures(folder, target, source) if pictured else VideoFiles(root, source)
-    talks: dict[str, list[Conversation]] = {}
+    """The conversations by split, and the questions whose video cannot be read with the reason.
+
+    Raises:
+        UserError: no video can be read.
+    """
+    by_split: dict[str, list[Conversation]] = {}
     left_out: dict[str, str] = {}
-    try:
-        for item in progress("export", items):
-            try:
-                _check_video(source, item.question, traces)
-                shown = media.of(item.question)
-            except QuestionError as error:
-                left_out[item.question.question_id] = str(error)
-                continue
-            found = conversations(item.example, bool(item.question.options), shown)
-            talks.setdefault(item.question.split, []).extend(found)
-    finally:
-        source.close()
-    if not talks:
+    for item in progress("export", items):
+        try:
+            _check_video(source, item.question, traces)
+            shown = media.of(item.question)
+        except QuestionError as error:
+            left_out[item.question.question_id] = str(error)
+            continue
+        of_item = conversations(item.example, bool(item.question.options), shown)
+        by_split.setdefault(item.question.split, []).extend(of_item)
+    if not by_split:
         raise UserError(f"no question's video can be read ({next(iter(left_out.values()))}): set dataset.root")
+    return by_split, left_out
+
+
+def _check_parts(media: Pictures | VideoFiles, settings: ExportConfig, count: int) -> None:
+    """
+    Raises:
+        UserError: questions are about a part of their video, and the format names whole files.
+    """
     if isinstance(media, VideoFiles) and media.parts and not settings.whole_videos:
         raise UserError(
-            f"{len(media.parts)} of {len(items)} questions are about a part of their video (first: {media.parts[0]}), "
+            f"{len(media.parts)} of {count} questions are about a part of their video (first: {media.parts[0]}), "
             f"and {settings.format.value}'s format cannot say so: add export.frames=true, "
             "or export.whole_videos=true to show the whole file all the same"
         )
-    return talks, left_out
 
 
 def _check_video(source: DecodedVideos, question: Question, traces: Mapping[str, Trace]) -> None:
@@ -223,8 +230,8 @@ def _check_video(source: DecodedVideos, question: Question, traces: Mapping[str,
         raise QuestionError(Outcome.video_unreadable, f"{question.video} is not the video that the trace is about")
 
 
-def _traces(run: Path) -> dict[str, Trace]:
-    return {trace.question_id: trace for trace in Stage(run, "execute", Trace).records()}
+def _traces(run: Run) -> dict[str, Trace]:
+    return {trace.question_id: trace for trace in run.traces.records()}
 
 
 def _frames(traces: Mapping[str, Trace]) -> int:
@@ -232,21 +239,21 @@ def _frames(traces: Mapping[str, Trace]) -> int:
     return next(iter(traces.values())).frames
 
 
-# ── what was done ─────────────────────────────────────────────────────────────────────────────────
+# ── manifest and summary ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _manifest(run: Path, settings: ExportConfig, reads: Sequence[str]) -> dict[str, Any]:
+def _manifest(run: Run, settings: ExportConfig, reads: Sequence[str]) -> dict[str, Any]:
     values = {key: value.value if isinstance(value, Enum) else value for key, value in asdict(settings).items()}
     return {
         "schema": SCHEMA,
         "version": __version__,
         "settings": {key: value for key, value in values.items() if key != "to"},
-        "inputs": {verb: Stage(run, verb, Question).manifest_digest() for verb in reads},
+        "inputs": {verb: run.stage(verb).manifest_digest() for verb in reads},
         "prompts": {name: digest(name) for name in SUFFIXES},
     }
 
 
-def _say(target: Path, written: str, manifest: Mapping[str, Any]) -> None:
+def _print_summary(target: Path, written: str, manifest: Mapping[str, Any]) -> None:
     console = Console()
     console.print(written, highlight=False)
     console.print("rows: " + ", ".join(f"{split} {rows}" for split, rows in manifest["rows"].items()), highlight=False)

@@ -1,7 +1,7 @@
 """What a question's video becomes in an export: the path of its file, or the frames that the specialists saw.
 
-The trainers' formats name a file, and have no field that says which part of it a question is about. Frames
-can say it, and keep the numbers that a chain of thought gives them: `frames/<part>/007.jpg` is frame 7.
+The trainers' formats name a file, and have no field for the part of it that a question is about. Frames can show
+that part, and keep the numbers that a chain of thought gives them: `frames/<part>/007.jpg` is frame 7.
 """
 
 from __future__ import annotations

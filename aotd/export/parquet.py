@@ -67,7 +67,7 @@ def write_parquet(folder: Path, splits: Mapping[str, Sequence[Mapping[str, Any]]
 
 def write_card(
     folder: Path,
-    run: Path,
+    run: Run,
     splits: Mapping[str, Sequence[Mapping[str, Any]]],
     require: Sequence[str],
     frames: int,
@@ -90,7 +90,7 @@ def write_card(
         autoescape=False,  # noqa: S701 - it is Markdown; `_code` guards what comes from the run
     )
     environment.filters |= {"code": _code}
-    made = [fact for fact in provenance(Run(run)) if fact.folder in FLOW]
+    made = [fact for fact in provenance(run) if fact.folder in FLOW]
     counts = {split: (len(rows), sum(row["rationale"] is not None for row in rows)) for split, rows in splits.items()}
     hashes = [(fact.folder, name, value) for fact in made for name, value in fact.hashes if name.startswith("prompts")]
     text = environment.get_template("card.md.j2").render(

@@ -1,7 +1,7 @@
-"""Answers as words: reading the one in a reply, and comparing two.
+"""Read the answer in a reply, and compare two answers as words.
 
-`parse` reads what a reply to a multiple-choice question chooses. There is one order, and the first that says
-something decides:
+`parse` reads what a reply to a multiple-choice question chooses. There is one order, and the first place that
+says something decides:
 
 1. a reply without anything in it is `empty`, one of more than 20,000 characters `too_long`;
 2. the whole reply, with signs and markup around it taken off: an option word for word, a letter, an option up to case,
@@ -34,7 +34,15 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aotd.scoring.normalise import clean, is_number, plain, texts, unmarked, words
-from aotd.scoring.option_mentions import Claim, Options, contradicted, denies, letter_claims, numbers, word_claims
+from aotd.scoring.option_mentions import (
+    AnswerOptions,
+    OptionMention,
+    contradicted,
+    denies,
+    letter_mentions,
+    numbers,
+    word_mentions,
+)
 
 __all__ = ["STRICT", "Parsed", "Rule", "parse", "plain", "read_answer", "read_choice", "same_answer"]
 
@@ -63,7 +71,7 @@ class Rule(str, Enum):
     text_in_text = "text_in_text"
     """The words of one option stand in the reply."""
     empty = "empty"
-    """Unparsed: nothing was said."""
+    """Unparsed: the reply is empty."""
     refusal = "refusal"
     """Unparsed: it says that it cannot tell, or that none is right."""
     several = "several"
@@ -170,7 +178,7 @@ def parse(text: str, options: Sequence[str]) -> Parsed:
         return Parsed(None, Rule.empty)
     if len(text) > LONGEST:
         return Parsed(None, Rule.too_long)
-    given = Options(options, [texts(option) for option in options])
+    given = AnswerOptions(options, [texts(option) for option in options])
     if options.count(text) == 1:
         return Parsed(text, Rule.option_text)
     cleaned = clean(text)
@@ -196,7 +204,7 @@ def parse(text: str, options: Sequence[str]) -> Parsed:
     )
 
 
-def _whole(text: str, given: Options) -> Parsed | None:
+def _whole(text: str, given: AnswerOptions) -> Parsed | None:
     """The reply, or the place of the answer in it, as nothing but an option."""
     text = text.strip(_EDGE)
     same = [number for number, option in enumerate(given.texts) if option.strip() == text]
@@ -216,7 +224,7 @@ def _whole(text: str, given: Options) -> Parsed | None:
         return _with_text(given, first[2], first[5], cut=True)
     if last and (parsed := _with_text(given, last[2], last[1], cut=False)):
         return parsed
-    alike = given.alike(_said(text))
+    alike = given.alike(_word_texts(text))
     if len(alike) == 1:
         return _option(given, alike[0], Rule.option_text)
     if first and first[2].isupper() and (parsed := _with_text(given, first[2], first[5], cut=False)):
@@ -224,28 +232,28 @@ def _whole(text: str, given: Options) -> Parsed | None:
     return Parsed(None, Rule.several) if alike else None
 
 
-def _said(text: str) -> tuple[str, ...]:
+def _word_texts(text: str) -> tuple[str, ...]:
     return tuple(word.text for word in words(text))
 
 
-def _with_text(given: Options, letter: str, text: str, *, cut: bool) -> Parsed | None:
+def _with_text(given: AnswerOptions, letter: str, text: str, *, cut: bool) -> Parsed | None:
     """A letter with the words of its option, or with their beginning; a conflict where they are another's."""
-    told = _said(text)
-    number, alike = given.of_letter(letter), given.alike(told)
+    own = _word_texts(text)
+    number, alike = given.of_letter(letter), given.alike(own)
     if number is None:
         return Parsed(None, Rule.out_of_range) if alike else None
     if alike:
         right = number in alike
         return _option(given, number, Rule.letter_and_text) if right else Parsed(None, Rule.conflict)
-    begins = cut and bool(told) and " ".join(given.words[number]).startswith(" ".join(told))
+    begins = cut and bool(own) and " ".join(given.words[number]).startswith(" ".join(own))
     return _option(given, number, Rule.letter_and_text) if begins else None
 
 
-def _option(given: Options, number: int | None, rule: Rule) -> Parsed:
+def _option(given: AnswerOptions, number: int | None, rule: Rule) -> Parsed:
     return Parsed(None, Rule.out_of_range) if number is None else Parsed(given.texts[number], rule)
 
 
-def _without_echo(text: str, given: Options) -> str:
+def _without_echo(text: str, given: AnswerOptions) -> str:
     """The reply without the list of options, where it repeats two or more of them, each on a line of its own."""
     lines = text.splitlines()
     read = [_whole(unmarked(line), given) for line in lines]
@@ -266,7 +274,7 @@ def _after(cue: re.Pattern[str], text: str) -> list[str]:
     )
 
 
-def _agreed(places: Sequence[str], given: Options) -> Parsed | None:
+def _agreed(places: Sequence[str], given: AnswerOptions) -> Parsed | None:
     """The one option of all places where an answer is to stand; None where they say nothing, or only deny."""
     read = [parsed for place in places if (parsed := _place(place, given)).rule not in (Rule.none, Rule.negated)]
     failed = [parsed for parsed in read if parsed.option is None]
@@ -277,7 +285,7 @@ def _agreed(places: Sequence[str], given: Options) -> Parsed | None:
     return Parsed(read[0].option, Rule.final_answer) if read else None
 
 
-def _place(text: str, given: Options) -> Parsed:
+def _place(text: str, given: AnswerOptions) -> Parsed:
     """What stands where an answer is to stand: the line, the sentence, or the sentence up to its reason."""
     text = re.sub(r"(?:the\s+)?letter\s+(?=\W?[A-Za-z]\b)", "", text.lstrip(_EDGE + ":"), count=1, flags=re.IGNORECASE)
     line = text.split("\n", 1)[0]
@@ -290,13 +298,13 @@ def _place(text: str, given: Options) -> Parsed:
     return _in_text(short, given)
 
 
-def _one_bold(bold: Sequence[str], given: Options) -> Parsed | None:
+def _one_bold(bold: Sequence[str], given: AnswerOptions) -> Parsed | None:
     """The only option that stands in bold: several are headings."""
     read = {parsed.option for part in bold if (parsed := _whole(part, given)) and parsed.option is not None}
     return Parsed(read.pop(), Rule.final_answer) if len(read) == 1 else None
 
 
-def _chosen(text: str, given: Options) -> Parsed | None:
+def _chosen(text: str, given: AnswerOptions) -> Parsed | None:
     """The letter that the writer says to choose."""
     read = []
     for place in _after(_CHOICE_CUE, text):
@@ -310,7 +318,7 @@ def _chosen(text: str, given: Options) -> Parsed | None:
     return Parsed(read[0].option, Rule.choice) if read else None
 
 
-def _in_text(text: str, given: Options) -> Parsed:
+def _in_text(text: str, given: AnswerOptions) -> Parsed:
     """What a piece of prose names: a letter, or else an option's words."""
     if _ALL.search(text) and not any(_ALL.search(option) for option in given.texts):
         return Parsed(None, Rule.several)
@@ -322,39 +330,39 @@ def _in_text(text: str, given: Options) -> Parsed:
     return _yes_no(text, given) or _words(text, given)
 
 
-def _letters(text: str, given: Options) -> Parsed | None:
-    claims = letter_claims(text, given)
-    said = [claim for claim in claims if not claim.denied]
-    if not said:
-        return Parsed(None, Rule.negated) if claims else None
-    if len({claim.option for claim in said}) > 1:
+def _letters(text: str, given: AnswerOptions) -> Parsed | None:
+    mentions = letter_mentions(text, given)
+    chosen = [mention for mention in mentions if not mention.denied]
+    if not chosen:
+        return Parsed(None, Rule.negated) if mentions else None
+    if len({mention.option for mention in chosen}) > 1:
         return Parsed(None, Rule.several)
-    if any(contradicted(text, claim, given) for claim in said):
+    if any(contradicted(text, mention, given) for mention in chosen):
         return Parsed(None, Rule.conflict)
-    return _option(given, said[0].option, Rule.letter_in_text)
+    return _option(given, chosen[0].option, Rule.letter_in_text)
 
 
-def _yes_no(text: str, given: Options) -> Parsed | None:
-    said = _YES_NO.match(text)
-    if said is None:
+def _yes_no(text: str, given: AnswerOptions) -> Parsed | None:
+    start = _YES_NO.match(text)
+    if start is None:
         return None
-    if _TURNED[said[1].casefold()].search(text, said.end(1)):
+    if _TURNED[start[1].casefold()].search(text, start.end(1)):
         return Parsed(None, Rule.several)
-    begin = [number for number, own in enumerate(given.words) if own[:1] == (said[1].casefold(),)]
+    begin = [number for number, own in enumerate(given.words) if own[:1] == (start[1].casefold(),)]
     return _option(given, begin[0], Rule.yes_no) if len(begin) == 1 else None
 
 
-def _words(text: str, given: Options) -> Parsed:
-    claims: Sequence[Claim] = word_claims(text, given)
-    said = {claim.option for claim in claims if not claim.denied}
+def _words(text: str, given: AnswerOptions) -> Parsed:
+    mentions: Sequence[OptionMention] = word_mentions(text, given)
+    chosen = {mention.option for mention in mentions if not mention.denied}
     counted, counts = numbers(text), [own for own in given.words if len(own) == 1 and is_number(own[0])]
-    if not said:
-        strange = len(counts) == len(given.words) and len(counted) == 1 and not claims
-        return Parsed(None, Rule.negated if claims else Rule.out_of_range if strange else Rule.none)
-    number = said.pop()
+    if not chosen:
+        strange = len(counts) == len(given.words) and len(counted) == 1 and not mentions
+        return Parsed(None, Rule.negated if mentions else Rule.out_of_range if strange else Rule.none)
+    number = chosen.pop()
     assert number is not None
     counting = given.words[number] in counts
-    if said or (counting and len(counted) > 1) or len(given.alike(given.words[number])) > 1:
+    if chosen or (counting and len(counted) > 1) or len(given.alike(given.words[number])) > 1:
         return Parsed(None, Rule.several)
     return _option(given, number, Rule.number if counting else Rule.text_in_text)
 

@@ -9,8 +9,8 @@ The phrases are those of the template writer, and the ways in which language mod
     count of cup/glass/bottle: 3                a count
     So the answer is the book.                  the answer
 
-`verify` holds each claim against the trace, `evaluate` against the annotation. Any text can be read,
-also what a badly trained student writes: nothing here raises, and what is not understood is left out.
+`verify` compares each claim with the trace, `evaluate` with the annotation. Any text can be read, also that of a badly
+trained student: nothing here raises, and what is not understood is left out.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ class TextBox:
 
     box: Box
     frame: int | None
-    """The frame it is said to be in; None where the text names none."""
+    """The frame that the text gives it; None where the text names none."""
     label: str | None
-    """The thing it is said to be, in lower case without its article; None where that cannot be read."""
+    """The thing that the text calls it, in lower case without its article; None where that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class TextCount:
 
 @dataclass(frozen=True)
 class Claims:
-    """What a text claims to have seen, each in the order of the text."""
+    """The claims of a text, each kind in the order of the text."""
 
     spans: tuple[TextSpan, ...]
     seconds: tuple[TextSeconds, ...]
@@ -125,15 +125,15 @@ class Claims:
 def read_claims(text: str) -> Claims:
     """Every span, box, frame and count that a chain of thought states. Never raises.
 
-    What cannot be seen hides none: marks of no width are passed over, and digits of other scripts are digits.
+    Invisible characters hide no claim: marks of no width are ignored, and digits of other scripts are digits.
     """
-    text = _seen(text)
+    text = _readable(text)
     spans, rest = _spans(text)
     mentions = [int(number) for found in _MENTION.finditer(rest) for number in re.findall(r"[0-9]{1,9}", found[1])]
     return Claims(tuple(spans), tuple(_seconds(rest)), tuple(_boxes(text)), tuple(mentions), tuple(_counts(text)))
 
 
-def _seen(text: str) -> str:
+def _readable(text: str) -> str:
     """A text as its reader sees it, as far as digits and words go."""
     if text.isascii():
         return text
@@ -225,8 +225,8 @@ def _label(between: str) -> str | None:
     if head is None:
         return None
     words = _AFTER_LABEL.sub("", " " + head[1].strip())
-    seen = _BEFORE_LABEL.match(words)
-    words = words[seen.end() :] if seen else _BEFORE_SUBJECT.sub("", words)
+    verb = _BEFORE_LABEL.match(words)
+    words = words[verb.end() :] if verb else _BEFORE_SUBJECT.sub("", words)
     words = _ARTICLE.sub("", words.strip()).strip().strip("\"'“”‘’").lower()
     readable = words[:1].isalpha() and not words.endswith(",") and not re.search(r"\bframes?\b", words)
     return words if readable and len(words.split()) <= 12 else None

@@ -1,4 +1,4 @@
-"""How far spans of time, and boxes, lie over each other: what specialists and rationales are scored by.
+"""Overlap of spans of time, and of boxes, by which specialists and rationales are scored.
 
 Spans are half-open `[start, end)`, all in seconds or all in frames; boxes are xyxy.
 """
@@ -36,29 +36,29 @@ def length(spans: Intervals) -> float:
     return sum(end - start for start, end in spans)
 
 
-def iou_and_recall(said: Sequence[Span], true: Sequence[Span]) -> tuple[float, float]:
-    """IoU of all that is said with all that is true, and the share of the true that is covered; 0 where none is."""
-    ours, theirs = union(said), union(true)
+def iou_and_recall(named: Sequence[Span], true: Sequence[Span]) -> tuple[float, float]:
+    """IoU of the named spans with the true ones, and the share of the true ones that is covered; 0 where none is."""
+    ours, theirs = union(named), union(true)
     both, whole = shared(ours, theirs), length(theirs)
     if not whole:
         return 0.0, 0.0
     return both / (length(ours) + whole - both), both / whole
 
 
-def moment_scores(said: Span | None, true: Sequence[Span]) -> tuple[float, float]:
+def moment_scores(named: Span | None, true: Sequence[Span]) -> tuple[float, float]:
     """Scores of one moment that was named for a query: what a temporal grounder is selected by (paper, Table 1).
 
     Args:
-        said: the most confident window; None where none was found, which scores 0.
+        named: the most confident window; None where none was found, which scores 0.
         true: the annotated windows; a query may have several.
 
     Returns:
         IoU with the true window that fits best (as QVHighlights and its kin count their top-1 mean IoU), and
         the share of all true windows that it covers.
     """
-    if said is None or not true:
+    if named is None or not true:
         return 0.0, 0.0
-    return max(iou_and_recall([said], [window])[0] for window in true), iou_and_recall([said], true)[1]
+    return max(iou_and_recall([named], [window])[0] for window in true), iou_and_recall([named], true)[1]
 
 
 def box_iou(a: Box, b: Box) -> float:

@@ -1,4 +1,4 @@
-"""What a piece of a reply says of the options: which letters and which options' words, and whether it denies them.
+"""Find the options that a piece of a reply names, by letter or by words, and whether it denies them.
 
 A bare capital is taken for a letter only where none of the words "A" and "I", no initial and no name ("person B") can
 stand: after a word such as "is" or "option", or at the start of a sentence, and before a sign or a word such as
@@ -71,7 +71,7 @@ _NO_ONE = ("this", "that", "which", "no", "any", "each", "every", "another", "on
 
 
 @dataclass(frozen=True)
-class Claim:
+class OptionMention:
     """One option that a piece of text names, or denies."""
 
     start: int
@@ -82,7 +82,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Options:
+class AnswerOptions:
     """The options, and their words."""
 
     texts: Sequence[str]
@@ -93,18 +93,18 @@ class Options:
         number = ord(letter.upper()) - ord("A")
         return number if number < len(self.texts) else None
 
-    def alike(self, said: Sequence[str]) -> list[int]:
+    def alike(self, words: Sequence[str]) -> list[int]:
         """The options of just these words."""
-        return [number for number, own in enumerate(self.words) if own and own == tuple(said)]
+        return [number for number, own in enumerate(self.words) if own and own == tuple(words)]
 
-    def begun(self, said: Sequence[str]) -> int | None:
+    def begun(self, words: Sequence[str]) -> int | None:
         """The longest option with whose words these begin."""
-        begun = [n for n, own in enumerate(self.words) if own and tuple(said[: len(own)]) == own]
+        begun = [n for n, own in enumerate(self.words) if own and tuple(words[: len(own)]) == own]
         return max(begun, key=lambda n: len(self.words[n]), default=None)
 
-    def ended(self, said: Sequence[str]) -> int | None:
+    def ended(self, words: Sequence[str]) -> int | None:
         """The longest option with whose words these end."""
-        ended = [n for n, own in enumerate(self.words) if own and tuple(said[-len(own) :]) == own]
+        ended = [n for n, own in enumerate(self.words) if own and tuple(words[-len(own) :]) == own]
         return max(ended, key=lambda n: len(self.words[n]), default=None)
 
     def called(self, letter: str) -> int | None:
@@ -113,61 +113,62 @@ class Options:
         return named[0] if named else None
 
 
-def letter_claims(text: str, options: Options) -> list[Claim]:
+def letter_mentions(text: str, options: AnswerOptions) -> list[OptionMention]:
     """The letters that a text names, in order; ones that are part of a word, a name or an article are none."""
-    found: dict[int, Claim] = {}
+    found: dict[int, OptionMention] = {}
     for shape in (_BRACKETED, _AT_LINE, _NAMED):
         for hit in shape.finditer(text):
             letter = next(filter(None, hit.groups()))
             start = hit.start(hit.lastindex or 0)
-            found[start] = Claim(start, start + 1, options.of_letter(letter))
+            found[start] = OptionMention(start, start + 1, options.of_letter(letter))
     for hit in _BARE.finditer(text):
         if hit.start() not in found and _BEFORE_BARE.search(text[max(0, hit.start() - 30) : hit.start()]):
             option = options.of_letter(hit[1])
             if option is not None or hit[1] != "I":
-                found[hit.start()] = Claim(hit.start(), hit.end(), option)
+                found[hit.start()] = OptionMention(hit.start(), hit.end(), option)
     for first in list(found.values()):
         last = first
         while (listed := _LISTED.match(text, last.end)) and listed.start(listed.lastindex or 0) not in found:
             start = listed.start(listed.lastindex or 0)
-            last = found[start] = Claim(start, start + 1, options.of_letter(text[start]))
+            last = found[start] = OptionMention(start, start + 1, options.of_letter(text[start]))
     return _with_denials(text, [found[start] for start in sorted(found)])
 
 
-def contradicted(text: str, claim: Claim, options: Options) -> bool:
+def contradicted(text: str, mention: OptionMention, options: AnswerOptions) -> bool:
     """Whether another option's words stand right beside a letter, or another option is called by that letter."""
-    bracketed = text[: claim.start].rstrip().endswith(("(", "[", "{"))
-    called = options.called(text[claim.start : claim.end])
-    if called is not None and called != claim.option and not bracketed:
+    bracketed = text[: mention.start].rstrip().endswith(("(", "[", "{"))
+    called = options.called(text[mention.start : mention.end])
+    if called is not None and called != mention.option and not bracketed:
         return True
-    after = options.begun([word.text for word in words(text[claim.end : claim.end + 300])])
-    if re.match(r"[)\]}\"']?\s?[.:,)]?\s*[-–—=>]*\s*[\"']?\w", text[claim.end :]) and after not in (None, claim.option):
+    after = options.begun([word.text for word in words(text[mention.end : mention.end + 300])])
+    beside = re.match(r"[)\]}\"']?\s?[.:,)]?\s*[-–—=>]*\s*[\"']?\w", text[mention.end :])
+    if beside and after not in (None, mention.option):
         return True
-    before = options.ended([word.text for word in words(text[max(0, claim.start - 300) : claim.start])])
-    return bracketed and after is None and before not in (None, claim.option)
+    before = options.ended([word.text for word in words(text[max(0, mention.start - 300) : mention.start])])
+    return bracketed and after is None and before not in (None, mention.option)
 
 
-def word_claims(text: str, options: Options) -> list[Claim]:
+def word_mentions(text: str, options: AnswerOptions) -> list[OptionMention]:
     """The options whose words a text holds, in order; one inside a longer one ("dog" in "black dog") is not named."""
-    said = words(text)
-    taken = [False] * len(said)
+    in_text = words(text)
+    taken = [False] * len(in_text)
     found = []
     for number in sorted(range(len(options.words)), key=lambda n: (-len(options.words[n]), options.words[n])):
         own = options.words[number]
         if own in (("yes",), ("no",)):  # "there is no dog" is no answer
             continue
-        for at in range(len(said) - len(own) + 1 if own else 0):
-            same = tuple(word.text for word in said[at : at + len(own)]) == own
-            if same and not any(taken[at : at + len(own)]) and not _no_count([w.text for w in said], at, own):
+        for at in range(len(in_text) - len(own) + 1 if own else 0):
+            same = tuple(word.text for word in in_text[at : at + len(own)]) == own
+            if same and not any(taken[at : at + len(own)]) and not _no_count([w.text for w in in_text], at, own):
                 taken[at : at + len(own)] = [True] * len(own)
-                found.append(Claim(said[at].start, said[at + len(own) - 1].end, number))
-    return _with_denials(text, sorted(found, key=lambda claim: claim.start))
+                found.append(OptionMention(in_text[at].start, in_text[at + len(own) - 1].end, number))
+    return _with_denials(text, sorted(found, key=lambda mention: mention.start))
 
 
 def numbers(text: str) -> set[str]:
     """The different numbers in a text, without those of frames and seconds."""
-    said = [word.text for word in words(text)]
-    return {word for at, word in enumerate(said) if is_number(word) and not _no_count(said, at, (word,))}
+    in_text = [word.text for word in words(text)]
+    return {word for at, word in enumerate(in_text) if is_number(word) and not _no_count(in_text, at, (word,))}
 
 
 def denies(before: str) -> bool:
@@ -175,13 +176,13 @@ def denies(before: str) -> bool:
     return _DENIED_BEFORE.search(before[-60:]) is not None
 
 
-def _no_count(said: Sequence[str], at: int, own: tuple[str, ...]) -> bool:
+def _no_count(in_text: Sequence[str], at: int, own: tuple[str, ...]) -> bool:
     """Whether a number says which frame ("frame 3"), or is the word in "this one" and "one of them"."""
-    if len(own) != 1 or not is_number(own[0]) or len(said) == 1:
+    if len(own) != 1 or not is_number(own[0]) or len(in_text) == 1:
         return False
-    if said[at + 1 : at + 3] in (["or", "more"], ["or", "less"], ["or", "fewer"]):
+    if in_text[at + 1 : at + 3] in (["or", "more"], ["or", "less"], ["or", "fewer"]):
         return True
-    before, after = said[at - 1] if at else "", said[at + 1] if at + 1 < len(said) else ""
+    before, after = in_text[at - 1] if at else "", in_text[at + 1] if at + 1 < len(in_text) else ""
     return (
         before in _NO_COUNT
         or after in ("second", "seconds")
@@ -189,19 +190,22 @@ def _no_count(said: Sequence[str], at: int, own: tuple[str, ...]) -> bool:
     )
 
 
-def _with_denials(text: str, claims: Sequence[Claim]) -> list[Claim]:
-    """Marks what is denied; "not A or B" and "A and B are wrong" deny both. What is asked ("Is it A?") is left out."""
-    groups: list[list[Claim]] = []
-    for claim in claims:
-        if groups and _JOINED.fullmatch(text, groups[-1][-1].end, claim.start):
-            groups[-1].append(claim)
+def _with_denials(text: str, mentions: Sequence[OptionMention]) -> list[OptionMention]:
+    """Mark the mentions that are denied, and leave out questions ("Is it A?").
+
+    "not A or B" and "A and B are wrong" deny both.
+    """
+    groups: list[list[OptionMention]] = []
+    for mention in mentions:
+        if groups and _JOINED.fullmatch(text, groups[-1][-1].end, mention.start):
+            groups[-1].append(mention)
         else:
-            groups.append([claim])
+            groups.append([mention])
     marked = []
     for group in groups:
         start, end = group[0].start, group[-1].end
         if _ASKED.match(text, end):
             continue
         denied = denies(text[:start]) or _DENIED_AFTER.match(text, end) is not None
-        marked += [replace(claim, denied=denied) for claim in group]
+        marked += [replace(mention, denied=denied) for mention in group]
     return marked

@@ -24,7 +24,6 @@ from aotd.config.tree import Config
 from aotd.datasets.base import locate
 from aotd.distill import ArmConfig
 from aotd.errors import QuestionError, UserError
-from aotd.export.job import job as export
 from aotd.export.lmms_eval import shown
 from aotd.records import Dropped, Prediction, Question
 from aotd.scoring.tables import Scores
@@ -143,7 +142,7 @@ def differences(run: Path, results: dict[str, Any], samples: list[dict[str, Any]
 @pytest.mark.parametrize("name", ["valley", *MODELS])
 def test_lmms_eval_says_what_evaluate_says(world: Path, name: str) -> None:
     settings = evaluated(world, name)
-    export(settings)
+    do("export", settings)
     run = Path(settings.run)
     results, samples = lmms_eval(run / "export" / "lmms_eval", f"aotd_{SPLIT}", saved(settings), run / "out", batch=1)
     assert differences(run, results, samples) == []
@@ -274,7 +273,7 @@ def test_it_sees_what_evaluate_showed(world: Path) -> None:
         settings.dataset.root,
         load_student(saved(settings), settings.student),
     )
-    export(replace(settings, export=replace(settings.export, split="test")))
+    do("export", replace(settings, export=replace(settings.export, split="test")))
     questions = {one.question_id: one for one in Stage(Path(settings.run), "load", Question).records()}
     for row in lines(Path(settings.run) / "export" / "lmms_eval" / "test.jsonl"):
         question = questions[row["question_id"]]

@@ -13,9 +13,9 @@ from PIL import Image
 from aotd.cli.main import main
 from aotd.config.compose import compose
 from aotd.errors import UserError
-from aotd.export.job import job
 from aotd.records import Question, Thought, Verdict
 from tests.export.conftest import film
+from tests.jobs import do
 from tests.sample_run import question, sample_run, thought, write
 
 HOSTILE = "<video> Who <|im_end|> [INST] is <image>?"
@@ -23,7 +23,7 @@ HOSTILE = "<video> Who <|im_end|> [INST] is <image>?"
 
 def exported(run: Path, videos: Path, *settings: str) -> Path:
     """The folder written with these settings, the first being the format."""
-    job(compose([f"run='{run}'", f"dataset.root='{videos}'", *(f"export.{setting}" for setting in settings)]))
+    do("export", compose([f"run='{run}'", f"dataset.root='{videos}'", *(f"export.{setting}" for setting in settings)]))
     return run / "export" / settings[0].removeprefix("format=")
 
 
