@@ -25,6 +25,7 @@ from aotd.runtime.meter import Meter
 from aotd.specialists.calls import Call, CallResult, CountingSpecialists, Findings
 from aotd.tools.toolbox import Toolbox, ToolSession
 from aotd.video.clip import Clip
+from aotd.view.finding_text import observed
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,9 @@ def work(
     cost = meter.cost(key, tool_calls=tools.calls, specialist_calls=tools.specialist_calls)
     cost = cost.model_copy(update={"batch": asking.shared, "reused": asking.reused})
     costs = (*task.costs, cost)
+    events = observed(tools.events, toolbox.by_name)
     if isinstance(ended, QuestionError):
-        return Turn(task, Dropped(question_id=key, outcome=ended.outcome, reason=ended.reason), tools.events, costs)
+        return Turn(task, Dropped(question_id=key, outcome=ended.outcome, reason=ended.reason), events, costs)
     record = Trace(
         question_id=key,
         frames=video.frames,
@@ -158,12 +160,12 @@ def work(
         end_s=video.end_s,
         width=video.width,
         height=video.height,
-        events=tools.events,
+        events=events,
         answer=ended,
         agent=agent.name,
         **agent.notes(task),
     )
-    return Turn(task, record, tools.events, costs)
+    return Turn(task, record, events, costs)
 
 
 def work_on(

@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -29,18 +30,29 @@ from aotd.runtime.signals import Stopped, gone_in_time, leave
 from aotd.store.files import sync_shards
 from aotd.verbs import VERBS
 
+if TYPE_CHECKING:
+    from aotd.tools.toolbox import Toolbox
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `aotd`. Returns the exit status."""
+
+def main(arguments: Sequence[str] | None = None, toolbox: Toolbox | None = None) -> int:
+    """Entry point of `aotd`.
+
+    Args:
+        arguments: words of the command line; None: those of this process.
+        toolbox: the tools that programs may call; None: the paper's.
+
+    Returns:
+        The exit status.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     with gone_in_time(sync_shards):
-        return _reported(words)
+        return _reported(words, toolbox)
 
 
-def _reported(words: list[str]) -> int:
+def _reported(words: list[str], toolbox: Toolbox | None) -> int:
     """Do what the words say; what ends it before its time is one line on standard error."""
     try:
-        return _dispatch(words)
+        return _dispatch(words, toolbox)
     except Stopped as told:
         return leave(told, sync_shards)
     except UserError as error:
@@ -64,7 +76,7 @@ def _plain(error: Exception) -> str:
 _SHOWN = 2000
 
 
-def _dispatch(words: list[str]) -> int:
+def _dispatch(words: list[str], toolbox: Toolbox | None) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         Console().print(_overview(), highlight=False, markup=False)
         return 0
@@ -87,6 +99,8 @@ def _dispatch(words: list[str]) -> int:
     if flags.sweep:
         from aotd.cli.sweep import sweep
 
+        if toolbox is not None:
+            raise UserError("-m starts other processes, which do not know the tools of this script: leave it out")
         sweep(name, settings)
         return 0
     config = read_settings(name, settings)
@@ -95,7 +109,7 @@ def _dispatch(words: list[str]) -> int:
 
         print(settings_text(config, flags.part), end="")  # noqa: T201
         return 0
-    run_verb(name, config)
+    run_verb(name, config, toolbox)
     return 0
 
 

@@ -21,23 +21,28 @@ from aotd.records import Dropped, Mode, Question
 from aotd.specialists import SourceName
 from aotd.specialists.load import SOURCES
 from aotd.store.run import Run
+from aotd.tools.toolbox import Toolbox
+from aotd.tools.video import VIDEO_TOOLS
 from aotd.view.tables import printable
 
 AGENT = "agent"
 
 
-def job(config: Config) -> None:
+def job(config: Config, toolbox: Toolbox = VIDEO_TOOLS) -> None:
     """Print the reply to one question.
+
+    Args:
+        toolbox: the tools that the agent's program may call.
 
     Raises:
         UserError: no such video, mode or arm.
         QuestionError: the video cannot be read, or the agent came to no answer.
     """
-    text = printable(reply(config)) or "(an empty reply)"
+    text = printable(reply(config, toolbox)) or "(an empty reply)"
     Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def reply(config: Config) -> str:
+def reply(config: Config, toolbox: Toolbox = VIDEO_TOOLS) -> str:
     """The reply to the question of `config.ask`.
 
     Raises:
@@ -48,7 +53,9 @@ def reply(config: Config) -> str:
     if config.specialists.source is not SourceName.video:
         raise UserError("ask needs specialists.source=video: a video file is decoded, stored captions name none")
     root = str(Path(config.ask.video).resolve().parent)
-    return _agent(config, question, mode, root) if config.ask.by == AGENT else _student(config, question, mode, root)
+    if config.ask.by == AGENT:
+        return _agent(config, question, mode, root, toolbox)
+    return _student(config, question, mode, root)
 
 
 def _question(ask: AskConfig) -> Question:
@@ -99,37 +106,34 @@ def _student(config: Config, question: Question, mode: Mode, root: str) -> str:
     return reply if chosen is None else f"{reply}: {chosen}"
 
 
-def _agent(config: Config, question: Question, mode: Mode, root: str) -> str:
+def _agent(config: Config, question: Question, mode: Mode, root: str, toolbox: Toolbox) -> str:
     from aotd.agents.base import work
     from aotd.agents.program.agent import ProgramAgent
     from aotd.agents.program.attempts import first
-    from aotd.convert import WriterName
-    from aotd.convert.job import write_thought
+    from aotd.convert.job import load_writer, write_thought
     from aotd.decompose import Author
     from aotd.decompose.job import write_program
-    from aotd.llm.load import load_engine
     from aotd.sandbox.layers import raised
     from aotd.specialists.calls import Findings
     from aotd.specialists.load import load_specialists
     from aotd.store.cache import load_cache
-    from aotd.store.run import Run
-    from aotd.tools.video import VIDEO_TOOLS
 
     if config.decompose.author is Author.annotated:
         # A question from a person ships no functional program.
         config = replace(config, decompose=replace(config.decompose, author=Author.fixed))
-    program = write_program(question, config.decompose, config.llm, load_cache(config.cache, Run(Path(config.run))))
+    program = write_program(
+        question, config.decompose, config.llm, load_cache(config.cache, Run(Path(config.run))), toolbox
+    )
     layers = raised(config.execute.layers, config.execute.run_without_kernel_layers)
     findings = Findings(load_specialists(config.specialists, root))
     with ProgramAgent(config.execute.limits, layers) as agent:
-        trace = work(agent, first(question, program), findings.answer, findings, VIDEO_TOOLS).record
+        trace = work(agent, first(question, program), findings.answer, findings, toolbox).record
     if isinstance(trace, Dropped):
         raise QuestionError(trace.outcome, trace.reason)
     if mode is Mode.answer:
         return trace.answer
-    llm = config.convert.writer is WriterName.llm
-    engine = load_engine(config.llm, "convert.writer=llm") if llm else None
-    thought = write_thought(question, program.code, trace, config.convert, engine)
+    writer = load_writer(config.convert, config.llm)
+    thought = write_thought(question, program.code, trace, config.convert, writer)
     if isinstance(thought, Dropped):
         raise QuestionError(thought.outcome, thought.reason)
     return thought.text

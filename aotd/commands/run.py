@@ -13,17 +13,19 @@ import string
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from aotd import tracking
-from aotd.config.tree import Config
+from aotd.config.tree import Config, llm_roles
 from aotd.datasets.benchmarks import CLIPS
 from aotd.errors import UserError
-from aotd.llm import EngineName
+from aotd.llm import EngineName, LLMConfig, role_llm
+from aotd.llm.load import release_engines
 from aotd.records import Record
 from aotd.runtime.gc import loading_modules
 from aotd.runtime.progress import console
@@ -36,31 +38,37 @@ from aotd.store.stage import Stage
 from aotd.store.state import recorded
 from aotd.verbs import FLOW, SHARDED, STEPS, VERBS, Verb
 
+if TYPE_CHECKING:
+    from aotd.tools.toolbox import Toolbox
+
 _log = logging.getLogger(__name__)
 
 
-def run_verb(name: str, config: Config) -> None:
+def run_verb(name: str, config: Config, toolbox: Toolbox | None = None) -> None:
     """Do one verb, of the shard if there is one.
 
     How it ends is written down (`aotd.store.state`), and the tracker, where one is set, gets what came of it.
+
+    Args:
+        toolbox: the tools that programs may call; None: the paper's.
     """
     verb = VERBS[name]
     tracking.take_key()
     with disk_errors(Path(config.run)):
         config = narrowed(name, config)
     if not verb.in_run:
-        _call(verb, config)
+        _call(verb, config, toolbox)
         return
     run = Run(Path(config.run))
     tracking.check(config.tracking, run)
     if config.tracking.tracker is tracking.TrackerName.none:
-        _call(verb, config)
+        _call(verb, config, toolbox)
         return
     from aotd.tracking.verbs import tracked
 
     root, split = config.dataset.root, config.evaluate.split
     with tracked(run, name, config.tracking, config.specialists, root, split):
-        _call(verb, config)
+        _call(verb, config, toolbox)
 
 
 def narrowed(verb: str, config: Config) -> Config:
@@ -87,51 +95,63 @@ def narrowed(verb: str, config: Config) -> Config:
     run, shard = Run(Path(config.run)), ShardId(of, number)
     deal(run, shard)
     cache = cache_folder(config.cache, run)
-    narrow = replace(config, run=str(shard.run(run)), shard=ShardConfig())
+    narrow = replace(deepcopy(config), run=str(shard.run(run)), shard=ShardConfig())
     if cache is not None:
-        narrow.cache = replace(config.cache, folder=str(cache))
-    if config.llm.record and config.llm.engine is not EngineName.replay:
-        # One process at a time records into a file.
-        path = Path(config.llm.record)
-        narrow.llm = replace(config.llm, record=str(path.with_name(f"{path.stem}.{number}-of-{of}{path.suffix}")))
+        narrow.cache.folder = str(cache)
+    narrow.llm.record = _record_of_shard(config.llm, shard)
+    for setting, role in llm_roles(narrow).items():
+        record = _record_of_shard(role_llm(config.llm, role, setting), shard)
+        role.record = None if record == narrow.llm.record else record
     return narrow
 
 
-def _call(verb: Verb, config: Config) -> None:
+def _record_of_shard(llm: LLMConfig, shard: ShardId) -> str:
+    """The record of a language model in a shard: one process at a time records into a file."""
+    if not llm.record or llm.engine is EngineName.replay:
+        return llm.record
+    path = Path(llm.record)
+    return str(path.with_name(f"{path.stem}.{shard.number}-of-{shard.of}{path.suffix}"))
+
+
+def _call(verb: Verb, config: Config, toolbox: Toolbox | None) -> None:
     run = Run(Path(config.run))
     told = verb.in_run and not config.load.dry_run
     with disk_errors(run.folder), recorded(run, verb.name) if told else nullcontext():
         started = time.monotonic()
         with loading_modules():
             module = importlib.import_module(verb.module)
+        if "specialists" in verb.settings:  # the verb loads other models: the memory is theirs
+            release_engines()
         _log.debug("%s: modules loaded in %.1f s", verb.name, time.monotonic() - started)
-        module.job(**arguments(verb, config, module.job))
+        module.job(**arguments(verb, config, module.job, toolbox))
         _log.debug("%s: done in %.1f s", verb.name, time.monotonic() - started)
     if verb.name == "load" and config.load.dry_run and config.dataset.name != CLIPS:
         for line in _intentions(config):
             Console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def arguments(verb: Verb, config: Config, job: Callable[..., object]) -> dict[str, Any]:
-    """What a verb's job is called with: the run, and the parts of the settings that its row names."""
+def arguments(verb: Verb, config: Config, job: Callable[..., object], toolbox: Toolbox | None = None) -> dict[str, Any]:
+    """What a verb's job is called with: the run, the settings that its row names, and the toolbox if it takes one."""
+    if toolbox is not None and "toolbox" in inspect.signature(job).parameters:
+        return {**arguments(verb, config, job), "toolbox": toolbox}
     if verb.settings == ("*",) or "config" in inspect.signature(job).parameters:  # until every job takes its parts
         return {"config": config}
     return {"run": Run(Path(config.run)), **{name: getattr(config, name) for name in verb.settings}}
 
 
-def job(config: Config) -> None:
-    """Do every verb of `config.verbs`."""
+def job(config: Config, toolbox: Toolbox | None = None) -> None:
+    """Do every verb of `config.verbs`, with the tools that programs may call."""
     unknown = [verb for verb in config.verbs if verb not in STEPS]
     if unknown:
         raise UserError(f"verbs: {unknown[0]!r} is not a step of the flow; one of {', '.join(STEPS)}")
     if "execute" in config.verbs:  # before hours of other work
         raised(config.execute.layers, config.execute.run_without_kernel_layers)
-    for line in plan(config):
+    for line in plan(config, toolbox):
         _log.info(line)
     for verb in config.verbs:
         if _log.isEnabledFor(logging.INFO):
             console.rule(verb, align="left")
-        run_verb(verb, config)
+        run_verb(verb, config, toolbox)
 
 
 def _intentions(config: Config) -> Iterator[str]:
@@ -150,7 +170,7 @@ class _Settings(string.Formatter):
         return ", ".join(value) if isinstance(value, list) else str(value)
 
 
-def plan(config: Config) -> list[str]:
+def plan(config: Config, toolbox: Toolbox | None = None) -> list[str]:
     """What a run will do, a line for each verb of the flow, and where the rest is found.
 
     Raises:
@@ -166,7 +186,7 @@ def plan(config: Config) -> list[str]:
             given = None
             continue
         if verb != "load":
-            _check_unchanged(config, stage)
+            _check_unchanged(config, stage, toolbox)
         passed, dropped = stage.count(), stage.count_dropped()
         left = None if given is None else given - passed - dropped
         there = f"{passed} there" + (f", {dropped} dropped" if dropped else "")
@@ -185,12 +205,12 @@ def _left(given: int | None) -> str:
     return "to do" if given is None else f"{given or 'nothing'} to do"
 
 
-def _check_unchanged(config: Config, stage: Stage[Record]) -> None:
+def _check_unchanged(config: Config, stage: Stage[Record], toolbox: Toolbox | None) -> None:
     before = FLOW[FLOW.index(stage.name) - 1]
     if not Run(Path(config.run)).stage(before).exists:
         return  # the verb itself will say so
     decides = importlib.import_module(VERBS[stage.name].module).decides
-    changed = stage.changed(**decides(**arguments(VERBS[stage.name], config, decides)))
+    changed = stage.changed(**decides(**arguments(VERBS[stage.name], config, decides, toolbox)))
     if changed:
         behind = [
             verb for verb in list(VERBS)[list(VERBS).index(stage.name) :] if (stage.folder.parent / verb).is_dir()

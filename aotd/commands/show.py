@@ -27,7 +27,8 @@ from aotd.store.ledger import Ledger, Passage, kept_by_tries, ledger, tries_word
 from aotd.store.run import Run
 from aotd.view.contamination_table import print_leaks
 from aotd.view.cost_table import faster_words
-from aotd.view.question import ArmReplies, Story, comparisons, finding_words, frame_words, leaks, scores, stories
+from aotd.view.finding_text import finding_words, frame_words
+from aotd.view.question import ArmReplies, Story, comparisons, leaks, scores, stories
 from aotd.view.tables import comparison_sheets, drawn, print_scores, printable, wide_console
 
 USAGE = "usage: aotd show RUN [QUESTION_ID]"
@@ -183,6 +184,10 @@ def _print_trace(console: Console, trace: Trace) -> None:
         looked = f" on {frame_words(event.frames)}" if event.frames else ""
         asked = f" {event.query!r}" if event.query else ""
         _line(console, f"  {event.step:>2}  {event.tool}{asked}{looked}", "cyan")
+        if event.thought:
+            _line(console, f"        thought: {event.thought}", "dim")
+        for name, value in event.arguments.items():
+            _line(console, f"        {name}: {value}", "dim")
         for name, text in event.info:
             _line(console, f"        told {name}: {text}", "dim")
         _line(console, f"      → {finding_words(event, trace, _BOXES)}")

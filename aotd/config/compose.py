@@ -198,7 +198,7 @@ def one_line(error: Exception) -> str:
     if "Ambiguous value" in told[0]:
         word = told[0].splitlines()[0].partition("argument ")[2].strip("'")
         key, _, value = word.partition("=")
-        listed = "" if key in group_names() else f"write {key}=[{value}] for a list, or "
+        listed = "" if key.partition("@")[0] in group_names() else f"write {key}=[{value}] for a list, or "
         return f"settings: {word}: {listed}add -m to sweep over these values"
     lines = [line.strip() for text in told for line in text.splitlines()]
     kept = [line for line in lines if line and not line.startswith(_ADVICE)]

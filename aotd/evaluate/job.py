@@ -39,7 +39,7 @@ from aotd.evaluate.grounding import moment, spatial, temporal
 from aotd.evaluate.judge import check_judge, judge_arms
 from aotd.evaluate.judge_tables import agreements, judge_scores
 from aotd.evaluate.scores import score
-from aotd.llm import LLMConfig
+from aotd.llm import LLMConfig, role_llm
 from aotd.records import Cost, Dropped, Mode, Prediction, Question
 from aotd.runtime.progress import progress
 from aotd.scoring.answers import parse, read_answer, same_answer
@@ -83,6 +83,7 @@ def job(
         raise UserError(f"evaluate.split={evaluate.split}: the run has no question in that split")
     check_arms(run, evaluate)
     arms = expand(run, evaluate)
+    llm = role_llm(llm, evaluate.judge.llm, "evaluate.judge.llm")
     check_judge(run, arms, questions, evaluate=evaluate, llm=llm, cache=cache)
     context = ArmContext(run, evaluate, student, specialists, dataset.root)
     parts = _SampledParts(run, questions, specialists, dataset.root)

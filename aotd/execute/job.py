@@ -101,7 +101,7 @@ def job(
             specialists=specialists,
             cache=cache,
         )
-        workers = execute.workers or (1 if specialists.weighty() else cores())
+        workers = _workers(execute.workers, specialists, toolbox)
         with _executor(work, models, workers, count) as do:
             for entry in progress("execute", _ends(tasks, do, assignment), count):
                 out.add(entry)
@@ -136,6 +136,21 @@ def _decides(
     parts = assignment.decides()
     settings = {"limits": asdict(execute.limits), "frames": specialists.frames, **parts["settings"]}
     return parts | {"settings": settings, "models": models.models() | parts.get("models", {})}
+
+
+def _workers(asked: int, specialists: SpecialistsConfig, toolbox: Toolbox) -> int:
+    """How many processes: as many as are asked for; else one per core, or one where models have weights.
+
+    Raises:
+        UserError: several are asked for, and they cannot import a tool.
+    """
+    script = next((tool.name for tool in toolbox.tools if tool.module == "__main__"), "")
+    if asked > 1 and script:
+        raise UserError(
+            f"execute.workers={asked}: other processes cannot import the tool {script} from a script: "
+            "put it into a module, or set execute.workers=1"
+        )
+    return asked or (1 if specialists.weighty() or script else cores())
 
 
 def _ends(tasks: Iterable[T], do: Executor[T], assignment: Assignment[T]) -> Iterator[StageEntry]:

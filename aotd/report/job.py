@@ -25,9 +25,10 @@ from aotd.store.ledger import Ledger, kept_by_tries, ledger, tries_words
 from aotd.store.run import Run
 from aotd.view.contamination_table import leak_lines, leak_sheets
 from aotd.view.cost_table import HEADS, cost_rows, faster_words
+from aotd.view.finding_text import finding_words, frame_words
 from aotd.view.pictures import Frames, NoFramesError, pictures
 from aotd.view.provenance import headline, meanings, provenance
-from aotd.view.question import Story, comparisons, finding_words, frame_words, leaks, scores, stories
+from aotd.view.question import Story, comparisons, leaks, scores, stories
 from aotd.view.tables import comparison_sheets, further_sheets
 from aotd.view.timeline import timeline
 

@@ -259,7 +259,7 @@ class ToolSession:
             "frames": clips[0].numbers if clips else (),
             "query": next((item for item in given.values() if isinstance(item, str)), ""),
             "finding": finding,
-            "arguments": {name: _json(item) for name, item in given.items()} if called.spelled_out else {},
+            "arguments": {name: _json(item, called.kind) for name, item in given.items()} if called.spelled_out else {},
         }
         return Event(**event | dict(parts))
 
@@ -289,12 +289,14 @@ def in_words(value: object) -> str:
     return "nothing" if value is None else str(value)
 
 
-def _json(value: object) -> Any:
-    """An argument as JSON holds it; a clip or a box in words."""
+def _json(value: object, kind: ToolKind) -> Any:
+    """An argument as JSON holds it; a box in words. A clip whose frames are looked at is `{"frames": [start, end]}`."""
+    if isinstance(value, Clip) and kind is ToolKind.frames:
+        return {"frames": [value.numbers[0], value.numbers[-1] + 1] if value.numbers else []}
     if isinstance(value, Mapping):
-        return {str(name): _json(item) for name, item in value.items()}
+        return {str(name): _json(item, kind) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
+        return [_json(item, kind) for item in value]
     plain = value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
     return value if plain else in_words(value)
 

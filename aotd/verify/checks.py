@@ -1,4 +1,4 @@
-"""The rules of verification: three checks, each of which says by itself what it found (design §3).
+"""The rules of verification: three checks, each with its own reason.
 
 The faithfulness check is ours; the paper checks the answer and the coherence (§3.3).
 """
@@ -7,19 +7,11 @@ from __future__ import annotations
 
 import re
 
-from aotd.records import (
-    ActionsFinding,
-    BoxesFinding,
-    Check,
-    CountFinding,
-    Event,
-    Question,
-    SpanFinding,
-    Thought,
-    Trace,
-)
+from aotd.records import Check, Event, Question, Thought, Trace
 from aotd.scoring.answers import plain, same_answer
 from aotd.scoring.claims import final_answer, read_claims
+from aotd.tools.toolbox import ToolKind
+from aotd.view.finding_text import kind_of, missing, support
 
 
 def check_answer(question: Question, given: str) -> Check:
@@ -82,19 +74,16 @@ class _Held:
             self._add(event)
 
     def _add(self, event: Event) -> None:
-        self.frames |= set(event.frames)
         if event.frames:
+            self.frames |= set(event.frames)
             self.spans.add((event.frames[0], event.frames[-1] + 1))
-        finding = event.finding
-        if isinstance(finding, SpanFinding):
-            self.spans.add((finding.start, finding.end))
-            self.frames |= set(range(finding.start, finding.end))
-        if isinstance(finding, CountFinding):
-            self.counts.add((plain(event.query), finding.count))
-        if isinstance(finding, BoxesFinding):
-            for box in finding.boxes:
-                at = box.frame, tuple(round(value) for value in box.box)
-                self._boxes.setdefault(at, set()).add(plain(box.label))
+        held = support(event)
+        self.spans |= set(held.spans)
+        self.frames |= set(held.frames)
+        self.counts |= {(plain(label), count) for label, count in held.counts}
+        for box in held.boxes:
+            at = box.frame, tuple(round(value) for value in box.box)
+            self._boxes.setdefault(at, set()).add(plain(box.label))
 
     def has_seconds(self, start_s: float, end_s: float) -> bool:
         """Whether a span in seconds from the part's start is one of the trace's, to half a frame at each end."""
@@ -121,26 +110,12 @@ def check_coherent(thought: Thought, trace: Trace) -> Check:
 
     A right answer behind a step that found nothing is luck, and teaches the wrong way to it.
     """
-    looked = [event for event in trace.events if event.tool != "select_answer"]
-    if not looked:
+    steps = [event for event in trace.events if kind_of(event) is not ToolKind.reasoning]
+    if not steps:
         return Check(passed=False, reason="nothing was looked at")
-    for event in looked:
-        problem = _empty(event)
-        if problem:
+    for event in steps:
+        if (problem := missing(event)) is not None:
             return Check(passed=False, reason=f"step {event.step} ({event.tool}): {problem}")
     if len(re.findall(r"[.:]\s", thought.text + " ")) < 2:
         return Check(passed=False, reason="it has a single step")
     return Check(passed=True, reason=f"{len(trace.events)} steps, each of which found something")
-
-
-def _empty(event: Event) -> str | None:
-    if not event.frames:
-        return "was given no frame"
-    finding = event.finding
-    if isinstance(finding, SpanFinding) and finding.end <= finding.start:
-        return f"{event.query or 'the part asked for'} was not found"
-    if isinstance(finding, BoxesFinding) and not finding.boxes:
-        return f"{event.query} was not found"
-    if isinstance(finding, ActionsFinding) and not finding.actions:
-        return f"no action with {event.query} was found" if event.query else "no action was found"
-    return None

@@ -10,12 +10,7 @@ from pydantic import ValidationError
 
 from aotd.errors import UserError
 from aotd.records import (
-    ActionsFinding,
-    BoxesFinding,
-    CountFinding,
     Dropped,
-    Event,
-    FlagFinding,
     Judgement,
     Mode,
     Part,
@@ -23,7 +18,6 @@ from aotd.records import (
     Program,
     Question,
     Record,
-    SpanFinding,
     Thought,
     Trace,
     Verdict,
@@ -33,7 +27,6 @@ from aotd.store.ledger import Place, ledger
 from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.store.untrusted import is_file, lines
-from aotd.video.clip import span_seconds
 
 R = TypeVar("R", bound=Record)
 P = TypeVar("P", bound=Part)
@@ -160,54 +153,6 @@ def comparisons(run: Run) -> list[Comparison]:
         return [Comparison.model_validate_json(line) for _, line in lines(path)] if is_file(path) else []
     except ValidationError:
         raise UserError(f"{path} does not hold comparisons: run `aotd evaluate` again") from None
-
-
-def seconds(trace: Trace, start: int, end: int) -> tuple[float, float]:
-    """A span of frames `[start, end)` in seconds of the video file."""
-    return span_seconds(start, end, trace.start_s, trace.end_s, trace.frames)
-
-
-def finding_words(event: Event, trace: Trace, most: int) -> str:
-    """What a tool call came back with, in words; a long list of boxes is cut to `most` and counted.
-
-    Frames are written like in a chain of thought: first and last, both included.
-    """
-    finding = event.finding
-    if isinstance(finding, SpanFinding):
-        if finding.end <= finding.start:
-            return "no frame"
-        score = "" if finding.score is None else f", score {finding.score:.2f}"
-        start_s, end_s = seconds(trace, finding.start, finding.end)
-        return f"{frame_words(range(finding.start, finding.end))} ({start_s:.1f}–{end_s:.1f} s{score})"
-    if isinstance(finding, BoxesFinding):
-        shown = [
-            f"{box.label} [{', '.join(str(round(v)) for v in box.box)}] in frame {box.frame} ({box.score:.2f})"
-            for box in finding.boxes[:most]
-        ]
-        more = len(finding.boxes) - len(shown)
-        total = "nothing found" if not finding.boxes else f"{len(finding.boxes)} box{'es' * (len(finding.boxes) > 1)}: "
-        return total + "; ".join(shown) + (f"; and {more} more" if more else "")
-    if isinstance(finding, ActionsFinding):
-        return ", ".join(finding.actions) or "no action"
-    if isinstance(finding, CountFinding):
-        return str(finding.count)
-    if isinstance(finding, FlagFinding):
-        return "yes" if finding.flag else "no"
-    return finding.text
-
-
-def frame_words(numbers: Sequence[int]) -> str:
-    """Frame numbers, ascending, in words: runs of neighbours are drawn together."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    if not runs:
-        return "no frames"
-    parts = [f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
-    return f"frame{'s' if len(numbers) > 1 else ''} " + ", ".join(parts)
 
 
 def _some(stage: Stage[R], ids: Collection[str]) -> dict[str, R]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aotd.records import BoxesFinding, Event, SpanFinding, Trace
-from aotd.view.question import Story, frame_words, seconds
+from aotd.records import Trace
+from aotd.view.finding_text import Track, seconds, track
+from aotd.view.question import Story
 
 _MOST = 10
 """Rows of findings; a program may look far more often than anyone reads."""
@@ -37,7 +37,8 @@ def timeline(story: Story) -> list[Row]:
     trace, evidence = story.trace, story.question.evidence
     if trace is None or trace.end_s <= trace.start_s:
         return []
-    rows = [row for event in trace.events if (row := _row(event, trace))][:_MOST]
+    tracks = (track(event, trace) for event in trace.events)
+    rows = [_row(found, trace) for found in tracks if found][:_MOST]
     if evidence and evidence.spans:
         words = ", ".join(f"{span.start_s:.1f}–{span.end_s:.1f} s" for span in evidence.spans)
         bars = tuple(_bar(span.start_s, span.end_s, trace) for span in evidence.spans)
@@ -45,31 +46,9 @@ def timeline(story: Story) -> list[Row]:
     return rows
 
 
-def _row(event: Event, trace: Trace) -> Row | None:
-    finding = event.finding
-    if isinstance(finding, SpanFinding):
-        if finding.end <= finding.start:
-            return Row("found", event.query or event.tool, "not found", ())
-        kind = "looked" if event.tool == "trim" else "found"
-        start_s, end_s = seconds(trace, finding.start, finding.end)
-        words = f"{frame_words(range(finding.start, finding.end))}, {start_s:.1f}–{end_s:.1f} s"
-        return Row(kind, event.query or "look on", words, (_bar(start_s, end_s, trace),))
-    if isinstance(finding, BoxesFinding):
-        numbers = sorted({box.frame for box in finding.boxes})
-        words = f"boxed in {frame_words(numbers)}" if numbers else "not found"
-        return Row("seen", event.query, words, tuple(_bars(numbers, trace)))
-    return None
-
-
-def _bars(numbers: Iterable[int], trace: Trace) -> list[Bar]:
-    """Neighbouring frames as one bar."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1]:
-            runs[-1][1] = number + 1
-        else:
-            runs.append([number, number + 1])
-    return [_bar(*seconds(trace, first, end), trace) for first, end in runs]
+def _row(found: Track, trace: Trace) -> Row:
+    bars = tuple(_bar(*seconds(trace, start, end), trace) for start, end in found.spans)
+    return Row(found.kind, found.name, found.words, bars)
 
 
 def _bar(start_s: float, end_s: float, trace: Trace) -> Bar:

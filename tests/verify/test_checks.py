@@ -107,6 +107,17 @@ def test_plain_keeps_slashes_and_drops_articles() -> None:
     assert plain("The cup/glass/bottle.") == "cup/glass/bottle"
 
 
+def test_tool_without_frames_is_no_reason_for_incoherent() -> None:
+    finding = TextFinding(text="the door, then the book")
+    looked_up = event(0, "Recall", "what was opened", finding, ()).model_copy(update={"arguments": {"what": "opened"}})
+    thought = Thought(question_id="q", text="I recall it. So the answer is it.", answer="it", writer="template")
+    assert check_coherent(thought, trace(looked_up)).passed
+    unseen = looked_up.model_copy(update={"arguments": {"clip": {"frames": []}}})
+    assert check_coherent(thought, trace(unseen)).reason == "step 0 (Recall): was given no frame"
+    concluded = looked_up.model_copy(update={"info": (("a", "b"),)})
+    assert check_coherent(thought, trace(concluded)).reason == "nothing was looked at"
+
+
 def test_a_step_that_found_nothing_makes_it_incoherent() -> None:
     thought = Thought(question_id="q", text=TRUE, answer="The door.", writer="template")
     assert check_coherent(thought, SEEN).passed
