@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import importlib
 
-from aotd.config.errors import meant
 from aotd.datasets.base import EXTRA_FILES, Benchmark, DatasetConfig, LoadedQuestions
-from aotd.errors import UserError
+from aotd.errors import UserError, meant
 
 PLAYROOM, STAR = "playroom", "star"
 CLIPS = "clips"
