@@ -14,7 +14,7 @@ from aotd.evaluate import EvaluateConfig, Reading
 from aotd.evaluate.ask import BLIND_ARMS, ArmReply, agent_replies, guesser_replies, student_replies
 from aotd.evaluate.compare_runs import baseline_of
 from aotd.evaluate.external import ReplyFile, file_replies, read_replies
-from aotd.models.loading import weights_digest
+from aotd.models.checkpoints import weights_digest
 from aotd.prompts import digest
 from aotd.prompts.student import SUFFIXES
 from aotd.records import Cost, Mode, Question
@@ -161,7 +161,8 @@ def settings_of(context: ArmContext, arm: str, mode: Mode) -> dict[str, object]:
 
 def made_from(run: Run, external: Mapping[str, str], arm: str) -> dict[str, dict[str, str]]:
     """What an arm's replies come from, for the manifest."""
-    verbs = {"agent": ["load", "execute", "convert"], **{name: ["load"] for name in BLIND_ARMS}}
+    agent = [stage.name for stage in (run.questions, run.traces, run.thoughts)]
+    verbs = {"agent": agent, **{name: ["load"] for name in BLIND_ARMS}}
     path = Path(external[arm]) if arm in external else None
     if path is not None:
         verbs[arm] = ["load"]
