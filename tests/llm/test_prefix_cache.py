@@ -184,7 +184,7 @@ def test_what_rows_begin_with_is_held_once_and_padding_stands_behind_it(folder: 
             expected = held._network(input_ids=torch.tensor([row[:-1]]), use_cache=True).past_key_values
             pad = 32 - (len(row) - 1)
             for layer, whole in zip(cache.layers, expected, strict=True):
-                for own, first, part in zip((layer.keys, layer.values), layer._alike, whole, strict=False):
+                for own, first, part in zip((layer.keys, layer.values), layer._shared, whole, strict=False):
                     torch.testing.assert_close(first, part[:, :, :26])
                     torch.testing.assert_close(own[at : at + 1, :, pad:], part[:, :, 26:])
                     assert not own[at, :, :pad].any()
