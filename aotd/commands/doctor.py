@@ -87,8 +87,24 @@ def job(config: Config) -> None:
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def parts() -> Iterator[tuple[str, PartReport]]:
+        """What is looked at, in this order. A part may be added for whatever a config comes to need."""
+        run = Run(Path(config.run))
+        yield "machine", _machine(run)
+        yield "sandbox", _sandbox(config.execute)
+        yield "specialists", _specialists(config.specialists)
+        yield "language model", _llms(config)
+        yield "dataset", _dataset(config.dataset, config.specialists.source)
+        yield (
+            "student",
+            _student(config.student, config.distill)
+            if "distill" in config.verbs
+            else PartReport(["none is distilled (verbs)"]),
+        )
+        yield "run", _run(run, config.verbs, config.tracking)
+
     missing: list[str] = []
-    for name, found in _parts(config):
+    for name, found in parts():
         say(name)
         for line in found.lines:
             say(f"  {line}")
@@ -99,23 +115,6 @@ def job(config: Config) -> None:
             say(f"  {line}")
         raise UserError(f"doctor: {len(dict.fromkeys(missing))} of the things this config needs are missing, see above")
     say("everything that this config needs is there")
-
-
-def _parts(config: Config) -> Iterator[tuple[str, PartReport]]:
-    """What is looked at, in this order. A part may be added for whatever a config comes to need."""
-    run = Run(Path(config.run))
-    yield "machine", _machine(run)
-    yield "sandbox", _sandbox(config.execute)
-    yield "specialists", _specialists(config.specialists)
-    yield "language model", _llms(config)
-    yield "dataset", _dataset(config.dataset, config.specialists.source)
-    yield (
-        "student",
-        _student(config.student, config.distill)
-        if "distill" in config.verbs
-        else PartReport(["none is distilled (verbs)"]),
-    )
-    yield "run", _run(run, config.verbs, config.tracking)
 
 
 # ── the machine ───────────────────────────────────────────────────────────────────────────────────
