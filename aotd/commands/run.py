@@ -11,7 +11,7 @@ import inspect
 import logging
 import string
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
@@ -126,7 +126,7 @@ def _call(verb: Verb, config: Config, toolbox: Toolbox | None) -> None:
         module.job(**arguments(verb, config, module.job, toolbox))
         _log.debug("%s: done in %.1f s", verb.name, time.monotonic() - started)
     if verb.name == "load" and config.load.dry_run and config.dataset.name != CLIPS:
-        for line in _intentions(config):
+        for line in _intentions(vars(config)):
             Console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -154,12 +154,12 @@ def job(config: Config, toolbox: Toolbox | None = None) -> None:
         run_verb(verb, config, toolbox)
 
 
-def _intentions(config: Config) -> Iterator[str]:
+def _intentions(settings: Mapping[str, Any]) -> Iterator[str]:
     """What `aotd run` would do, with the settings that matter most."""
-    yield f"aotd run would, in {config.run}:"
-    for name in config.verbs:
+    yield f"aotd run would, in {settings['run']}:"
+    for name in settings["verbs"]:
         sentence = VERBS[name].dry_run if name in VERBS else ""
-        yield f"  {name:<10} {_Settings().format(sentence, **vars(config))}"
+        yield f"  {name:<10} {_Settings().format(sentence, **settings)}"
     yield "dry run: nothing was written"
 
 
@@ -185,8 +185,9 @@ def plan(config: Config, toolbox: Toolbox | None = None) -> list[str]:
             lines.append(f"{verb:10} {_left(given)}")
             given = None
             continue
-        if verb != "load":
-            _check_unchanged(config, stage, toolbox)
+        if verb != "load" and run.stage(FLOW[FLOW.index(verb) - 1]).exists:  # else the verb itself will say so
+            decides = importlib.import_module(VERBS[verb].module).decides
+            _check_unchanged(stage, decides(**arguments(VERBS[verb], config, decides, toolbox)))
         passed, dropped = stage.count(), stage.count_dropped()
         left = None if given is None else given - passed - dropped
         there = f"{passed} there" + (f", {dropped} dropped" if dropped else "")
@@ -205,12 +206,8 @@ def _left(given: int | None) -> str:
     return "to do" if given is None else f"{given or 'nothing'} to do"
 
 
-def _check_unchanged(config: Config, stage: Stage[Record], toolbox: Toolbox | None) -> None:
-    before = FLOW[FLOW.index(stage.name) - 1]
-    if not Run(Path(config.run)).stage(before).exists:
-        return  # the verb itself will say so
-    decides = importlib.import_module(VERBS[stage.name].module).decides
-    changed = stage.changed(**decides(**arguments(VERBS[stage.name], config, decides, toolbox)))
+def _check_unchanged(stage: Stage[Record], decides: Mapping[str, Any]) -> None:
+    changed = stage.changed(**decides)
     if changed:
         behind = [
             verb for verb in list(VERBS)[list(VERBS).index(stage.name) :] if (stage.folder.parent / verb).is_dir()

@@ -12,11 +12,10 @@ from typing import Any
 
 import yaml
 
-from aotd.config.errors import meant
-from aotd.config.shipped import shipped
 from aotd.config.tree import Config
-from aotd.errors import UserError
+from aotd.errors import UserError, meant
 from aotd.llm import RoleLLMConfig
+from aotd.store.shipped import shipped
 from aotd.verbs import Verb
 
 

@@ -182,14 +182,14 @@ def _evaluate_arm(
     return _write_scores(run, scores, questions, evaluate.resamples, seed)
 
 
-def _print_dropped(title: str, dropped: Sequence[Dropped], asked: int) -> None:
+def _print_dropped(title: str, dropped: Sequence[Dropped], total: int) -> None:
     """Print which questions count as wrong since they have no reply: how many by outcome, and one of them."""
     if dropped:
         outcomes = ", ".join(
             f"{name} {count}" for name, count in Counter(d.outcome.value for d in dropped).most_common()
         )
         _log.info(
-            f"{title}: {len(dropped)} of {asked} have no reply and count as wrong ({outcomes}), "
+            f"{title}: {len(dropped)} of {total} have no reply and count as wrong ({outcomes}), "
             f"such as {dropped[0].question_id}: {dropped[0].reason}",
         )
 
