@@ -6,10 +6,10 @@ A video is looked at once and the outcome kept for the questions that follow abo
 from __future__ import annotations
 
 import weakref
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -106,7 +106,7 @@ class Look:
         return {frame: found[0] for frame, found in enumerate(self.things[name]) if found}
 
 
-_LOOKS: OrderedDict[int, tuple[weakref.ref[Pixels], Look]] = OrderedDict()
+_LOOKS: LRUCache[int, tuple[weakref.ref[Pixels], Look]] = LRUCache(_KEPT)
 
 
 def look(video: Video) -> Look:
@@ -119,9 +119,6 @@ def look(video: Video) -> Look:
     key = id(pixels)
     if key not in _LOOKS or _LOOKS[key][0]() is not pixels:
         _LOOKS[key] = (weakref.ref(pixels), _look(pixels, (video.end_s - video.start_s) / len(pixels)))
-    _LOOKS.move_to_end(key)
-    while len(_LOOKS) > _KEPT:
-        _LOOKS.popitem(last=False)
     return _LOOKS[key][1]
 
 
