@@ -63,7 +63,7 @@ class _Batch:
     started: float
 
 
-class Schedule(Generic[T]):
+class TaskScheduler(Generic[T]):
     """Runs tasks side by side."""
 
     def __init__(
