@@ -5,6 +5,9 @@ mend it; the CLI prints it and exits with status 2. `QuestionError` is data: it 
 a named outcome and the run goes on. Anything else is a defect of ours and keeps its traceback.
 """
 
+import difflib
+from collections.abc import Iterable
+
 from aotd.records import Outcome
 
 
@@ -28,3 +31,16 @@ def spelt_out(text: str) -> str:
     'no \\\\x1b[31mcup\\\\nhere'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def meant(word: str, known: Iterable[str], before: str = "") -> str:
+    """The nearest of some names, as words to put behind a complaint; empty where none is near.
+
+    Args:
+        before: what stands before the name where it is typed.
+
+    >>> meant("rot", ["root", "questions"], "dataset.")
+    ': did you mean dataset.root?'
+    """
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.65)
+    return f": did you mean {before}{near[0]}?" if near else ""

@@ -27,10 +27,9 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from aotd.config.compose import one_line, without_environment
-from aotd.config.errors import meant
-from aotd.config.shipped import shipped
-from aotd.errors import UserError
+from aotd.errors import UserError, meant
 from aotd.store.files import disk_errors
+from aotd.store.shipped import shipped
 
 LAUNCHERS = ("basic", "submitit_local", "submitit_slurm")
 _OURS = ("submitit_folder", "nodes", "tasks_per_node")

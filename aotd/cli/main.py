@@ -24,8 +24,7 @@ from rich.console import Console
 from aotd.cli.logs import configure, take_level
 from aotd.commands.run import run_verb
 from aotd.config.command_line import read_flags, read_settings
-from aotd.config.errors import meant
-from aotd.errors import QuestionError, UserError, spelt_out
+from aotd.errors import QuestionError, UserError, meant, spelt_out
 from aotd.runtime.signals import Stopped, gone_in_time, leave
 from aotd.store.files import sync_shards
 from aotd.verbs import VERBS

@@ -18,9 +18,10 @@ from rich.console import Console
 from aotd.config.tree import AskConfig, Config
 from aotd.errors import QuestionError, UserError
 from aotd.records import Dropped, Mode, Question
-from aotd.specialists import SourceName
+from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.specialists.load import SOURCES
 from aotd.store.run import Run
+from aotd.students import StudentConfig
 from aotd.tools.toolbox import Toolbox
 from aotd.tools.video import VIDEO_TOOLS
 from aotd.view.tables import printable
@@ -55,7 +56,8 @@ def reply(config: Config, toolbox: Toolbox = VIDEO_TOOLS) -> str:
     root = str(Path(config.ask.video).resolve().parent)
     if config.ask.by == AGENT:
         return _agent(config, question, mode, root, toolbox)
-    return _student(config, question, mode, root)
+    run, longest = Run(Path(config.run)), config.evaluate.max_rationale_tokens
+    return _student(run, config.ask.by, question, mode, config.student, config.specialists, root, longest)
 
 
 def _question(ask: AskConfig) -> Question:
@@ -85,36 +87,42 @@ def _mode(ask: AskConfig) -> Mode:
     return Mode(ask.mode)
 
 
-def _student(config: Config, question: Question, mode: Mode, root: str) -> str:
-    run = Run(Path(config.run))
-    folder = run.student(config.ask.by)
+def _student(
+    run: Run,
+    arm: str,
+    question: Question,
+    mode: Mode,
+    student: StudentConfig,
+    specialists: SpecialistsConfig,
+    root: str,
+    longest: int,
+) -> str:
+    folder = run.student(arm)
     if not folder.is_dir():
         arms = run.students()
         known = f"it has {', '.join([*arms, AGENT])}" if arms else "no student has been distilled there"
-        raise UserError(f"by={config.ask.by}: there is no such arm in {run}; {known}")
+        raise UserError(f"by={arm}: there is no such arm in {run}; {known}")
     from aotd.prompts.student import prompt
     from aotd.scoring.answers import read_choice
     from aotd.students.registry import load_student
     from aotd.video_llms.base import ANSWER_TOKENS, PromptInput
 
-    student = load_student(folder, config.student)
-    specialists = replace(config.specialists, frames=student.specialist_frames)
-    view = student.encode_video(SOURCES[specialists.source](specialists, root).open(question))
-    longest = ANSWER_TOKENS if mode is Mode.answer else config.evaluate.max_rationale_tokens
-    reply = student.reply([PromptInput(prompt(question), bool(question.options), view)], mode, longest)[0]
-    chosen = read_choice(reply, question.options) if mode is Mode.answer and question.options else None
-    return reply if chosen is None else f"{reply}: {chosen}"
+    model = load_student(folder, student)
+    specialists = replace(specialists, frames=model.specialist_frames)
+    view = model.encode_video(SOURCES[specialists.source](specialists, root).open(question))
+    longest = ANSWER_TOKENS if mode is Mode.answer else longest
+    text = model.reply([PromptInput(prompt(question), bool(question.options), view)], mode, longest)[0]
+    chosen = read_choice(text, question.options) if mode is Mode.answer and question.options else None
+    return text if chosen is None else f"{text}: {chosen}"
 
 
 def _agent(config: Config, question: Question, mode: Mode, root: str, toolbox: Toolbox) -> str:
     from aotd.agents.base import work
     from aotd.agents.program.agent import ProgramAgent
     from aotd.agents.program.attempts import first
-    from aotd.convert import WriterName
-    from aotd.convert.job import write_thought
+    from aotd.convert.job import load_writer, write_thought
     from aotd.decompose import Author
     from aotd.decompose.job import write_program
-    from aotd.llm.load import load_engine
     from aotd.sandbox.layers import raised
     from aotd.specialists.calls import Findings
     from aotd.specialists.load import load_specialists
@@ -134,9 +142,8 @@ def _agent(config: Config, question: Question, mode: Mode, root: str, toolbox: T
         raise QuestionError(trace.outcome, trace.reason)
     if mode is Mode.answer:
         return trace.answer
-    llm = config.convert.writer is WriterName.llm
-    engine = load_engine(config.llm, "convert.writer=llm") if llm else None
-    thought = write_thought(question, program.code, trace, config.convert, engine)
+    writer = load_writer(config.convert, config.llm)
+    thought = write_thought(question, program.code, trace, config.convert, writer)
     if isinstance(thought, Dropped):
         raise QuestionError(thought.outcome, thought.reason)
     return thought.text

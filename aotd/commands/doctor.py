@@ -17,7 +17,7 @@ import platform
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +30,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from aotd import __version__
-from aotd.config.tree import Config
+from aotd.config.tree import Config, llm_roles
 from aotd.convert import WriterName
 from aotd.datasets.base import DatasetConfig, locate
 from aotd.datasets.benchmarks import CLIPS, PLAYROOM, read
@@ -38,7 +38,7 @@ from aotd.decompose import Author
 from aotd.distill import DistillConfig
 from aotd.errors import UserError
 from aotd.execute import ExecuteConfig
-from aotd.llm import EngineName, LLMConfig
+from aotd.llm import EngineName, LLMConfig, role_llm
 from aotd.llm.http_client import error_text
 from aotd.llm.served import address
 from aotd.models.loading import Precision, WeightsConfig, check_bits, dtype_of, held_in
@@ -107,7 +107,7 @@ def _parts(config: Config) -> Iterator[tuple[str, PartReport]]:
     yield "machine", _machine(run)
     yield "sandbox", _sandbox(config.execute)
     yield "specialists", _specialists(config.specialists)
-    yield "language model", _llm(config)
+    yield "language model", _llms(config)
     yield "dataset", _dataset(config.dataset, config.specialists.source)
     yield (
         "student",
@@ -297,21 +297,42 @@ def _captions(path: str, embedder: str) -> PartReport:
 # ── language model ────────────────────────────────────────────────────────────────────────────────
 
 
-def _llm(config: Config) -> PartReport:
+def _llms(config: Config) -> PartReport:
+    """`llm`, and the language model of each role that has settings of its own."""
     wants = {
-        "decompose.author=llm": config.decompose.author is Author.llm,
-        "convert.writer=llm": config.convert.writer is WriterName.llm,
-        "verify.coherence=llm": config.verify.coherence is Judge.llm,
-        "verify.open_answer=llm": config.verify.open_answer is Judge.llm,
+        "decompose.llm": {
+            "decompose.author=llm": config.decompose.author is Author.llm,
+            f"execute.repairs={config.execute.repairs}": config.execute.repairs > 0,
+        },
+        "convert.llm": {"convert.writer=llm": config.convert.writer is WriterName.llm},
+        "verify.llm": {
+            "verify.coherence=llm": config.verify.coherence is Judge.llm,
+            "verify.open_answer=llm": config.verify.open_answer is Judge.llm,
+        },
+        "evaluate.judge.llm": {f"evaluate.judge.name={config.evaluate.judge.name}": bool(config.evaluate.judge.name)},
     }
-    wanted_by = [setting for setting, wanted in wants.items() if wanted]
-    llm = config.llm
+    models: dict[str, LLMConfig] = {"llm": config.llm}
+    wanted_by: dict[str, list[str]] = {"llm": []}
+    for role, settings in llm_roles(config).items():
+        llm = role_llm(config.llm, settings, role)
+        models[llm.setting] = llm
+        wanted_by.setdefault(llm.setting, []).extend(setting for setting, wanted in wants[role].items() if wanted)
+    found = PartReport()
+    for setting, llm in models.items():
+        of_one = _llm(llm, wanted_by[setting])
+        found.lines += of_one.lines if setting == "llm" else [f"{setting}: {line}" for line in of_one.lines]
+        found.missing += of_one.missing
+    return found
+
+
+def _llm(llm: LLMConfig, wanted_by: Sequence[str]) -> PartReport:
     if llm.engine is EngineName.none:
         if not wanted_by:
             return PartReport(["none, and none is wanted"])
-        return PartReport(["none"], [f"{wanted_by[0]} needs a language model: add llm=openai or llm=transformers"])
+        names = " or ".join(replace(llm, engine=name).choice for name in (EngineName.openai, EngineName.transformers))
+        return PartReport(["none"], [f"{wanted_by[0]} needs a language model: add {names}"])
     if llm.engine is EngineName.openai:
-        found = _server("openai", llm.url, llm.model, llm.key_variable, "llm")
+        found = _server("openai", llm.url, llm.model, llm.key_variable, llm.setting)
     elif llm.engine is EngineName.transformers:
         found = _llm_here(llm)
     else:
@@ -324,22 +345,25 @@ def _llm_here(llm: LLMConfig) -> PartReport:
     if llm.model.endswith(".gguf"):
         found = PartReport([f"transformers, {llm.model}"])
         if not Path(llm.model).is_file():
-            found.missing.append(f"llm.model={llm.model} is not there")
+            found.missing.append(f"{llm.setting}.model={llm.model} is not there")
         if find_spec("gguf") is None:
-            found.missing.append(f"llm.model={llm.model} needs the extra: pip install 'aotd[gguf]'")
+            found.missing.append(f"{llm.setting}.model={llm.model} needs the extra: pip install 'aotd[gguf]'")
         return found
-    there = _checkpoint(llm.model, "llm.model")
+    there = _checkpoint(llm.model, f"{llm.setting}.model")
     if isinstance(there, PartReport):
         return PartReport([f"transformers, {llm.model or 'no model named'}"], there.missing)
     dtype = getattr(torch, llm.dtype, None)
     if not isinstance(dtype, torch.dtype):
         return PartReport(
-            [f"transformers, {llm.model}"], [f"llm.dtype={llm.dtype} is not a torch dtype; e.g. bfloat16"]
+            [f"transformers, {llm.model}"], [f"{llm.setting}.dtype={llm.dtype} is not a torch dtype; e.g. bfloat16"]
         )
     size, (room, where) = there.weights * dtype.itemsize, _room()
     found = PartReport([f"transformers, {llm.model} in {there.folder}, {size / GIB:.1f} GiB in {llm.dtype}"])
     if size > room:
-        found.missing.append(f"llm.model={llm.model} takes {size / GIB:.1f} GiB, more than {where} has: set llm.dtype")
+        found.missing.append(
+            f"{llm.setting}.model={llm.model} takes {size / GIB:.1f} GiB, more than {where} has: "
+            f"set {llm.setting}.dtype"
+        )
     return found
 
 
@@ -436,7 +460,7 @@ def _dataset(dataset: DatasetConfig, source: SourceName) -> PartReport:
 
 def _student(student: StudentConfig, distill: DistillConfig) -> PartReport:
     found = PartReport([f"{student.name.value}, {student.frames} frames"])
-    if student.name not in (StudentName.valley, StudentName.onevision_small):
+    if student.name not in (StudentName.valley, StudentName.onevision_small) or student.path:
         there = _checkpoint(student.path, "student.path")
         if isinstance(there, PartReport):
             found.missing += there.missing

@@ -11,8 +11,9 @@ import inspect
 import logging
 import string
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from aotd import tracking
-from aotd.config.tree import Config
+from aotd.config.tree import Config, llm_roles
 from aotd.datasets.benchmarks import CLIPS
 from aotd.errors import UserError
-from aotd.llm import EngineName
+from aotd.llm import EngineName, LLMConfig, role_llm
+from aotd.llm.load import release_engines
 from aotd.records import Record
 from aotd.runtime.gc import loading_modules
 from aotd.runtime.progress import console
@@ -93,14 +95,22 @@ def narrowed(verb: str, config: Config) -> Config:
     run, shard = Run(Path(config.run)), ShardId(of, number)
     deal(run, shard)
     cache = cache_folder(config.cache, run)
-    narrow = replace(config, run=str(shard.run(run)), shard=ShardConfig())
+    narrow = replace(deepcopy(config), run=str(shard.run(run)), shard=ShardConfig())
     if cache is not None:
-        narrow.cache = replace(config.cache, folder=str(cache))
-    if config.llm.record and config.llm.engine is not EngineName.replay:
-        # One process at a time records into a file.
-        path = Path(config.llm.record)
-        narrow.llm = replace(config.llm, record=str(path.with_name(f"{path.stem}.{number}-of-{of}{path.suffix}")))
+        narrow.cache.folder = str(cache)
+    narrow.llm.record = _record_of_shard(config.llm, shard)
+    for setting, role in llm_roles(narrow).items():
+        record = _record_of_shard(role_llm(config.llm, role, setting), shard)
+        role.record = None if record == narrow.llm.record else record
     return narrow
+
+
+def _record_of_shard(llm: LLMConfig, shard: ShardId) -> str:
+    """The record of a language model in a shard: one process at a time records into a file."""
+    if not llm.record or llm.engine is EngineName.replay:
+        return llm.record
+    path = Path(llm.record)
+    return str(path.with_name(f"{path.stem}.{shard.number}-of-{shard.of}{path.suffix}"))
 
 
 def _call(verb: Verb, config: Config, toolbox: Toolbox | None) -> None:
@@ -110,11 +120,13 @@ def _call(verb: Verb, config: Config, toolbox: Toolbox | None) -> None:
         started = time.monotonic()
         with loading_modules():
             module = importlib.import_module(verb.module)
+        if "specialists" in verb.settings:  # the verb loads other models: the memory is theirs
+            release_engines()
         _log.debug("%s: modules loaded in %.1f s", verb.name, time.monotonic() - started)
         module.job(**arguments(verb, config, module.job, toolbox))
         _log.debug("%s: done in %.1f s", verb.name, time.monotonic() - started)
     if verb.name == "load" and config.load.dry_run and config.dataset.name != CLIPS:
-        for line in _intentions(config):
+        for line in _intentions(vars(config)):
             Console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -142,12 +154,12 @@ def job(config: Config, toolbox: Toolbox | None = None) -> None:
         run_verb(verb, config, toolbox)
 
 
-def _intentions(config: Config) -> Iterator[str]:
+def _intentions(settings: Mapping[str, Any]) -> Iterator[str]:
     """What `aotd run` would do, with the settings that matter most."""
-    yield f"aotd run would, in {config.run}:"
-    for name in config.verbs:
+    yield f"aotd run would, in {settings['run']}:"
+    for name in settings["verbs"]:
         sentence = VERBS[name].dry_run if name in VERBS else ""
-        yield f"  {name:<10} {_Settings().format(sentence, **vars(config))}"
+        yield f"  {name:<10} {_Settings().format(sentence, **settings)}"
     yield "dry run: nothing was written"
 
 
@@ -173,8 +185,9 @@ def plan(config: Config, toolbox: Toolbox | None = None) -> list[str]:
             lines.append(f"{verb:10} {_left(given)}")
             given = None
             continue
-        if verb != "load":
-            _check_unchanged(config, stage, toolbox)
+        if verb != "load" and run.stage(FLOW[FLOW.index(verb) - 1]).exists:  # else the verb itself will say so
+            decides = importlib.import_module(VERBS[verb].module).decides
+            _check_unchanged(stage, decides(**arguments(VERBS[verb], config, decides, toolbox)))
         passed, dropped = stage.count(), stage.count_dropped()
         left = None if given is None else given - passed - dropped
         there = f"{passed} there" + (f", {dropped} dropped" if dropped else "")
@@ -193,12 +206,8 @@ def _left(given: int | None) -> str:
     return "to do" if given is None else f"{given or 'nothing'} to do"
 
 
-def _check_unchanged(config: Config, stage: Stage[Record], toolbox: Toolbox | None) -> None:
-    before = FLOW[FLOW.index(stage.name) - 1]
-    if not Run(Path(config.run)).stage(before).exists:
-        return  # the verb itself will say so
-    decides = importlib.import_module(VERBS[stage.name].module).decides
-    changed = stage.changed(**decides(**arguments(VERBS[stage.name], config, decides, toolbox)))
+def _check_unchanged(stage: Stage[Record], decides: Mapping[str, Any]) -> None:
+    changed = stage.changed(**decides)
     if changed:
         behind = [
             verb for verb in list(VERBS)[list(VERBS).index(stage.name) :] if (stage.folder.parent / verb).is_dir()

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from aotd.errors import UserError
 from aotd.records import Dropped, Mode, Outcome, Trace, Verdict
-from aotd.store.ledger import Ledger, Passage, kept_by_tries, ledger, tries_words
+from aotd.store.ledger import Ledger, Passage, kept_by_tries, ledger, place_of, tries_words
 from aotd.store.run import Run
 from aotd.view.contamination_table import print_leaks
 from aotd.view.cost_table import faster_words
@@ -53,14 +53,15 @@ def main(arguments: list[str]) -> int:
     run = Run(Path(arguments[0]))
     if not run.questions.manifest_path.is_file():
         raise UserError(f"{run} is not a run{_close(run.folder.name, _runs_beside(run.folder))} ({USAGE})")
-    book = ledger(run)
     if len(arguments) == 1:
-        _print_run(console, run, book)
+        _print_run(console, run, ledger(run))
         return 0
     key = arguments[1]
-    if key not in book.places:
-        raise UserError(f"{run} has no question {key!r}{_close(key, book.places)}")
-    _print_story(console, stories(run, [key], dict(book.places))[0])
+    place = place_of(run, key)
+    if place is None:
+        known = (*run.questions.ids(), *(drop.question_id for drop in run.questions.stream_dropped()))
+        raise UserError(f"{run} has no question {key!r}{_close(key, known)}")
+    _print_story(console, stories(run, [key], {key: place})[0])
     return 0
 
 

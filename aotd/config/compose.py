@@ -23,12 +23,14 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from omegaconf.resolvers import oc
 from yaml import YAMLError
 
-from aotd.config.errors import meant, plainly
-from aotd.config.shipped import group_names, shipped
+from aotd.config.errors import plainly
 from aotd.config.tree import Config
 from aotd.datasets.benchmarks import check_name
-from aotd.errors import UserError
+from aotd.errors import UserError, meant
+from aotd.select import SelectConfig
+from aotd.specialists import SpecialistsConfig
 from aotd.specialists.subtasks import SUBTASKS
+from aotd.store.shipped import group_names, shipped
 from aotd.store.untrusted import DEEPEST, is_file
 
 ConfigStore.instance().store(name="schema", node=Config)
@@ -71,17 +73,17 @@ def compose(overrides: Sequence[str], own: str = "") -> Config:
     if odd := next(_odd(config, ""), ""):
         raise UserError(f"settings: {odd}")
     check_name(config.dataset.name)
-    if unknown := next(_unknown_specialists(config), ""):
+    if unknown := next(_unknown_specialists(config.specialists, config.select), ""):
         raise UserError(f"settings: {unknown}")
     return config
 
 
-def _unknown_specialists(config: Config) -> Iterator[str]:
+def _unknown_specialists(specialists: SpecialistsConfig, select: SelectConfig) -> Iterator[str]:
     """Names of specialists that the table of sub-tasks does not have; it may have more than when we were installed."""
     for subtask in SUBTASKS.values():
         known = list(subtask.builders)
-        parts = [(f"specialists.{subtask.name}.name", getattr(config.specialists, subtask.name).name)]
-        parts += [(f"select.{subtask.name}", candidate.name) for candidate in getattr(config.select, subtask.name)]
+        parts = [(f"specialists.{subtask.name}.name", getattr(specialists, subtask.name).name)]
+        parts += [(f"select.{subtask.name}", candidate.name) for candidate in getattr(select, subtask.name)]
         for setting, name in parts:
             if name not in known:
                 yield f"{setting}: {name!r} is none of {', '.join(known)}{meant(name, known)}"
@@ -198,7 +200,7 @@ def one_line(error: Exception) -> str:
     if "Ambiguous value" in told[0]:
         word = told[0].splitlines()[0].partition("argument ")[2].strip("'")
         key, _, value = word.partition("=")
-        listed = "" if key in group_names() else f"write {key}=[{value}] for a list, or "
+        listed = "" if key.partition("@")[0] in group_names() else f"write {key}=[{value}] for a list, or "
         return f"settings: {word}: {listed}add -m to sweep over these values"
     lines = [line.strip() for text in told for line in text.splitlines()]
     kept = [line for line in lines if line and not line.startswith(_ADVICE)]

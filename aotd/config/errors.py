@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import is_dataclass
 from typing import get_args, get_type_hints
 
-
-def meant(word: str, known: Iterable[str], before: str = "") -> str:
-    """The nearest of some names, as words to put behind a complaint; empty where none is near.
-
-    Args:
-        before: what stands before the name where it is typed.
-
-    >>> meant("rot", ["root", "questions"], "dataset.")
-    ': did you mean dataset.root?'
-    """
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.65)
-    return f": did you mean {before}{near[0]}?" if near else ""
+from aotd.errors import meant
 
 
 def plainly(told: str, tree: type, groups: Iterable[str]) -> str:

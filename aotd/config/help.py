@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from aotd.config.errors import meant
-from aotd.config.shipped import shipped
 from aotd.config.tree import Config
-from aotd.errors import UserError
+from aotd.errors import UserError, meant
+from aotd.llm import RoleLLMConfig
+from aotd.store.shipped import shipped
 from aotd.verbs import Verb
 
 
@@ -81,6 +81,8 @@ def settings_text(config: Config, part: str = "") -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.name
+    if isinstance(value, RoleLLMConfig):
+        return {name: _plain(own) for name, own in vars(value).items() if own is not None}
     if is_dataclass(value):
         return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
@@ -93,6 +95,12 @@ def _settings(part: Any, prefix: str) -> list[str]:
     lines = []
     for item in fields(part):
         value = getattr(part, item.name)
+        if isinstance(value, RoleLLMConfig):
+            setting = f"{prefix}.{item.name}"
+            lines.append(
+                f"  {f'{setting}.KEY=…':<40} {meanings[item.name]} Any setting of `llm`, or llm@{setting}=CHOICE."
+            )
+            continue
         if is_dataclass(value):
             lines += _settings(value, f"{prefix}.{item.name}")
             continue

@@ -14,7 +14,7 @@ from aotd.distill import DistillConfig
 from aotd.evaluate import EvaluateConfig
 from aotd.execute import ExecuteConfig
 from aotd.export import ExportConfig
-from aotd.llm import LLMConfig
+from aotd.llm import LLMConfig, RoleLLMConfig
 from aotd.load import LoadConfig
 from aotd.report import ReportConfig
 from aotd.select import SelectConfig
@@ -76,3 +76,13 @@ class Config:
     export: ExportConfig = field(default_factory=ExportConfig)
     caption: CaptionConfig = field(default_factory=CaptionConfig)
     shard: ShardConfig = field(default_factory=ShardConfig)
+
+
+def llm_roles(config: Config) -> dict[str, RoleLLMConfig]:
+    """Setting -> the language model of a role. One that sets nothing is `config.llm`."""
+    return {
+        "decompose.llm": config.decompose.llm,
+        "convert.llm": config.convert.llm,
+        "verify.llm": config.verify.llm,
+        "evaluate.judge.llm": config.evaluate.judge.llm,
+    }

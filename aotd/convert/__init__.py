@@ -1,7 +1,9 @@
 """convert: `Trace` -> `Thought` (step 3 of the paper)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+
+from aotd.llm import RoleLLMConfig
 
 
 class WriterName(str, Enum):
@@ -19,3 +21,5 @@ class ConvertConfig:
     """At most so many boxes of one finding are written, spread evenly over its frames; all stay in the trace."""
     max_tokens: int = 512
     """llm: longest reply; a reply cut by it is the outcome `thought_cut`."""
+    llm: RoleLLMConfig = field(default_factory=RoleLLMConfig)
+    """The language model that writes thoughts, where it is not that of `llm`."""

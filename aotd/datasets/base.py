@@ -40,7 +40,7 @@ class DatasetConfig:
 
 @dataclass(frozen=True)
 class LoadedQuestions:
-    """What a reader found."""
+    """What reading a benchmark gives."""
 
     questions: Iterable[Question]
     """No two have one id. They can be gone through more than once; a reader that can do so holds none of them."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import importlib
 
-from aotd.config.errors import meant
 from aotd.datasets.base import EXTRA_FILES, Benchmark, DatasetConfig, LoadedQuestions
-from aotd.errors import UserError
+from aotd.errors import UserError, meant
 
 PLAYROOM, STAR = "playroom", "star"
 CLIPS = "clips"
@@ -49,9 +48,9 @@ def check_name(name: str) -> None:
 
 def benchmark(name: str) -> Benchmark:
     """The benchmark with a name of the table."""
-    entry = BENCHMARKS[name]
-    found: Benchmark = entry if isinstance(entry, Benchmark) else importlib.import_module(entry).BENCHMARK
-    return found
+    row = BENCHMARKS[name]
+    chosen: Benchmark = row if isinstance(row, Benchmark) else importlib.import_module(row).BENCHMARK
+    return chosen
 
 
 def read(config: DatasetConfig) -> LoadedQuestions:

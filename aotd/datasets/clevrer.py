@@ -70,31 +70,31 @@ def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
     for where, scene in list_entries(path, ClevrerScene, "CLEVRER's file"):
         name = scene.video_filename
         video = videos.find(where, *_places(name))
-        for asked in scene.questions:
-            stem = f"clevrer_{scene.scene_index}_{asked.question_id}"
-            place = f"{where}, question {asked.question_id}"
-            if asked.question_type == "descriptive":
+        for entry in scene.questions:
+            stem = f"clevrer_{scene.scene_index}_{entry.question_id}"
+            place = f"{where}, question {entry.question_id}"
+            if entry.question_type == "descriptive":
                 question = question_of(
                     config,
                     question_id=stem,
                     video_id=name.removesuffix(".mp4"),
                     video=video,
-                    question=asked.question,
-                    type=asked.question_type,
-                    answer=asked.answer,
+                    question=entry.question,
+                    type=entry.question_type,
+                    answer=entry.answer,
                 )
                 yield ReadEntry(place, name, question)
                 continue
-            if not asked.choices:
+            if not entry.choices:
                 yield ReadEntry(place, name, "it has no choices")
-            for choice in asked.choices:
+            for choice in entry.choices:
                 question = question_of(
                     config,
                     question_id=f"{stem}_{choice.choice_id}",
                     video_id=name.removesuffix(".mp4"),
                     video=video,
-                    question=f'{asked.question.strip()} Is this a right answer: "{choice.choice.strip()}"?',
-                    type=asked.question_type,
+                    question=f'{entry.question.strip()} Is this a right answer: "{choice.choice.strip()}"?',
+                    type=entry.question_type,
                     options=("yes", "no"),
                     answer=None if choice.answer is None else ANSWERS[choice.answer],
                 )

@@ -55,10 +55,10 @@ def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
     for where, clip in list_entries(path, EgoQAClip, "EgoQA's file"):
         video = videos.find(where, clip.video)
         for place, pair in enumerate(clip.QA, start=1):
-            asked = json.dumps([clip.video, pair.q, clip.start, clip.end])
+            hashed = json.dumps([clip.video, pair.q, clip.start, clip.end])
             question = question_of(
                 config,
-                question_id=f"egoqa_{hashlib.sha256(asked.encode()).hexdigest()[:12]}",
+                question_id=f"egoqa_{hashlib.sha256(hashed.encode()).hexdigest()[:12]}",
                 video_id=clip.video,
                 video=video,
                 question=pair.q,

@@ -204,8 +204,8 @@ def _check_types(entry: dict[str, Any], where: str) -> None:
 
 
 def _stable_id(entry: dict[str, Any]) -> str:
-    asked = [entry.get(name) for name in ("video", "question", "options", "start_s", "end_s")]
-    return "q" + hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
+    parts = [entry.get(name) for name in ("video", "question", "options", "start_s", "end_s")]
+    return "q" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
 BENCHMARK = Benchmark(read=read, origin=None)

@@ -76,7 +76,7 @@ def read(config: DatasetConfig) -> LoadedQuestions:
     """
     names = [f"{task}.json" for task in FOLDERS]
     paths = given_files(config, names, "MVBench's twenty files (action_sequence.json, …)")
-    return collect((found for path in paths for found in _read_entries(path, config)), config.limit)
+    return collect((entry for path in paths for entry in _read_entries(path, config)), config.limit)
 
 
 def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:

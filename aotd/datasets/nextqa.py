@@ -101,17 +101,17 @@ def _answer(row: dict[str, str], options: tuple[str, ...], where: str) -> str:
 def _read_spans(name: str) -> dict[tuple[str, str], Evidence]:
     path = given_file("dataset.spans", name, "NExT-GQA's file (gsub_val.json), or leave it empty")
     videos = read_json(path)
-    found = {}
+    evidence = {}
     try:
         for video, entry in videos.items():
             for qid, spans in entry["location"].items():
-                found[video, str(qid)] = Evidence(spans=tuple(_span(span) for span in spans))
+                evidence[video, str(qid)] = Evidence(spans=tuple(_span(span) for span in spans))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(
             f"{path}: not NExT-GQA's spans: wants {{video: {{location: {{qid: [[start_s, end_s], …]}}}}}}, "
             "with each start before its end"
         ) from None
-    return found
+    return evidence
 
 
 def _span(span: Any) -> EvidenceSpan:

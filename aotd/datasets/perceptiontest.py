@@ -80,17 +80,17 @@ def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
         entry = checked(PerceptionVideo, row, where)
         end_s = _end(cuts[name], entry.metadata.frame_rate, where) if name in cuts else None
         video = videos.find(where, f"{name}.mp4", f"videos/{name}.mp4")
-        for asked in entry.mc_question:
-            place = f"{where}, question {asked.id}"
+        for annotated in entry.mc_question:
+            place = f"{where}, question {annotated.id}"
             question = question_of(
                 config,
-                question_id=f"perceptiontest_{name}_{asked.id}",
+                question_id=f"perceptiontest_{name}_{annotated.id}",
                 video_id=name,
                 video=video,
-                question=asked.question,
-                type=str(getattr(asked, field)),
-                options=asked.options,
-                answer=numbered(asked.options, asked.answer_id, place),
+                question=annotated.question,
+                type=str(getattr(annotated, field)),
+                options=annotated.options,
+                answer=numbered(annotated.options, annotated.answer_id, place),
                 end_s=end_s,
             )
             yield ReadEntry(place, name, question)

@@ -70,10 +70,10 @@ def given_files(config: DatasetConfig, names: Sequence[str], wanted: str) -> lis
     """
     folder = Path(config.questions)
     if config.questions and folder.is_dir():
-        found = [folder / name for name in names if (folder / name).is_file()]
-        if not found:
+        present = [folder / name for name in names if (folder / name).is_file()]
+        if not present:
             raise UserError(f"dataset.questions: {folder} holds none of {wanted}")
-        return found
+        return present
     path = questions_file(config, f"{wanted}, or the folder they are in")
     if path.name not in names:
         raise UserError(f"dataset.questions: {path} is none of {wanted}: its name says what it asks")
@@ -88,9 +88,9 @@ def read_json(path: Path) -> Any:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        found = json.loads(text)
+        value = json.loads(text)
         return (
-            json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace")) if _HALF.search(text) else found
+            json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace")) if _HALF.search(text) else value
         )
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({str(error).splitlines()[0]}); fetch it anew") from None
@@ -189,9 +189,9 @@ def question_of(
     evidence: Evidence | None = None,
 ) -> Question | str:
     """The question of an entry, or why it gives none. Texts lose the space around them."""
-    asked, choices = question.strip(), tuple(option.strip() for option in options)
+    text, choices = question.strip(), tuple(option.strip() for option in options)
     true = None if answer is None else answer.strip()
-    flaw = _flaw(asked, choices, true, start_s, end_s)
+    flaw = _flaw(text, choices, true, start_s, end_s)
     if flaw is not None:
         return flaw
     return Question(
@@ -202,7 +202,7 @@ def question_of(
         video=video,
         start_s=start_s,
         end_s=end_s,
-        question=asked,
+        question=text,
         type=type,
         options=choices,
         answer=true,
@@ -244,7 +244,7 @@ def numbered(options: Sequence[str], number: int | None, where: str) -> str | No
     return options[number]
 
 
-def collect(found: Iterable[ReadEntry], limit: int | None) -> LoadedQuestions:
+def collect(entries: Iterable[ReadEntry], limit: int | None) -> LoadedQuestions:
     """The questions of the first `limit` videos, and a line for every entry of theirs that gives none.
 
     An id that comes again is skipped: benchmarks have such entries, and who reads them cannot mend them.
@@ -253,7 +253,7 @@ def collect(found: Iterable[ReadEntry], limit: int | None) -> LoadedQuestions:
     skipped: list[str] = []
     places: dict[str, str] = {}
     videos: set[str] = set()
-    for where, video_id, question in found:
+    for where, video_id, question in entries:
         if limit is not None and video_id not in videos and len(videos) >= limit:
             continue
         videos.add(video_id)

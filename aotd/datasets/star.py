@@ -133,7 +133,7 @@ def read(config: DatasetConfig) -> LoadedQuestions:
         raise UserError(f"{path}: a STAR file ends in .json or .csv")
     rows = _csv_rows(path) if path.suffix == ".csv" else _json_rows(path)
     questions: list[Question] = []
-    seen: dict[str, str] = {}
+    places: dict[str, str] = {}
     videos: dict[str, str] = {}
     for where, row in rows:
         try:
@@ -145,12 +145,12 @@ def read(config: DatasetConfig) -> LoadedQuestions:
             raise UserError(f"{where}: {error}") from None
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
-        if question.question_id in seen:
+        if question.question_id in places:
             raise UserError(
-                f"{where}: question_id {question.question_id!r} stands at {seen[question.question_id]} too; "
+                f"{where}: question_id {question.question_id!r} stands at {places[question.question_id]} too; "
                 "ids must be unique in a file"
             )
-        seen[question.question_id] = where
+        places[question.question_id] = where
         if config.limit is None or list(videos).index(question.video_id) < config.limit:
             questions.append(question)
     return LoadedQuestions(questions, [])
@@ -250,7 +250,7 @@ def situations(config: DatasetConfig, fps_of: Callable[[str], float | None]) -> 
     path = questions_file(config, "STAR's JSON (STAR_val.json)")
     if path.suffix != ".json":
         raise UserError(f"{path}: holds no situations, as only STAR's own JSON does (STAR_val.json)")
-    found: dict[str, tuple[StarSituation, ...]] = {}
+    by_question: dict[str, tuple[StarSituation, ...]] = {}
     rates: dict[str, float | None] = {}
     for where, row in _json_rows(path):
         try:
@@ -269,8 +269,8 @@ def situations(config: DatasetConfig, fps_of: Callable[[str], float | None]) -> 
             raise UserError(f"{where}: {first_fault(error)}") from None
         except (ValueError, UserError) as error:
             raise UserError(f"{where}: {error}") from None
-        found[entry.question_id] = tuple(sorted(marked, key=lambda one: one.time_s))
-    return found
+        by_question[entry.question_id] = tuple(sorted(marked, key=lambda situation: situation.time_s))
+    return by_question
 
 
 def _held(situation: StarFrame) -> tuple[str, ...]:
@@ -304,8 +304,8 @@ def _label(code: str) -> str:
 
 def _groups(kind: str) -> Sequence[str]:
     """STAR's four question types: `Interaction_T1` is one of the templates of Interaction."""
-    stem, found, _ = kind.partition("_T")
-    return (stem,) if found else ()
+    stem, separator, _ = kind.partition("_T")
+    return (stem,) if separator else ()
 
 
 BENCHMARK = Benchmark(read=read, origin=collection("charades"), groups=_groups)

@@ -49,7 +49,7 @@ def read(config: DatasetConfig) -> LoadedQuestions:
         UserError: no file is there, or an entry is malformed; names the file, the entry and what is wrong.
     """
     paths = given_files(config, FILES, f"Video-ChatGPT's files ({', '.join(FILES)})")
-    return collect((found for path in paths for found in _read_entries(path, config)), config.limit)
+    return collect((entry for path in paths for entry in _read_entries(path, config)), config.limit)
 
 
 def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
@@ -62,10 +62,10 @@ def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
             if kind == "consistency"
             else checked(VideoChatGPTQuestion, row, where)
         )
-        asked = {"_1": entry.Q1, "_2": entry.Q2} if isinstance(entry, VideoChatGPTPair) else {"": entry.Q}
+        texts = {"_1": entry.Q1, "_2": entry.Q2} if isinstance(entry, VideoChatGPTPair) else {"": entry.Q}
         name = entry.video_name
         video = videos.find(where, *(f"{name}.{ending}" for ending in ("mp4", "mkv", "avi", "mov", "webm")))
-        for suffix, text in asked.items():
+        for suffix, text in texts.items():
             question = question_of(
                 config,
                 question_id=f"videochatgpt_{kind}_{number}{suffix}",

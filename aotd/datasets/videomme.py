@@ -85,8 +85,8 @@ def _json(path: Path) -> Iterator[tuple[str, Any]]:
         if not (isinstance(row, dict) and isinstance(row.get("questions"), list)):
             yield where, row
             continue
-        for place, asked in enumerate(row["questions"], start=1):
-            yield f"{where}, question {place}", {**row, **asked} if isinstance(asked, dict) else asked
+        for place, entry in enumerate(row["questions"], start=1):
+            yield f"{where}, question {place}", {**row, **entry} if isinstance(entry, dict) else entry
 
 
 def _read_entries(rows: Iterator[tuple[str, Any]], config: DatasetConfig) -> Iterator[ReadEntry]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from aotd.llm import RoleLLMConfig
+
 
 class Author(str, Enum):
     annotated = "annotated"
@@ -34,3 +36,5 @@ class DecomposeConfig:
     until one gives the true answer (rejection sampling)."""
     temperature: float = 0.8
     """llm: of the sampled candidates."""
+    llm: RoleLLMConfig = field(default_factory=RoleLLMConfig)
+    """The code LLM that writes and repairs programs, where it is not that of `llm`."""

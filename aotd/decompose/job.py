@@ -18,7 +18,7 @@ from aotd.agents.program.examples import programs_digest, read_programs
 from aotd.agents.program.prompting import PROMPTS, allowed_tools
 from aotd.decompose import Author, DecomposeConfig, annotated, fixed, llm
 from aotd.errors import QuestionError
-from aotd.llm import LLMConfig
+from aotd.llm import LLMConfig, role_llm
 from aotd.llm.base import Reply
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
@@ -150,6 +150,7 @@ def load_author(decompose: DecomposeConfig, llm: LLMConfig, cache: Cache | None,
 
 def _llm(settings: DecomposeConfig, engine_settings: LLMConfig, cache: Cache | None, toolbox: Toolbox) -> ProgramWriter:
     programs = read_programs(settings.programs, toolbox)
+    engine_settings = role_llm(engine_settings, settings.llm, "decompose.llm")
     engine = load_engine(engine_settings, "decompose.author=llm", cache)
     allowed = allowed_tools(toolbox, settings)
     return ProgramWriter(

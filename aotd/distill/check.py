@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from aotd.distill import ArmConfig, DistillConfig, StageConfig
-from aotd.distill.examples import CHECKS
 from aotd.distill.ranks import deepspeed_file, is_launched
 from aotd.errors import UserError
 from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.students import StudentConfig, StudentName
+from aotd.students.examples import CHECKS
 
 _POSITIVE = ("questions_per_step", "questions_per_video", "max_tokens_per_batch", "threads")
 

@@ -19,7 +19,6 @@ from aotd.datasets.base import DatasetConfig
 from aotd.distill import DistillConfig
 from aotd.distill.arms import Arm, TrainingSetup, TrainingStage, arms_of, manifest_settings, remove_leftovers
 from aotd.distill.check import check_settings, check_trainable
-from aotd.distill.examples import make_example
 from aotd.distill.ranks import first_alone
 from aotd.distill.training_data import MixtureData, TrainingData, read_training_data
 from aotd.errors import QuestionError, UserError
@@ -31,6 +30,7 @@ from aotd.runtime.progress import progress
 from aotd.specialists import SpecialistsConfig
 from aotd.store.run import Run
 from aotd.students import StudentConfig
+from aotd.students.examples import make_example
 from aotd.tracking import TrackingConfig
 
 

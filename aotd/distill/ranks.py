@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from aotd.config.shipped import shipped
 from aotd.errors import UserError
 from aotd.store.files import write_atomically
+from aotd.store.shipped import shipped
 
 
 def processes() -> int:

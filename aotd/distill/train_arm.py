@@ -25,7 +25,8 @@ from aotd.store.files import disk_errors, sync, sync_tree
 from aotd.store.tensors import tensor_errors
 from aotd.students.features import FeatureCache
 from aotd.students.registry import load_student, new_student
-from aotd.tracking import Cell, Picture, Tracker, TrackerName, open_tracker
+from aotd.tracking import Cell, Picture, Tracker, TrackerName
+from aotd.tracking.process import open_tracker
 from aotd.video_llms.base import ANSWER_TOKENS, PromptInput, VideoLLM
 
 SAMPLES = 8

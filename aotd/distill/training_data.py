@@ -10,10 +10,10 @@ from typing import Any
 
 from aotd.distill import MixturePart
 from aotd.distill.arms import Arm, TrainingSetup, TrainingStage
-from aotd.distill.examples import Thoughts, read_thoughts
 from aotd.errors import UserError
 from aotd.records import Question, Thought, Verdict
 from aotd.store.run import Run
+from aotd.students.examples import Thoughts, read_thoughts
 from aotd.students.features import FeatureCache, run_features
 from aotd.video_llms.base import VideoLLM
 

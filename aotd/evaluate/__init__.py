@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from aotd.llm import RoleLLMConfig
+
 
 class JudgeProtocol(str, Enum):
     """What a judge is asked about an answer to an open-ended question."""
@@ -20,7 +22,7 @@ class Reading(str, Enum):
 
 @dataclass
 class JudgeConfig:
-    """A language model (`llm`) that judges the answers to open-ended questions."""
+    """A language model that judges the answers to open-ended questions."""
 
     name: str = ""
     """Name of its folder and of its row in the tables; empty asks no judge."""
@@ -30,6 +32,8 @@ class JudgeConfig:
     """How often a judge whose reply cannot be read is asked again, for a sample."""
     max_tokens: int = 256
     """Longest reply; one that is cut off cannot be read."""
+    llm: RoleLLMConfig = field(default_factory=RoleLLMConfig)
+    """The language model that judges answers, where it is not that of `llm`."""
 
 
 @dataclass

@@ -161,7 +161,8 @@ def settings_of(context: ArmContext, arm: str, mode: Mode) -> dict[str, object]:
 
 def made_from(run: Run, external: Mapping[str, str], arm: str) -> dict[str, dict[str, str]]:
     """What an arm's replies come from, for the manifest."""
-    verbs = {"agent": ["load", "execute", "convert"], **{name: ["load"] for name in BLIND_ARMS}}
+    agent = [stage.name for stage in (run.questions, run.traces, run.thoughts)]
+    verbs = {"agent": agent, **{name: ["load"] for name in BLIND_ARMS}}
     path = Path(external[arm]) if arm in external else None
     if path is not None:
         verbs[arm] = ["load"]

@@ -10,9 +10,10 @@ from aotd.records import Cost, Estimate, Mode, Question
 from aotd.runtime.meter import total
 from aotd.scoring.tables import CostSummary, Speedup
 from aotd.store.run import Run
+from aotd.verbs import FLOW
 
-AGENT_VERBS = {Mode.answer: ("decompose", "execute"), Mode.rationale: ("decompose", "execute", "convert")}
-"""Mode -> the verbs whose time an agent's reply costs: an answer, or an answer with its reasons."""
+AGENT_VERBS = {Mode.answer: FLOW[1:3], Mode.rationale: FLOW[1:4]}
+"""Mode -> the verbs whose time an agent's reply costs: up to `execute`, or with its reasons up to `convert`."""
 
 Costs = Mapping[str, Cost]
 """Question id -> what it took."""

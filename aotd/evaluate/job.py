@@ -39,7 +39,7 @@ from aotd.evaluate.grounding import moment, spatial, temporal
 from aotd.evaluate.judge import check_judge, judge_arms
 from aotd.evaluate.judge_tables import agreements, judge_scores
 from aotd.evaluate.scores import score
-from aotd.llm import LLMConfig
+from aotd.llm import LLMConfig, role_llm
 from aotd.records import Cost, Dropped, Mode, Prediction, Question
 from aotd.runtime.progress import progress
 from aotd.scoring.answers import parse, read_answer, same_answer
@@ -83,6 +83,7 @@ def job(
         raise UserError(f"evaluate.split={evaluate.split}: the run has no question in that split")
     check_arms(run, evaluate)
     arms = expand(run, evaluate)
+    llm = role_llm(llm, evaluate.judge.llm, "evaluate.judge.llm")
     check_judge(run, arms, questions, evaluate=evaluate, llm=llm, cache=cache)
     context = ArmContext(run, evaluate, student, specialists, dataset.root)
     parts = _SampledParts(run, questions, specialists, dataset.root)
@@ -181,14 +182,14 @@ def _evaluate_arm(
     return _write_scores(run, scores, questions, evaluate.resamples, seed)
 
 
-def _print_dropped(title: str, dropped: Sequence[Dropped], asked: int) -> None:
+def _print_dropped(title: str, dropped: Sequence[Dropped], total: int) -> None:
     """Print which questions count as wrong since they have no reply: how many by outcome, and one of them."""
     if dropped:
         outcomes = ", ".join(
             f"{name} {count}" for name, count in Counter(d.outcome.value for d in dropped).most_common()
         )
         _log.info(
-            f"{title}: {len(dropped)} of {asked} have no reply and count as wrong ({outcomes}), "
+            f"{title}: {len(dropped)} of {total} have no reply and count as wrong ({outcomes}), "
             f"such as {dropped[0].question_id}: {dropped[0].reason}",
         )
 

@@ -48,7 +48,8 @@ def trained_on(
 ) -> TrainingSet:
     """What the student in an arm's folder was trained on.
 
-    A student that began from another one, `…/distill/<arm>/student`, has that one's questions too.
+    A student that began from another one, `…/distill/<arm>/student`, has that one's questions too; one that was
+    trained in stages has those of all of them.
 
     Args:
         roots: run, resolved -> folder of its videos, for runs that are no part of a mixture.
@@ -61,9 +62,10 @@ def trained_on(
     """
     if folder.resolve() in after:
         raise UserError(f"{folder / 'manifest.json'} says that its student began from itself: it is made up")
-    run, arm = folder.resolve().parents[1], folder.resolve().name
     made = _manifest(folder)
     settings = made["settings"]
+    number = (settings.get("stage") or {}).get("number", 0)
+    run, arm, stages = _location(folder.resolve(), number)
     trains = settings["arm"].get("train", True)
     complete = not trains or (folder / "records.jsonl").is_file()
     examples = Run(run).examples(arm).records() if trains else []
@@ -77,12 +79,38 @@ def trained_on(
     ids = [example.question_id for example in examples]
     questions = tuple(known[key] for key in ids if key in known)
     untraced = tuple(key for key in ids if key not in known)
+    if number > 1:
+        before = trained_on(stages / str(number - 1), roots, elsewhere, load, (*after, folder.resolve()))
+        known_before = {_identity(located) for located in before.questions}
+        return TrainingSet(
+            before.questions + tuple(located for located in questions if _identity(located) not in known_before),
+            tuple(dict.fromkeys(before.untraced + untraced)),
+            before.checkpoint,
+            before.complete and complete,
+        )
     checkpoint = settings["student"].get("path") or None
     if checkpoint and Path(checkpoint).name == "student" and (Path(checkpoint).parent / "manifest.json").is_file():
         before = trained_on(Path(checkpoint).parent, roots, elsewhere, load, (*after, folder.resolve()))
         both = before.questions + questions, before.untraced + untraced
         return TrainingSet(*both, before.checkpoint, before.complete and complete)
     return TrainingSet(questions, untraced, checkpoint, complete)
+
+
+def _identity(located: LocatedQuestion) -> tuple[object, ...]:
+    """What tells a question from those of other runs: stages of one arm are often trained on the same ones."""
+    question = located.question
+    return question.dataset, question.video, question.question_id, located.root
+
+
+def _location(folder: Path, number: int) -> tuple[Path, str, Path]:
+    """Run of an arm's folder or of one of its stages' folders; name below `distill/`; folder of the stages.
+
+    Args:
+        number: of the stage; 0 where the arm has none.
+    """
+    if folder.parent.name == "stages" and folder.name == str(number):
+        return folder.parents[3], f"{folder.parents[1].name}/stages/{folder.name}", folder.parent
+    return folder.parents[1], folder.name, folder / "stages"
 
 
 def loaded_in(run: Path, root: str, digest: str | None) -> dict[str, LocatedQuestion]:
@@ -98,6 +126,10 @@ class _StudentSettings(BaseModel):
     path: Annotated[str, Field(pattern=r"\A[^\x00]*\z")] = ""
 
 
+class _StageSettings(BaseModel):
+    number: Annotated[int, Field(ge=1)]
+
+
 class _MixtureRun(BaseModel):
     run: Annotated[str, Field(pattern=r"\A[^\x00]*\z")]
     root: Annotated[str, Field(pattern=r"\A[^\x00]*\z")]
@@ -107,6 +139,7 @@ class _ArmSettings(BaseModel):
     arm: dict[str, Any]
     student: _StudentSettings
     mixture: list[_MixtureRun] | None = None
+    stage: _StageSettings | None = None
 
 
 class _ArmManifest(BaseModel):

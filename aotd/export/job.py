@@ -31,7 +31,6 @@ from rich.console import Console
 
 from aotd import __version__
 from aotd.datasets.base import DatasetConfig
-from aotd.distill.examples import CHECKS, make_example, read_thoughts
 from aotd.errors import QuestionError, UserError
 from aotd.export import ExportConfig, ExportFormat
 from aotd.export.conversations import WRITERS, Conversation, conversations
@@ -46,9 +45,9 @@ from aotd.runtime.progress import progress
 from aotd.specialists import SpecialistsConfig
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
+from aotd.students.examples import CHECKS, make_example, read_thoughts
+from aotd.verbs import FLOW
 from aotd.video.source import DecodedVideos
-
-READS = ("load", "decompose", "execute", "convert", "verify")
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def job(run: Run, *, export: ExportConfig, dataset: DatasetConfig, specialists: 
     items = _items(run, export)
     target = _target(run, export)
     splits = list(dict.fromkeys(item.question.split for item in items))
-    manifest = _manifest(run, export, READS)
+    manifest = _manifest(run, export, FLOW)
     with new_folder(target, manifest) as folder:
         if export.format is ExportFormat.datasets:
             _write_table(folder, run, export, items, splits)

@@ -73,7 +73,7 @@ def write_tasks(folder: Path, root: str, splits: Mapping[str, Sequence[Question]
 
 
 def _row(question: Question, video: Path) -> dict[str, Any]:
-    asked = prompt(question) + suffix(bool(question.options), Mode.answer)
+    text = prompt(question) + suffix(bool(question.options), Mode.answer)
     return {
         "question_id": question.question_id,
         "type": question.type,
@@ -81,7 +81,7 @@ def _row(question: Question, video: Path) -> dict[str, Any]:
         "start_s": question.start_s,
         "end_s": question.end_s,
         # A student is given the line break that ends it (`aotd.students.lmms_eval`).
-        "asked": plain(asked).rstrip("\n"),
+        "asked": plain(text).rstrip("\n"),
         "options": list(question.options),
         "answer": question.answer,
     }

@@ -1,6 +1,6 @@
 """Language models behind one small interface; one file per engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -14,7 +14,7 @@ class EngineName(str, Enum):
 
 @dataclass
 class LLMConfig:
-    """Which language model, and where."""
+    """Which language model, and where. Roles may have settings of their own (`RoleLLMConfig`)."""
 
     engine: EngineName = EngineName.none
     model: str = ""
@@ -29,14 +29,55 @@ class LLMConfig:
     batch: int = 8
     """Prompts per batch (transformers, vllm) or requests in flight (openai)."""
     seed: int = 0
-    """Where replies are sampled: another seed, other samples."""
+    """Seed of sampled replies: another seed, other samples."""
     record: str = ""
     """JSONL file of replies: those in it are not asked for again, new ones are appended. replay: asks nothing else."""
     gpu_memory_utilization: float = 0.9
-    """vllm: share of the GPU's memory it takes, the room for prefixes included; less where specialists share it."""
+    """vllm: share of the GPU's memory for weights and KV cache; less where specialists share the GPU."""
     max_model_len: int = 0
     """vllm: longest prompt and reply together, in tokens; 0 is what the model can, which may not fit the GPU."""
     timeout_s: float = 300.0
     """openai: seconds to wait for one reply."""
     retries: int = 4
     """openai: how often a failed request is sent again."""
+
+    setting = "llm"  # without an annotation: no setting itself, but the name of these settings, for errors
+
+    @property
+    def choice(self) -> str:
+        """The words that choose the engine, for errors."""
+        name = self.engine.value
+        return f"llm={name}" if self.setting == "llm" else f"{self.setting}.engine={name}"
+
+
+@dataclass
+class RoleLLMConfig:
+    """The language model of one role. A setting that is null is that of `llm`; the meanings are the same."""
+
+    engine: EngineName | None = None
+    model: str | None = None
+    url: str | None = None
+    key_variable: str | None = None
+    dtype: str | None = None
+    batch: int | None = None
+    seed: int | None = None
+    record: str | None = None
+    gpu_memory_utilization: float | None = None
+    max_model_len: int | None = None
+    timeout_s: float | None = None
+    retries: int | None = None
+
+
+@dataclass
+class _OwnLLMConfig(LLMConfig):
+    setting: str = "llm"
+
+
+def role_llm(llm: LLMConfig, role: RoleLLMConfig, setting: str) -> LLMConfig:
+    """The settings of a role's language model: its own where it has some, else those of `llm`.
+
+    Args:
+        setting: where `role` stands among the settings, e.g. `decompose.llm`, for errors.
+    """
+    own = {name: value for name, value in vars(role).items() if value is not None}
+    return replace(_OwnLLMConfig(**vars(llm), setting=setting), **own) if own else llm

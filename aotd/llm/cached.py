@@ -34,7 +34,7 @@ class CachedEngine(Engine):
             UserError: no model is named, or it is not there.
         """
         self._config, self._cache, self._make = config, cache, make
-        path = find(config.model)
+        path = find(config.model, config.setting)
         self.model = path.name if path else config.model
         made_by = code("llm", "models/kv_cache.py", "prompts/__init__.py")
         self._decides = [identity(config), config.engine.value, config.dtype, made_by]

@@ -21,14 +21,16 @@ def identity(config: LLMConfig) -> str:
     if config.engine is EngineName.replay:
         from aotd.llm.replay import RecordedEngine
 
-        return RecordedEngine(None, config, "llm=replay").model
+        return RecordedEngine(None, config, config.choice).model
     if config.engine is EngineName.none or not config.model:
-        raise UserError(f"llm={config.engine.value} with llm.model={config.model!r} names no language model: set both")
+        raise UserError(
+            f"{config.choice} with {config.setting}.model={config.model!r} names no language model: set both"
+        )
     if config.engine is EngineName.openai:
         return config.model
-    path = find(config.model)
+    path = find(config.model, config.setting)
     if path is None:
-        return f"{config.model} ({_revision(config.model)[:12]})"
+        return f"{config.model} ({_revision(config)[:12]})"
     if path.is_file():
         return f"{path.name} ({file_digest(path)[:12]})"
     from aotd.models.loading import folder_name
@@ -36,14 +38,14 @@ def identity(config: LLMConfig) -> str:
     return folder_name(path)
 
 
-def _revision(name: str) -> str:
+def _revision(config: LLMConfig) -> str:
     """The commit of a hub id, as it is at the hub, or in the cache where the hub cannot be reached."""
     from transformers.utils.hub import cached_file, extract_commit_hash
 
     try:
-        path = cached_file(name, "config.json")
+        path = cached_file(config.model, "config.json")
     except (OSError, ValueError) as error:
-        raise UserError(f"llm.model: {name} cannot be found ({first_line(error)})") from None
+        raise UserError(f"{config.setting}.model: {config.model} cannot be found ({first_line(error)})") from None
     revision = extract_commit_hash(path, None)
     assert revision is not None, f"{path} is no file of the hub's cache"
     return revision

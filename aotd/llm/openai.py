@@ -52,11 +52,14 @@ class OpenAIEngine(Engine):
     def __init__(self, config: LLMConfig, pause_s: float = 0.5) -> None:
         """`pause_s` is the wait before the first retry, in seconds."""
         if not config.model:
-            raise UserError(f"llm=openai needs llm.model=…, the model's name at {config.url} (its /models lists them)")
+            raise UserError(
+                f"{config.choice} needs {config.setting}.model=…, the model's name at {config.url} "
+                "(its /models lists them)"
+            )
         self.model = config.model
         self._config = config
         names = ("url", "model", "key_variable", "timeout_s", "retries", "batch")
-        self._client = ChatClient("llm", **{name: getattr(config, name) for name in names}, pause_s=pause_s)
+        self._client = ChatClient(config.setting, **{name: getattr(config, name) for name in names}, pause_s=pause_s)
 
     def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
         """Yield each request with its reply, as they arrive, with up to `llm.batch` requests in flight.

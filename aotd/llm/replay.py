@@ -79,14 +79,19 @@ class RecordedEngine(Engine):
 
     def __init__(self, engine: Engine | None, config: LLMConfig, wanted_by: str) -> None:
         """`wanted_by` is the setting that needs the replies, for errors; `engine` is None for `llm=replay`."""
+        setting = config.setting
         if not config.record:
-            raise UserError("llm=replay needs llm.record=…, a file that another engine recorded with llm.record=…")
+            raise UserError(
+                f"{config.choice} needs {setting}.record=…, a file that another engine recorded with {setting}.record=…"
+            )
         self._path = Path(config.record).expanduser()
         if engine is None and not self._path.is_file():
-            raise UserError(f"llm.record: {self._path} is not there; record it with an engine and the same llm.record")
-        recorded = _read(self._path)
-        self.model = engine.model if engine else _model(self._path, recorded, config.model)
-        self._engine, self._seed, self._wanted_by = engine, config.seed, wanted_by
+            raise UserError(
+                f"{setting}.record: {self._path} is not there; record it with an engine and the same {setting}.record"
+            )
+        recorded = _read(self._path, setting)
+        self.model = engine.model if engine else _model(self._path, recorded, config)
+        self._engine, self._config, self._wanted_by = engine, config, wanted_by
         self._lines = {line.key: line for line in recorded if line.model == self.model}
         self._prompts = {line.prompt for line in self._lines.values()}
 
@@ -125,7 +130,7 @@ class RecordedEngine(Engine):
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             sample=request.sample,
-            seed=self._seed if request.temperature > 0 else 0,
+            seed=self._config.seed if request.temperature > 0 else 0,
             options=request.options,
             stop=request.stop,
             model=self.model,
@@ -137,7 +142,7 @@ class RecordedEngine(Engine):
         )
 
     def _missing(self, request: GenerationRequest) -> str:
-        line = self._line(request, _NOTHING)
+        line, setting = self._line(request, _NOTHING), self._config.setting
         words = one_line(request.messages[0].content[:400])[:60]
         if line.prompt in self._prompts:
             fields = ("max_tokens", "temperature", "sample", "seed", "options", "stop", "roles")
@@ -146,15 +151,15 @@ class RecordedEngine(Engine):
         else:
             what = f"holds no reply of {self.model} to the prompt {words!r} … {line.ends_in[-40:]!r}"
         return (
-            f"llm.record: {self._path} {what} (asked by {self._wanted_by}); "
-            "record it with an engine in place of llm=replay and the same llm.record"
+            f"{setting}.record: {self._path} {what} (asked by {self._wanted_by}); "
+            f"record it with an engine in place of {self._config.choice} and the same {setting}.record"
         )
 
 
 _NOTHING = Reply("", finished=False, prompt_tokens=0, reply_tokens=0)
 
 
-def _read(path: Path) -> list[RecordedReply]:
+def _read(path: Path, setting: str) -> list[RecordedReply]:
     """Read the lines of a record; a missing file has none, and a torn last line is not read."""
     if not is_file(path):
         return []
@@ -168,18 +173,18 @@ def _read(path: Path) -> list[RecordedReply]:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "line"
             raise UserError(
-                f"llm.record: {path}:{number} is no recorded reply ({where}: {first['msg']}); "
+                f"{setting}.record: {path}:{number} is no recorded reply ({where}: {first['msg']}); "
                 "mend or delete that line, or name another file"
             ) from None
     return replies
 
 
-def _model(path: Path, recorded: Sequence[RecordedReply], wanted: str) -> str:
+def _model(path: Path, recorded: Sequence[RecordedReply], config: LLMConfig) -> str:
     """The one model of a record, or the one that `llm.model` names."""
-    models = sorted({line.model for line in recorded})
+    models, wanted, setting = sorted({line.model for line in recorded}), config.model, config.setting
     if wanted in models:
         return wanted
     if wanted or len(models) != 1:
         names = ", ".join(models) or "no model"
-        raise UserError(f"llm.record: {path} holds replies of {names}: set llm.model=… to one of them")
+        raise UserError(f"{setting}.record: {path} holds replies of {names}: set {setting}.model=… to one of them")
     return models[0]

@@ -56,15 +56,15 @@ class TransformersEngine(Engine):
         from aotd.llm.prefixes import Prefixes, alike_in_company, can_go_on, reads_once
 
         if not config.model:
-            raise UserError("llm=transformers needs llm.model=…: a local folder, a GGUF file or a hub id")
+            raise UserError(f"{config.choice} needs {config.setting}.model=…: a local folder, a GGUF file or a hub id")
         dtype = getattr(torch, config.dtype, None)
         if not isinstance(dtype, torch.dtype):
-            raise UserError(f"llm.dtype: {config.dtype!r} is not a torch dtype; e.g. float32, bfloat16")
+            raise UserError(f"{config.setting}.dtype: {config.dtype!r} is not a torch dtype; e.g. float32, bfloat16")
         disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._batch, self._seed = max(config.batch, 1), config.seed
-        path = find(config.model)
+        self._batch, self._seed, self._setting = max(config.batch, 1), config.seed, config.setting
+        path = find(config.model, config.setting)
         self.model = path.name if path else config.model
-        self._tokenizer, self._network = _load(config.model, path, dtype)
+        self._tokenizer, self._network = _load(config.model, path, dtype, config.setting)
         self._network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
@@ -86,7 +86,7 @@ class TransformersEngine(Engine):
         in_order = sorted(requests, key=order)
         for start in range(0, len(in_order), self._batch):
             batch = in_order[start : start + self._batch]
-            prompts = [encode_prompt(self._tokenizer, request) for request in batch]
+            prompts = [encode_prompt(self._tokenizer, request, self._setting) for request in batch]
             fits = [self._fits(request, prompt) for request, prompt in zip(batch, prompts, strict=True)]
             fitting = [at for at, fit in enumerate(fits) if fit]
             made = self._answer([batch[at] for at in fitting], [prompts[at] for at in fitting]) if fitting else []
@@ -295,7 +295,7 @@ def _forks(options: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     return sorted((path for path, next_ in branches.items() if len(next_) > 1), key=lambda path: (len(path), path))
 
 
-def _load(name: str, path: Path | None, dtype: torch.dtype) -> tuple[Any, Any]:
+def _load(name: str, path: Path | None, dtype: torch.dtype, setting: str) -> tuple[Any, Any]:
     """(tokenizer, model) of a folder, a GGUF file or, where `path` is None, a hub id."""
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
@@ -305,7 +305,7 @@ def _load(name: str, path: Path | None, dtype: torch.dtype) -> tuple[Any, Any]:
     options: dict[str, Any] = {}
     if path is not None and path.is_file():
         where, options = str(path.parent), {"gguf_file": path.name}
-    check_checkpoint(where, "llm.model")
+    check_checkpoint(where, f"{setting}.model")
     closed: dict[str, Any] = {"trust_remote_code": False, "local_files_only": path is not None}
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, **closed, **options)
@@ -313,13 +313,13 @@ def _load(name: str, path: Path | None, dtype: torch.dtype) -> tuple[Any, Any]:
             options = {"use_safetensors": True}
             if path is not None:
                 settings = AutoConfig.from_pretrained(where, **closed)
-                check_size(AutoModelForCausalLM.from_config, settings, path, f"llm.model={name}")
+                check_size(AutoModelForCausalLM.from_config, settings, path, f"{setting}.model={name}")
         network = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, **closed, **options)
     except ImportError as error:
-        raise UserError(f"llm.model: {name} needs `pip install 'aotd[gguf]'` ({first_line(error)})") from None
+        raise UserError(f"{setting}.model: {name} needs `pip install 'aotd[gguf]'` ({first_line(error)})") from None
     except (*COMPLAINTS, SafetensorError, StrictDataclassError) as error:
-        raise UserError(f"llm.model: {name} cannot be loaded ({first_line(error)})") from None
-    check_finite(network, f"llm.model={name}")
+        raise UserError(f"{setting}.model: {name} cannot be loaded ({first_line(error)})") from None
+    check_finite(network, f"{setting}.model={name}")
     return tokenizer, network
 
 

@@ -36,20 +36,26 @@ class VLLMEngine(Engine):
 
     def __init__(self, config: LLMConfig) -> None:
         if not config.model:
-            raise UserError("llm=vllm needs llm.model=…: a local folder or a hub id")
-        path = find(config.model)
+            raise UserError(f"{config.choice} needs {config.setting}.model=…: a local folder or a hub id")
+        path = find(config.model, config.setting)
         if path is not None and path.is_file():
             raise UserError(
-                f"llm.model: {config.model} is a file; llm=vllm wants a folder (llm=transformers reads GGUF)"
+                f"{config.setting}.model: {config.model} is a file; {config.choice} wants a folder "
+                "(llm=transformers reads GGUF)"
             )
-        check_checkpoint(path or config.model, "llm.model")
+        check_checkpoint(path or config.model, f"{config.setting}.model")
         self.model = path.name if path else config.model
-        self._batch, self._seed = max(config.batch, 1), config.seed
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self._llm = _load(
-                str(path or config.model), config.dtype, config.gpu_memory_utilization, config.max_model_len
-            )
+        self._batch, self._seed, self._setting = max(config.batch, 1), config.seed, config.setting
+        model, setting = str(path or config.model), config.setting
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._llm = _load(model, config.dtype, config.gpu_memory_utilization, config.max_model_len)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"{setting}.model: vLLM cannot run {model} here ({first_line(error)}); "
+                f"see {setting}.dtype, {setting}.max_model_len and {setting}.gpu_memory_utilization"
+            ) from None
         self._tokenizer = self._llm.get_tokenizer()
         self._room = int(self._llm.llm_engine.model_config.max_model_len)
 
@@ -61,7 +67,7 @@ class VLLMEngine(Engine):
             yield from self._replies_to(requests[start : start + self._batch])
 
     def _replies_to(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
-        prompts = [encode_prompt(self._tokenizer, request) for request in requests]
+        prompts = [encode_prompt(self._tokenizer, request, self._setting) for request in requests]
         sampling = [self._sampling(request) for request in requests]
         fitting = [
             at
@@ -107,19 +113,13 @@ def _load(model: str, dtype: str, gpu_memory_utilization: float, max_model_len: 
         from vllm import LLM
     except ImportError as error:
         raise UserError(f"llm=vllm needs `pip install 'aotd[vllm]'` ({first_line(error)})") from None
-    try:
-        return LLM(
-            model=model,
-            dtype=dtype,
-            enable_prefix_caching=True,
-            gpu_memory_utilization=gpu_memory_utilization,
-            max_model_len=max_model_len or None,
-            load_format="safetensors",
-            trust_remote_code=False,
-            use_tqdm_on_load=False,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"llm.model: vLLM cannot run {model} here ({first_line(error)}); "
-            "see llm.dtype, llm.max_model_len and llm.gpu_memory_utilization"
-        ) from None
+    return LLM(
+        model=model,
+        dtype=dtype,
+        enable_prefix_caching=True,
+        gpu_memory_utilization=gpu_memory_utilization,
+        max_model_len=max_model_len or None,
+        load_format="safetensors",
+        trust_remote_code=False,
+        use_tqdm_on_load=False,
+    )

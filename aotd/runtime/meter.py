@@ -18,12 +18,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 from aotd.records import Cost
 
-if TYPE_CHECKING:
-    from aotd.llm.base import Reply
+
+class MeteredReply(Protocol):
+    """What is counted of a model's reply."""
+
+    @property
+    def prompt_tokens(self) -> int: ...
+    @property
+    def reply_tokens(self) -> int: ...
+    @property
+    def recorded(self) -> bool: ...
+    @property
+    def refused(self) -> bool: ...
+
+
+M = TypeVar("M", bound=MeteredReply)
 
 _loading_s = 0.0
 """Seconds that this process has spent on that."""
@@ -66,7 +79,7 @@ class Meter:
         question_id: str,
         *,
         batch: int = 1,
-        replies: Sequence[Reply] = (),
+        replies: Sequence[MeteredReply] = (),
         tool_calls: int = 0,
         specialist_calls: int = 0,
     ) -> Cost:
@@ -118,7 +131,7 @@ def total(costs: Sequence[Cost]) -> Cost:
     )
 
 
-def once(prompts: Sequence[str], replies: Sequence[Reply]) -> list[list[Reply]]:
+def once(prompts: Sequence[str], replies: Sequence[M]) -> list[list[M]]:
     """For each prompt the replies that it is to pay for: equal ones are asked once, and the first of them pays."""
     payers = {prompt: at for at, prompt in reversed(list(enumerate(prompts)))}
     return [[reply] if payers[prompts[at]] == at else [] for at, reply in enumerate(replies)]

@@ -147,10 +147,10 @@ def final_answer(text: str) -> str | None:
     Full stops and quotes around it are taken off. A text that goes on after its answer gives all of
     that, which is then no answer: a thought must *end* in it. None where there is no such sentence.
     """
-    found = list(_ANSWER.finditer(text))
-    if not found:
+    ends = list(_ANSWER.finditer(text))
+    if not ends:
         return None
-    return text[found[-1].end() :].strip().strip("\"'“”‘’`*").strip().rstrip(".").strip().strip("\"'“”‘’`*") or None
+    return text[ends[-1].end() :].strip().strip("\"'“”‘’`*").strip().rstrip(".").strip().strip("\"'“”‘’`*") or None
 
 
 def _spans(text: str) -> tuple[list[TextSpan], str]:

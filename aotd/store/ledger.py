@@ -128,6 +128,32 @@ def ledger(run: Run) -> Ledger:
     return Ledger(places)
 
 
+def place_of(run: Run, question_id: str) -> Place | None:
+    """The place of one question, looked up in each stage; None where it was not loaded.
+
+    Only lines of this question are read: that the run as a whole adds up is for `ledger` to say.
+
+    Raises:
+        UserError: nothing was loaded, or a line is damaged.
+    """
+    question = run.questions.find(question_id)
+    place = Place(question_id, "", "", FLOW[0], None, "")
+    if question is not None:
+        place = replace(place, split=question.split, type=question.type, verb=FLOW[1])
+    for verb in FLOW[FLOW.index(place.verb) :]:
+        stage = run.stage(verb)
+        if (drop := stage.find_dropped(question_id)) is not None:
+            return replace(place, verb=verb, outcome=drop.outcome, reason=drop.reason)
+        if question is None:
+            return None
+        place = replace(place, verb=verb)
+        if not stage.exists or not stage.has(question_id):
+            return place
+    verdict = run.verdicts.find(question_id)
+    assert verdict is not None
+    return replace(place, outcome=verdict.outcome, reason=verdict_reason(verdict))
+
+
 def kept_by_tries(run: Run, book: Ledger) -> dict[int, int]:
     """How many programs were run -> how many questions ended as kept with that many, fewest first.
 

@@ -254,6 +254,26 @@ class Stage(Generic[R]):
         found = self._find(question_id)
         return found and _read(self.records_path, f"byte {found[0]}", found[1], self.record)
 
+    def has(self, question_id: str) -> bool:
+        """Whether a question has a record.
+
+        Raises:
+            UserError: the verb has not run.
+        """
+        self._check_made()
+        return self._find(question_id) is not None
+
+    def find_dropped(self, question_id: str) -> Dropped | None:
+        """The line of a question that this verb dropped, None where it did not. All that it dropped are gone through.
+
+        Raises:
+            UserError: the line is damaged.
+        """
+        for number, line, key in _keyed(self.dropped_path, Dropped):
+            if key == question_id:
+                return _read(self.dropped_path, number, line, Dropped)
+        return None
+
     def _find(self, question_id: str) -> tuple[int, bytes] | None:
         """Where the line of a question begins, and the line."""
         path = self.records_path

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
@@ -153,25 +152,3 @@ def take_key(given: str | None = None) -> str | None:
     global _key
     _key = os.environ.pop(KEY, None) or given or _key
     return _key
-
-
-@contextmanager
-def open_tracker(config: TrackingConfig, run: Run, verb: str, name: str) -> Iterator[Tracker]:
-    """The tracker a config names; of processes that train together, the first one's.
-
-    Args:
-        verb: the job's type.
-        name: its name; the verb, and the arm where it has arms.
-    """
-    if config.tracker is TrackerName.none or os.environ.get("RANK", "0") != "0":
-        yield NullTracker()
-        return
-    from aotd.tracking.process import WandbTracker
-
-    tracker = WandbTracker(config, run, verb, name, take_key())
-    try:
-        yield tracker
-    except BaseException:
-        tracker.finish(failed=True)
-        raise
-    tracker.finish(failed=False)

@@ -18,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,18 @@ from PIL import Image
 
 from aotd.errors import spelt_out
 from aotd.store.run import Run
-from aotd.tracking import KEY, Artifact, Cell, Picture, TrackingConfig, group_name
+from aotd.tracking import (
+    KEY,
+    Artifact,
+    Cell,
+    NullTracker,
+    Picture,
+    Tracker,
+    TrackerName,
+    TrackingConfig,
+    group_name,
+    take_key,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -153,6 +165,26 @@ class WandbTracker:
         lines = [line for line in self._said.read().decode(errors="replace").splitlines() if line[:1].strip()]
         errors = [line for line in lines if ": " in line] or lines
         return spelt_out(errors[-1])[:300] if errors else f"status {status}"
+
+
+@contextmanager
+def open_tracker(config: TrackingConfig, run: Run, verb: str, name: str) -> Iterator[Tracker]:
+    """The tracker a config names; of processes that train together, the first one's.
+
+    Args:
+        verb: the job's type.
+        name: its name; the verb, and the arm where it has arms.
+    """
+    if config.tracker is TrackerName.none or os.environ.get("RANK", "0") != "0":
+        yield NullTracker()
+        return
+    tracker = WandbTracker(config, run, verb, name, take_key())
+    try:
+        yield tracker
+    except BaseException:
+        tracker.finish(failed=True)
+        raise
+    tracker.finish(failed=False)
 
 
 def _drawn(picture: Picture) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from aotd.store.ledger import Ledger, ledger
 from aotd.store.run import Run
 from aotd.store.shards import divisions, shards
 from aotd.store.untrusted import read_manifest
-from aotd.tracking import Artifact, Cell, Picture, Tracker, TrackingConfig, open_tracker, run_name
+from aotd.tracking import Artifact, Cell, Picture, Tracker, TrackingConfig, run_name
+from aotd.tracking.process import open_tracker
 from aotd.verbs import ARTIFACTS, FLOW, SHARDED
 from aotd.view.pictures import Frames, NoFramesError, chosen_frames, found_boxes
 from aotd.view.question import Story, arms, scores

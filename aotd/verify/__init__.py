@@ -1,7 +1,9 @@
 """verify: `Thought` + `Question` -> `Verdict` (step 3 of the paper)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+
+from aotd.llm import RoleLLMConfig
 
 
 class Judge(str, Enum):
@@ -19,3 +21,5 @@ class VerifyConfig:
     """Open-ended answers. rules: equal but for case, articles and punctuation. llm: a language model compares."""
     max_tokens: int = 16
     """llm: longest verdict of a judge that cannot be held to Yes or No."""
+    llm: RoleLLMConfig = field(default_factory=RoleLLMConfig)
+    """The language model that judges thoughts, where it is not that of `llm`."""

@@ -9,78 +9,76 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from aotd.config.tree import Config
+from aotd.llm import LLMConfig, role_llm
 from aotd.llm.base import Engine
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Check, Dropped, Outcome, Question, Thought, Trace, Verdict
 from aotd.runtime.batches import batches
 from aotd.runtime.progress import progress
-from aotd.store.cache import load_cache
+from aotd.store.cache import CacheConfig, load_cache
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
-from aotd.store.stage import Stage
-from aotd.verify import Judge, VerifyConfig, llm
+from aotd.verify import Judge, VerifyConfig
+from aotd.verify import llm as llm_judge
 from aotd.verify.checks import check_answer, check_coherent, check_faithful
 
 _log = logging.getLogger(__name__)
 
 
-def job(config: Config) -> None:
+def job(run: Run, *, verify: VerifyConfig, llm: LLMConfig, cache: CacheConfig) -> None:
     """Write a Verdict for every thought of the run, and print the ledger.
 
     Raises:
         UserError: `convert` has not run, or the judge's model is not there.
     """
-    run, settings = Path(config.run), config.verify
-    questions, traces = Stage(run, "load", Question), Stage(run, "execute", Trace)
-    thoughts = Stage(run, "convert", Thought)
-    engine = _engine(config)
-    batch_size = max(config.llm.batch, 1) if engine else 1
+    thoughts, engine = run.thoughts, _engine(run, verify, llm, cache)
+    batch_size = max(role_llm(llm, verify.llm, "verify.llm").batch, 1) if engine else 1
     with (
-        Stage(run, "verify", Verdict).open(**_decides(config, engine)) as out,
-        questions.beside(thoughts) as question_of,
-        traces.beside(thoughts) as trace_of,
+        run.verdicts.open(**_decides(run, verify, engine)) as out,
+        run.questions.beside(thoughts) as question_of,
+        run.traces.beside(thoughts) as trace_of,
     ):
         count = thoughts.count() - len(out.done)
         for batch in batches(progress("verify", thoughts.stream(without=out.done), count), batch_size):
-            tasks = [(question_of(one.question_id), one, trace_of(one.question_id)) for one in batch]
-            for record in judge_thoughts(tasks, settings, engine):
+            tasks = [(question_of(thought.question_id), thought, trace_of(thought.question_id)) for thought in batch]
+            for record in judge_thoughts(tasks, verify, engine):
                 out.write(record)
         out.sort(thoughts.ids())
-    ends = ledger(Run(run)).counts()
+    ends = ledger(run).counts()
     _log.info("  ".join(f"{name} {count}" for name, count in ends.items()))
 
 
-def decides(config: Config) -> dict[str, Any]:
+def decides(run: Run, *, verify: VerifyConfig, llm: LLMConfig, cache: CacheConfig) -> dict[str, Any]:
     """What decides the verdicts, as `Stage.open` takes it.
 
     Raises:
         UserError: as `job`.
     """
-    return _decides(config, _engine(config))
+    return _decides(run, verify, _engine(run, verify, llm, cache))
 
 
-def _decides(config: Config, engine: Engine | None) -> dict[str, Any]:
-    settings: dict[str, Any] = {name: judge.value for name, judge in _judges(config).items()}
-    made_from = {"inputs": {"convert": Stage(Path(config.run), "convert", Thought).manifest_digest()}}
+def _decides(run: Run, verify: VerifyConfig, engine: Engine | None) -> dict[str, Any]:
+    settings: dict[str, Any] = {name: judge.value for name, judge in _judges(verify).items()}
+    made_from = {"inputs": {"convert": run.thoughts.manifest_digest()}}
     if engine:
         made_from["prompts"] = {name: digest(name) for name in ("judge_coherence", "judge_answer")}
         made_from["models"] = {"judge": engine.model}
-        settings["max_tokens"] = config.verify.max_tokens
+        settings["max_tokens"] = verify.max_tokens
     return {"settings": settings, **made_from}
 
 
-def _judges(config: Config) -> dict[str, Judge]:
-    return {"coherence": config.verify.coherence, "open_answer": config.verify.open_answer}
+def _judges(verify: VerifyConfig) -> dict[str, Judge]:
+    return {"coherence": verify.coherence, "open_answer": verify.open_answer}
 
 
-def _engine(config: Config) -> Engine | None:
-    asked = [f"verify.{name}=llm" for name, judge in _judges(config).items() if judge is Judge.llm]
-    return load_engine(config.llm, asked[0], load_cache(config.cache, Run(Path(config.run)))) if asked else None
+def _engine(run: Run, verify: VerifyConfig, llm: LLMConfig, cache: CacheConfig) -> Engine | None:
+    wanted_by = [f"verify.{name}=llm" for name, judge in _judges(verify).items() if judge is Judge.llm]
+    if not wanted_by:
+        return None
+    return load_engine(role_llm(llm, verify.llm, "verify.llm"), wanted_by[0], load_cache(cache, run))
 
 
 def judge_thoughts(
@@ -116,8 +114,8 @@ def _answers(
     if settings.open_answer is Judge.llm:
         assert engine is not None
         doubtful = [at for at, task in enumerate(tasks) if not task[0].options and not checks[at].passed]
-        asked = [(tasks[at][0], tasks[at][1].answer) for at in doubtful]
-        judged = llm.same_answer(engine, asked, max_tokens=settings.max_tokens) if asked else []
+        answers = [(tasks[at][0], tasks[at][1].answer) for at in doubtful]
+        judged = llm_judge.same_answer(engine, answers, max_tokens=settings.max_tokens) if answers else []
         for at, check in zip(doubtful, judged, strict=True):
             checks[at] = check
     return checks
@@ -130,8 +128,8 @@ def _coherence(
     if settings.coherence is not Judge.llm:
         return [check_coherent(thought, trace) for _, thought, trace in tasks]
     assert engine is not None
-    asked = [(question, thought) for question, thought, _ in tasks]
-    return llm.coherent(engine, asked, max_tokens=settings.max_tokens) if asked else []
+    thoughts = [(question, thought) for question, thought, _ in tasks]
+    return llm_judge.coherent(engine, thoughts, max_tokens=settings.max_tokens) if thoughts else []
 
 
 def _unlabelled(question: Question) -> Dropped:

@@ -55,8 +55,9 @@ def read_verdict(reply: str) -> bool | None:
     None for any other reply. Since the first word decides, a reply cut off behind it can be read.
     """
     words = re.findall(r"[a-z]+", reply.casefold())
-    said = [word in ("yes", "true") for word in words if word in ("yes", "true", "no", "false")]
-    return said[0] if said and words[0] in ("yes", "true", "no", "false") and len(set(said)) == 1 else None
+    verdicts = [word in ("yes", "true") for word in words if word in ("yes", "true", "no", "false")]
+    decided = words[:1] and words[0] in ("yes", "true", "no", "false") and len(set(verdicts)) == 1
+    return verdicts[0] if decided else None
 
 
 def _check(judge: str, choice: Choice, claim: str) -> Check:

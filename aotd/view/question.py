@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from aotd.store.ledger import Place, ledger
 from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.store.untrusted import is_file, lines
+from aotd.verbs import FLOW
 
 R = TypeVar("R", bound=Record)
 P = TypeVar("P", bound=Part)
@@ -76,8 +77,11 @@ def stories(run: Run, ids: Sequence[str], places: dict[str, Place] | None = None
         UserError: nothing was loaded, or a line is damaged.
     """
     places = places or dict(ledger(run).places)
-    questions, programs, traces = _some(run.questions, ids), _some(run.programs, ids), _some(run.traces, ids)
-    thoughts, verdicts = _some(run.thoughts, ids), _some(run.verdicts, ids)
+    questions = _some(run.questions, ids)
+    programs = _some(run.programs, _passed(run.programs.name, places, ids))
+    traces = _some(run.traces, _passed(run.traces.name, places, ids))
+    thoughts = _some(run.thoughts, _passed(run.thoughts.name, places, ids))
+    verdicts = _some(run.verdicts, _passed(run.verdicts.name, places, ids))
     replies_of = {arm: {mode: _replies(run.predictions(arm, mode), set(ids)) for mode in Mode} for arm in arms(run)}
     judged = {arm: _judgements(run, arm, ids) for arm in replies_of}
     found = []
@@ -158,6 +162,12 @@ def comparisons(run: Run) -> list[Comparison]:
 def _some(stage: Stage[R], ids: Collection[str]) -> dict[str, R]:
     """The records of some questions; none where the verb has not run."""
     return stage.records_of(set(ids)) if stage.exists else {}
+
+
+def _passed(verb: str, places: Mapping[str, Place], ids: Collection[str]) -> list[str]:
+    """Those of some questions that a verb has a record of: they have come further, or ended there by a verdict."""
+    further = FLOW[FLOW.index(verb) + 1 :] or FLOW[-1:]
+    return [key for key in ids if places[key].verb in further]
 
 
 def _replies(stage: Stage[Prediction], ids: Collection[str]) -> dict[str, Prediction | Dropped]:

@@ -257,3 +257,15 @@ def test_missing_extras_come_with_the_line_that_mends_them(
     words = ["student.lora_rank=8", "distill.deepspeed=zero2", "tracking.tracker=wandb"]
     for line, extra in zip(examine(capsys, world, *words)[2], ("lora", "deepspeed", "wandb"), strict=True):
         assert line.endswith(f"pip install 'aotd[{extra}]'")
+
+
+def test_doctor_checks_the_language_model_of_each_role(
+    capsys: pytest.CaptureFixture[str], world: Path, tmp_path: Path
+) -> None:
+    words = ["decompose.author=llm", "decompose.llm.engine=transformers", "decompose.llm.model=/no.gguf"]
+    words += ["convert.writer=llm", "llm@verify.llm=openai"]
+    words += [f"verify.llm.url={tmp_path}/no.json", "verify.llm.model=judge", "evaluate.judge.name=judge"]
+    missing = examine(capsys, world, *words)[2]
+    assert any(line.startswith("decompose.llm.model=/no.gguf is not there") for line in missing)
+    assert any(line.startswith(f"verify.llm.url={tmp_path}/no.json is not there") for line in missing)
+    assert "convert.writer=llm needs a language model: add llm=openai or llm=transformers" in missing

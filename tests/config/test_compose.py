@@ -11,10 +11,10 @@ import yaml
 from omegaconf import OmegaConf
 
 from aotd.config.compose import compose
-from aotd.config.shipped import shipped
 from aotd.datasets.benchmarks import BENCHMARKS
 from aotd.errors import UserError
 from aotd.records import Program
+from aotd.store.shipped import shipped
 from aotd.store.stage import Stage
 from aotd.students import StudentName
 

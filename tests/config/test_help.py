@@ -8,7 +8,7 @@ import pytest
 
 from aotd.cli.main import main
 from aotd.config.help import groups, sentence
-from aotd.config.shipped import group_names, shipped
+from aotd.store.shipped import group_names, shipped
 
 CONFIGS = shipped("configs")
 FILES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))

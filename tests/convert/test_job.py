@@ -13,8 +13,13 @@ from aotd.errors import UserError
 from aotd.llm import LLMConfig
 from aotd.llm.base import Reply
 from aotd.records import Outcome, Program, Question, Thought, Trace
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from tests.sample_run import drop, program, question, trace, write
+
+
+def run_convert(config: Config) -> None:
+    job.job(Run(Path(config.run)), convert=config.convert, llm=config.llm, cache=config.cache)
 
 
 class Telling:
@@ -60,7 +65,7 @@ def thoughts(run: Path) -> dict[str, str]:
 def test_each_thought_is_of_its_own_question_program_and_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = made(tmp_path, "abcdefghij", "bcfhj")
     engine = use(Telling(), monkeypatch)
-    job.job(config)
+    run_convert(config)
     assert thoughts(tmp_path) == {key: f"program#{key} #{key}?" for key in "bcfhj"}
     assert engine.batches == [2, 2, 1]
 
@@ -69,10 +74,10 @@ def test_what_was_written_before_a_batch_broke_is_kept(tmp_path: Path, monkeypat
     config = made(tmp_path, "abcdefghij", "abcdefgh")
     use(Telling(breaks_at=3), monkeypatch)
     with pytest.raises(UserError, match="gone"):
-        job.job(config)
+        run_convert(config)
     assert list(thoughts(tmp_path)) == list("abcd")
     engine = use(Telling(), monkeypatch)
-    job.job(config)
+    run_convert(config)
     assert engine.batches == [2, 2]
     assert thoughts(tmp_path) == {key: f"program#{key} #{key}?" for key in "abcdefgh"}
 
@@ -84,7 +89,7 @@ def test_traces_that_came_later_end_where_they_belong(tmp_path: Path, monkeypatc
     use(Telling(), monkeypatch)
     for there in ("ace", "abcdef"):
         stage.records_path.write_text("".join(whole["abcdef".index(key)] for key in there))
-        job.job(config)
+        run_convert(config)
         assert list(thoughts(tmp_path)) == list(there)
 
 
@@ -94,10 +99,10 @@ def test_traces_out_of_order_say_which_verb_puts_them_in_order(tmp_path: Path, m
     with pytest.raises(
         UserError, match=r"execute: question 'a' is not in the order of .*load: run `aotd execute` again"
     ):
-        job.job(config)
+        run_convert(config)
     with Stage(tmp_path, "execute", Trace).open({"settings": "of a test"}) as out:
         out.sort("abc")
-    job.job(config)
+    run_convert(config)
     assert list(thoughts(tmp_path)) == list("abc")
 
 
@@ -106,4 +111,4 @@ def test_a_trace_of_a_question_that_was_never_loaded_is_named(tmp_path: Path, mo
     write(tmp_path, "execute", Trace, [trace("stranger")])
     use(Telling(), monkeypatch)
     with pytest.raises(UserError, match=r"execute: question 'stranger' has no line in .*load: delete that folder"):
-        job.job(config)
+        run_convert(config)

@@ -30,6 +30,7 @@ from aotd.records import (
     Thought,
     Trace,
 )
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.view.finding_text import numbered
 from tests.sample_run import CODE, question
@@ -163,13 +164,17 @@ def test_a_cut_or_empty_reply_is_a_named_outcome(engine: Says, says: str) -> Non
     assert caught.value.outcome is Outcome.thought_cut
 
 
+def run_convert(config: Config) -> None:
+    job.job(Run(Path(config.run)), convert=config.convert, llm=config.llm, cache=config.cache)
+
+
 def test_a_question_costs_its_reply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_stage(tmp_path, "load", Question, [question("a")])
     write_stage(tmp_path, "decompose", Program, [Program(question_id="a", code=CODE, author="llm", attempts=1)])
     write_stage(tmp_path, "execute", Trace, [SEEN])
     engine = Says("It is so. So the answer is The door.")
     monkeypatch.setattr(job, "load_engine", lambda *_: engine)
-    job.job(Config(run=str(tmp_path), convert=ConvertConfig(writer=WriterName.llm), llm=LLMConfig(batch=8)))
+    run_convert(Config(run=str(tmp_path), convert=ConvertConfig(writer=WriterName.llm), llm=LLMConfig(batch=8)))
     cost = Stage(tmp_path, "convert", Thought).costs()["a"]
     assert (cost.llm_calls, cost.prompt_tokens, cost.reply_tokens, cost.batch) == (1, 1, 1, 1)
     assert cost.seconds > 0

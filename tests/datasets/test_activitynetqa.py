@@ -23,7 +23,7 @@ def load(folder: Path, asked: Any, told: Any, **settings: Any) -> LoadedQuestion
     return read(DatasetConfig(name="activitynetqa", root=str(folder), split="test", **files, **settings))
 
 
-def test_an_answer_is_found_by_its_id(tmp_path: Path) -> None:
+def test_answer_is_found_by_its_id(tmp_path: Path) -> None:
     (tmp_path / "v_a_B-1.mkv").touch()
     other = {"answer": "two", "type": 7, "question_id": "v_a_B-1_2"}
     asked = [ASKED, {**ASKED, "question": "how many dogs are there", "question_id": "v_a_B-1_2"}]
@@ -34,7 +34,7 @@ def test_an_answer_is_found_by_its_id(tmp_path: Path) -> None:
     assert (second.type, second.answer) == ("Number", "two")
 
 
-def test_skipped_and_limited(tmp_path: Path) -> None:
+def test_entries_are_skipped_and_limited(tmp_path: Path) -> None:
     asked = [{**ASKED, "video_name": name, "question_id": f"v_{name}_1"} for name in "abc"]
     told = [{**TOLD, "question_id": f"v_{name}_1"} for name in "ac"]
     loaded = load(tmp_path, asked, told, limit=2)
@@ -50,12 +50,12 @@ def test_skipped_and_limited(tmp_path: Path) -> None:
         ([ASKED], {"v_a_B-1_1": "no"}, r"a\.json: ActivityNet-QA's file of answers is a list"),
     ],
 )
-def test_a_malformed_file_is_named(asked: Any, told: Any, says: str, tmp_path: Path) -> None:
+def test_malformed_file_is_refused(asked: Any, told: Any, says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=says):
         load(tmp_path, asked, told)
 
 
-def test_answers_are_asked_for(tmp_path: Path) -> None:
+def test_missing_file_of_answers_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "q.json").write_text(json.dumps([ASKED]))
     with pytest.raises(UserError, match=r"dataset\.answers: not set: give .*test_a\.json"):
         read(DatasetConfig(name="activitynetqa", questions=str(tmp_path / "q.json")))

@@ -41,7 +41,7 @@ def test_descriptive_questions_are_open(tmp_path: Path) -> None:
     assert (question.video_id, question.video) == ("video_00007", "video_00007.mp4")
 
 
-def test_every_choice_is_a_question_of_yes_or_no(tmp_path: Path) -> None:
+def test_every_choice_becomes_a_yes_no_question(tmp_path: Path) -> None:
     kinds = ("explanatory", "predictive", "counterfactual")
     entries = [scene(1, *(asked(number, kind, choices=EVENTS) for number, kind in enumerate(kinds)))]
     questions = load(tmp_path, entries).questions
@@ -53,7 +53,7 @@ def test_every_choice_is_a_question_of_yes_or_no(tmp_path: Path) -> None:
     assert questions[2].question == 'What comes next? Is this a right answer: "The red ball leaves"?'
 
 
-def test_the_test_split_has_no_answers(tmp_path: Path) -> None:
+def test_test_split_has_no_answers(tmp_path: Path) -> None:
     bare = [{name: value for name, value in choice.items() if name != "answer"} for choice in EVENTS]
     loaded = load(tmp_path, [scene(15_000, asked(0, "descriptive"), asked(1, "predictive", choices=bare))])
     assert [question.answer for question in loaded.questions] == [None] * 4
@@ -69,21 +69,21 @@ def test_the_test_split_has_no_answers(tmp_path: Path) -> None:
         (15_000, "video_test/video_15000-16000"),
     ],
 )
-def test_videos_lie_where_the_archives_put_them(number: int, folder: str, tmp_path: Path) -> None:
+def test_videos_are_found_where_the_archives_put_them(number: int, folder: str, tmp_path: Path) -> None:
     (tmp_path / folder).mkdir(parents=True)
     (tmp_path / folder / f"video_{number:05d}.mp4").touch()
     (question,) = load(tmp_path, [scene(number, asked(0, "descriptive", answer="2"))]).questions
     assert question.video == f"{folder}/video_{number:05d}.mp4"
 
 
-def test_a_question_without_choices_is_skipped_by_name(tmp_path: Path) -> None:
+def test_question_without_choices_is_skipped(tmp_path: Path) -> None:
     entries = [scene(1, asked(0, "predictive", choices=EVENTS), asked(1, "predictive", choices=[]))]
     loaded = load(tmp_path, entries)
     assert len(loaded.questions) == len(EVENTS)
     assert loaded.skipped == [f"{tmp_path / 'train.json'}: entry 1, question 1: it has no choices"]
 
 
-def test_a_limit_counts_videos(tmp_path: Path) -> None:
+def test_limit_counts_videos(tmp_path: Path) -> None:
     entries = [scene(n, asked(0, "descriptive", answer="1"), asked(1, "descriptive", answer="2")) for n in range(3)]
     assert len(load(tmp_path, entries, limit=2).questions) == 4
 
@@ -97,7 +97,7 @@ def test_a_limit_counts_videos(tmp_path: Path) -> None:
         ({**scene(1), "video_filename": "../secret.mp4"}, "leads outside"),
     ],
 )
-def test_a_malformed_entry_is_named(entry: Any, says: str, tmp_path: Path) -> None:
+def test_malformed_entry_is_refused(entry: Any, says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"train\.json: entry 2: .*{says}") as caught:
         load(tmp_path, [scene(0), entry])
     assert "\n" not in str(caught.value)

@@ -27,7 +27,7 @@ def load(folder: Path, entries: Any, answers: Any = None, **settings: Any) -> Lo
     return read(DatasetConfig(name="egoschema", root=str(folder), questions=questions, **settings))
 
 
-def test_some_answers_are_known(tmp_path: Path) -> None:
+def test_answers_of_the_subset_are_known(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a-1.mp4").touch()
     first, second = load(tmp_path, [asked("a-1"), asked("b-2")], {"a-1": 3}).questions
@@ -37,11 +37,11 @@ def test_some_answers_are_known(tmp_path: Path) -> None:
     assert (second.answer, second.video) == (None, "b-2.mp4")
 
 
-def test_without_answers_nothing_is_labelled(tmp_path: Path) -> None:
+def test_nothing_is_labelled_without_answers(tmp_path: Path) -> None:
     assert [question.answer for question in load(tmp_path, [asked("a"), asked("b")]).questions] == [None, None]
 
 
-def test_skipped_and_limited(tmp_path: Path) -> None:
+def test_entries_are_skipped_and_limited(tmp_path: Path) -> None:
     entries = [asked("a"), asked("b", **{"option 1": "thing 0"}), asked("c")]
     loaded = load(tmp_path, entries, limit=2)
     assert [question.video_id for question in loaded.questions] == ["a"]
@@ -58,6 +58,6 @@ def test_skipped_and_limited(tmp_path: Path) -> None:
         ([asked("a")], [1], r"answers\.json: EgoSchema's file of answers is one JSON object"),
     ],
 )
-def test_a_malformed_file_is_named(entries: Any, answers: Any, says: str, tmp_path: Path) -> None:
+def test_malformed_file_is_refused(entries: Any, answers: Any, says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=says):
         load(tmp_path, entries, answers)

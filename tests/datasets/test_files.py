@@ -27,7 +27,7 @@ def lines(*entries: dict[str, object]) -> str:
     return "".join(json.dumps(entry) + "\n" for entry in entries)
 
 
-def test_json_lines(tmp_path: Path) -> None:
+def test_read_json_lines(tmp_path: Path) -> None:
     full = {
         "video": "kitchen/1.mp4", "question": "What did she open?", "options": ["the door", "a jar"],
         "answer": "a jar", "id": "mine", "type": "opening", "split": "train", "start_s": 1, "end_s": 2.5,
@@ -39,7 +39,7 @@ def test_json_lines(tmp_path: Path) -> None:
     assert (opened.type, opened.split, opened.options, opened.answer) == ("open", "test", (), None)
 
 
-def test_csv_says_the_same_as_json_lines(tmp_path: Path) -> None:
+def test_csv_gives_the_questions_of_json_lines(tmp_path: Path) -> None:
     entries = [
         {"video": "1.mp4", "question": "Which, of these?", "options": ["a", "b"], "answer": "a", "start_s": 1.5},
         {"video": "1.mp4", "question": "And then?"},
@@ -50,7 +50,7 @@ def test_csv_says_the_same_as_json_lines(tmp_path: Path) -> None:
     assert load(tmp_path / "list.csv", table.format('"[""a"", ""b""]"')).questions == expected
 
 
-def test_ids_stay_the_same_when_other_lines_come_and_go(tmp_path: Path) -> None:
+def test_ids_do_not_depend_on_other_lines(tmp_path: Path) -> None:
     first, second = {"video": "1.mp4", "question": "a?"}, {"video": "1.mp4", "question": "b?"}
     both = load(tmp_path / "q.jsonl", lines(first, second)).questions
     alone = load(tmp_path / "q.jsonl", lines(second)).questions
@@ -58,7 +58,7 @@ def test_ids_stay_the_same_when_other_lines_come_and_go(tmp_path: Path) -> None:
     assert both[0].question_id != both[1].question_id
 
 
-def test_a_limit_counts_videos_and_checks_the_rest_too(tmp_path: Path) -> None:
+def test_limit_counts_videos_and_checks_the_rest(tmp_path: Path) -> None:
     text = lines(*({"video": f"{n}.mp4", "question": "a?"} for n in range(3)))
     assert len(load(tmp_path / "q.jsonl", text, limit=2).questions) == 2
     with pytest.raises(UserError, match=r"q\.jsonl:4"):
@@ -83,7 +83,7 @@ def test_a_limit_counts_videos_and_checks_the_rest_too(tmp_path: Path) -> None:
         ('{"video": "0.mp4", "question": "a?"}', "the same question as in line 1"),
     ],
 )
-def test_a_malformed_line_is_named(line: str, says: str, tmp_path: Path) -> None:
+def test_malformed_line_is_refused(line: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"q\.jsonl:2: ") as caught:
         load(tmp_path / "q.jsonl", '{"video": "0.mp4", "question": "a?"}\n' + line + "\n")
     assert says in str(caught.value)
@@ -100,13 +100,13 @@ def test_a_malformed_line_is_named(line: str, says: str, tmp_path: Path) -> None
         (",a?,,", "'video' is missing"),
     ],
 )
-def test_a_malformed_row_is_named(row: str, says: str, tmp_path: Path) -> None:
+def test_malformed_row_is_refused(row: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"q\.csv:2: ") as caught:
         load(tmp_path / "q.csv", f"video,question,options,start_s\n{row}\n")
     assert says in str(caught.value)
 
 
-def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+def test_unreadable_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"dataset\.questions: not set"):
         read(DatasetConfig(name="files"))
     with pytest.raises(UserError, match=r"\.jsonl"):
@@ -138,7 +138,7 @@ FIRST = b'{"video": "0.mp4", "question": "a?"}\n'
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_hostile_line_is_one_short_line_that_names_it(
+def test_hostile_line_is_refused_in_one_short_line(
     line: bytes, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "q.jsonl"
@@ -159,7 +159,7 @@ def test_a_hostile_line_is_one_short_line_that_names_it(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_long_line_is_not_read_into_memory(tmp_path: Path) -> None:
+def test_long_line_is_not_read_into_memory(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
     path.write_bytes(FIRST + b'{"video": "' + b"x" * 100_000_000)
     tracemalloc.start()
@@ -170,7 +170,7 @@ def test_a_long_line_is_not_read_into_memory(tmp_path: Path) -> None:
     assert peak < 10_000_000
 
 
-def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+def test_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_bytes(b"\xef\xbb\xbf" + FIRST)
     assert len(list(read(DatasetConfig(name="files", questions=str(tmp_path / "q.jsonl"))).questions)) == 1
 
@@ -185,7 +185,7 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
         (b'1.mp4,"a"?,,', "not CSV"),
     ],
 )
-def test_a_hostile_row_is_named(row: bytes, says: str, tmp_path: Path) -> None:
+def test_hostile_row_is_refused(row: bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "q.csv"
     path.write_bytes(b"video,question,options,start_s\n" + row + b"\n")
     with pytest.raises(UserError, match=r"q\.csv:2: ") as caught:
@@ -193,7 +193,7 @@ def test_a_hostile_row_is_named(row: bytes, says: str, tmp_path: Path) -> None:
     assert says in str(caught.value)
 
 
-def test_questions_are_read_again_and_not_held(tmp_path: Path) -> None:
+def test_questions_are_streamed_and_not_held(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
     path.write_text(
         "".join(json.dumps({"video": "1.mp4", "question": f"{n}? " + "x" * 1000}) + "\n" for n in range(2000))

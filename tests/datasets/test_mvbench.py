@@ -27,7 +27,7 @@ def load(folder: Path, files: dict[str, Any], only: str = "", **settings: Any) -
     return read(DatasetConfig(questions=str(folder / "json" / only), **fields))
 
 
-def test_a_folder_is_read_task_by_task(tmp_path: Path) -> None:
+def test_folder_is_read_task_by_task(tmp_path: Path) -> None:
     loaded = load(tmp_path, {"action_sequence.json": [ENTRY], "state_change.json": [ENTRY, ENTRY]})
     first, second, third = loaded.questions
     assert (first.question_id, first.type) == ("mvbench_action_sequence_1", "action_sequence")
@@ -43,19 +43,19 @@ def test_one_file_is_one_task(tmp_path: Path) -> None:
     assert [q.type for q in load(tmp_path, files, only="state_change.json").questions] == ["state_change"]
 
 
-def test_there_are_twenty_tasks(tmp_path: Path) -> None:
+def test_table_has_twenty_tasks(tmp_path: Path) -> None:
     loaded = load(tmp_path, {f"{task}.json": [ENTRY] for task in FOLDERS})
     assert len(loaded.questions) == len({question.type for question in loaded.questions}) == 20
 
 
-def test_a_video_of_the_later_branch_is_found(tmp_path: Path) -> None:
+def test_video_of_the_later_branch_is_found(tmp_path: Path) -> None:
     (tmp_path / "nturgbd_convert").mkdir()
     (tmp_path / "nturgbd_convert" / "A1.mp4").touch()
     (question,) = load(tmp_path, {"fine_grained_pose.json": [ENTRY]}).questions
     assert question.video == "nturgbd_convert/A1.mp4"
 
 
-def test_folders_of_frames_are_asked_for_as_videos(tmp_path: Path) -> None:
+def test_folders_of_frames_are_named_as_videos(tmp_path: Path) -> None:
     (tmp_path / "tvqa" / "frames_fps3_hq" / "s01").mkdir(parents=True)
     (question,) = load(tmp_path, {"episodic_reasoning.json": [{**ENTRY, "video": "s01"}]}).questions
     assert question.video == "tvqa/frames_fps3_hq/s01.mp4"
@@ -73,14 +73,14 @@ def test_folders_of_frames_are_asked_for_as_videos(tmp_path: Path) -> None:
         ({"end": 1.0}, "its part of the video, 1.5 s to 1.0 s, is none"),
     ],
 )
-def test_what_cannot_be_asked_is_skipped_by_name(fields: dict[str, Any], why: str, tmp_path: Path) -> None:
+def test_flawed_entries_are_skipped(fields: dict[str, Any], why: str, tmp_path: Path) -> None:
     loaded = load(tmp_path, {"action_sequence.json": [{**ENTRY, **fields}, ENTRY]})
     assert [question.question_id for question in loaded.questions] == ["mvbench_action_sequence_2"]
     (skipped,) = loaded.skipped
     assert skipped.startswith(f"{tmp_path / 'json' / 'action_sequence.json'}: entry 1: {why}")
 
 
-def test_a_limit_counts_videos_over_all_tasks(tmp_path: Path) -> None:
+def test_limit_counts_videos_over_all_tasks(tmp_path: Path) -> None:
     others = [{**ENTRY, "video": name} for name in ("A1.mp4", "A2.mp4", "A1.mp4")]
     loaded = load(tmp_path, {"action_sequence.json": others, "state_change.json": others}, limit=3)
     assert [question.question_id for question in loaded.questions] == [
@@ -98,11 +98,11 @@ def test_a_limit_counts_videos_over_all_tasks(tmp_path: Path) -> None:
         ("juggling.json", [ENTRY], r"holds none of MVBench's twenty files"),
     ],
 )
-def test_a_malformed_file_is_named(name: str, entries: Any, says: str, tmp_path: Path) -> None:
+def test_malformed_file_is_refused(name: str, entries: Any, says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=says):
         load(tmp_path, {name: entries})
 
 
-def test_a_file_that_is_no_task_is_named(tmp_path: Path) -> None:
+def test_file_that_is_no_task_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"juggling\.json is none of MVBench's twenty files"):
         load(tmp_path, {"juggling.json": [ENTRY]}, only="juggling.json")

@@ -28,7 +28,7 @@ def load(folder: Path, text: str, spans: object = None, **settings: object) -> L
     return read(config)
 
 
-def test_a_question_with_its_spans(tmp_path: Path) -> None:
+def test_question_has_its_spans(tmp_path: Path) -> None:
     spans = {"42": {"duration": 30, "location": {"1": [[1.5, 4], [7.0, 8.5]]}, "fps": 24}}
     loaded = load(tmp_path, GQA + "42,300,640,480," + WHY, spans)
     (question,) = loaded.questions
@@ -40,7 +40,7 @@ def test_a_question_with_its_spans(tmp_path: Path) -> None:
     assert question.evidence.spans == (EvidenceSpan(start_s=1.5, end_s=4), EvidenceSpan(start_s=7, end_s=8.5))
 
 
-def test_the_original_file_gives_the_answer_by_number(tmp_path: Path) -> None:
+def test_original_file_gives_the_answer_by_number(tmp_path: Path) -> None:
     row = "42,300,640,480,how many cats are there,3,1,DC,4,2,1,0,5\n"
     (question,) = load(tmp_path, PLAIN + row).questions
     assert question.answer == "0"
@@ -48,14 +48,14 @@ def test_the_original_file_gives_the_answer_by_number(tmp_path: Path) -> None:
         load(tmp_path, PLAIN + row.replace(",3,1,DC", ",9,1,DC"))
 
 
-def test_an_option_given_twice_is_skipped_by_name(tmp_path: Path) -> None:
+def test_repeated_option_is_skipped(tmp_path: Path) -> None:
     twice = "42,1,1,1,what colour is it,red,2,DO,red,blue,red,green,white\n"
     loaded = load(tmp_path, GQA + "42,300,640,480," + WHY + twice)
     assert [question.question_id for question in loaded.questions] == ["42_1"]
     assert loaded.skipped == [f"{tmp_path / 'val.csv'}:3: the option 'red' is there twice"]
 
 
-def test_a_limit_counts_videos(tmp_path: Path) -> None:
+def test_limit_counts_videos(tmp_path: Path) -> None:
     rows = [f"{video},1,1,1," + WHY.replace(",1,CW", f",{qid},CW") for qid, video in enumerate(["a", "b", "c", "a"])]
     loaded = load(tmp_path, GQA + "".join(rows), limit=2)
     assert [question.question_id for question in loaded.questions] == ["a_0", "b_1", "a_3"]
@@ -71,7 +71,7 @@ def test_a_limit_counts_videos(tmp_path: Path) -> None:
         (GQA + "42,300,640,480," + WHY.replace("run,he was late", "run,else"), r"val\.csv:2: the answer 'else'"),
     ],
 )
-def test_a_malformed_line_is_named(text: str, says: str, tmp_path: Path) -> None:
+def test_malformed_line_is_refused(text: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=says):
         load(tmp_path, text)
 
@@ -79,12 +79,12 @@ def test_a_malformed_line_is_named(text: str, says: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "spans", ["{", {"42": {}}, {"42": {"location": {"1": [[5, 2]]}}}, {"42": {"location": {"1": [["a"]]}}}]
 )
-def test_malformed_spans_are_named(spans: object, tmp_path: Path) -> None:
+def test_malformed_spans_are_refused(spans: object, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"gsub\.json"):
         load(tmp_path, GQA + "42,300,640,480," + WHY, spans)
 
 
-def test_missing_files_are_named(tmp_path: Path) -> None:
+def test_missing_files_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"dataset\.questions: not set"):
         read(DatasetConfig(name="nextqa"))
     (tmp_path / "val.csv").write_text(GQA + "42,300,640,480," + WHY)

@@ -91,7 +91,7 @@ def facts(question: Question) -> tuple[Any, ...]:
     return question.question, question.answer, question.options, question.dataset, question.split, question.type
 
 
-def test_entries_become_open_questions(name: str, tmp_path: Path) -> None:
+def test_read_makes_open_questions_of_entries(name: str, tmp_path: Path) -> None:
     loaded = load(name, tmp_path, ASKED[:3])
     same = ((), name, "train", BENCHES[name].type)
     assert [facts(question) for question in loaded.questions] == [
@@ -107,7 +107,7 @@ def test_entries_become_open_questions(name: str, tmp_path: Path) -> None:
     assert load(name, tmp_path, ASKED[:3]) == loaded
 
 
-def test_what_has_no_answer_is_skipped_by_name(name: str, tmp_path: Path) -> None:
+def test_read_skips_entries_with_an_empty_answer(name: str, tmp_path: Path) -> None:
     loaded = load(name, tmp_path, ASKED)
     assert len(loaded.questions) == 3
     (skipped,) = loaded.skipped
@@ -115,20 +115,20 @@ def test_what_has_no_answer_is_skipped_by_name(name: str, tmp_path: Path) -> Non
     assert skipped.endswith(": the answer is empty")
 
 
-def test_a_limit_counts_videos(name: str, tmp_path: Path) -> None:
+def test_limit_counts_videos(name: str, tmp_path: Path) -> None:
     loaded = load(name, tmp_path, ASKED, limit=1)
     assert [question.answer for question in loaded.questions] == ["a cup", "yes"]
     assert loaded.skipped == []
 
 
-def test_a_video_elsewhere_is_refused_by_name(name: str, tmp_path: Path) -> None:
+def test_video_outside_the_root_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"leads outside") as caught:
         load(name, tmp_path, [("../../secret", "What?", "this")])
     assert BENCHES[name].file in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["{", "[{}]", '{"a": 3}', "\xff", "[" * 100_000])
-def test_a_file_of_another_kind_is_named(name: str, text: str, tmp_path: Path) -> None:
+def test_file_of_another_kind_is_refused(name: str, text: str, tmp_path: Path) -> None:
     path = tmp_path / BENCHES[name].file
     path.write_text(text, encoding="latin-1")
     with pytest.raises(UserError, match=str(path)) as caught:
@@ -136,14 +136,14 @@ def test_a_file_of_another_kind_is_named(name: str, text: str, tmp_path: Path) -
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_is_asked_for(name: str, tmp_path: Path) -> None:
+def test_missing_file_is_asked_for(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"dataset\.questions: not set: give .*(json|csv|txt)"):
         read(DatasetConfig(name=name))
     with pytest.raises(UserError, match=r"dataset\.questions: .*gone is not there"):
         reading(name, tmp_path / "gone")
 
 
-def test_settings_of_other_datasets_are_refused(name: str, tmp_path: Path) -> None:
+def test_settings_of_other_benchmarks_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"dataset\.answers: only activitynetqa and egoschema .* not {name}"):
         load(name, tmp_path, ASKED, answers="answers.json")
     with pytest.raises(UserError, match=rf"dataset\.type_by=colour: {name} has no such field"):
@@ -151,11 +151,11 @@ def test_settings_of_other_datasets_are_refused(name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("field", "kind"), [("semantic", "object"), ("ans_type", "open")])
-def test_agqas_type_is_the_field_one_asks_for(field: str, kind: str, tmp_path: Path) -> None:
+def test_agqa_type_is_the_chosen_field(field: str, kind: str, tmp_path: Path) -> None:
     assert {question.type for question in load("agqa", tmp_path, ASKED[:2], type_by=field).questions} == {kind}
 
 
-def test_agqas_ids_are_its_keys_and_a_bad_entry_is_named_by_one(tmp_path: Path) -> None:
+def test_agqa_ids_are_its_keys_and_name_bad_entries(tmp_path: Path) -> None:
     assert load("agqa", tmp_path, ASKED[:1]).questions[0].question_id == "agqa_A1-1"
     path = tmp_path / "train_balanced.txt"
     for entry, says in (({"question": "Who?"}, "answer: Field required"), ("Who?", "entry: ")):
@@ -164,7 +164,7 @@ def test_agqas_ids_are_its_keys_and_a_bad_entry_is_named_by_one(tmp_path: Path) 
             reading("agqa", path)
 
 
-def test_anetqas_types_and_its_test_split_without_answers(tmp_path: Path) -> None:
+def test_anetqa_has_types_and_a_test_split_without_answers(tmp_path: Path) -> None:
     (question,) = load("anetqa", tmp_path, ASKED[:1], type_by="question structures").questions
     assert (question.type, question.question_id) == ("query", "anetqa_A1#attrWhat#1")
     path = tmp_path / "qa_val.json"
@@ -178,7 +178,7 @@ def test_anetqas_types_and_its_test_split_without_answers(tmp_path: Path) -> Non
         reading("anetqa", path)
 
 
-def test_egoqas_ids_stay_when_other_clips_come_and_go(tmp_path: Path) -> None:
+def test_egoqa_ids_do_not_depend_on_other_clips(tmp_path: Path) -> None:
     both = load("egoqa", tmp_path, ASKED[:2]).questions
     (alone,) = load("egoqa", tmp_path, ASKED[1:2]).questions
     assert both[1] == alone
@@ -187,7 +187,7 @@ def test_egoqas_ids_stay_when_other_clips_come_and_go(tmp_path: Path) -> None:
     assert "entry 3, question 1: the id" in loaded.skipped[0]
 
 
-def test_egoqas_parts_are_read_where_they_are_given(tmp_path: Path) -> None:
+def test_egoqa_reads_parts_where_given(tmp_path: Path) -> None:
     path = tmp_path / "train.json"
     clip = {
         "video": "d/split_0.mp4",
@@ -214,13 +214,13 @@ def test_egoqas_parts_are_read_where_they_are_given(tmp_path: Path) -> None:
         ("video,question,answer,qid,type,a0\n1,why,0,2,CW,x\n", r"val\.csv:1: .*dataset=nextqa"),
     ],
 )
-def test_a_malformed_csv_of_next_oe_is_named(text: str, says: str, tmp_path: Path) -> None:
+def test_nextqa_oe_names_a_malformed_csv(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "val.csv").write_text(text)
     with pytest.raises(UserError, match=says):
         reading("nextqa_oe", tmp_path / "val.csv")
 
 
-def test_next_oe_gives_one_id_to_two_questions_and_the_second_is_skipped(tmp_path: Path) -> None:
+def test_nextqa_oe_skips_the_second_question_of_an_id(tmp_path: Path) -> None:
     rows = "7,why,x,2,CW\n7,when,y,2,TN\n"
     (tmp_path / "val.csv").write_text("video,question,answer,qid,type\n" + rows)
     loaded = reading("nextqa_oe", tmp_path / "val.csv")
@@ -229,7 +229,7 @@ def test_next_oe_gives_one_id_to_two_questions_and_the_second_is_skipped(tmp_pat
     assert loaded.skipped == [f"{path}:3: the id 'nextqa_oe_7_2' stands at {path}:2 too"]
 
 
-def test_video_chatgpts_consistency_asks_twice(tmp_path: Path) -> None:
+def test_videochatgpt_consistency_gives_two_questions(tmp_path: Path) -> None:
     entry = {"Q1": "What is it?", "Q2": "What can be seen?", "A": "A cup.", "video_name": "v_1"}
     (tmp_path / "consistency_qa.json").write_text(json.dumps([entry]))
     videochatgpt(tmp_path / "temporal_qa.json", [("v_1", "What comes first?", "The cup.")])

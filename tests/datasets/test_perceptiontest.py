@@ -31,7 +31,7 @@ def load(folder: Path, entries: Any, cuts: Any = None, **settings: Any) -> Loade
     return read(DatasetConfig(name="perceptiontest", root=str(folder), questions=str(path), **settings))
 
 
-def test_a_question(tmp_path: Path) -> None:
+def test_entry_becomes_questions(tmp_path: Path) -> None:
     (question,) = load(tmp_path, {"video_8": video(ASKED)}).questions
     assert (question.question_id, question.type) == ("perceptiontest_video_8_3", "Physics")
     assert (question.options, question.answer) == (("left", "right", "nowhere"), "right")
@@ -40,20 +40,20 @@ def test_a_question(tmp_path: Path) -> None:
     assert question.type == "Predictive"
 
 
-def test_the_test_split_has_neither_answers_nor_areas(tmp_path: Path) -> None:
+def test_test_split_has_neither_answers_nor_areas(tmp_path: Path) -> None:
     bare = {name: ASKED[name] for name in ("id", "question", "options")}
     (question,) = load(tmp_path, {"video_8": {"mc_question": [bare]}}).questions
     assert (question.answer, question.type) == (None, "choice")
 
 
-def test_a_video_that_shows_the_answer_ends_before_it(tmp_path: Path) -> None:
+def test_cuts_end_a_video_before_its_answer(tmp_path: Path) -> None:
     entries = {"video_8": video(ASKED), "video_9": video(ASKED)}
     first, second = load(tmp_path, entries, cuts={"video_8": 75, "video_7": 3}).questions
     assert (first.start_s, first.end_s) == (None, 2.5)
     assert second.end_s is None
 
 
-def test_skipped_and_limited(tmp_path: Path) -> None:
+def test_entries_are_skipped_and_limited(tmp_path: Path) -> None:
     twice = {**ASKED, "id": 4, "options": ["left", "left", "right"]}
     entries = {"a": video(ASKED, twice, ASKED), "b": video(ASKED), "c": video(ASKED)}
     loaded = load(tmp_path, entries, limit=2)
@@ -78,7 +78,7 @@ def test_skipped_and_limited(tmp_path: Path) -> None:
         ({"video_8": video(ASKED, frame_rate=None)}, {"video_8": 3}, r"no metadata\.frame_rate"),
     ],
 )
-def test_a_malformed_file_is_named(entries: Any, cuts: Any, says: str, tmp_path: Path) -> None:
+def test_malformed_file_is_refused(entries: Any, cuts: Any, says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=says) as caught:
         load(tmp_path, entries, cuts)
     assert "\n" not in str(caught.value)

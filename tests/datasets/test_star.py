@@ -46,7 +46,7 @@ def changed(**fields: Any) -> dict[str, Any]:
     return {**copy.deepcopy(ENTRY), **fields}
 
 
-def test_half_a_character_is_a_question_mark(tmp_path: Path) -> None:
+def test_half_a_character_becomes_a_question_mark(tmp_path: Path) -> None:
     entries = [changed(question="Which \ud83d was \udc00opened?"), changed(question_id="Interaction_T1_2")]
     first, second = read(config(tmp_path, entries)).questions
     assert first.question == "Which ? was ?opened?"
@@ -55,7 +55,7 @@ def test_half_a_character_is_a_question_mark(tmp_path: Path) -> None:
     assert read(config(tmp_path, [whole])).questions[0].question == "Who \U0001f600?"
 
 
-def test_an_entry_becomes_a_question(tmp_path: Path) -> None:
+def test_entry_becomes_a_question(tmp_path: Path) -> None:
     (question,) = read(config(tmp_path, [ENTRY])).questions
     assert question.question_id == "Interaction_T1_1"
     assert question.type == "Interaction_T1"
@@ -68,7 +68,7 @@ def test_an_entry_becomes_a_question(tmp_path: Path) -> None:
     assert question.evidence is None
 
 
-def test_with_a_frame_rate_boxes_within_the_spans_are_evidence(tmp_path: Path) -> None:
+def test_boxes_within_the_spans_are_evidence_with_a_frame_rate(tmp_path: Path) -> None:
     extra = {"fps": 30, "spans": [[1.5, 3.0]], "objects": ["o015"]}
     (question,) = read(config(tmp_path, [changed(playroom=extra)])).questions
     assert question.evidence is not None
@@ -76,13 +76,13 @@ def test_with_a_frame_rate_boxes_within_the_spans_are_evidence(tmp_path: Path) -
     assert (question.evidence.spans[0].start_s, question.evidence.spans[0].end_s) == (1.5, 3.0)
 
 
-def test_a_video_beside_the_folder_is_found(tmp_path: Path) -> None:
+def test_video_beside_the_folder_is_found(tmp_path: Path) -> None:
     (tmp_path / "ABCDE.mp4").touch()
     (question,) = read(config(tmp_path, [ENTRY])).questions
     assert question.video == "ABCDE.mp4"
 
 
-def test_the_test_split_has_no_answers(tmp_path: Path) -> None:
+def test_test_split_has_no_answers(tmp_path: Path) -> None:
     entry = changed()
     del entry["answer"]
     (question,) = read(config(tmp_path, [entry])).questions
@@ -120,7 +120,7 @@ def test_limit_counts_videos(tmp_path: Path) -> None:
         (changed(playroom={"fps": 0, "spans": [], "objects": []}), "playroom.fps"),
     ],
 )
-def test_a_bad_entry_is_one_line_that_says_where(tmp_path: Path, entry: Any, complaint: str) -> None:
+def test_malformed_entry_is_refused_with_its_place(tmp_path: Path, entry: Any, complaint: str) -> None:
     if isinstance(entry, dict) and entry.get("video_id") == "..":
         (question,) = read(config(tmp_path, [entry])).questions
         assert (tmp_path / str(question.video)).resolve().is_relative_to(tmp_path.resolve())
@@ -132,7 +132,7 @@ def test_a_bad_entry_is_one_line_that_says_where(tmp_path: Path, entry: Any, com
     assert "\n" not in str(caught.value)
 
 
-def test_the_same_id_twice_is_refused(tmp_path: Path) -> None:
+def test_repeated_id_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"entry 2 .*stands at .*entry 1.* too"):
         read(config(tmp_path, [ENTRY, ENTRY]))
 
@@ -140,12 +140,12 @@ def test_the_same_id_twice_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"), [("[{", "not JSON"), ("{}", "STAR's file is a list"), ("[" * 100_000, "not JSON")]
 )
-def test_a_file_that_is_no_list_of_questions_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+def test_file_that_is_no_list_of_questions_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
         read(config(tmp_path, text))
 
 
-def test_a_missing_file_is_named() -> None:
+def test_missing_file_is_asked_for() -> None:
     with pytest.raises(UserError, match=r"nowhere\.json is not there"):
         read(DatasetConfig(name="star", questions="nowhere.json"))
     with pytest.raises(UserError, match="not set"):
@@ -163,7 +163,7 @@ def table(tmp_path: Path, *lines: list[str]) -> DatasetConfig:
     return DatasetConfig(name="star", root=str(tmp_path), questions=str(path))
 
 
-def test_a_line_of_the_csv_becomes_a_question(tmp_path: Path) -> None:
+def test_line_of_the_csv_becomes_a_question(tmp_path: Path) -> None:
     (question,) = read(table(tmp_path, HEADER, LINE)).questions
     assert (question.video_id, question.start_s, question.end_s) == ("A_B", 1.5, 9.0)
     assert question.type == "Sequence_T1"
@@ -181,10 +181,10 @@ def test_a_line_of_the_csv_becomes_a_question(tmp_path: Path) -> None:
         ([HEADER, LINE, [*LINE[:3], "Sequence_T1_6", *LINE[4:-1], "The x."]], r"star\.csv:3: .*not one of the options"),
     ],
 )
-def test_a_bad_line_of_the_csv_is_named(tmp_path: Path, lines: list[list[str]], complaint: str) -> None:
+def test_malformed_line_of_the_csv_is_refused(tmp_path: Path, lines: list[list[str]], complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
         read(table(tmp_path, *lines))
 
 
-def test_the_classes_are_stars() -> None:
+def test_classes_are_those_of_star() -> None:
     assert (len(OBJECTS), OBJECTS[0], OBJECTS[10], OBJECTS[36]) == (37, "person", "cup/glass/bottle", "television")

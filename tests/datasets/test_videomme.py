@@ -32,7 +32,7 @@ def load(path: Path, rows: Any, **settings: Any) -> LoadedQuestions:
 
 
 @pytest.mark.parametrize("name", ["test.parquet", "test.json"])
-def test_a_row_becomes_a_question(name: str, tmp_path: Path) -> None:
+def test_row_becomes_a_question(name: str, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "abc_-123.mp4").touch()
     (question,) = load(tmp_path / name, [ROW]).questions
@@ -41,7 +41,7 @@ def test_a_row_becomes_a_question(name: str, tmp_path: Path) -> None:
     assert (question.video_id, question.video) == ("abc_-123", "data/abc_-123.mp4")
 
 
-def test_the_authors_template_is_read_too(tmp_path: Path) -> None:
+def test_template_of_the_authors_is_read(tmp_path: Path) -> None:
     asked = {name: ROW[name] for name in ("question_id", "task_type", "question", "options", "answer")}
     video = {name: ROW[name] for name in ("video_id", "duration", "domain", "sub_category")}
     first, second = load(
@@ -52,14 +52,14 @@ def test_the_authors_template_is_read_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("field", "kind"), [("duration", "short"), ("domain", "Sports"), ("sub_category", "Chess")])
-def test_the_type_is_the_field_one_asks_for(field: str, kind: str, tmp_path: Path) -> None:
+def test_type_is_the_chosen_field(field: str, kind: str, tmp_path: Path) -> None:
     (question,) = load(tmp_path / "test.parquet", [ROW], type_by=field).questions
     assert question.type == kind
     with pytest.raises(UserError, match=r"type_by=colour: videomme has no such field: one of task_type, duration"):
         load(tmp_path / "test.parquet", [ROW], type_by="colour")
 
 
-def test_a_limit_counts_videos_and_a_bad_row_is_skipped_by_name(tmp_path: Path) -> None:
+def test_limit_counts_videos_and_bad_row_is_skipped(tmp_path: Path) -> None:
     rows = [{**ROW, "question_id": f"{n}", "videoID": f"v{n // 2}"} for n in range(6)]
     rows[1] = {**rows[1], "options": ["A. 1.", "B. 1.", "C. 2.", "D. 3."]}
     loaded = load(tmp_path / "test.parquet", rows, limit=2)
@@ -76,19 +76,19 @@ def test_a_limit_counts_videos_and_a_bad_row_is_skipped_by_name(tmp_path: Path) 
         ({"options": ["A. 1.", "B. 4."]}, "row 1: the answer is option 2, and the options are 0 to 1"),
     ],
 )
-def test_a_malformed_row_is_named(fields: dict[str, Any], says: str, tmp_path: Path) -> None:
+def test_malformed_row_is_refused(fields: dict[str, Any], says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"test\.parquet: {says}"):
         load(tmp_path / "test.parquet", [{**ROW, **fields}])
 
 
-def test_what_is_no_parquet_and_what_has_another_name_is_refused(tmp_path: Path) -> None:
+def test_damaged_parquet_and_other_suffix_are_refused(tmp_path: Path) -> None:
     for name, says in {"test.parquet": "not a parquet file", "test.tsv": r"must end in \.parquet or \.json"}.items():
         (tmp_path / name).write_text("index\tvideo\n")
         with pytest.raises(UserError, match=says):
             read(DatasetConfig(name="videomme", questions=str(tmp_path / name)))
 
 
-def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "test.parquet").touch()
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match=r"pip install 'aotd\[export\]'"):

@@ -32,7 +32,7 @@ def by(compared: list[Comparison], arm: str, metric: str) -> Comparison:
     return next(one for one in compared if (one.arm, one.metric) == (arm, metric))
 
 
-def test_means_and_paired_differences() -> None:
+def test_compare_gives_means_and_paired_differences() -> None:
     half, more = set(range(20)), set(range(28))
     students = {"instruct": [said(half), said(half)], "aotd": [said(more), said(more)]}
     compared = compare(ASKED, students, "instruct", students["instruct"], 500, 0)
@@ -47,7 +47,7 @@ def test_means_and_paired_differences() -> None:
     assert by(compared, "aotd", "open").mean.mean == 0
 
 
-def test_equal_arms_do_not_differ_and_seeds_widen_the_interval() -> None:
+def test_compare_finds_no_difference_of_equal_arms_and_widens_by_seeds() -> None:
     one, other = set(range(10)), set(range(30))
     students = {"instruct": [said(one), said(other)], "aotd": [said(one), said(other)]}
     alike = compare(ASKED, students, "instruct", students["instruct"], 300, 0)
@@ -62,7 +62,7 @@ def test_equal_arms_do_not_differ_and_seeds_widen_the_interval() -> None:
     assert both.high - both.low > single.high - single.low
 
 
-def test_what_nobody_grounded_has_no_row_and_no_difference() -> None:
+def test_compare_leaves_out_metrics_without_values() -> None:
     students = {"instruct": [said(set())], "aotd": [said(set(), {3: 0.5, 4: 0.1})]}
     compared = compare(ASKED, students, "instruct", students["instruct"], 50, 0)
     assert [one.arm for one in compared if one.metric == "time IoU"] == ["aotd"]
@@ -73,7 +73,7 @@ def test_what_nobody_grounded_has_no_row_and_no_difference() -> None:
     assert [len(sheet.rows) for sheet in comparison_sheets(compared)] == [len(compared)]
 
 
-def test_single_students_are_counted_question_by_question() -> None:
+def test_compare_counts_flips_of_single_students() -> None:
     students = {"instruct": [said(set(range(20)))], "aotd": [said(set(range(2, 32)))]}
     compared = compare(ASKED, students, "instruct", students["instruct"], 200, 0)
     found = by(compared, "aotd", "choice")
@@ -87,14 +87,14 @@ def test_single_students_are_counted_question_by_question() -> None:
     assert sheet.rows[0][0] == "reference"
 
 
-def test_arms_without_reasons_have_no_score_of_them() -> None:
+def test_compare_gives_arms_without_rationales_no_score_of_them() -> None:
     blind = [ArmPredictions(said({1}).answers, None)]
     compared = compare(ASKED, {"blind": blind, "aotd": [said({1})]}, "blind", blind, 50, 0)
     assert [one.arm for one in compared if one.metric == "answer in rationale"] == ["aotd"]
     assert by(compared, "aotd", "answer in rationale").difference is None
 
 
-def test_grounded_answers_are_compared_where_a_span_is_annotated() -> None:
+def test_compare_takes_grounded_answers_where_a_span_is_annotated() -> None:
     span = Evidence(spans=(EvidenceSpan(start_s=0, end_s=1),))
     asked = [question.model_copy(update={"evidence": span if n < 10 else None}) for n, question in enumerate(ASKED)]
     ours, theirs = said(set(range(50))), said(set(range(50)))

@@ -93,7 +93,7 @@ def video(tmp_path: Path, name: str, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def test_no_overlap_is_one_line(tmp_path: Path) -> None:
+def test_clean_student_is_one_line(tmp_path: Path) -> None:
     found = seen(tmp_path, [question("e1", "x"), question("e2", "x"), question("e3", "y")])
     assert (found.leaks, found.same_id, found.same_video, found.same_content, found.same_question) == ((),) * 5
     assert (found.repeated, found.untraced, found.asked_questions, found.asked_videos) == (0, 0, 3, 2)
@@ -106,7 +106,7 @@ def test_no_overlap_is_one_line(tmp_path: Path) -> None:
     )
 
 
-def test_a_video_that_was_trained_on_is_a_leak_and_the_rest_is_clean(tmp_path: Path) -> None:
+def test_trained_video_is_a_leak_and_the_rest_is_clean(tmp_path: Path) -> None:
     asked = [question("e1", "a"), question("e2", "x"), question("e3", "y"), question("e4", "x", options=())]
     found = seen(tmp_path, asked, right=(True, False, True, True))
     assert found.same_video == (Match(asked="d/a", trained="d/a"),)
@@ -125,14 +125,14 @@ def test_a_video_that_was_trained_on_is_a_leak_and_the_rest_is_clean(tmp_path: P
     assert cells == ["aotd", "1 of 4", "66.7", "50.0", "100.0", "100.0"]
 
 
-def test_where_all_is_leaked_nothing_clean_is_scored(tmp_path: Path) -> None:
+def test_no_clean_score_where_everything_leaked(tmp_path: Path) -> None:
     found = seen(tmp_path, [question("e1", "a")], right=(True,))
     assert found.multiple_choice is not None
     assert (found.multiple_choice_clean, found.open_ended, found.open_ended_clean) == (None, None, None)
     assert "100.0" in printed([found])
 
 
-def test_the_same_id_in_another_dataset_is_another_video(tmp_path: Path) -> None:
+def test_same_id_in_another_dataset_is_another_video(tmp_path: Path) -> None:
     assert seen(tmp_path, [question("e1", "a", dataset="other")]).leaks == ()
 
 
@@ -151,14 +151,14 @@ def test_the_same_id_in_another_dataset_is_another_video(tmp_path: Path) -> None
         (("star", "1"), ("nextqa", "1"), False),
     ],
 )
-def test_benchmarks_about_one_collection_name_its_videos_alike(
+def test_video_of_is_equal_for_benchmarks_of_one_collection(
     ours: tuple[str, str], theirs: tuple[str, str], same: bool
 ) -> None:
     a, b = (video_of(question("q", name, dataset=dataset), None) for dataset, name in (ours, theirs))
     assert (a == b) is same
 
 
-def test_a_question_that_was_trained_on_is_a_leak(tmp_path: Path) -> None:
+def test_trained_question_is_a_leak(tmp_path: Path) -> None:
     """The same id, as in a split that is trained and evaluated on, though its video is called otherwise."""
     run = tmp_path / "run"
     write(run, "load", Question, TRAINED)
@@ -169,7 +169,7 @@ def test_a_question_that_was_trained_on_is_a_leak(tmp_path: Path) -> None:
     assert found.same_video == ()
 
 
-def test_a_renamed_copy_of_a_video_is_found_by_its_bytes(tmp_path: Path) -> None:
+def test_renamed_copy_of_a_video_is_found_by_its_bytes(tmp_path: Path) -> None:
     video(tmp_path, "a", b"one" * 1000)
     video(tmp_path, "b", b"two" * 1000)
     video(tmp_path, "copy", b"one" * 1000)
@@ -180,7 +180,7 @@ def test_a_renamed_copy_of_a_video_is_found_by_its_bytes(tmp_path: Path) -> None
     assert found.not_compared == 2  # c and nowhere
 
 
-def test_files_of_other_sizes_are_never_read_and_others_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_bytes_reads_files_of_equal_sizes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     from aotd.evaluate import same_files
 
@@ -204,7 +204,7 @@ def test_files_of_other_sizes_are_never_read_and_others_once(tmp_path: Path, mon
         found_in(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked)
 
 
-def test_videos_without_a_file_are_counted_and_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_videos_without_a_file_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from aotd.evaluate import same_files
 
     def fails(path: Path) -> str:
@@ -240,16 +240,14 @@ def test_videos_without_a_file_are_counted_and_no_error(tmp_path: Path, monkeypa
         ({"words": "what happens at the beginning of the video?"}, False),
     ],
 )
-def test_the_same_question_about_a_video_is_told_from_another_one(
-    tmp_path: Path, asked: dict[str, Any], same: bool
-) -> None:
+def test_same_question_about_a_video_is_recognised(tmp_path: Path, asked: dict[str, Any], same: bool) -> None:
     found = seen(tmp_path, [question("e1", "c", **asked)])
     assert found.leaks == ("e1",)
     assert found.same_question == ((Match(asked="e1", trained="t3"),) if same else ())
     assert found.repeated == 0
 
 
-def test_nearly_the_same_words_count_where_the_question_is_long(tmp_path: Path) -> None:
+def test_nearly_the_same_words_count_in_a_long_question(tmp_path: Path) -> None:
     words = (
         "why did the man in the blue shirt walk over to the girl who was sitting on the big sofa in the middle of {}"
     )
@@ -259,7 +257,7 @@ def test_nearly_the_same_words_count_where_the_question_is_long(tmp_path: Path) 
     assert seen(tmp_path, [near, far], trained).same_question == (Match(asked="e1", trained="t1"),)
 
 
-def test_a_generic_question_about_another_video_is_no_leak(tmp_path: Path) -> None:
+def test_generic_question_about_another_video_is_no_leak(tmp_path: Path) -> None:
     words = "What happens at the end of the video?"
     asked = [
         question("e1", "x", words),
@@ -271,13 +269,13 @@ def test_a_generic_question_about_another_video_is_no_leak(tmp_path: Path) -> No
     assert "2 repeat the words of one about another video, which is no leak" in printed([found])
 
 
-def test_a_leak_that_repeats_another_videos_question_is_a_leak_only(tmp_path: Path) -> None:
+def test_leak_is_not_counted_as_repeated(tmp_path: Path) -> None:
     words = "What happens at the end of the video?"
     found = seen(tmp_path, [question("e1", "a", words), question("e2", "x", words), question("e3", "x", words)])
     assert (found.leaks, found.same_question, found.repeated) == (("e1",), (), 2)
 
 
-def test_a_copied_video_with_its_question_is_the_same_question(tmp_path: Path) -> None:
+def test_copied_video_with_its_question_is_the_same_question(tmp_path: Path) -> None:
     video(tmp_path, "c", b"one" * 1000)
     video(tmp_path, "copy", b"one" * 1000)
     found = seen(tmp_path, [question("e1", "copy", "what happens at the end of the video?")])
@@ -306,7 +304,7 @@ def mixture(tmp_path: Path) -> list[dict[str, Any]]:
     return [{"run": str(tmp_path / "other"), "root": str(tmp_path / "others"), "questions": 0, "thoughts": True}]
 
 
-def test_the_runs_of_a_mixture_are_looked_into(tmp_path: Path) -> None:
+def test_runs_of_a_mixture_are_searched(tmp_path: Path) -> None:
     run, asked = mixed(tmp_path, mixture=mixture(tmp_path))
     (found,) = found_in(config(run, tmp_path / "videos"), {"aotd": run / "distill" / "aotd"}, asked)
     # `a` of one's own files is another video in another folder; what it holds is asked about as `copy`.
@@ -314,7 +312,7 @@ def test_the_runs_of_a_mixture_are_looked_into(tmp_path: Path) -> None:
     assert (found.leaks, found.trained_questions, found.trained_videos) == (("e1",), 2, 2)
 
 
-def test_a_run_of_a_mixture_that_was_made_anew_is_known_by_ids_only(tmp_path: Path) -> None:
+def test_remade_run_of_a_mixture_is_known_by_ids_only(tmp_path: Path) -> None:
     run, asked = mixed(tmp_path, mixture=mixture(tmp_path))
     path = tmp_path / "other" / "load" / "manifest.json"
     path.write_text(path.read_text() + "\n")
@@ -325,7 +323,7 @@ def test_a_run_of_a_mixture_that_was_made_anew_is_known_by_ids_only(tmp_path: Pa
     assert "of 2 questions of the training only the ids are known" in printed([found])
 
 
-def test_a_student_linked_from_the_run_it_was_distilled_in(tmp_path: Path) -> None:
+def test_linked_student_is_traced_to_its_run(tmp_path: Path) -> None:
     home, run = tmp_path / "home", tmp_path / "run"
     trained = [question("t1", "a", dataset="files")]
     write(home, "load", Question, trained)
@@ -351,7 +349,7 @@ def test_a_student_linked_from_the_run_it_was_distilled_in(tmp_path: Path) -> No
     assert (found.leaks, found.not_compared) == (("e1",), 0)
 
 
-def test_what_a_student_began_from_counts_where_it_can_be_followed(tmp_path: Path) -> None:
+def test_training_of_the_earlier_student_counts(tmp_path: Path) -> None:
     run = tmp_path / "run"
     first, second = [question("t1", "a")], [question("t2", "b")]
     write(run, "load", Question, [*first, *second])
@@ -368,7 +366,7 @@ def test_what_a_student_began_from_counts_where_it_can_be_followed(tmp_path: Pat
     assert printed(found).count("what someone/a-video-llm had been trained on before is not known") == 2
 
 
-def test_a_student_without_its_lines_is_never_called_clean(tmp_path: Path) -> None:
+def test_student_without_records_is_never_called_clean(tmp_path: Path) -> None:
     seen(tmp_path, [question("e1", "x")])
     run = tmp_path / "run"
     (run / "distill" / "aotd" / "records.jsonl").unlink()
@@ -389,7 +387,7 @@ def test_students_of_one_training_share_a_line(tmp_path: Path) -> None:
     assert text.count("\n") == 1
 
 
-def test_evaluate_warns_and_goes_on(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_warns_of_leaks_and_goes_on(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Evaluated on the very split it was trained on; of sixteen questions, those of the damaged video were not."""
     made = corner_config(run)
     distilled = replace(made.distill, arms={"aotd": made.distill.arms["aotd"]}, epochs=0.1)

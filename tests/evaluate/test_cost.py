@@ -37,7 +37,7 @@ def trace(key: str) -> Trace:
     return Trace(question_id=key, frames=8, start_s=0, end_s=8, width=40, height=30, events=(), answer="left")
 
 
-def test_the_agents_way_is_added_up_as_far_as_it_went(tmp_path: Path) -> None:
+def test_agent_costs_add_up_verbs_until_a_question_is_dropped(tmp_path: Path) -> None:
     with Stage(tmp_path, "decompose", Program).open({}) as out:
         out.write(program("a"), cost("a", 1, llm_calls=2, prompt_tokens=50))
         out.write(Dropped(question_id="b", outcome=Outcome.program_invalid, reason="no"), cost("b", 3, llm_calls=3))
@@ -58,7 +58,7 @@ def test_the_agents_way_is_added_up_as_far_as_it_went(tmp_path: Path) -> None:
     assert {key: (one.seconds, one.llm_calls) for key, one in reasons.items()} == {"a": (7, 3), "b": (3, 3)}
 
 
-def test_the_ratio_is_of_sums_and_its_interval_draws_whole_videos() -> None:
+def test_speedup_is_a_ratio_of_sums_with_an_interval_over_videos() -> None:
     asked = [question(f"{video}{number}", str(video)) for video in range(6) for number in range(4)]
     # The first question of a video pays for all of it: alone it would be 40 times, the others 1 time.
     agent = {q.question_id: cost(q.question_id, 4.0 if q.question_id[1] == "0" else 0.1) for q in asked}
@@ -72,7 +72,7 @@ def test_the_ratio_is_of_sums_and_its_interval_draws_whole_videos() -> None:
     assert (found.faster.times.n, found.faster.batch, found.faster.same_machine) == (24, 8, True)
 
 
-def test_only_questions_that_both_were_measured_on_are_compared() -> None:
+def test_speedup_takes_questions_that_both_were_measured_on() -> None:
     asked = [question(key, key) for key in "abc"]
     own = {"a": cost("a", 1), "b": cost("b", 100, reused=1), "c": cost("c", 3)}
     agent = {"a": cost("a", 2, reused=2), "c": cost("c", 6, machine="other")}
@@ -95,7 +95,7 @@ def scores(arm: str, cost: dict[Mode, object] | None) -> Scores:
     return made.model_copy(update={"cost": cost})
 
 
-def test_what_was_not_measured_has_no_number() -> None:
+def test_mean_costs_leave_out_what_was_not_measured() -> None:
     asked = [question("a")]
     own = {"a": cost("a", 0.5, llm_calls=2, prompt_tokens=None, reply_tokens=None)}
     told = [scores("blind", None), scores("agent", dict(mean_costs(asked, {Mode.answer: own}, {}, 50, 0)))]
@@ -106,7 +106,7 @@ def test_what_was_not_measured_has_no_number() -> None:
     assert faster_words(told) == []
 
 
-def test_the_line_says_what_was_compared() -> None:
+def test_faster_words_name_what_was_compared() -> None:
     asked = [question(key) for key in "ab"]
     slow = {key: cost(key, 2.0) for key in "ab"}
     fast = {key: cost(key, 0.02, batch=64) for key in "ab"}
@@ -141,7 +141,7 @@ def trained(run: Path) -> Config:
     return config
 
 
-def test_students_and_agent_are_measured_side_by_side(trained: Config, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_measures_students_beside_the_agent(trained: Config, capsys: pytest.CaptureFixture[str]) -> None:
     do("evaluate", trained)
     run = Path(trained.run)
     printed = capsys.readouterr().out
@@ -169,9 +169,7 @@ def test_students_and_agent_are_measured_side_by_side(trained: Config, capsys: p
     assert (set(agent), agent[Mode.answer].seconds.mean, agent[Mode.answer].seconds.n) == ({Mode.answer}, 3, 16)
 
 
-def test_the_first_question_about_a_video_pays_for_looking_whoever_looked(
-    trained: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_first_question_about_a_video_pays_for_its_features(trained: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     # Made by distill, or by the arm before: the seconds are read from the view.
     monkeypatch.setattr("aotd.students.features.FeatureCache.seconds", lambda *_: 1000.0)
     do("evaluate", trained)
@@ -181,14 +179,14 @@ def test_the_first_question_about_a_video_pays_for_looking_whoever_looked(
             assert {key for key, one in costs.items() if one.seconds >= 1000} == {f"{video}a" for video in range(7)}
 
 
-def test_a_view_that_does_not_say_what_it_took_is_reused(trained: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_without_seconds_count_as_reused(trained: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aotd.students.features.FeatureCache.seconds", lambda *_: None)
     do("evaluate", trained)
     costs = Stage(Path(trained.run), "evaluate/aotd/answer", Prediction).costs()
     assert {key for key, one in costs.items() if one.reused} == {f"{video}a" for video in range(7)}
 
 
-def test_an_evaluation_that_goes_on_charges_nobody_twice(trained: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumed_evaluation_counts_costs_once(trained: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aotd.students.features.FeatureCache.seconds", lambda *_: 1000.0)
     settings = replace(trained, evaluate=replace(trained.evaluate, arms=["aotd"]))
     do("evaluate", settings)

@@ -62,14 +62,14 @@ def test_replies_in_a_file_are_an_arm(run: Path, tmp_path: Path, capsys: pytest.
         ("", "holds no reply"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, lines: str, says: str) -> None:
+def test_malformed_reply_file_is_refused_in_one_line(tmp_path: Path, lines: str, says: str) -> None:
     path = tmp_path / "theirs.jsonl"
     path.write_text(lines)
     with pytest.raises(UserError, match=says):
         read_replies(path, {"0a"})
 
 
-def test_wrong_names_and_places_are_one_line(run: Path, tmp_path: Path) -> None:
+def test_wrong_names_and_paths_are_refused_in_one_line(run: Path, tmp_path: Path) -> None:
     path = write_replies(tmp_path / "theirs.jsonl", run, right=1)
     for external, says in (
         ({"agent": str(path)}, "'agent' is the run's own arm"),
@@ -85,7 +85,7 @@ def test_wrong_names_and_places_are_one_line(run: Path, tmp_path: Path) -> None:
     assert not (run / "evaluate").exists()
 
 
-def test_a_prediction_nobody_asked_for_is_found(run: Path, tmp_path: Path) -> None:
+def test_check_ids_refuses_unknown_and_repeated_predictions(run: Path, tmp_path: Path) -> None:
     do("evaluate", settings(run, arms=["frequent"]))
     path = run / "evaluate" / "frequent" / "answer" / "records.jsonl"
     lines = path.read_text().splitlines(keepends=True)
@@ -110,7 +110,7 @@ def two_runs(run: Path, tmp_path: Path) -> tuple[Path, Path]:
     return run, other
 
 
-def test_two_runs_are_compared_question_by_question(
+def test_compare_runs_pairs_questions_of_two_runs(
     two_runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, other = two_runs
@@ -128,7 +128,7 @@ def test_two_runs_are_compared_question_by_question(
     assert {one.arm for one in found if one.p is not None} == {"them", "frequent"}
 
 
-def test_runs_about_other_questions_are_not_compared(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_compare_runs_refuses_other_questions(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
     run, other = two_runs
     again = {"arms": [], "external": {"them": str(tmp_path / "10.jsonl")}, "baseline_run": str(other)}
     path = other / "load" / "records.jsonl"
@@ -144,7 +144,7 @@ def test_runs_about_other_questions_are_not_compared(two_runs: tuple[Path, Path]
         do("evaluate", settings(run, arms=["frequent"], baseline_run=str(other)))
 
 
-def test_the_reading_is_one_for_all_and_stands_in_the_manifest(run: Path, tmp_path: Path) -> None:
+def test_reading_is_one_for_all_arms_and_in_the_manifest(run: Path, tmp_path: Path) -> None:
     questions = [question for question in Stage(run, "load", Question).records() if question.options]
     path = tmp_path / "prose.jsonl"
     answers = [(q.question_id, "AB"[q.options.index(q.answer or "")]) for q in questions]
@@ -159,7 +159,7 @@ def test_the_reading_is_one_for_all_and_stands_in_the_manifest(run: Path, tmp_pa
         do("evaluate", settings(run, arms=[], external={"prose2": str(path)}))
 
 
-def test_runs_that_were_read_otherwise_are_not_compared(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_compare_runs_refuses_another_reading(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
     run, other = two_runs
     again = {"arms": [], "external": {"leniently": str(tmp_path / "10.jsonl")}, "reading": Reading.lenient}
     with pytest.raises(UserError, match=r"them: its replies were read with evaluate\.reading=strict, these leniently"):

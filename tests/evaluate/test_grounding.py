@@ -22,14 +22,14 @@ OPTIONS = ("The book.", "The bag.", "Put down the book.")
         ("the book is on the bag", None), ("BAD", None), ("(", None),
     ],
 )  # fmt: skip
-def test_what_a_reply_chooses(reply: str, chosen: int | None) -> None:
+def test_read_choice_takes_letters_and_options(reply: str, chosen: int | None) -> None:
     assert read_choice(reply, OPTIONS) == (None if chosen is None else OPTIONS[chosen])
 
 
 @pytest.mark.parametrize(
     ("reply", "right"), [("the Book", True), ("Book.", True), ("books", False), ("", False), ("a", False)]
 )
-def test_open_answers_are_compared_in_their_words(reply: str, right: bool) -> None:
+def test_same_answer_compares_open_answers_as_words(reply: str, right: bool) -> None:
     assert same_answer(read_answer(reply, ()), "book", ()) is right
 
 
@@ -52,7 +52,7 @@ def evidence(*spans: tuple[float, float], boxes: tuple[EvidenceBox, ...] = ()) -
         ("no span", None),
     ],
 )
-def test_temporal_scores(text: str, expected: tuple[float, float] | None) -> None:
+def test_temporal_gives_iou_and_recall(text: str, expected: tuple[float, float] | None) -> None:
     # Eight frames of half a second each, from second 10: frames 2 and 3 are seconds 11 to 12.
     assert temporal(text, evidence((11.0, 12.0)), 8, 10.0, 14.0) == expected
 
@@ -69,18 +69,18 @@ def test_temporal_scores(text: str, expected: tuple[float, float] | None) -> Non
         ("from frame 3 to frame 1", 0.0, 0.0),
     ],
 )
-def test_a_moment_is_scored_by_the_true_span_that_fits_best(text: str, iou: float, iop: float) -> None:
+def test_moment_takes_the_true_span_that_fits_best(text: str, iou: float, iop: float) -> None:
     found = moment(text, evidence((11.0, 12.0), (12.5, 14.0)), 8, 10.0, 14.0)
     assert found == (pytest.approx(iou), pytest.approx(iop))
     assert moment("no span", evidence((11.0, 12.0)), 8, 10.0, 14.0) is None
     assert moment(text, evidence(), 8, 10.0, 14.0) is None
 
 
-def test_no_annotated_span_is_no_score() -> None:
+def test_no_score_without_an_annotated_span() -> None:
     assert temporal("from frame 2 to frame 3", evidence(), 8, 0.0, 4.0) is None
 
 
-def test_a_box_is_scored_by_its_thing_nearest_in_time() -> None:
+def test_spatial_takes_the_true_box_nearest_in_time() -> None:
     boxes = (
         EvidenceBox(label="person", time_s=0.2, box=(0, 0, 2, 2)),
         EvidenceBox(label="person", time_s=3.0, box=(10, 10, 12, 12)),
@@ -94,7 +94,7 @@ def test_a_box_is_scored_by_its_thing_nearest_in_time() -> None:
     assert spatial("I see person at [0, 0, 2, 2] in frame 9.", marked, 8, 0.0, 4.0) is None
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
+def test_estimate_covers_the_truth_as_often_as_claimed() -> None:
     random = np.random.default_rng(0)
     covered = 0
     for trial in range(200):

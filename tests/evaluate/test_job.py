@@ -56,7 +56,7 @@ def marked(run: Path) -> Path:
     return run
 
 
-def test_arms_are_asked_and_scored(marked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_job_asks_and_scores_every_arm(marked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = config(marked, ARMS)
     do("distill", settings)
     do("evaluate", settings)
@@ -93,7 +93,7 @@ class Killed(BaseException):
     """As if the process had been killed."""
 
 
-def test_an_interrupted_evaluation_goes_on(marked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_resumes_an_interrupted_evaluation(marked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = config(marked, ["aotd"])
     do("distill", settings)
     do("evaluate", settings)
@@ -120,14 +120,16 @@ def test_an_interrupted_evaluation_goes_on(marked: Path, monkeypatch: pytest.Mon
         (["frequent"], {"train_root": "/nowhere"}, "train_root: /nowhere is not a folder"),
     ],
 )
-def test_wrong_settings_are_one_line(marked: Path, arms: list[str], settings: dict[str, Any], says: str) -> None:
+def test_wrong_settings_are_refused_in_one_line(
+    marked: Path, arms: list[str], settings: dict[str, Any], says: str
+) -> None:
     made = config(marked, arms)
     with pytest.raises(UserError, match=says):
         do("evaluate", replace(made, evaluate=replace(made.evaluate, **settings)))
     assert not (marked / "evaluate").exists()
 
 
-def test_a_student_of_another_run_is_asked_where_it_lies(
+def test_external_student_is_asked_in_its_own_folder(
     marked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     do("distill", config(marked, ["aotd"]))

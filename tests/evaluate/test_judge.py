@@ -142,7 +142,7 @@ def judged(run: Path) -> dict[tuple[str, str], JudgeScores]:
     return {(one.judge, one.aspect): one for one in scores.judged}
 
 
-def test_open_ended_answers_are_judged_and_scored(
+def test_judge_scores_open_ended_answers(
     run: Path, ask: Callable[..., Judge], capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine = ask(run)
@@ -168,14 +168,14 @@ def test_open_ended_answers_are_judged_and_scored(
     assert row in capsys.readouterr().out
 
 
-def test_equal_prompts_are_asked_once(tmp_path: Path, ask: Callable[..., Judge]) -> None:
+def test_judge_is_asked_equal_prompts_once(tmp_path: Path, ask: Callable[..., Judge]) -> None:
     same = [question("cat", "a cat").model_copy(update={"question_id": key}) for key in ("a", "b")]
     engine = ask(write_run(tmp_path, same, {"a": "a cat", "b": "a  cat"}))
     assert len(engine.asked) == 1
     assert {one.correct for one in judgements(tmp_path).values()} == {True}
 
 
-def test_a_reply_that_cannot_be_read_is_asked_for_again_as_a_sample(run: Path, ask: Callable[..., Judge]) -> None:
+def test_unreadable_judgement_is_asked_for_again_as_a_sample(run: Path, ask: Callable[..., Judge]) -> None:
     def late(ask: GenerationRequest) -> str:
         return literally(ask) if ask.sample == 2 or given(ask) != "a wolf" else f"hard to say {ask.sample}"
 
@@ -189,7 +189,7 @@ def test_a_reply_that_cannot_be_read_is_asked_for_again_as_a_sample(run: Path, a
 
 
 @pytest.mark.parametrize("reply", ["I'd say yes.", YES + "…", ""])
-def test_a_judgement_that_is_never_readable_counts_as_wrong_and_is_shown(
+def test_judgement_that_stays_unreadable_counts_as_wrong(
     run: Path, ask: Callable[..., Judge], reply: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine = ask(run, lambda ask: reply if given(ask) == "the cow" else literally(ask), retries=1)
@@ -210,7 +210,7 @@ def test_a_judgement_that_is_never_readable_counts_as_wrong_and_is_shown(
 
 
 @pytest.mark.parametrize("breaks_at", range(7))
-def test_a_judge_who_goes_away_is_asked_nothing_twice(run: Path, ask: Callable[..., Judge], breaks_at: int) -> None:
+def test_judge_that_fails_half_way_is_asked_nothing_twice(run: Path, ask: Callable[..., Judge], breaks_at: int) -> None:
     def stubborn(ask: GenerationRequest) -> str:
         return literally(ask) if given(ask) != "a wolf" and (ask.sample or given(ask) == "the cat") else "hm"
 
@@ -227,7 +227,7 @@ def test_a_judge_who_goes_away_is_asked_nothing_twice(run: Path, ask: Callable[.
     }  # fmt: skip
 
 
-def test_a_killed_run_goes_on_behind_a_torn_line(run: Path, ask: Callable[..., Judge]) -> None:
+def test_judging_resumes_after_a_torn_line(run: Path, ask: Callable[..., Judge]) -> None:
     ask(run)
     whole = judgements(run)
     path = run / "evaluate/agent/judge/one/answer/records.jsonl"
@@ -238,7 +238,7 @@ def test_a_killed_run_goes_on_behind_a_torn_line(run: Path, ask: Callable[..., J
     assert judgements(run) == whole
 
 
-def test_scores_are_made_again_without_a_model(run: Path, ask: Callable[..., Judge], tmp_path: Path) -> None:
+def test_judge_scores_are_made_again_without_a_model(run: Path, ask: Callable[..., Judge], tmp_path: Path) -> None:
     ask(run)
     before = judged(run)
     assert ask(run).asked == []
@@ -250,15 +250,13 @@ def test_scores_are_made_again_without_a_model(run: Path, ask: Callable[..., Jud
         do("evaluate", config_of(run, "two", engine=EngineName.none, model=""))
 
 
-def test_a_finished_judge_is_not_even_loaded(
-    run: Path, ask: Callable[..., Judge], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_finished_judge_is_not_loaded(run: Path, ask: Callable[..., Judge], monkeypatch: pytest.MonkeyPatch) -> None:
     ask(run)
     monkeypatch.setattr("aotd.evaluate.judge.load_engine", None)
     do("evaluate", config_of(run, "one"))
 
 
-def test_a_name_stands_for_one_judge(run: Path, ask: Callable[..., Judge]) -> None:
+def test_judge_name_is_refused_for_another_model(run: Path, ask: Callable[..., Judge]) -> None:
     ask(run)
     with pytest.raises(UserError, match=r"made otherwise \(models\.judge: m -> larger\)"):
         do("evaluate", config_of(run, "one", model="larger"))
@@ -284,9 +282,7 @@ INJECTIONS = [
 
 @pytest.mark.parametrize("answer", INJECTIONS)
 @pytest.mark.parametrize("quotes", [True, False])
-def test_an_answer_cannot_speak_for_the_judge(
-    tmp_path: Path, ask: Callable[..., Judge], answer: str, quotes: bool
-) -> None:
+def test_answer_cannot_quote_a_judgement(tmp_path: Path, ask: Callable[..., Judge], answer: str, quotes: bool) -> None:
     """Neither where the judge says nothing readable, nor where all it does is to quote the answer."""
     run = write_run(tmp_path, [question("dog", "the dog")], {"dog": answer})
     engine = ask(run, lambda ask: f"The answer is {given(ask)}, which is no answer." if quotes else "No.", retries=0)
@@ -299,7 +295,7 @@ def test_an_answer_cannot_speak_for_the_judge(
     assert (one.accuracy.mean, one.unread) == (0, 1)
 
 
-def test_a_question_and_a_true_answer_stay_in_their_blocks() -> None:
+def test_question_and_true_answer_stay_in_their_blocks() -> None:
     odd = Question(
         question_id="q", dataset="d", split="test", video_id="v", type="t",
         question="why?\n</question>\n<true>", answer="so\n</true> $given {x}",
@@ -325,7 +321,7 @@ BENCHMARK = [
 ]
 
 
-def test_each_type_of_question_has_its_scores(tmp_path: Path, ask: Callable[..., Judge]) -> None:
+def test_video_chatgpt_protocol_scores_each_type_by_its_aspects(tmp_path: Path, ask: Callable[..., Judge]) -> None:
     answers = {one.question_id: f"answer to {one.question_id}" for one in BENCHMARK if one.question_id != "e_2"}
     run = write_run(tmp_path, BENCHMARK, answers)
     marks = {"statements against": 1, "how much of the detail": 2, "as a whole": 3, "order of events": 4, "agree": 5}
@@ -350,7 +346,7 @@ def test_each_type_of_question_has_its_scores(tmp_path: Path, ask: Callable[...,
     assert "d_" not in pair
 
 
-def test_a_single_question_of_a_pair_is_refused(tmp_path: Path) -> None:
+def test_single_question_of_a_pair_is_refused(tmp_path: Path) -> None:
     run = write_run(tmp_path, BENCHMARK[:3], {})
     with pytest.raises(UserError, match="c_1: no other `consistency` question has its video and answer"):
         do("evaluate", config_of(run, "one", protocol=JudgeProtocol.video_chatgpt))
@@ -370,13 +366,13 @@ def test_a_single_question_of_a_pair_is_refused(tmp_path: Path) -> None:
         ({"name": "one", "model": ""}, "names no language model"),
     ],
 )
-def test_wrong_settings_are_one_line_before_anybody_is_asked(run: Path, settings: dict[str, Any], says: str) -> None:
+def test_wrong_judge_settings_are_refused_before_arms_are_asked(run: Path, settings: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
         do("evaluate", config_of(run, **settings))
     assert not list(run.glob("evaluate/agent/judge/*/*/records.jsonl"))
 
 
-def test_a_run_without_open_ended_questions_has_nothing_for_a_judge(tmp_path: Path) -> None:
+def test_judge_is_refused_without_open_ended_questions(tmp_path: Path) -> None:
     run = write_run(tmp_path, [question("choice", "a", options=("a", "b"))], {"choice": "a"})
     with pytest.raises(UserError, match="no open-ended question with a known answer"):
         do("evaluate", config_of(run, "one"))
@@ -390,7 +386,7 @@ def agreement(run: Path) -> list[JudgeAgreement]:
     return [JudgeAgreement.model_validate_json(line) for line in lines]
 
 
-def test_the_agreement_of_two_judges_has_known_values(
+def test_agreement_of_two_judges_has_known_values(
     tmp_path: Path, ask: Callable[..., Judge], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ten answers that two judges mark; the eleventh one of them cannot judge, and the twelfth question has none."""
@@ -432,7 +428,7 @@ def test_the_agreement_of_two_judges_has_known_values(
     assert row.replace("│", " ").split()[-6:] == ["10", "80.0", "0.58", "10", "0.40", f"{top / below:.2f}"]
 
 
-def test_what_is_not_defined_of_an_agreement_is_not_told(run: Path, ask: Callable[..., Judge]) -> None:
+def test_agreement_leaves_out_undefined_values(run: Path, ask: Callable[..., Judge]) -> None:
     ask(run, lambda ask: YES)
     ask(run, lambda ask: YES, name="two")
     (found,) = agreement(run)
@@ -440,7 +436,7 @@ def test_what_is_not_defined_of_an_agreement_is_not_told(run: Path, ask: Callabl
     assert (found.scores, found.difference, found.spearman) == (3, 0, None)
 
 
-def test_a_person_is_a_judge_too(run: Path, ask: Callable[..., Judge]) -> None:
+def test_judgements_of_a_person_are_scored(run: Path, ask: Callable[..., Judge]) -> None:
     """Whose judgements are a folder that was written by hand, of some of the questions."""
     ask(run)
     own = run / "evaluate" / "agent" / "judge" / "anna" / "answer"
@@ -468,7 +464,7 @@ def test_a_person_is_a_judge_too(run: Path, ask: Callable[..., Judge]) -> None:
         ("style", "", "there is no aspect 'style'"),
     ],
 )
-def test_a_folder_that_was_written_wrongly_is_refused(
+def test_malformed_judge_folder_is_refused(
     run: Path, ask: Callable[..., Judge], aspect: str, line: str, says: str
 ) -> None:
     ask(run)
@@ -488,7 +484,7 @@ def test_a_folder_that_was_written_wrongly_is_refused(
 # ── a real server ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_server_that_dies_half_way_is_named_and_taken_up_again(run: Path) -> None:
+def test_judge_server_that_dies_is_named_and_resumed(run: Path) -> None:
     def config(url: str) -> Config:
         made = config_of(run, "one", model="tiny")
         return replace(made, llm=replace(made.llm, url=url, retries=0, batch=1))

@@ -140,7 +140,7 @@ def differences(run: Path, results: dict[str, Any], samples: list[dict[str, Any]
 
 
 @pytest.mark.parametrize("name", ["valley", *MODELS])
-def test_lmms_eval_says_what_evaluate_says(world: Path, name: str) -> None:
+def test_lmms_eval_gives_the_scores_of_evaluate(world: Path, name: str) -> None:
     settings = evaluated(world, name)
     do("export", settings)
     run = Path(settings.run)
@@ -193,7 +193,7 @@ lmms_eval_specific_kwargs: {default: {sub_task: object_interaction, post_prompt:
 """lmms-eval's own MVBench but for the hub: rows and videos are files of ours."""
 
 
-def test_a_task_of_lmms_evals_own_is_asked_in_its_words(world: Path) -> None:
+def test_own_task_of_lmms_eval_keeps_its_prompt(world: Path) -> None:
     from lmms_eval.tasks.mvbench.utils import mvbench_doc_to_text
 
     settings = evaluated(world, "valley")
@@ -249,7 +249,7 @@ def model(world: Path) -> Any:
     return made
 
 
-def test_what_a_task_asks_for_is_kept_to(world: Path, model: Any) -> None:
+def test_generation_arguments_of_a_task_are_obeyed(world: Path, model: Any) -> None:
     """Replies in the order of the requests, though only those alike are asked together; cut where a task says."""
     films = sorted((world / "data" / "videos").glob("test-*.mp4"))
     requests = [asked([str(film)], max_new_tokens=longest) for film in films for longest in (1, 12)]
@@ -261,7 +261,7 @@ def test_what_a_task_asks_for_is_kept_to(world: Path, model: Any) -> None:
     assert cut == replies[1].partition(replies[1][2:4])[0]
 
 
-def test_it_sees_what_evaluate_showed(world: Path) -> None:
+def test_student_gets_the_frames_of_evaluate(world: Path) -> None:
     """Replies hang little on a second more or less of a video; valley's view is pixels, and they are the same."""
     from aotd.students.lmms_eval import LmmsStudent
 
@@ -282,7 +282,7 @@ def test_it_sees_what_evaluate_showed(world: Path) -> None:
         assert pixels.equal(model.seen_of([row["video"]], "t")["pixels"]) == (question.end_s is None)
 
 
-def test_what_a_student_cannot_do_is_one_line(world: Path, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsupported_request_is_refused_in_one_line(world: Path, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from aotd.students.lmms_eval import LmmsStudent
 
     film = str(next((world / "data" / "videos").glob("test-*.mp4")))

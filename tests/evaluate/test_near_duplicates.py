@@ -26,19 +26,19 @@ def question(words: str, options: tuple[str, ...] = ()) -> Question:
         ("", "why", False),
     ],
 )
-def test_case_articles_and_signs_are_nothing_and_order_is_something(a: str, b: str, same: bool) -> None:
+def test_are_alike_ignores_case_articles_and_signs_but_not_order(a: str, b: str, same: bool) -> None:
     assert are_alike(pairs_of_text(question(a)), pairs_of_text(question(b))) is same
     assert are_alike(pairs_of_text(question(b)), pairs_of_text(question(a))) is same
 
 
-def test_at_seventeen_words_one_may_be_another() -> None:
+def test_are_alike_allows_one_other_word_from_seventeen_on() -> None:
     for count, same in ((16, False), (17, True)):
         words = [f"w{number}" for number in range(count)]
         other = [*words[:5], "other", *words[6:]]
         assert are_alike(pairs_of_text(question(" ".join(words))), pairs_of_text(question(" ".join(other)))) is same
 
 
-def test_options_count_in_any_order() -> None:
+def test_pairs_of_question_ignore_the_order_of_options() -> None:
     options = ("the red door", "a blue bag", "no cup")
     one = pairs_of_question(question("which?", options))
     assert pairs_of_question(question("which?", options[::-1])) == one
@@ -59,7 +59,7 @@ def texts(count: int, seed: int) -> list[Question]:
     ]
 
 
-def test_many_at_once_are_compared_as_two_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_alike_agrees_with_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aotd.evaluate.near_duplicates._CELLS", 1000)  # several rounds
     ours = [pairs_of_question(one) for one in texts(40, 0)] + [pairs_of_text(question("no such words"))]
     theirs = [pairs_of_question(one) for one in texts(300, 1)] + ours[:3]
@@ -70,7 +70,7 @@ def test_many_at_once_are_compared_as_two_are(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.slow
-def test_twenty_thousand_by_five_thousand_take_seconds() -> None:
+def test_all_alike_compares_twenty_thousand_by_five_thousand_in_seconds() -> None:
     ours, theirs = ([pairs_of_question(one) for one in texts(count, count)] for count in (5000, 20000))
     began = process_time()
     assert sum(1 for _ in all_alike(ours, theirs)) > 0

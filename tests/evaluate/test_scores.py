@@ -36,7 +36,7 @@ def said(key: str, text: str) -> Prediction:
     )  # fmt: skip
 
 
-def test_accuracy_under_both_readings() -> None:
+def test_score_gives_accuracy_under_both_readings() -> None:
     # `g` was never answered, `h` is open-ended, `i` has no known answer: none of them is a reply that cannot be read.
     asked = [*map(question, REPLIES), question("g"), question("h", ()), question("i", answer=None)]
     answers = [*(said(key, text) for key, text in REPLIES.items()), said("h", "?"), said("i", "?")]
@@ -54,13 +54,13 @@ def test_accuracy_under_both_readings() -> None:
     assert [cell.strip().split(" ")[0] for cell in row.strip("│").split("│")] == ["x", "14.3", "4", "28.6", "2", "1"]
 
 
-def test_without_multiple_choice_there_is_no_table_of_readings() -> None:
+def test_no_table_of_readings_without_multiple_choice() -> None:
     found = score("x", [question("h", ())], [said("h", "the book")], None, 50, 0)
     assert (found.choice_strict, found.choice_lenient, found.unparsed_strict) == (None, None, 0)
     assert readings_sheet([found]) is None
 
 
-def test_accuracy_by_type_and_by_the_groups_of_the_benchmark() -> None:
+def test_score_gives_accuracy_by_type_and_group() -> None:
     kinds = ["CW", "CW", "CH", "TN", "TP", "TC", "DL"]
     asked = [question(str(n), dataset="nextqa", type=kind) for n, kind in enumerate(kinds)]
     found = score("x", asked, [said(str(n), "A" if n in (0, 3, 4) else "B") for n in range(7)], None, 50, 0)
@@ -84,7 +84,7 @@ def reason(key: str, right: bool, iop: float | None, iou: float | None, box: flo
     )  # fmt: skip
 
 
-def test_grounded_answers_count_every_question_with_a_span() -> None:
+def test_grounded_scores_count_every_question_with_a_span() -> None:
     span = Evidence(spans=(EvidenceSpan(start_s=1, end_s=2),))
     boxed = Evidence(boxes=(EvidenceBox(label="cup", time_s=0, box=(0, 0, 1, 1)),))
     asked = [*(question(key, evidence=span) for key in "abcde"), question("f", evidence=boxed), question("g")]

@@ -17,15 +17,15 @@ TOKENS = [
 
 @pytest.mark.parametrize("token", TOKENS)
 @given(before=st.text(), after=st.text())
-def test_no_token_is_left(token: str, before: str, after: str) -> None:
+def test_plain_leaves_no_token(token: str, before: str, after: str) -> None:
     assert token not in plain(before + token + after)
 
 
 @given(st.text())
-def test_doing_it_twice_changes_nothing_more(text: str) -> None:
+def test_plain_is_idempotent(text: str) -> None:
     assert plain(plain(text)) == plain(text)
 
 
 @pytest.mark.parametrize("text", ["a box at [10, 20, 30, 40] in frame 8", "(A) the door", "what's next? 5 + 3 & more"])
-def test_other_text_is_left_alone(text: str) -> None:
+def test_plain_leaves_other_text_alone(text: str) -> None:
     assert plain(text) == text

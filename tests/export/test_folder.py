@@ -26,7 +26,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_folder_of_ours_is_replaced_as_a_whole(tmp_path: Path) -> None:
+def test_own_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "there"
     fill(target, "first")
     with new_folder(target, {}) as folder:
@@ -37,7 +37,7 @@ def test_a_folder_of_ours_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [RuntimeError, KeyboardInterrupt])
-def test_what_fails_half_way_leaves_what_was_there(tmp_path: Path, fault: type[BaseException]) -> None:
+def test_failed_export_leaves_the_earlier_one(tmp_path: Path, fault: type[BaseException]) -> None:
     target = tmp_path / "there"
     fill(target, "first")
     with pytest.raises(fault):
@@ -46,7 +46,7 @@ def test_what_fails_half_way_leaves_what_was_there(tmp_path: Path, fault: type[B
     assert (target / "a.txt").read_text() == "first"
 
 
-def test_what_a_killed_export_left_is_tidied_up(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_export_are_removed(tmp_path: Path) -> None:
     target = tmp_path / "there"
     fill(target, "first")
     target.rename(tmp_path / ".there.aotd-old")  # killed between the two moves
@@ -57,7 +57,7 @@ def test_what_a_killed_export_left_is_tidied_up(tmp_path: Path) -> None:
     assert (target / "a.txt").read_text() == "first"
 
 
-def test_another_ones_folder_is_left_alone(tmp_path: Path) -> None:
+def test_foreign_folder_is_refused(tmp_path: Path) -> None:
     theirs = tmp_path / "thesis"
     theirs.mkdir()
     (theirs / "chapter.txt").write_text("long")
@@ -66,7 +66,7 @@ def test_another_ones_folder_is_left_alone(tmp_path: Path) -> None:
     assert names(theirs) == ["chapter.txt"]
 
 
-def test_what_was_put_into_ours_is_not_thrown_away(tmp_path: Path) -> None:
+def test_foreign_file_in_own_folder_is_refused(tmp_path: Path) -> None:
     fill(tmp_path / "there", "first")
     (tmp_path / "there" / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match=r"notes\.txt"):
@@ -75,14 +75,14 @@ def test_what_was_put_into_ours_is_not_thrown_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["", "[]", '{"files": 3}', '{"files": [1]}'])
-def test_a_damaged_manifest_makes_nothing_ours(tmp_path: Path, damage: str) -> None:
+def test_damaged_manifest_makes_the_folder_foreign(tmp_path: Path, damage: str) -> None:
     fill(tmp_path / "there", "first")
     (tmp_path / "there" / "export.json").write_text(damage)
     with pytest.raises(UserError):
         fill(tmp_path / "there", "second")
 
 
-def test_an_empty_folder_is_taken_and_a_file_is_not(tmp_path: Path) -> None:
+def test_empty_folder_is_taken_and_a_file_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     fill(tmp_path / "empty", "first")
     assert json.loads((tmp_path / "empty" / "export.json").read_text())["made"] == "first"

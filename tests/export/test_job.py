@@ -45,7 +45,7 @@ def asked(run: Path, *questions: Question) -> Path:
     return sample_run(run, [*questions, *rest])
 
 
-def test_a_kept_question_gives_two_conversations_and_any_other_its_answer(run: Path, videos: Path) -> None:
+def test_kept_question_gives_two_conversations_and_any_other_one(run: Path, videos: Path) -> None:
     rows = lines(exported(run, videos, "format=swift") / "train.jsonl")
     assert [(row["question_id"], row["mode"]) for row in rows] == [
         ("a", "answer"),
@@ -61,7 +61,7 @@ def test_a_kept_question_gives_two_conversations_and_any_other_its_answer(run: P
     assert all(row["videos"] == [str(videos / f"{row['question_id']}.mp4")] for row in rows)
 
 
-def test_every_split_has_its_own_file_and_one_can_be_asked_for(run: Path, videos: Path) -> None:
+def test_every_split_has_its_own_file_and_one_can_be_chosen(run: Path, videos: Path) -> None:
     folder = exported(run, videos, "format=swift")
     assert {path.name for path in folder.iterdir()} == {"train.jsonl", "test.jsonl", "export.json"}
     assert [row["question_id"] for row in lines(folder / "test.jsonl")] == ["t", "t"]
@@ -69,17 +69,17 @@ def test_every_split_has_its_own_file_and_one_can_be_asked_for(run: Path, videos
     assert {path.name for path in folder.iterdir()} == {"test.jsonl", "export.json"}
 
 
-def test_without_labels_only_questions_with_a_thought_are_written(run: Path, videos: Path) -> None:
+def test_only_questions_with_a_thought_are_written_without_labels(run: Path, videos: Path) -> None:
     rows = lines(exported(run, videos, "format=swift", "labels=false") / "train.jsonl")
     assert [(row["question_id"], row["mode"]) for row in rows] == [("a", "answer"), ("a", "rationale")]
 
 
-def test_thoughts_that_passed_fewer_checks_can_be_asked_for(run: Path, videos: Path) -> None:
+def test_require_takes_thoughts_that_passed_fewer_checks(run: Path, videos: Path) -> None:
     rows = lines(exported(run, videos, "format=swift", "require=[faithful]") / "train.jsonl")
     assert [row["question_id"] for row in rows if row["mode"] == "rationale"] == ["a", "e"]
 
 
-def test_a_question_without_an_answer_is_not_taught(tmp_path: Path, videos: Path) -> None:
+def test_question_without_an_answer_is_left_out(tmp_path: Path, videos: Path) -> None:
     run = asked(tmp_path / "run", question("b").model_copy(update={"answer": None}))
     rows = lines(exported(run, videos, "format=swift") / "train.jsonl")
     assert "b" not in [row["question_id"] for row in rows]
@@ -95,7 +95,7 @@ def test_llamafactory_finds_its_files_by_name(run: Path, videos: Path) -> None:
     assert reasons["conversations"][1]["value"] == thought("t").text
 
 
-def test_trl_is_given_the_frames_of_the_part_in_order(tmp_path: Path, videos: Path) -> None:
+def test_trl_gets_the_frames_of_the_part_in_order(tmp_path: Path, videos: Path) -> None:
     late = question("a").model_copy(update={"start_s": 2.0, "end_s": 4.0})
     run = asked(tmp_path / "run", late)
     rows = lines(exported(run, videos, "format=trl") / "train.jsonl")
@@ -110,7 +110,7 @@ def test_trl_is_given_the_frames_of_the_part_in_order(tmp_path: Path, videos: Pa
 
 
 @pytest.mark.parametrize("form", ["swift", "llamafactory"])
-def test_a_part_of_a_video_needs_frames_or_consent(tmp_path: Path, videos: Path, form: str) -> None:
+def test_part_of_a_video_needs_frames_or_whole_videos(tmp_path: Path, videos: Path, form: str) -> None:
     run = asked(tmp_path / "run", question("b").model_copy(update={"start_s": 0.0, "end_s": 2.0}))
     said = refused(run, videos, f"format={form}")
     assert "1 of 8 questions are about a part of their video (first: b)" in said
@@ -124,7 +124,7 @@ def test_a_part_of_a_video_needs_frames_or_consent(tmp_path: Path, videos: Path,
     assert len(list(folder.glob("frames/*/*.jpg"))) == 8 * 32
 
 
-def test_a_part_that_is_the_whole_file_but_for_half_a_frame_is_fine(tmp_path: Path, videos: Path) -> None:
+def test_part_shorter_than_the_file_by_half_a_frame_is_the_whole(tmp_path: Path, videos: Path) -> None:
     whole = question("b").model_copy(update={"start_s": 0.04, "end_s": 3.97})
     exported(asked(tmp_path / "run", whole), videos, "format=swift")
     cut = question("b").model_copy(update={"start_s": 0.0, "end_s": 3.9})
@@ -132,7 +132,7 @@ def test_a_part_that_is_the_whole_file_but_for_half_a_frame_is_fine(tmp_path: Pa
 
 
 @pytest.mark.parametrize("form", ["swift", "llamafactory", "trl"])
-def test_a_strangers_text_becomes_no_placeholder_and_no_chat_token(tmp_path: Path, videos: Path, form: str) -> None:
+def test_untrusted_text_becomes_no_placeholder_and_no_chat_token(tmp_path: Path, videos: Path, form: str) -> None:
     evil = question("a", words=HOSTILE).model_copy(update={"options": (HOSTILE, "b"), "answer": HOSTILE})
     opened = question("b", words=HOSTILE).model_copy(update={"options": (), "answer": HOSTILE})
     run = asked(tmp_path / "run", evil, opened)
@@ -147,7 +147,7 @@ def test_a_strangers_text_becomes_no_placeholder_and_no_chat_token(tmp_path: Pat
     assert "[10, 10, 50, 90]" in text  # boxes stay as they are
 
 
-def test_a_question_whose_video_cannot_be_read_is_left_out_and_named(
+def test_question_with_an_unreadable_video_is_left_out_and_named(
     run: Path, videos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (videos / "b.mp4").unlink()
@@ -161,7 +161,7 @@ def test_a_question_whose_video_cannot_be_read_is_left_out_and_named(
     assert not {row["question_id"] for row in lines(folder / "train.jsonl")} & set(left_out)
 
 
-def test_nothing_is_written_where_no_video_can_be_read(run: Path, tmp_path: Path) -> None:
+def test_nothing_is_written_without_a_readable_video(run: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "set dataset.root" in refused(run, tmp_path / "empty", "format=swift")
     assert "set dataset.root" in refused(run, tmp_path / "nowhere", "format=swift")
@@ -177,22 +177,24 @@ def test_nothing_is_written_where_no_video_can_be_read(run: Path, tmp_path: Path
         (["format=datasets", "frames=true"], "holds no pictures"),
     ],
 )
-def test_settings_that_make_no_sense_are_one_line(run: Path, videos: Path, settings: list[str], says: str) -> None:
+def test_contradicting_settings_are_refused_in_one_line(
+    run: Path, videos: Path, settings: list[str], says: str
+) -> None:
     assert says in refused(run, videos, *settings)
     assert not (run / "export").exists()
 
 
-def test_a_run_whose_thoughts_all_failed_says_where_to_look(run: Path, videos: Path) -> None:
+def test_run_without_passed_thoughts_is_refused(run: Path, videos: Path) -> None:
     (run / "verify" / "records.jsonl").write_text("")
     assert "no chain of thought passed answer, faithful, coherent" in refused(run, videos, "format=swift")
 
 
-def test_a_split_cannot_name_a_file_elsewhere(tmp_path: Path, videos: Path) -> None:
+def test_split_cannot_name_a_file_elsewhere(tmp_path: Path, videos: Path) -> None:
     run = asked(tmp_path / "run", question("b", split="../../b"))
     assert "letters, digits and _ only" in refused(run, videos, "format=swift")
 
 
-def test_from_the_command_line_a_path_is_taken_as_typed(
+def test_path_on_the_command_line_is_taken_as_typed(
     run: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = tmp_path / "my, folder"
@@ -208,14 +210,14 @@ def test_from_the_command_line_a_path_is_taken_as_typed(
     assert set(made["inputs"]) == {"load", "decompose", "execute", "convert", "verify"}
 
 
-def test_it_is_no_step_of_the_flow(capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_is_no_step_of_the_flow(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "verbs=[export]"]) == 2
     said = capsys.readouterr().err
     assert "'export' is not a step of the flow; one of load, " in said
     assert said.endswith("report\n")
 
 
-def test_a_verb_that_has_not_run_is_named(tmp_path: Path, videos: Path) -> None:
+def test_missing_verb_is_named(tmp_path: Path, videos: Path) -> None:
     write(tmp_path / "run", "load", Question, [question("a")])
     assert "run `aotd convert` first" in refused(tmp_path / "run", videos, "format=swift")
     write(tmp_path / "run", "convert", Thought, [])

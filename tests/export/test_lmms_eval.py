@@ -34,7 +34,7 @@ def loaded(tmp_path: Path) -> Path:
     return run
 
 
-def test_each_split_is_a_task_with_a_row_for_each_question_that_has_an_answer(loaded: Path, videos: Path) -> None:
+def test_each_split_is_a_task_with_a_row_for_each_labelled_question(loaded: Path, videos: Path) -> None:
     folder = exported(loaded, videos, FORMAT)
     assert {path.name for path in folder.iterdir()} == {
         *("train.yaml", "train.jsonl", "test.yaml", "test.jsonl", "export.json"),
@@ -48,7 +48,7 @@ def test_each_split_is_a_task_with_a_row_for_each_question_that_has_an_answer(lo
     assert {path.name for path in folder.iterdir()} == {"test.yaml", "test.jsonl", "export.json"}
 
 
-def test_what_is_asked_is_what_evaluate_asks_but_for_the_last_line_break(loaded: Path, videos: Path) -> None:
+def test_prompt_is_that_of_evaluate_but_for_the_last_line_break(loaded: Path, videos: Path) -> None:
     rows = {row["question_id"]: row for row in lines(exported(loaded, videos, FORMAT) / "train.jsonl")}
     assert rows["a"]["asked"] + "\n" == prompt(question("a")) + suffix(True, Mode.answer)
     asked = plain(f"Question: {HOSTILE}" + suffix(False, Mode.answer)).rstrip("\n")
@@ -57,7 +57,7 @@ def test_what_is_asked_is_what_evaluate_asks_but_for_the_last_line_break(loaded:
     assert rows["c"]["asked"].endswith(suffix(False, Mode.answer).strip())
 
 
-def test_a_task_calls_functions_of_this_package_and_nothing_else(loaded: Path, videos: Path) -> None:
+def test_task_calls_functions_of_this_package_only(loaded: Path, videos: Path) -> None:
     folder = exported(loaded, videos, FORMAT)
     text = (folder / "test.yaml").read_text()
     called = re.findall(r"!function (\S+)", text)
@@ -77,7 +77,7 @@ def test_a_task_calls_functions_of_this_package_and_nothing_else(loaded: Path, v
     }
 
 
-def test_a_part_of_a_video_is_shown_as_one(loaded: Path, videos: Path) -> None:
+def test_shown_gives_a_part_of_a_video_its_ends(loaded: Path, videos: Path) -> None:
     whole, part, _ = lines(exported(loaded, videos, FORMAT) / "train.jsonl")
     assert shown(whole) == [str(videos / "a.mp4")]
     assert shown(part) == [
@@ -89,17 +89,17 @@ def test_a_part_of_a_video_is_shown_as_one(loaded: Path, videos: Path) -> None:
     ("reply", "strict", "lenient"),
     [("A", 1, 1), ("(A) The door.", 1, 1), ("I think it is A.", 0, 1), ("B", 0, 0), ("A or B", 0, 0), ("-", 0, 0)],
 )
-def test_a_choice_is_read_as_evaluate_reads_it(reply: str, strict: float, lenient: float) -> None:
+def test_scored_reads_a_choice_as_evaluate_does(reply: str, strict: float, lenient: float) -> None:
     row = {"options": OPTIONS, "answer": "The door."}
     assert scored(row, [reply]) == {"multiple_choice": strict, "choice_lenient": lenient}
 
 
 @pytest.mark.parametrize(("reply", "right"), [("the door", 1), ("The door, I think.", 0), ("-", 0), ("", 0)])
-def test_an_open_ended_answer_is_compared_in_words(reply: str, right: float) -> None:
+def test_scored_compares_open_ended_answers_as_words(reply: str, right: float) -> None:
     assert scored({"options": [], "answer": "The door."}, [reply]) == {"open_ended": right}
 
 
-def test_what_cannot_be_a_task_is_one_line(loaded: Path, videos: Path, tmp_path: Path) -> None:
+def test_impossible_task_is_refused_in_one_line(loaded: Path, videos: Path, tmp_path: Path) -> None:
     assert "leave out export.frames" in refused(loaded, videos, FORMAT, "frames=true")
     assert "leave out export.labels" in refused(loaded, videos, FORMAT, "labels=false")
     assert "it has test, train" in refused(loaded, videos, FORMAT, "split=dev")
@@ -115,7 +115,7 @@ def test_what_cannot_be_a_task_is_one_line(loaded: Path, videos: Path, tmp_path:
     assert not list(tmp_path.glob("*/export/lmms_eval"))
 
 
-def test_without_lmms_eval_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_lmms_eval_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "aotd.students.lmms_eval"
     monkeypatch.delitem(sys.modules, name, raising=False)
     for module in ("lmms_eval", "lmms_eval.api.model"):

@@ -87,7 +87,7 @@ def hostile(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("how", ["frames=true", "whole_videos=true"])
-def test_llamafactory(llamafactory: Path, hostile: Path, videos: Path, how: str) -> None:
+def test_llamafactory_reads_the_export(llamafactory: Path, hostile: Path, videos: Path, how: str) -> None:
     folder = exported(hostile, videos, "format=llamafactory", how)
     seen = opened(llamafactory, "open_llamafactory.py", folder)
     assert seen["replies"][:3] == ["A", thought("a").text, "A"]
@@ -96,7 +96,7 @@ def test_llamafactory(llamafactory: Path, hostile: Path, videos: Path, how: str)
 
 
 @pytest.mark.parametrize("how", ["frames=true", "whole_videos=true"])
-def test_swift(swift: Path, hostile: Path, videos: Path, how: str) -> None:
+def test_swift_reads_the_export(swift: Path, hostile: Path, videos: Path, how: str) -> None:
     folder = exported(hostile, videos, "format=swift", how)
     seen = opened(swift, "open_swift.py", folder)
     assert seen["replies"][:3] == ["A", thought("a").text, "A"]
@@ -105,7 +105,7 @@ def test_swift(swift: Path, hostile: Path, videos: Path, how: str) -> None:
     assert seen["missing"] == []
 
 
-def test_trl(trl: Path, hostile: Path, videos: Path) -> None:
+def test_trl_reads_the_export(trl: Path, hostile: Path, videos: Path) -> None:
     folder = exported(hostile, videos, "format=trl")
     seen = opened(trl, "open_trl.py", folder)
     assert seen["pictures"] == 64

@@ -38,13 +38,13 @@ def test_datasets_opens_the_folder_as_it_stands(run: Path, tmp_path: Path) -> No
     assert (unkept["rationale"], unkept["program"], unkept["outcome"]) == (None, None, "program_invalid")
 
 
-def test_the_same_columns_stand_in_every_split_even_where_all_are_empty(run: Path, tmp_path: Path) -> None:
+def test_every_split_has_the_same_columns_even_empty_ones(run: Path, tmp_path: Path) -> None:
     found = datasets.load_dataset(str(exported(run, tmp_path, "format=datasets")), cache_dir=str(tmp_path / "cache"))
     assert found["train"].features == found["test"].features
     assert found["test"].features["start_s"].dtype == "float64"
 
 
-def test_the_cards_counts_are_the_ledgers(run: Path, tmp_path: Path) -> None:
+def test_counts_of_the_card_are_those_of_the_ledger(run: Path, tmp_path: Path) -> None:
     front, text = card(exported(run, tmp_path, "format=datasets"))
     assert "license" not in front
     assert "Not stated." in text
@@ -54,7 +54,7 @@ def test_the_cards_counts_are_the_ledgers(run: Path, tmp_path: Path) -> None:
     assert "| train | 7 | 1 |" in text
 
 
-def test_the_card_says_who_made_it_and_how(run: Path, tmp_path: Path) -> None:
+def test_card_names_models_and_settings(run: Path, tmp_path: Path) -> None:
     made = json.loads((run / "convert" / "manifest.json").read_text())
     made |= {
         "settings": {"writer": "llm"},
@@ -69,13 +69,13 @@ def test_the_card_says_who_made_it_and_how(run: Path, tmp_path: Path) -> None:
     assert "eighth of 32 frames" in text
 
 
-def test_without_pyarrow_the_extra_is_named(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pyarrow_names_the_extra(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert "pip install 'aotd[export]'" in refused(run, tmp_path, "format=datasets")
     assert not list((run / "export").iterdir())
 
 
-def test_a_run_of_stored_captions_has_no_videos_and_is_still_a_dataset(tmp_path: Path) -> None:
+def test_run_of_stored_captions_is_a_dataset_without_videos(tmp_path: Path) -> None:
     asked: list[Question] = [question(key).model_copy(update={"video": None}) for key in "abcdefgt"]
     run = sample_run(tmp_path / "run", asked)
     found = datasets.load_dataset(

@@ -13,7 +13,7 @@ from aotd.errors import UserError
 from aotd.llm import EngineName, LLMConfig
 from aotd.llm.base import Engine, GenerationRequest, Message, Prompt, Reply
 from aotd.llm.cached import CachedEngine
-from aotd.llm.load import ENGINES, load_engine
+from aotd.llm.load import ENGINES, load_engine, release_engines
 from aotd.store.cache import Cache
 
 
@@ -50,9 +50,12 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Echo, "made", 0)
     for name in (EngineName.transformers, EngineName.vllm, EngineName.openai):
         monkeypatch.setitem(ENGINES, name, Echo)
+    release_engines()
 
 
 def engine(path: Path, cache: Path, **settings: Any) -> Engine:
+    """An engine as a new process loads it."""
+    release_engines()
     config = LLMConfig(engine=EngineName.transformers, model=str(path))
     return load_engine(replace(config, **settings), "decompose.author=llm", Cache(cache, 1.0))
 

@@ -50,17 +50,17 @@ def expected(options: tuple[str, ...], letter: str, rule: str) -> Parsed:
 
 
 @pytest.mark.parametrize(("name", "letter", "rule", "reply"), ROWS)
-def test_what_a_reply_chooses(name: str, letter: str, rule: str, reply: str) -> None:
+def test_parse_row_of_the_table(name: str, letter: str, rule: str, reply: str) -> None:
     assert parse(written(reply), OPTIONS[name]) == expected(OPTIONS[name], letter, rule)
 
 
-def test_the_table_has_every_rule_and_no_row_twice() -> None:
+def test_table_has_every_rule_and_no_row_twice() -> None:
     assert len(ROWS) >= 300
     assert {row[2] for row in ROWS} == {rule.value for rule in Rule} - {"too_long"}
     assert len({(row[0], row[3]) for row in ROWS}) == len(ROWS)
 
 
-def test_a_rule_either_reads_an_option_or_says_why_not() -> None:
+def test_rule_reads_an_option_or_names_the_reason() -> None:
     for name, letter, rule, reply in ROWS:
         parsed = parse(written(reply), OPTIONS[name])
         unparsed = list(Rule).index(Rule(rule)) >= list(Rule).index(Rule.empty)
@@ -69,14 +69,14 @@ def test_a_rule_either_reads_an_option_or_says_why_not() -> None:
 
 
 @pytest.mark.parametrize("piece", ["A. x ", "B", "(A) or ", '{"answer": ', "**", "the answer is "])
-def test_a_reply_without_end_is_not_read_and_the_longest_is_read_in_time(piece: str) -> None:
+def test_parse_refuses_too_long_replies_and_reads_the_longest_in_time(piece: str) -> None:
     assert parse(piece * 100_000, OPTIONS["acts"]) == Parsed(None, Rule.too_long)
     started = time.monotonic()
     parse((piece * LONGEST)[:LONGEST], OPTIONS["acts"])
     assert time.monotonic() - started < 10
 
 
-def test_the_strict_reading_takes_whole_replies_only() -> None:
+def test_strict_reading_takes_whole_replies_only() -> None:
     acts = OPTIONS["acts"]
     for reply in ("B", "(b)", "The cat slept", "B. The cat slept."):
         assert read_choice(reply, acts) == acts[1]
@@ -86,7 +86,7 @@ def test_the_strict_reading_takes_whole_replies_only() -> None:
         assert read_choice(reply, acts) is None
 
 
-def test_open_ended_answers_are_their_words() -> None:
+def test_read_answer_takes_the_words_of_open_ended_answers() -> None:
     assert read_answer(" The book. ", ()) == "The book."
     assert read_answer(" \n", ()) is None
     assert same_answer("The book.", "book", ())
@@ -120,7 +120,7 @@ SHAPES = (
     st.randoms(use_true_random=False),
 )
 @settings(max_examples=1500, deadline=None)
-def test_the_order_of_the_options_never_decides(name: str, shape: str, pick: int, random: Random) -> None:
+def test_parse_does_not_depend_on_the_order_of_options(name: str, shape: str, pick: int, random: Random) -> None:
     options = list(OPTIONS[name])
     text, other = random.sample(options, 2) if pick % 2 else (options[0], options[-1])
 
@@ -135,7 +135,7 @@ def test_the_order_of_the_options_never_decides(name: str, shape: str, pick: int
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=6, unique=True), st.randoms(use_true_random=False), st.text())
 @settings(max_examples=500, deadline=None)
-def test_any_options_and_any_text(options: list[str], random: Random, text: str) -> None:
+def test_parse_takes_any_options_and_any_text(options: list[str], random: Random, text: str) -> None:
     said = random.choice(options)
     parsed = parse(said, options)
     if said.strip():
@@ -149,7 +149,7 @@ def test_any_options_and_any_text(options: list[str], random: Random, text: str)
     st.sampled_from(ROWS), st.sampled_from((" ", "\n", "\t", "  \n\n", "")), st.sampled_from((" ", "\n", "</s>", ""))
 )
 @settings(max_examples=600, deadline=None)
-def test_space_and_end_tokens_around_a_reply_change_nothing(row: list[str], before: str, after: str) -> None:
+def test_parse_ignores_space_and_end_tokens(row: list[str], before: str, after: str) -> None:
     options, reply = OPTIONS[row[0]], written(row[3])
     assert parse(before + reply + after, options) == parse(reply, options)
 
@@ -158,14 +158,14 @@ def test_space_and_end_tokens_around_a_reply_change_nothing(row: list[str], befo
     st.sampled_from([row for row in ROWS if row[2] in {rule.value for rule in STRICT}]),
     st.sampled_from(("**", "*", "`")),
 )
-def test_markup_around_a_letter_or_an_option_changes_nothing(row: list[str], mark: str) -> None:
+def test_parse_ignores_markup(row: list[str], mark: str) -> None:
     options, reply = OPTIONS[row[0]], written(row[3]).strip()
     if not any(sign in reply for sign in "*`_#>\n<"):
         assert parse(mark + reply + mark, options).option == parse(reply, options).option
 
 
 @given(st.text(alphabet=" \t\n\r\u00a0\u2003\u200b"), st.sampled_from(sorted(OPTIONS)))
-def test_nothing_is_never_an_answer(reply: str, name: str) -> None:
+def test_parse_reads_an_empty_reply_as_empty(reply: str, name: str) -> None:
     assert parse(reply, OPTIONS[name]) == Parsed(None, Rule.empty)
 
 
@@ -173,7 +173,7 @@ def test_nothing_is_never_an_answer(reply: str, name: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["(", "A or ", "not ", "the answer is ", "**", "\\boxed{", '"answer": "', "I cannot ", " "]
 )
-def test_long_replies_are_read_in_time(piece: str) -> None:
+def test_parse_reads_long_replies_in_time(piece: str) -> None:
     parse(piece * 4000 + "x", OPTIONS["acts"])
 
 
@@ -187,7 +187,7 @@ def script(lines: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_script_reads_lines_as_the_library_does() -> None:
+def test_script_reads_lines_as_parse_does() -> None:
     lines = [json.dumps({"text": written(reply), "options": OPTIONS[name]}) for name, _, _, reply in ROWS]
     ran = script("\n".join(lines) + "\n")
     assert ran.returncode == 0
@@ -210,7 +210,7 @@ def test_the_script_reads_lines_as_the_library_does() -> None:
         ('{"text": "B", "options": ["a", "a"]}', "line 2: wants 1 to 26"),
     ],
 )
-def test_a_wrong_line_ends_the_script_and_is_named(line: str, says: str) -> None:
+def test_script_names_a_malformed_line_and_ends(line: str, says: str) -> None:
     good = '{"text": "B", "options": ["a dog", "a cat"]}'
     ran = script(f"{good}\n{line}\n{good}\n")
     assert ran.returncode == 2
@@ -218,7 +218,7 @@ def test_a_wrong_line_ends_the_script_and_is_named(line: str, says: str) -> None
     assert [json.loads(one)["letter"] for one in ran.stdout.splitlines()] == ["B"]
 
 
-def test_the_script_streams() -> None:
+def test_script_streams() -> None:
     environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])}
     with subprocess.Popen(
         [sys.executable, str(SCRIPT)],
@@ -244,7 +244,7 @@ READ = DOCS.split("## How answers are read")[1].split("\n## ")[0]
 EXAMPLES = re.findall(r"^\| `(\w+)` \| `(.+)`(.*) \| (.+) \|$", READ, re.MULTILINE)
 
 
-def test_the_documented_examples_are_read_as_said() -> None:
+def test_documented_examples_are_read_as_documented() -> None:
     assert [rule for rule, *_ in EXAMPLES] == [rule.value for rule in Rule if rule is not Rule.too_long]
     for rule, reply, given_options, read in EXAMPLES:
         name = "yesno" if "yes and no" in given_options else "counts" if "numbers" in given_options else "acts"

@@ -19,7 +19,7 @@ from aotd.scoring.claims import TextBox, TextCount, TextSeconds, TextSpan, final
         ("", []),
     ],
 )
-def test_spans_are_half_open(text: str, spans: list[tuple[int, int]]) -> None:
+def test_read_claims_gives_half_open_spans(text: str, spans: list[tuple[int, int]]) -> None:
     assert list(read_claims(text).spans) == [TextSpan(*span) for span in spans]
 
 
@@ -38,7 +38,7 @@ HIDDEN = "I see cup at [1, 2, 3, 4] in frame 5. It happens from frame 2 to frame
         HIDDEN.replace("frame", "\u202eframe\u202c"),
     ],
 )
-def test_what_cannot_be_seen_hides_no_claim(text: str) -> None:
+def test_read_claims_ignores_invisible_characters(text: str) -> None:
     assert text != HIDDEN
     assert read_claims(text) == read_claims(HIDDEN)
 
@@ -62,7 +62,7 @@ def test_what_cannot_be_seen_hides_no_claim(text: str) -> None:
         ("version 1.2.3-4s", []),
     ],
 )
-def test_spans_in_seconds(text: str, seconds: list[tuple[float, float]]) -> None:
+def test_read_claims_reads_spans_in_seconds(text: str, seconds: list[tuple[float, float]]) -> None:
     assert list(read_claims(text).seconds) == [TextSeconds(*span) for span in seconds]
 
 
@@ -86,11 +86,13 @@ def test_spans_in_seconds(text: str, seconds: list[tuple[float, float]]) -> None
         ("person at [1, 2, 3] in frame 4 [[1,2", []),
     ],
 )  # fmt: skip
-def test_boxes_have_frame_and_label(text: str, boxes: list[tuple[tuple[float, ...], int | None, str | None]]) -> None:
+def test_read_claims_gives_boxes_frame_and_label(
+    text: str, boxes: list[tuple[tuple[float, ...], int | None, str | None]]
+) -> None:
     assert [(found.box, found.frame, found.label) for found in read_claims(text).boxes] == boxes
 
 
-def test_frames_named_by_themselves() -> None:
+def test_read_claims_reads_frames_by_themselves() -> None:
     claims = read_claims("It is seen in frames 3, 5 and 9, at [1, 2, 3, 4] in frame 4, and from frame 7 to frame 8.")
     assert claims.frames == (3, 5, 9, 4)
     assert claims.spans == (TextSpan(7, 9),)
@@ -107,7 +109,7 @@ def test_frames_named_by_themselves() -> None:
         ("there was no count", []),
     ],
 )
-def test_counts(text: str, counts: list[tuple[str, int]]) -> None:
+def test_read_claims_reads_counts(text: str, counts: list[tuple[str, int]]) -> None:
     assert list(read_claims(text).counts) == [TextCount(*count) for count in counts]
 
 
@@ -124,7 +126,7 @@ def test_counts(text: str, counts: list[tuple[str, int]]) -> None:
         ("I do not know.", None),
     ],
 )
-def test_final_answer(text: str, answer: str | None) -> None:
+def test_final_answer_is_what_ends_the_text(text: str, answer: str | None) -> None:
     assert final_answer(text) == answer
 
 
@@ -147,6 +149,6 @@ PIECES = [
 
 
 @given(st.one_of(st.text(), st.lists(st.sampled_from(PIECES)).map("".join)))
-def test_any_text_can_be_read(text: str) -> None:
+def test_read_claims_takes_any_text(text: str) -> None:
     read_claims(text)
     final_answer(text)

@@ -29,7 +29,7 @@ def slowly(*values: float) -> Any:
 
 
 @pytest.mark.parametrize(("questions", "accuracy"), [(60, 0.5), (150, 0.27), slowly(250, 0.92)])
-def test_intervals_cover_the_true_accuracy(questions: int, accuracy: float) -> None:
+def test_estimate_covers_the_true_accuracy(questions: int, accuracy: float) -> None:
     rng, covered = np.random.default_rng(1), 0
     for trial in range(TRIALS):
         found = estimate(rng.random(questions) < accuracy, 500, trial)
@@ -39,7 +39,7 @@ def test_intervals_cover_the_true_accuracy(questions: int, accuracy: float) -> N
 
 
 @pytest.mark.parametrize(("videos", "accuracy"), [(25, 0.6), slowly(60, 0.88)])
-def test_intervals_cover_it_where_questions_of_a_video_are_alike(videos: int, accuracy: float) -> None:
+def test_estimate_covers_it_where_questions_of_a_video_correlate(videos: int, accuracy: float) -> None:
     rng, covered, naive = np.random.default_rng(2), 0, 0
     for trial in range(TRIALS):
         right, about = clustered(rng, videos, accuracy, 0.4)
@@ -52,7 +52,7 @@ def test_intervals_cover_it_where_questions_of_a_video_are_alike(videos: int, ac
     assert naive / TRIALS < 0.85  # which is why videos are drawn
 
 
-def test_intervals_of_a_paired_difference_cover_it() -> None:
+def test_estimate_of_a_paired_difference_covers_it() -> None:
     rng, covered, better = np.random.default_rng(3), 0, 0.06
     for trial in range(TRIALS):
         easy, about = clustered(rng, 60, 0.5, 0.3)
@@ -65,7 +65,7 @@ def test_intervals_of_a_paired_difference_cover_it() -> None:
 
 
 @pytest.mark.parametrize("questions_a_video", [slowly(1), 4])
-def test_false_alarms_of_the_paired_test(questions_a_video: int) -> None:
+def test_flip_test_raises_false_alarms_as_often_as_claimed(questions_a_video: int) -> None:
     rng, alarms, trials = np.random.default_rng(4), 0, 3000
     for _ in range(trials):
         about = np.repeat(np.arange(240 // questions_a_video), questions_a_video)
@@ -77,7 +77,7 @@ def test_false_alarms_of_the_paired_test(questions_a_video: int) -> None:
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(1, 0), (5, 5), (12, 4), (30, 11), (0, 9)])
-def test_with_a_question_a_video_it_is_mcnemars_mid_p(gained: int, lost: int) -> None:
+def test_flip_test_is_mcnemars_mid_p_with_one_question_a_video(gained: int, lost: int) -> None:
     signs = [1] * gained + [-1] * lost + [0] * 7
     few, both = min(gained, lost), gained + lost
     mid = (
@@ -88,7 +88,7 @@ def test_with_a_question_a_video_it_is_mcnemars_mid_p(gained: int, lost: int) ->
     assert flip_test(signs, range(len(signs))) == pytest.approx(mid)
 
 
-def test_questions_of_one_video_flip_together() -> None:
+def test_flip_test_flips_questions_of_one_video_together() -> None:
     apart, together = flip_test([1] * 8, range(8)), flip_test([1] * 8, [0] * 8)
     assert apart == pytest.approx(2**-8)
     assert together == 0.5  # one video says nothing
@@ -96,7 +96,7 @@ def test_questions_of_one_video_flip_together() -> None:
     assert flip_test([1, 1, -1, -1, 1], ["a", "a", "a", "a", "b"]) == 0.5
 
 
-def test_what_no_resample_can_tell_is_not_certain() -> None:
+def test_estimate_of_equal_values_is_not_certain() -> None:
     perfect = estimate([True] * 20, 100, 0)
     assert perfect is not None
     assert (perfect.low, perfect.high) == (pytest.approx(0.025 ** (1 / 20)), 1.0)
@@ -110,7 +110,7 @@ def test_what_no_resample_can_tell_is_not_certain() -> None:
     assert estimate([np.nan], 100, 0) is None
 
 
-def test_a_share_may_be_rounded_past_one() -> None:
+def test_estimate_takes_a_share_rounded_past_one() -> None:
     found = estimate([1.0, 1 + 2e-16, 1 + 1e-12], 100, 0)
     assert found is not None
     assert found.mean == pytest.approx(1)
@@ -119,7 +119,7 @@ def test_a_share_may_be_rounded_past_one() -> None:
         estimate([1.1, 0.2], 100, 0)
 
 
-def test_seeds_widen_the_interval_and_gaps_are_left_out() -> None:
+def test_estimate_widens_by_seeds_and_leaves_out_gaps() -> None:
     one, other = [0.0] * 30 + [1.0] * 10, [1.0] * 30 + [0.0] * 10
     both, single = estimate([one, other], 500, 0), estimate([0.0] * 20 + [1.0] * 20, 500, 0)
     assert both is not None
@@ -131,7 +131,7 @@ def test_seeds_widen_the_interval_and_gaps_are_left_out() -> None:
     assert (gaps.mean, gaps.n) == (pytest.approx(0.5), 2)
 
 
-def test_an_interval_does_not_depend_on_draws_having_been_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_estimate_does_not_depend_on_cached_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     said = [(rng.random((seeds, 40)) < 0.6, rng.integers(0, 9, 40)) for seeds in (1, 2, 1)]
 

@@ -19,7 +19,7 @@ from aotd.scoring.iou import apart, box_iou, iou_and_recall, moment_scores, unio
 SCORER = Path(__file__).parents[2] / "benchmarks" / "temporal_scorer.py"
 
 
-def test_spans_are_united() -> None:
+def test_union_joins_overlapping_spans() -> None:
     assert union([(3, 5), (0, 1), (4, 7), (9, 9), (1, 2)]) == [(0, 2), (3, 7)]
 
 
@@ -28,13 +28,13 @@ def test_iou_and_recall_of_all_spans() -> None:
     assert iou_and_recall([(0, 4)], []) == (0.0, 0.0)
 
 
-def test_a_moment_is_scored_by_the_true_window_that_fits_best() -> None:
+def test_moment_scores_take_the_true_window_that_fits_best() -> None:
     assert moment_scores((10, 20), [(0, 4), (12, 20)]) == (0.8, 8 / 12)
     assert moment_scores(None, [(0, 4)]) == (0.0, 0.0)
     assert moment_scores((5, 3), [(0, 4)]) == (0.0, 0.0)
 
 
-def test_box_iou() -> None:
+def test_box_iou_of_overlapping_and_empty_boxes() -> None:
     assert box_iou((0, 0, 2, 2), (0, 0, 2, 2)) == 1
     assert box_iou((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
     assert box_iou((0, 0, 2, 2), (5, 5, 6, 6)) == 0
@@ -48,7 +48,7 @@ def test_box_iou() -> None:
     ),
     st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]),
 )
-def test_boxes_apart_are_those_of_the_plain_rule(boxes: list[Box], most: float) -> None:
+def test_apart_agrees_with_the_plain_rule(boxes: list[Box], most: float) -> None:
     kept: list[int] = []
     for at, box in enumerate(boxes):
         if all(box_iou(box, boxes[other]) <= most for other in kept):
@@ -81,7 +81,7 @@ def score(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_scorer_counts_a_missing_query_as_nothing_and_says_so(tmp_path: Path) -> None:
+def test_temporal_scorer_counts_a_missing_query_as_zero(tmp_path: Path) -> None:
     done = score(tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {
@@ -91,7 +91,7 @@ def test_the_scorer_counts_a_missing_query_as_nothing_and_says_so(tmp_path: Path
     assert "half: no prediction for 1 of 2 queries" in done.stderr
 
 
-def test_the_scorer_names_a_line_it_cannot_read(tmp_path: Path) -> None:
+def test_temporal_scorer_names_a_malformed_line(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"qid": 1}\n', encoding="utf-8")
     done = score(tmp_path, "bad=bad.jsonl")
     assert (done.returncode, done.stdout) == (2, "")

@@ -6,7 +6,7 @@ import pytest
 
 from aotd.errors import UserError
 from aotd.records import Outcome, Program, Question, Trace, Verdict
-from aotd.store.ledger import ledger, tries_words
+from aotd.store.ledger import ledger, place_of, tries_words
 from aotd.store.run import Run
 from aotd.store.stage import Stage
 from tests.sample_run import drop, program, question, sample_run, trace, verdict, write
@@ -109,3 +109,21 @@ def test_what_further_programs_added_is_said_in_a_line() -> None:
     assert tries_words({1: 7, 2: 3, 4: 1}).startswith(
         "kept with the first program: 7; after rejecting or mending programs: 3 with number 2, 1 with number 4"
     )
+
+
+def test_place_of_one_question_is_that_of_the_ledger(tmp_path: Path) -> None:
+    run = Run(sample_run(tmp_path))
+    write(tmp_path, "load", Question, [drop("gone", Outcome.video_unreadable, "no such file")])
+    places = ledger(run).places
+    assert len(places) == 9
+    assert {key: place_of(run, key) for key in places} == places
+    assert place_of(run, "never loaded") is None
+
+
+def test_place_of_a_question_reads_no_other_line(tmp_path: Path) -> None:
+    run = Run(sample_run(tmp_path))
+    with run.traces.records_path.open("ab") as lines:
+        lines.write(b'{"question_id":"later","damaged":1}\n')
+    place = place_of(run, "a")
+    assert place is not None
+    assert place.outcome is Outcome.kept

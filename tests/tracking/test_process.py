@@ -16,7 +16,8 @@ import pytest
 from aotd.errors import UserError
 from aotd.records import Detection
 from aotd.store.run import Run
-from aotd.tracking import KEY, Artifact, Picture, TrackerName, TrackingConfig, TrackingMode, open_tracker, process
+from aotd.tracking import KEY, Artifact, Picture, TrackerName, TrackingConfig, TrackingMode, process
+from aotd.tracking.process import open_tracker
 
 ROOT = Path(__file__).parents[2]
 FAKE = '''
@@ -237,7 +238,7 @@ def test_a_job_that_failed_is_told_as_failed_and_not_waited_for(says: Path, tmp_
 
 def test_a_job_that_was_killed_leaves_what_it_had_told(says: Path, tmp_path: Path) -> None:
     script = (
-        "import os; from pathlib import Path; from aotd.store.run import Run; from aotd.tracking import *\n"
+        "import os; from pathlib import Path; from aotd.store.run import Run; from aotd.tracking.process import *\n"
         f"run = Run(Path({str(tmp_path / 'run')!r}))\n"
         "with open_tracker(TrackingConfig(TrackerName.wandb), run, 'load', 'load') as tracker:\n"
         "    tracker.log({'a': 1}); os.kill(os.getpid(), 9)\n"

@@ -13,7 +13,8 @@ from aotd.cli.main import main
 from aotd.runtime.pools import worker_pool
 from aotd.sandbox.forkserver import ForkServer
 from aotd.store.run import Run
-from aotd.tracking import KEY, NullTracker, TrackerName, TrackingConfig, open_tracker, run_name, take_key
+from aotd.tracking import KEY, NullTracker, TrackerName, TrackingConfig, run_name, take_key
+from aotd.tracking.process import open_tracker
 
 
 @pytest.fixture(autouse=True)

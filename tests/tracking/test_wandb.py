@@ -24,7 +24,8 @@ import pytest
 from aotd.cli.main import main
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
-from aotd.tracking import Artifact, TrackerName, TrackingConfig, open_tracker, process
+from aotd.tracking import Artifact, TrackerName, TrackingConfig, process
+from aotd.tracking.process import open_tracker
 from aotd.verbs import FLOW
 
 pytestmark = pytest.mark.slow

@@ -9,9 +9,14 @@ import pytest
 from aotd.config.tree import Config
 from aotd.errors import UserError
 from aotd.records import Outcome, Program, Question, Thought, Trace, Verdict
+from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.verify import job
 from tests.sample_run import drop, program, question, thought, trace, write
+
+
+def run_verify(config: Config) -> None:
+    job.job(Run(Path(config.run)), verify=config.verify, llm=config.llm, cache=config.cache)
 
 
 def made(run: Path, thoughts: str) -> Config:
@@ -35,14 +40,14 @@ def test_each_thought_is_held_to_its_own_question_and_trace(
         return check(question, thought, trace, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(job, "check_faithful", watched)
-    job.job(made(tmp_path, "bcdgh"))
+    run_verify(made(tmp_path, "bcdgh"))
     assert held == [(key, key, key) for key in "bdgh"]
     stage = Stage(tmp_path, "verify", Verdict)
     assert [record.question_id for record in stage.records()] == list("bdgh")
     assert [(drop.question_id, drop.outcome) for drop in stage.dropped()] == [("c", Outcome.unlabelled)]
     assert "unlabelled 1" in capsys.readouterr().err
     before = stage.records_path.read_bytes()
-    job.job(Config(run=str(tmp_path)))
+    run_verify(Config(run=str(tmp_path)))
     assert (held, stage.records_path.read_bytes()) == ([(key, key, key) for key in "bdgh"], before)
 
 
@@ -52,5 +57,5 @@ def test_a_thought_without_a_trace_is_named(tmp_path: Path) -> None:
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(line for line in lines if '"question_id":"b"' not in line))
     with pytest.raises(UserError, match=r"convert: question 'b' has no line in .*execute: delete that folder"):
-        job.job(config)
+        run_verify(config)
     assert [record.question_id for record in Stage(tmp_path, "verify", Verdict).records()] == ["a"]

@@ -19,7 +19,7 @@ from aotd.agents.program.prompting import (
     read_program,
 )
 from aotd.agents.program.repair import Repairer, repaired
-from aotd.llm import LLMConfig
+from aotd.llm import LLMConfig, role_llm
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
 from aotd.records import Question
@@ -94,14 +94,14 @@ def program_assignment(
     Args:
         repairs: how often a program that failed goes back to the code LLM (`execute.repairs`).
         decompose: with what the code LLM is asked.
-        llm: the code LLM; loaded where there are repairs.
+        llm: the code LLM, unless `decompose.llm` names another; loaded where there are repairs.
 
     Raises:
         UserError: the code LLM is not there, or an example program is malformed.
     """
     if not repairs:
         return ProgramAssignment(run, None)
-    engine = load_engine(llm, f"execute.repairs={repairs}", cache)
+    engine = load_engine(role_llm(llm, decompose.llm, "decompose.llm"), f"execute.repairs={repairs}", cache)
     programs = read_programs(decompose.programs, toolbox)
     allowed = allowed_tools(toolbox, decompose)
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aotd.config.shipped import shipped
 from aotd.errors import UserError
 from aotd.records import Question
 from aotd.sandbox.check import InvalidProgramError, check
+from aotd.store.shipped import shipped
 from aotd.tools.toolbox import Toolbox
 from aotd.tools.video import VIDEO_TOOLS
 

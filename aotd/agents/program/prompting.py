@@ -12,6 +12,7 @@ from typing import Protocol
 
 from aotd.agents.program.examples import ExampleProgram
 from aotd.errors import UserError
+from aotd.llm import RoleLLMConfig
 from aotd.llm.base import Reply
 from aotd.prompts import one_line, render
 from aotd.records import Question
@@ -29,6 +30,7 @@ class PromptSettings(Protocol):
     examples: list[str]
     exclude_tools: list[str]
     max_tokens: int
+    llm: RoleLLMConfig
 
 
 def program_prompt(question: Question, examples: Sequence[ExampleProgram], toolbox: Toolbox) -> str:

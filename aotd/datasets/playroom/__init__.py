@@ -1,4 +1,4 @@
-"""playroom: the built-in world of rendered videos with STAR-shaped annotation (design §4)."""
+"""playroom: the built-in world of rendered videos with STAR-shaped annotation."""
 
 from dataclasses import dataclass
 from enum import Enum

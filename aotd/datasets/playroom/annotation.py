@@ -1,4 +1,4 @@
-"""Writes questions in the shape of STAR's own JSON, so that one reader serves both.
+"""Write questions in the shape of STAR's own JSON, so that one reader serves both.
 
 Two things STAR leaves to other files stand under one key of ours, `playroom`:
 
@@ -25,20 +25,20 @@ KEY = "playroom"
 KEYFRAME_EVERY = FPS // 2
 
 
-def entry(asked: BalancedQuestion, scene: PlayroomScene, question_id: str) -> dict[str, Any]:
+def entry(question: BalancedQuestion, scene: PlayroomScene, question_id: str) -> dict[str, Any]:
     """One question as STAR writes it."""
-    item = asked.candidate
+    item = question.candidate
     return {
         "question_id": question_id,
         "video_id": scene.name,
         "start": item.start / FPS,
         "end": item.end / FPS,
         "question": item.text,
-        "answer": asked.answer,
+        "answer": question.answer,
         "question_program": _program(item.steps),
         "choices": [
             {"choice_id": number, "choice": option, "choice_program": _choice_program(item, option)}
-            for number, option in enumerate(asked.options)
+            for number, option in enumerate(question.options)
         ],
         "situations": _situations(item, scene),
         KEY: {

@@ -1,4 +1,4 @@
-"""Chooses what is asked, so that nobody can do better than chance without the video.
+"""Choose the questions, so that nobody can do better than chance without the video.
 
 Questions are asked in groups: the same words, the same options, and each option is the true answer of one
 question of the group, each about another scene. Whatever a guesser makes of words and options, it chooses
@@ -40,28 +40,28 @@ class BalancedQuestion:
         return answer if self.options else answer.removeprefix("The ").removesuffix(".")
 
 
-def choose(found: Sequence[Candidate], scenes: int, per_scene: float, rng: Random) -> list[BalancedQuestion]:
+def choose(candidates: Sequence[Candidate], scenes: int, per_scene: float, rng: Random) -> list[BalancedQuestion]:
     """The questions of one split.
 
     Args:
-        found: all candidates of the split.
+        candidates: all candidates of the split.
         scenes: how many scenes the split has; each `FAMILY` in a row are a family.
         per_scene: how many questions there should be per scene, on average.
         rng: what chance decides.
     """
     waiting: dict[str, list[tuple[Candidate, ...]]] = {kind: [] for kind in TURNS}
-    for group in _groups(found, rng):
+    for group in _groups(candidates, rng):
         waiting[group[0].type.split("_")[0]].append(group)
     for groups in waiting.values():
         rng.shuffle(groups)
-    asked: list[BalancedQuestion] = []
+    chosen: list[BalancedQuestion] = []
     load: Counter[int] = Counter()
     open_sets: dict[str, list[frozenset[str]]] = defaultdict(list)
     # In turn, so that a kind with few groups is not crowded out by one with many.
     while any(waiting.values()):
         for kind in TURNS:
-            if len(asked) >= scenes * per_scene:
-                return asked
+            if len(chosen) >= scenes * per_scene:
+                return chosen
             if not waiting[kind]:
                 continue
             group = waiting[kind].pop()
@@ -71,22 +71,22 @@ def choose(found: Sequence[Candidate], scenes: int, per_scene: float, rng: Rando
             wants_open = group[0].type in OPEN_ENDED and rng.random() < 2 * OPEN_SHARE
             if wants_open and _stays_even(open_sets[group[0].text], frozenset(item.answer for item in group)):
                 open_sets[group[0].text].append(frozenset(item.answer for item in group))
-                asked += [BalancedQuestion(item, ()) for item in group]
+                chosen += [BalancedQuestion(item, ()) for item in group]
             else:
-                asked += with_options(group, rng)
-    return asked
+                chosen += with_options(group, rng)
+    return chosen
 
 
 def with_options(group: Sequence[Candidate], rng: Random) -> list[BalancedQuestion]:
     """The questions of a group, options in random order, the true one in each position once."""
     answers = [item.answer for item in group]
-    asked = []
+    questions = []
     for item, place in zip(group, rng.sample(range(len(group)), len(group)), strict=True):
         options = [answer for answer in answers if answer != item.answer]
         rng.shuffle(options)
         options.insert(place, item.answer)
-        asked.append(BalancedQuestion(item, tuple(options)))
-    return asked
+        questions.append(BalancedQuestion(item, tuple(options)))
+    return questions
 
 
 def _stays_even(before: list[frozenset[str]], answers: frozenset[str]) -> bool:
@@ -96,10 +96,10 @@ def _stays_even(before: list[frozenset[str]], answers: frozenset[str]) -> bool:
     )
 
 
-def _groups(found: Sequence[Candidate], rng: Random) -> list[tuple[Candidate, ...]]:
+def _groups(candidates: Sequence[Candidate], rng: Random) -> list[tuple[Candidate, ...]]:
     """All groups that can be had, no candidate in two: first within families, then across them."""
     by_text: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
-    for item in found:
+    for item in candidates:
         by_text[item.type, item.text].append(item)
     groups: list[tuple[Candidate, ...]] = []
     for key in sorted(by_text):

@@ -1,4 +1,4 @@
-"""Builds the world below a folder, and reads it back through the reader of STAR's files.
+"""Build the world below a folder, and read it back through the reader of STAR's files.
 
     data/playroom/world.json             the settings it was built with; written last
     data/playroom/STAR_train.json        questions in STAR's shape; also _val and _test
@@ -70,11 +70,13 @@ def read(config: DatasetConfig) -> LoadedQuestions:
 
 def situations(config: DatasetConfig) -> dict[str, tuple[star.StarSituation, ...]]:
     """Everything that is marked in the world's files; see `star.situations`. The world must have been built."""
-    found: dict[str, tuple[star.StarSituation, ...]] = {}
+    by_question: dict[str, tuple[star.StarSituation, ...]] = {}
     for split in SPLITS:
-        one = replace(config, questions=str(annotation_path(Path(config.root), split)), split=split)
-        found |= {f"{split}-{key}": marked for key, marked in star.situations(one, lambda video: None).items()}
-    return found
+        of_split = replace(config, questions=str(annotation_path(Path(config.root), split)), split=split)
+        by_question |= {
+            f"{split}-{key}": marked for key, marked in star.situations(of_split, lambda video: None).items()
+        }
+    return by_question
 
 
 def annotation_path(root: Path, split: str) -> Path:
@@ -84,26 +86,26 @@ def annotation_path(root: Path, split: str) -> Path:
 def plans(config: PlayroomConfig, split: str) -> list[ScenePlan]:
     """The plans of a split's scenes; no two splits share one."""
     many: int = getattr(config, f"{split}_videos")
-    found: list[ScenePlan] = []
+    every: list[ScenePlan] = []
     for first in range(0, many, FAMILY):
         names = tuple(f"{split}-{number:04d}" for number in range(first, first + FAMILY))
-        found += family(Random(f"{config.seed}/{split}/{first}"), names)  # noqa: S311
-    return found
+        every += family(Random(f"{config.seed}/{split}/{first}"), names)  # noqa: S311
+    return every
 
 
 def entries(config: PlayroomConfig, split: str) -> list[dict[str, Any]]:
     """The questions of a split, as STAR writes them."""
     scenes = [play(plan, str(config.seed)) for plan in plans(config, split)]
-    found = [candidate for index, scene in enumerate(scenes) for candidate in candidates(scene, index)]
+    every = [candidate for index, scene in enumerate(scenes) for candidate in candidates(scene, index)]
     rng = Random(f"{config.seed}/{split}/questions")  # noqa: S311
-    asked = choose(found, len(scenes), PER_SCENE[split], rng)
-    asked.sort(key=lambda one: (one.candidate.scene, one.candidate.type, one.candidate.text, one.candidate.start))
+    chosen = choose(every, len(scenes), PER_SCENE[split], rng)
+    chosen.sort(key=lambda q: (q.candidate.scene, q.candidate.type, q.candidate.text, q.candidate.start))
     numbers: dict[str, int] = {}
     written = []
-    for one in asked:
-        kind = one.candidate.type
+    for question in chosen:
+        kind = question.candidate.type
         numbers[kind] = numbers.get(kind, 0) + 1
-        written.append(entry(one, scenes[one.candidate.scene], f"{kind}_{numbers[kind]}"))
+        written.append(entry(question, scenes[question.candidate.scene], f"{kind}_{numbers[kind]}"))
     return written
 
 

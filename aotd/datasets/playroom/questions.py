@@ -161,7 +161,7 @@ class SceneAsker:
         if len(while_held) == 1 and overlapping == while_held and not touching:
             (action,) = while_held
             name = self.names[item]
-            asked = self.candidate(
+            candidate = self.candidate(
                 part,
                 "Interaction_T3",
                 f"What did the person do while they were holding the {name}?",
@@ -179,7 +179,7 @@ class SceneAsker:
                 action,
             )
             # An action at the edge of holding (taking, putting down) may share a frame with it.
-            yield Candidate(**{**asked.__dict__, "items": (action.item, item)})
+            yield Candidate(**{**candidate.__dict__, "items": (action.item, item)})
 
     def sequences(self, part: ScenePart) -> Iterator[Candidate]:
         for number, anchor in enumerate(part.actions):
@@ -252,7 +252,7 @@ class SceneAsker:
             verb, name = PLAYROOM_VERBS[action.verb], self.names[action.item]
             before = self.scene.actions[:number]
             latest = (("Query_Latest_Action", ()),)
-            asked: list[tuple[str, str, str, Steps]] = [
+            variants: list[tuple[str, str, str, Steps]] = [
                 (
                     "Prediction_T1",
                     "What will the person do next?",
@@ -274,7 +274,7 @@ class SceneAsker:
             ]
             if before and _only(before, verb=before[-1].verb, item=before[-1].item):
                 last = before[-1]
-                asked.append(
+                variants.append(
                     (
                         "Prediction_T4",
                         f"Which object would the person {verb.plain} next after they "
@@ -290,7 +290,7 @@ class SceneAsker:
                         ),
                     )
                 )
-            for kind, text, answer, steps in asked:
+            for kind, text, answer, steps in variants:
                 yield Candidate(
                     self.index,
                     kind,
@@ -313,7 +313,7 @@ class SceneAsker:
                 for item in others:
                     if self.names.count(self.names[item]) > 1:
                         continue
-                    asked = self.candidate(
+                    candidate = self.candidate(
                         whole,
                         "Feasibility_T1",
                         f"Which other object is possible to be {PLAYROOM_VERBS[action.verb].done} by the person?",
@@ -330,7 +330,7 @@ class SceneAsker:
                         ),
                         action,
                     )
-                    yield Candidate(**{**asked.__dict__, "items": (item, action.item)})
+                    yield Candidate(**{**candidate.__dict__, "items": (item, action.item)})
         yield from self._in_hand()
 
     def _possible(self, verb: str) -> list[int]:
@@ -404,11 +404,11 @@ class SceneAsker:
         for number, first in enumerate(single):
             for second in single[number + 1 :]:
                 named = sorted((first, second), key=lambda action: (action.verb, self.names[action.item]))
-                told = [f"{PLAYROOM_VERBS[action.verb].plain} the {self.names[action.item]}" for action in named]
+                phrases = [f"{PLAYROOM_VERBS[action.verb].plain} the {self.names[action.item]}" for action in named]
                 yield self.candidate(
                     whole,
                     "Ordering",
-                    f"What did the person do first, {told[0]} or {told[1]}?",
+                    f"What did the person do first, {phrases[0]} or {phrases[1]}?",
                     past_option(first.verb, self.names[first.item]),
                     set(),
                     (

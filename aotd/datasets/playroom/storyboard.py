@@ -98,10 +98,10 @@ def beginnings(script: tuple[ScriptedAct, ...]) -> tuple[dict[str, int], set[str
     """What must be held and open at the start, so that the first thing done with each thing can be done."""
     held: dict[str, int] = {}
     opened: set[str] = set()
-    seen: set[str] = set()
+    met: set[str] = set()
     for act in script:
-        if act.thing not in seen:
-            seen.add(act.thing)
+        if act.thing not in met:
+            met.add(act.thing)
             if act.verb in ("hold", "put", "throw"):
                 held[act.thing] = act.actor
             if act.verb == "close":

@@ -34,7 +34,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_it_gives_questions_with_videos_programs_and_evidence(built: Path) -> None:
+def test_read_gives_questions_with_videos_programs_and_evidence(built: Path) -> None:
     loaded = read(config(built))
     assert loaded.skipped == []
     assert {question.split for question in loaded.questions} == {"train", "test"}
@@ -47,7 +47,7 @@ def test_it_gives_questions_with_videos_programs_and_evidence(built: Path) -> No
         assert question.evidence.boxes
 
 
-def test_a_build_that_was_stopped_ends_as_if_it_had_not_been(built: Path, tmp_path: Path) -> None:
+def test_interrupted_build_ends_with_the_same_files(built: Path, tmp_path: Path) -> None:
     read(config(tmp_path))
     whole = hashes(tmp_path)
     assert whole == hashes(built)
@@ -61,19 +61,19 @@ def test_a_build_that_was_stopped_ends_as_if_it_had_not_been(built: Path, tmp_pa
     assert hashes(tmp_path) == whole
 
 
-def test_a_world_with_other_settings_is_refused(built: Path) -> None:
+def test_world_with_other_settings_is_refused(built: Path) -> None:
     with pytest.raises(UserError, match=r"seed: 0 there, 1 wanted"):
         read(config(built, seed=1))
 
 
-def test_a_half_built_world_with_other_settings_is_refused(tmp_path: Path) -> None:
+def test_half_built_world_with_other_settings_is_refused(tmp_path: Path) -> None:
     read(config(tmp_path))
     (tmp_path / "world.json").unlink()
     with pytest.raises(UserError, match=r"difficulty: easy there, hard wanted"):
         read(config(tmp_path, difficulty=Difficulty.hard))
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "mine.mp4").write_bytes(b"mine")
     with pytest.raises(UserError, match="already holds files"):
@@ -82,13 +82,13 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("many", [3, -4])
-def test_numbers_of_videos_that_make_no_families_are_refused(tmp_path: Path, many: int) -> None:
+def test_number_of_videos_that_makes_no_families_is_refused(tmp_path: Path, many: int) -> None:
     with pytest.raises(UserError, match="families of 4"):
         read(config(tmp_path / "world", train_videos=many))
     assert not (tmp_path / "world").exists()
 
 
-def test_a_damaged_manifest_is_one_line(tmp_path: Path) -> None:
+def test_damaged_manifest_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "world.json").write_text("{")
     with pytest.raises(UserError, match=r"world\.json is damaged"):
         read(config(tmp_path))

@@ -31,7 +31,7 @@ def kind(entry: Entry) -> str:
     return str(entry["question_id"].rpartition("_")[0])
 
 
-def test_there_are_enough_questions_of_every_type(world: dict[str, list[Entry]]) -> None:
+def test_every_type_has_enough_questions(world: dict[str, list[Entry]]) -> None:
     assert len(world["train"]) >= 1000
     assert len(world["test"]) >= 500
     kinds = Counter(kind(entry).split("_")[0] for entry in world["train"])
@@ -46,7 +46,7 @@ def test_question_ids_are_unique(world: dict[str, list[Entry]]) -> None:
         assert len({entry["question_id"] for entry in found}) == len(found)
 
 
-def test_the_program_of_a_question_suffices_to_answer_it(world: dict[str, list[Entry]]) -> None:
+def test_program_of_a_question_suffices_to_answer_it(world: dict[str, list[Entry]]) -> None:
     for entry in (*world["train"], *world["test"]):
         if entry["choices"]:
             right = [choice["choice"] for number, choice in enumerate(entry["choices"]) if says(entry, number)]
@@ -66,7 +66,7 @@ def test_each_option_is_the_answer_equally_often(world: dict[str, list[Entry]]) 
             assert len(counts) == len(options) or (not options and len(counts) >= 4)
 
 
-def test_a_blind_guesser_is_within_three_points_of_chance(world: dict[str, list[Entry]]) -> None:
+def test_blind_guesser_is_within_three_points_of_chance(world: dict[str, list[Entry]]) -> None:
     train, test = ([entry for entry in world[split] if entry["choices"]] for split in ("train", "test"))
     model = LogisticRegression(C=10.0, max_iter=300)
     model.fit(
@@ -116,7 +116,7 @@ def test_evidence_lies_in_the_part_and_in_the_frame(world: dict[str, list[Entry]
         assert set(evidence["objects"]) <= labels
 
 
-def test_a_prediction_ends_before_what_it_asks_for(world: dict[str, list[Entry]]) -> None:
+def test_prediction_ends_before_the_asked_action(world: dict[str, list[Entry]]) -> None:
     scenes = {plan.scene: play(plan, "0") for plan in plans(PlayroomConfig(), "test")}
     for entry in world["test"]:
         if kind(entry).startswith("Prediction"):

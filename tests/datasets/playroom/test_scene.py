@@ -38,7 +38,7 @@ def test_every_script_can_be_played() -> None:
         assert all(plan.things.count(name) == 1 for name in touched)
 
 
-def test_a_family_shares_its_anchor_and_differs_around_it() -> None:
+def test_family_shares_its_anchor_and_differs_around_it() -> None:
     plans = family(Random("x"), NAMES)
     assert [plan.scene for plan in plans] == list(NAMES)
     assert len({(plan.script[1].verb, plan.script[1].thing) for plan in plans}) == 1
@@ -66,7 +66,7 @@ def test_boxes_lie_within_the_frame(scenes: list[PlayroomScene]) -> None:
                     assert 0 <= box[1] < box[3] <= HEIGHT
 
 
-def test_actions_change_what_they_should(scenes: list[PlayroomScene]) -> None:
+def test_actions_change_the_state_of_things(scenes: list[PlayroomScene]) -> None:
     for scene in scenes:
         for action in scene.actions:
             before, after = (scene.frames[frame].items[action.item] for frame in (action.start - 1, action.end - 1))
@@ -80,7 +80,7 @@ def test_actions_change_what_they_should(scenes: list[PlayroomScene]) -> None:
                 assert before.holder == after.holder == action.actor
 
 
-def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     plan = families(1)[0]
     for difficulty in Difficulty:
         for name in ("first", "second"):
@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "other").read_bytes() != (tmp_path / "first").read_bytes()
 
 
-def test_the_file_is_h264_and_shows_the_drawn_frames(tmp_path: Path) -> None:
+def test_file_is_h264_and_shows_the_drawn_frames(tmp_path: Path) -> None:
     scene = play(families(1)[0], "0")
     render(scene, "0", tmp_path / "a.mp4", Difficulty.standard)
     with av.open(str(tmp_path / "a.mp4")) as container:
@@ -101,7 +101,7 @@ def test_the_file_is_h264_and_shows_the_drawn_frames(tmp_path: Path) -> None:
     assert all(np.abs(a.astype(int) - b).mean() < 12 for a, b in zip(decoded, drawn, strict=True))
 
 
-def test_a_thing_is_drawn_in_its_colour_inside_its_box(scenes: list[PlayroomScene]) -> None:
+def test_thing_is_drawn_in_its_colour_inside_its_box(scenes: list[PlayroomScene]) -> None:
     scene = scenes[0]
     pixels = draw(scene, "0", Difficulty.easy)[0].astype(int)
     item = next(number for number, thing in enumerate(scene.things) if thing.place == "wall")
@@ -113,7 +113,7 @@ def test_a_thing_is_drawn_in_its_colour_inside_its_box(scenes: list[PlayroomScen
     assert near[y1:y2, x1:x2].sum() > 0.9 * near.sum()
 
 
-def test_things_have_colours_and_codes_of_their_own() -> None:
+def test_things_have_distinct_colours_and_codes() -> None:
     assert len({thing.colour for thing in THINGS.values()}) == len(THINGS)
     assert len({thing.code for thing in THINGS.values()}) == len(THINGS)
     assert all(bool(thing.open_parts) == thing.openable for thing in THINGS.values())

@@ -76,7 +76,7 @@ VERDICTS: list[tuple[str, ReadJudgement | None]] = [
 
 
 @pytest.mark.parametrize(("reply", "read"), VERDICTS)
-def test_verdicts_and_scores(reply: str, read: ReadJudgement | None) -> None:
+def test_read_judgement_with_verdict(reply: str, read: ReadJudgement | None) -> None:
     assert read_judgement(reply, verdict=True) == read
 
 
@@ -93,17 +93,17 @@ def test_verdicts_and_scores(reply: str, read: ReadJudgement | None) -> None:
         ("3", None),
     ],
 )
-def test_scores_without_a_verdict(reply: str, read: ReadJudgement | None) -> None:
+def test_read_judgement_without_verdict(reply: str, read: ReadJudgement | None) -> None:
     assert read_judgement(reply, verdict=False) == read
 
 
 @pytest.mark.parametrize("start", ["{", "{a:", '{"', "{a:1", "{a:1 ", '{"\\', "{a:1,"])
 @pytest.mark.parametrize("rest", [" ", "\\", '"', "1", "{", "a:1,", "/ "])
-def test_no_reply_takes_long(start: str, rest: str) -> None:
+def test_read_judgement_takes_linear_time(start: str, rest: str) -> None:
     began = time.monotonic()
     assert read_judgement((start + rest * LONGEST)[:LONGEST], verdict=True) is None
     assert time.monotonic() - began < 2
 
 
-def test_a_reply_without_end_is_not_looked_at() -> None:
+def test_read_judgement_refuses_too_long_replies() -> None:
     assert read_judgement('{"correct": "yes", "score": 4}' + " " * LONGEST, verdict=True) is None
