@@ -40,7 +40,7 @@ import torch
 from aotd.config.tree import Config
 from aotd.errors import QuestionError
 from aotd.models.cpu import threads
-from aotd.models.lru import Kept
+from aotd.models.lru import FeatureLRU
 from aotd.records import Dropped, Program, Question, Trace
 from aotd.specialists import SpecialistsConfig
 from aotd.specialists.imagetext import ImageText
@@ -76,8 +76,8 @@ class Forgetful(ToolSession):
     def call(self, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         for part in (self._specialists.action, self._specialists.answering):
             if isinstance(part, VideoLLMSpecialist):
-                part._loaded()._views.clear()
-                part._loaded()._beginning = None
+                part._loaded()._features.clear()
+                part._loaded()._choice_prefix = None
         return super().call(name, arguments, keywords)
 
 
@@ -166,7 +166,7 @@ def calls_counted() -> Iterator[Count]:
 def _traced(question: Question, program: Program, specialists: Specialists) -> Trace | Dropped:
     source, tools = specialists.source, Forgetful(VIDEO_TOOLS, specialists)
     assert isinstance(source, DecodedVideos)
-    source._kept.clear()
+    source._cached.clear()
     source._held.clear()
     source._facts.clear()
     try:
@@ -214,7 +214,7 @@ def _one_by_one(config: SpecialistsConfig) -> SpecialistsConfig:
 def _keep_nothing(part: Any) -> None:
     """Take from a specialist, and from the towers it has, the memory of what went through them."""
     for name, value in vars(part).items():
-        if isinstance(value, Kept):
-            setattr(part, name, Kept(0))
+        if isinstance(value, FeatureLRU):
+            setattr(part, name, FeatureLRU(0))
         elif isinstance(value, ImageText):
             _keep_nothing(value)

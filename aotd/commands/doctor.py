@@ -41,8 +41,9 @@ from aotd.execute import ExecuteConfig
 from aotd.llm import EngineName, LLMConfig, role_llm
 from aotd.llm.http_client import error_text
 from aotd.llm.served import address
-from aotd.models.loading import Precision, WeightsConfig, check_bits, dtype_of, held_in
-from aotd.models.stored import Stored, find_stored, looks_local
+from aotd.models import Precision, WeightsConfig
+from aotd.models.checkpoints import StoredCheckpoint, find_checkpoint, looks_local
+from aotd.models.quantisation import check_quantisation, precision_name, stored_bytes
 from aotd.runtime.pools import cores
 from aotd.sandbox.layers import Layer, raised
 from aotd.sandbox.layers import missing as lacks
@@ -52,7 +53,6 @@ from aotd.specialists.captions import read_captions
 from aotd.specialists.embedder import PACKAGE
 from aotd.specialists.load import check_remote
 from aotd.specialists.subtasks import SUBTASKS
-from aotd.specialists.video_llm import checkpoint_bytes
 from aotd.specialists.wire import SpecialistOffer, SpecialistRequest, wire_settings
 from aotd.store.run import Run
 from aotd.students import StudentConfig, StudentName
@@ -61,6 +61,7 @@ from aotd.tracking import check as check_tracking
 from aotd.verbs import FLOW, STEPS
 from aotd.verify import Judge
 from aotd.video_llms.families import FAMILIES
+from aotd.video_llms.pretrained import family_bytes
 
 GIB = 2**30
 _SERVER_S = 3.0
@@ -87,8 +88,24 @@ def job(config: Config) -> None:
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def parts() -> Iterator[tuple[str, PartReport]]:
+        """What is looked at, in this order. A part may be added for whatever a config comes to need."""
+        run = Run(Path(config.run))
+        yield "machine", _machine(run)
+        yield "sandbox", _sandbox(config.execute)
+        yield "specialists", _specialists(config.specialists)
+        yield "language model", _llms(config)
+        yield "dataset", _dataset(config.dataset, config.specialists.source)
+        yield (
+            "student",
+            _student(config.student, config.distill)
+            if "distill" in config.verbs
+            else PartReport(["none is distilled (verbs)"]),
+        )
+        yield "run", _run(run, config.verbs, config.tracking)
+
     missing: list[str] = []
-    for name, found in _parts(config):
+    for name, found in parts():
         say(name)
         for line in found.lines:
             say(f"  {line}")
@@ -99,23 +116,6 @@ def job(config: Config) -> None:
             say(f"  {line}")
         raise UserError(f"doctor: {len(dict.fromkeys(missing))} of the things this config needs are missing, see above")
     say("everything that this config needs is there")
-
-
-def _parts(config: Config) -> Iterator[tuple[str, PartReport]]:
-    """What is looked at, in this order. A part may be added for whatever a config comes to need."""
-    run = Run(Path(config.run))
-    yield "machine", _machine(run)
-    yield "sandbox", _sandbox(config.execute)
-    yield "specialists", _specialists(config.specialists)
-    yield "language model", _llms(config)
-    yield "dataset", _dataset(config.dataset, config.specialists.source)
-    yield (
-        "student",
-        _student(config.student, config.distill)
-        if "distill" in config.verbs
-        else PartReport(["none is distilled (verbs)"]),
-    )
-    yield "run", _run(run, config.verbs, config.tracking)
 
 
 # ── the machine ───────────────────────────────────────────────────────────────────────────────────
@@ -210,9 +210,9 @@ def _specialist(name: str, part: WeightsConfig, sizes: dict[tuple[str, str, str]
     found = PartReport([f"{name}: {kind}, {part.model} in {there.folder}"])
     try:
         size = _size(kind, there, part.precision, f"{setting}.model")
-        found.lines[0] += f", {size / GIB:.1f} GiB in {held_in(part.precision)}"
-        sizes[kind, part.model, held_in(part.precision)] = size
-        check_bits(part.precision, f"{setting}.precision")
+        found.lines[0] += f", {size / GIB:.1f} GiB in {precision_name(part.precision)}"
+        sizes[kind, part.model, precision_name(part.precision)] = size
+        check_quantisation(part.precision, f"{setting}.precision")
     except UserError as error:
         found.missing.append(str(error))
     if isinstance(part, GroundingConfig) and kind == "univtg":
@@ -224,11 +224,11 @@ def _specialist(name: str, part: WeightsConfig, sizes: dict[tuple[str, str, str]
     return found
 
 
-def _checkpoint(model: str, setting: str) -> Stored | PartReport:
+def _checkpoint(model: str, setting: str) -> StoredCheckpoint | PartReport:
     """A model on this machine, or what is wrong with it."""
     if not model:
         return PartReport([], [f"{setting} is not set: give a folder or a hub id"])
-    stored = find_stored(model)
+    stored = find_checkpoint(model)
     if stored is None:
         mend = "give a folder that is" if looks_local(model) else f"run `hf download {model}`, or give a folder"
         return PartReport([], [f"{setting}={model} is not on this machine: {mend}"])
@@ -243,16 +243,15 @@ def _checkpoint(model: str, setting: str) -> Stored | PartReport:
     return stored
 
 
-def _size(kind: str, there: Stored, precision: Precision, setting: str) -> int:
+def _size(kind: str, there: StoredCheckpoint, precision: Precision, setting: str) -> int:
     """Bytes of a checkpoint's weights in a precision.
 
     Raises:
         UserError: it is of another family than the specialist.
     """
     if kind in FAMILIES:
-        return checkpoint_bytes(FAMILIES[kind], str(there.folder), precision, setting)
-    width = {Precision.int8: 1.0, Precision.int4: 0.5}.get(precision) or dtype_of(precision).itemsize
-    return int(there.weights * width)
+        return family_bytes(FAMILIES[kind], str(there.folder), setting, precision)
+    return stored_bytes(there.weights, precision)
 
 
 def _memory(sizes: list[int], memory_gb: float) -> PartReport:

@@ -132,11 +132,12 @@ def _call(verb: Verb, config: Config, toolbox: Toolbox | None) -> None:
 
 def arguments(verb: Verb, config: Config, job: Callable[..., object], toolbox: Toolbox | None = None) -> dict[str, Any]:
     """What a verb's job is called with: the run, the settings that its row names, and the toolbox if it takes one."""
+    given: dict[str, Any] = {"config": config}
+    if verb.settings != ("*",):
+        given = {"run": Run(Path(config.run)), **{name: getattr(config, name) for name in verb.settings}}
     if toolbox is not None and "toolbox" in inspect.signature(job).parameters:
-        return {**arguments(verb, config, job), "toolbox": toolbox}
-    if verb.settings == ("*",) or "config" in inspect.signature(job).parameters:  # until every job takes its parts
-        return {"config": config}
-    return {"run": Run(Path(config.run)), **{name: getattr(config, name) for name in verb.settings}}
+        given["toolbox"] = toolbox
+    return given
 
 
 def job(config: Config, toolbox: Toolbox | None = None) -> None:

@@ -14,7 +14,7 @@ from aotd.evaluate import EvaluateConfig, Reading
 from aotd.evaluate.ask import BLIND_ARMS, ArmReply, agent_replies, guesser_replies, student_replies
 from aotd.evaluate.compare_runs import baseline_of
 from aotd.evaluate.external import ReplyFile, file_replies, read_replies
-from aotd.models.loading import weights_digest
+from aotd.models.checkpoints import weights_digest
 from aotd.prompts import digest
 from aotd.prompts.student import SUFFIXES
 from aotd.records import Cost, Mode, Question

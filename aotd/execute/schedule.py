@@ -63,7 +63,7 @@ class _Batch:
     started: float
 
 
-class TaskScheduler(Generic[T]):
+class Scheduler(Generic[T]):
     """Runs tasks side by side."""
 
     def __init__(

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Generic
 
 from aotd.agents.base import Agent, T, Turn, work_on
-from aotd.execute.schedule import TaskScheduler
+from aotd.execute.schedule import Scheduler
 from aotd.runtime.meter import loading, total
 from aotd.runtime.pools import cores
 from aotd.specialists import SpecialistsConfig
@@ -79,7 +79,7 @@ class Worker(Generic[T]):
     def _turns(self, tasks: Iterable[T]) -> Iterator[Turn[T]]:
         run = partial(work_on, self._agent, findings=self._findings, toolbox=self._toolbox)
         if self._concurrency > 1:
-            return TaskScheduler(run, self._findings, self._concurrency, self._lanes).turns(tasks)
+            return Scheduler(run, self._findings, self._concurrency, self._lanes).turns(tasks)
         return (run(task, self._findings.answer) for task in tasks)
 
     def __enter__(self) -> Worker[T]:

@@ -33,7 +33,7 @@ def identity(config: LLMConfig) -> str:
         return f"{config.model} ({_revision(config)[:12]})"
     if path.is_file():
         return f"{path.name} ({file_digest(path)[:12]})"
-    from aotd.models.loading import folder_name
+    from aotd.models.checkpoints import folder_name
 
     return folder_name(path)
 

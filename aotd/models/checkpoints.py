@@ -1,4 +1,4 @@
-"""Checkpoints from strangers, looked at before anything loads them.
+"""Checkpoints: found on this machine, named, and checked before anything loads them.
 
     check_checkpoint("models/student", "student.path")
 
@@ -16,10 +16,13 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotd.errors import UserError
+from aotd.store.files import file_digest
 from aotd.store.untrusted import read_object
 
 if TYPE_CHECKING:
@@ -227,3 +230,90 @@ def check_finite(model: torch.nn.Module, where: str) -> None:
 def first_line(error: BaseException) -> str:
     """What a library says, its first line, cut short."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+
+
+@dataclass(frozen=True)
+class StoredCheckpoint:
+    """A folder that holds a checkpoint, whole or in part."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    """Its files of weights (safetensors)."""
+    lacks: tuple[str, ...]
+    """Files that its index names and that are not there."""
+
+    @property
+    def weights(self) -> int:
+        """How many numbers its files hold.
+
+        Raises:
+            ValueError: a file is no safetensors file.
+        """
+        try:
+            return sum(weights_in(file, str(self.folder)) for file in self.files)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+
+def find_checkpoint(model: str) -> StoredCheckpoint | None:
+    """Find the folder of a model: a local one, or that of a hub id in the local cache; None where there is neither.
+
+    Raises:
+        UserError: its index of weights is damaged.
+    """
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        cached = _cached(model)
+        if cached is None:
+            return None
+        folder = cached
+    index = folder / INDEX
+    files = read_object(index, str(index)).get("weight_map") if index.is_file() else {}
+    if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
+        raise UserError(f"{index} does not say which file holds which weights: copy the checkpoint again")
+    lacks = sorted(name for name in set(files.values()) if not (folder / name).is_file())
+    return StoredCheckpoint(folder, tuple(sorted(folder.glob("*.safetensors"))), tuple(lacks))
+
+
+def looks_local(model: str) -> bool:
+    """Tell whether a model is named by a path, and not by a hub id (`owner/name`)."""
+    return model.startswith(("/", ".", "~")) or model.count("/") != 1
+
+
+def _cached(hub_id: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(hub_id, "config.json")
+    except HFValidationError:
+        return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def checkpoint_name(path: str) -> str:
+    """Name a checkpoint for manifests: a hub id with its revision, a folder with the digest of its weights."""
+    from transformers.utils.hub import cached_file
+
+    found = cached_file(path, "config.json")
+    assert found is not None, "its configuration was read"
+    folder = Path(found).parent
+    return folder_name(folder) if Path(path).is_dir() else f"{path} ({folder.name[:12]})"
+
+
+def folder_name(folder: Path) -> str:
+    """Name a checkpoint's folder for manifests: its own name, wherever it lies, and the digest of its weights."""
+    return f"{folder.resolve().name} ({weights_digest(folder)})"
+
+
+def weights_digest(folder: Path) -> str:
+    """Digest a folder's weights, and what tells how they are used and how text and pictures are prepared."""
+    kinds = ("*.json", "*.jinja", "*.model", "*.txt", "*.safetensors")
+    paths = [path for kind in kinds for path in sorted(folder.glob(kind))]
+    return _digest_of(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths))
+
+
+@cache
+def _digest_of(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Digest files as they are now: some gigabytes, which a process reads once."""
+    return file_digest(*(path for path, _, _ in files))[:12]

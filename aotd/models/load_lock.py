@@ -1,4 +1,4 @@
-"""Many at a time, or one alone: for what must not happen while anybody else is at it."""
+"""A readers–writer lock, and the one that models are asked and loaded under."""
 
 from __future__ import annotations
 
@@ -7,47 +7,56 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Turns:
-    """Threads are in here together, or one of them is alone. Who wants to be alone goes first."""
+class ReadersWriterLock:
+    """A lock that many threads hold together for reading, or one alone for writing. Writers go first."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._inside: set[int] = set()
-        """Threads."""
-        self._alone = 0
-        """Who is alone, or waits to be."""
+        self._holders: set[int] = set()
+        """Threads that hold the lock."""
+        self._writers = 0
+        """Threads that write, or wait to."""
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Beside others. Not one inside another."""
+    def read(self) -> Iterator[None]:
+        """Hold the lock beside other readers. A thread may not read twice at once."""
         me = threading.get_ident()
         with self._changed:
-            self._changed.wait_for(lambda: not self._alone)
-            self._inside.add(me)
+            self._changed.wait_for(lambda: not self._writers)
+            self._holders.add(me)
         try:
             yield
         finally:
             with self._changed:
-                self._inside.discard(me)
+                self._holders.discard(me)
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Without others: those who are inside are waited for. Who is inside too gives up its place meanwhile, so that
-        two of them do not wait for each other."""
+    def write(self) -> Iterator[None]:
+        """Hold the lock alone, once all readers have left.
+
+        A reader that wants to write gives up its place meanwhile, so that two of them do not wait for each other.
+        """
         me = threading.get_ident()
         with self._changed:
-            was_inside = me in self._inside
-            self._inside.discard(me)
-            self._alone += 1
+            was_reader = me in self._holders
+            self._holders.discard(me)
+            self._writers += 1
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._inside)
-            self._inside.add(me)  # the next one who wants to be alone waits for this one
+            self._changed.wait_for(lambda: not self._holders)
+            self._holders.add(me)  # the next writer waits for this one
         try:
             yield
         finally:
             with self._changed:
-                self._alone -= 1
-                if not was_inside:
-                    self._inside.discard(me)
+                self._writers -= 1
+                if not was_reader:
+                    self._holders.discard(me)
                 self._changed.notify_all()
+
+
+MODEL_LOCK = ReadersWriterLock()
+"""Models are asked by several threads together (readers), and weights are loaded by one alone (the writer).
+
+While transformers loads a model, it sets torch's default type for the whole process: a model that was asked meanwhile
+would compute in another type."""

@@ -17,7 +17,7 @@ import httpx
 
 from aotd.errors import UserError
 from aotd.llm.served import POISON
-from aotd.models.load_lock import Turns
+from aotd.models.load_lock import ReadersWriterLock
 from aotd.serve.backend import Backend
 
 _LONGEST = 256 << 20
@@ -30,7 +30,7 @@ class Gate:
     def __init__(self, backend: Backend, key: str, port: int = 0) -> None:
         """`port`: where it listens, on all of this machine's addresses; 0 is any free one."""
         self._backend, self._key = backend, key
-        self._turns = Turns()
+        self._lock = ReadersWriterLock()
         # What takes how long is for those who ask to say, and for the backend's own thread.
         self._client = httpx.Client(timeout=None, trust_env=False, limits=httpx.Limits(max_connections=None))  # noqa: S113
         gate = self
@@ -87,8 +87,8 @@ class Gate:
             httpx.HTTPError: it lives, and does not answer.
         """
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        for turn in (self._turns.together, self._turns.alone):
-            with turn():
+        for hold in (self._lock.read, self._lock.write):
+            with hold():
                 life = self._backend.wait()
                 try:
                     found = self._client.request(method, f"{self._backend.url}{path}", content=body, headers=headers)

@@ -49,7 +49,7 @@ from aotd.specialists.wire import (
     wire_settings,
 )
 from aotd.video.clip import Clip
-from aotd.video.source import KEPT_BYTES, DecodedVideo, DecodedVideos
+from aotd.video.source import CACHED_BYTES, DecodedVideo, DecodedVideos
 
 _IN_HAND = 4
 """Requests of one lane whose frames are held: of the one that is computed, and of those that come next."""
@@ -208,7 +208,7 @@ class SpecialistServer:
 
     def _sampled(self, video: DecodedVideo, frames: int) -> DecodedVideo:
         """A video with so many frames: as many as the settings say, or no more than memory is kept for."""
-        if frames != video.frames and frames * video.height * video.width * 3 > KEPT_BYTES:
+        if frames != video.frames and frames * video.height * video.width * 3 > CACHED_BYTES:
             raise UserError(f"{frames} frames of {video.path.name} are too many to be looked at in one go")
         return replace(video, frames=frames)
 

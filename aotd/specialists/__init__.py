@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from aotd.models.loading import WeightsConfig
+from aotd.models import WeightsConfig
 from aotd.specialists.subtasks import SUBTASKS, Builder
 
 

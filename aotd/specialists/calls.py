@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from aotd.models.loading import asking
+from aotd.models.load_lock import MODEL_LOCK
 from aotd.runtime.meter import clock
 from aotd.specialists.protocols import Specialists
 from aotd.specialists.subtasks import SUBTASKS
@@ -127,7 +127,7 @@ class Findings:
         specialist = getattr(self.specialists, calls[0].subtask)
         several: Callable[..., list[Any]] | None = getattr(specialist, f"{calls[0].method}_all", None)
         elsewhere = calls[0].subtask in self._unpinned | self._remote
-        with nullcontext() if elsewhere else asking.together():
+        with nullcontext() if elsewhere else MODEL_LOCK.read():
             if several is not None and len(calls) > 1:
                 found = several([call.given for call in calls])
             else:

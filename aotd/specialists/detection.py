@@ -13,19 +13,12 @@ from itertools import groupby
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from aotd.models.checkpoints import checkpoint_name
 from aotd.models.cpu import threads
-from aotd.models.loading import (
-    Shelf,
-    device,
-    dtype_of,
-    held_in,
-    load_model,
-    load_part,
-    model_name,
-    read_config,
-    size_of,
-)
-from aotd.models.lru import Features, Kept, frame_key
+from aotd.models.loading import empty_model, load_frozen, load_part, read_config
+from aotd.models.lru import FeatureLRU, Features, frame_key
+from aotd.models.model_cache import ModelCache
+from aotd.models.quantisation import device, dtype_of, precision_name, weights_bytes
 from aotd.records import Box, Detection
 from aotd.scoring.iou import apart
 from aotd.specialists import DetectionConfig
@@ -47,22 +40,23 @@ class FrameDetector(ABC):
     boxes_from: ClassVar[tuple[str, ...]] = ()
     """Modules that stay in float32, whatever the precision: in bfloat16 a box is off by several pixels."""
 
-    def __init__(self, config: DetectionConfig, models: Shelf) -> None:
+    def __init__(self, config: DetectionConfig, models: ModelCache) -> None:
         """Reads the checkpoint's configuration; the weights are loaded when a clip is first looked at.
 
         Raises:
             UserError: the checkpoint is not there, or of another family.
         """
         self._config, self._models = config, models
-        self._settings = read_config("detection", config.model, self.family)
+        self._settings = read_config(config.model, "specialists.detection.model", self.family)
         self.model = (
-            f"{self.family} {model_name(config.model, self._settings)}, {held_in(config.precision)}, "
+            f"{self.family} {checkpoint_name(config.model)}, {precision_name(config.precision)}, "
             f"threshold {config.threshold:g}, overlap {config.overlap:g}"
         )
-        self._size = size_of(self._kinds()[0], self._settings, config.precision)
-        self._seen, self._read = Kept(), Kept()
-        self._processor: Any = load_part("detection", config.model, self._kinds()[1])
-        self._tokenizer: Any = load_part("detection", config.model, _tokenizers())
+        empty = empty_model(self._kinds()[0], self._settings)
+        self._size = weights_bytes(empty, config.precision, self.boxes_from)
+        self._seen, self._read = FeatureLRU(), FeatureLRU()
+        self._processor: Any = load_part(config.model, "specialists.detection.model", self._kinds()[1])
+        self._tokenizer: Any = load_part(config.model, "specialists.detection.model", _tokenizers())
 
     def detect(self, clip: Clip, query: str) -> list[Detection]:
         """Boxes of what `query` names, by frame and then by confidence; see `base.Detector`.
@@ -138,7 +132,8 @@ class FrameDetector(ABC):
         from aotd.models.cpu.linear import pack
 
         kind = self._kinds()[0]
-        model = load_model("detection", self._config, kind, dtype_of(self._config.precision), self.boxes_from)
+        config, setting = self._config, "specialists.detection.model"
+        model = load_frozen(config.model, setting, kind, self._settings, config.precision, self.boxes_from)
         for name in self.boxes_from:
             getattr(model, name).float()
         return pack(model)

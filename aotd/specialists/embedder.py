@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aotd.errors import UserError
-from aotd.models.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
-from aotd.models.loading import weights_digest
+from aotd.models.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line, weights_digest
 
 Vectors = NDArray[np.float32]
 

@@ -14,9 +14,12 @@ from transformers import GroundingDinoForObjectDetection
 from transformers.modeling_outputs import BackboneOutput, BaseModelOutput
 from transformers.models.grounding_dino.image_processing_pil_grounding_dino import GroundingDinoImageProcessorPil
 
+from aotd.models import Precision
 from aotd.models.cpu.linear import pack
-from aotd.models.loading import Precision, Shelf, load_model, no_packing, size_of
-from aotd.models.lru import Features, Kept
+from aotd.models.loading import empty_model, load_frozen
+from aotd.models.lru import FeatureLRU, Features
+from aotd.models.model_cache import ModelCache
+from aotd.models.quantisation import refuse_quantisation, weights_bytes
 from aotd.specialists import DetectionConfig
 from aotd.specialists.detection import FrameDetector
 
@@ -40,7 +43,7 @@ class Recalled(nn.Module):
 class ReadOnce(nn.Module):
     """The text encoder for batches in which every row is the same text; each text is encoded once."""
 
-    def __init__(self, encoder: nn.Module, kept: Kept) -> None:
+    def __init__(self, encoder: nn.Module, kept: FeatureLRU) -> None:
         super().__init__()
         self.encoder = encoder
         self._kept = kept
@@ -59,16 +62,18 @@ class GroundingDino(FrameDetector):
     family = "grounding-dino"
     mixed = False
 
-    def __init__(self, config: DetectionConfig, models: Shelf) -> None:
-        no_packing("detection", "grounding_dino", config.precision)
+    def __init__(self, config: DetectionConfig, models: ModelCache) -> None:
+        refuse_quantisation(config.precision, "specialists.detection.precision", "grounding_dino")
         super().__init__(config, models)
-        self._size = size_of(GroundingDinoForObjectDetection, self._settings, Precision.float32)
+        empty = empty_model(GroundingDinoForObjectDetection, self._settings)
+        self._size = weights_bytes(empty, Precision.float32)
 
     def _kinds(self) -> tuple[Any, Any]:
         return GroundingDinoForObjectDetection, GroundingDinoImageProcessorPil
 
     def _load(self) -> Any:
-        model = load_model("detection", self._config, GroundingDinoForObjectDetection, torch.float32)
+        path, setting = self._config.model, "specialists.detection.model"
+        model = load_frozen(path, setting, GroundingDinoForObjectDetection, self._settings, torch.float32)
         encoder = model.model.backbone.conv_encoder
         encoder.model = Recalled(encoder.model.to(self._dtype()))
         model.model.text_backbone = ReadOnce(model.model.text_backbone, self._read)

@@ -11,20 +11,14 @@ from transformers import AutoTokenizer, CLIPModel, SiglipModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
+from aotd.models import WeightsConfig
+from aotd.models.checkpoints import checkpoint_name
 from aotd.models.cpu import threads
 from aotd.models.cpu.linear import pack
-from aotd.models.loading import (
-    Shelf,
-    WeightsConfig,
-    dtype_of,
-    held_in,
-    load_model,
-    load_part,
-    model_name,
-    read_config,
-    size_of,
-)
-from aotd.models.lru import Features, Kept, frame_key
+from aotd.models.loading import empty_model, load_frozen, load_part, read_config
+from aotd.models.lru import FeatureLRU, Features, frame_key
+from aotd.models.model_cache import ModelCache
+from aotd.models.quantisation import precision_name, weights_bytes
 from aotd.video.clip import Clip
 
 _FAMILIES: dict[str, tuple[Any, Any]] = {
@@ -36,7 +30,9 @@ _FAMILIES: dict[str, tuple[Any, Any]] = {
 class ImageText:
     """Each frame and each text goes through its tower once."""
 
-    def __init__(self, role: str, config: WeightsConfig, models: Shelf, families: tuple[str, ...] = ("clip",)) -> None:
+    def __init__(
+        self, role: str, config: WeightsConfig, models: ModelCache, families: tuple[str, ...] = ("clip",)
+    ) -> None:
         """Reads the checkpoint's configuration; the weights are loaded when they are first needed.
 
         Args:
@@ -46,8 +42,9 @@ class ImageText:
         Raises:
             UserError: the checkpoint is not there, or of another family.
         """
-        self._role, self._config, self._models = role, config, models
-        settings = read_config(role, config.model, *families)
+        self._config, self._models = config, models
+        self._setting = f"specialists.{role}.model"
+        self._settings = settings = read_config(config.model, self._setting, *families)
         self._family: str = settings.model_type
         self._longest: int = settings.text_config.max_position_embeddings
         self.text_width: int = settings.text_config.hidden_size
@@ -55,11 +52,11 @@ class ImageText:
         self.width: int = getattr(settings, "projection_dim", self.text_width)
         """Width of the vectors."""
         self._kind, processor = _FAMILIES[self._family]
-        self._size = size_of(self._kind, settings, config.precision)
-        self._processor: Any = load_part(role, config.model, processor)
-        self._tokenizer: Any = load_part(role, config.model, AutoTokenizer)
-        self._seen, self._read, self._states = Kept(), Kept(), Kept()
-        self.model = f"{self._family} {model_name(config.model, settings)}, {held_in(config.precision)}"
+        self._size = weights_bytes(empty_model(self._kind, settings), config.precision)
+        self._processor: Any = load_part(config.model, self._setting, processor)
+        self._tokenizer: Any = load_part(config.model, self._setting, AutoTokenizer)
+        self._seen, self._read, self._states = FeatureLRU(), FeatureLRU(), FeatureLRU()
+        self.model = f"{self._family} {checkpoint_name(config.model)}, {precision_name(config.precision)}"
 
     def frames(self, clip: Clip) -> Tensor:
         """A vector for each frame of a clip, as the clip shows it: `[frames, width]`, float32, of any length.
@@ -136,8 +133,9 @@ class ImageText:
         return {"input_ids": tokens["input_ids"], "attention_mask": tokens["attention_mask"]}
 
     def _model(self) -> Any:
-        config = self._config
-        key = f"{self._family} {config.model} {config.precision.value}"
+        path, precision = self._config.model, self._config.precision
         return self._models.take(
-            key, self._size, lambda: pack(load_model(self._role, config, self._kind, dtype_of(config.precision)))
+            f"{self._family} {path} {precision.value}",
+            self._size,
+            lambda: pack(load_frozen(path, self._setting, self._kind, self._settings, precision)),
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aotd.errors import UserError
-from aotd.models.loading import Shelf
+from aotd.models.model_cache import ModelCache
 from aotd.runtime.meter import loading
 from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.specialists.protocols import Source, Specialists
@@ -40,7 +40,7 @@ SOURCES: dict[SourceName, Callable[[SpecialistsConfig, str], Source]] = {
 """Where videos come from: (settings, folder of the videos) -> source."""
 
 
-def load_specialist(subtask: str, config: SpecialistsConfig, root: str, models: Shelf | None = None) -> Any:
+def load_specialist(subtask: str, config: SpecialistsConfig, root: str, models: ModelCache | None = None) -> Any:
     """Build the specialist of one sub-task.
 
     Args:
@@ -61,7 +61,7 @@ def load_specialist(subtask: str, config: SpecialistsConfig, root: str, models: 
         "config": getattr(config, subtask),
         "setting": f"specialists.{subtask}",
         "settings": config,
-        "models": models or Shelf(config.memory_gb),
+        "models": models or ModelCache(config.memory_gb),
     }
     wanted = inspect.signature(build).parameters
     return build(**{name: value for name, value in given.items() if name in wanted})
@@ -87,7 +87,7 @@ def check_remote(config: SpecialistsConfig) -> None:
 
 def load_specialists(config: SpecialistsConfig, root: str) -> Specialists:
     """Build all specialists, within one budget of memory; see `load_specialist`."""
-    models = Shelf(config.memory_gb)
+    models = ModelCache(config.memory_gb)
     with loading():
         specialists = {subtask: load_specialist(subtask, config, root, models) for subtask in SUBTASKS}
         return Specialists(SOURCES[config.source](config, root), **specialists)

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from aotd.errors import QuestionError, UserError
 from aotd.llm.http_client import HTTPClient, error_text
 from aotd.llm.served import POISON
-from aotd.models.loading import WeightsConfig
+from aotd.models import WeightsConfig
 from aotd.records import Outcome
 from aotd.specialists.calls import made_by
 from aotd.specialists.subtasks import SUBTASKS

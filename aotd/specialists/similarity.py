@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from torch.nn.functional import cosine_similarity
 
-from aotd.models.loading import Shelf
+from aotd.models.model_cache import ModelCache
 from aotd.records import SpanFinding
 from aotd.specialists import GroundingConfig
 from aotd.specialists.imagetext import ImageText
@@ -21,7 +21,7 @@ from aotd.video.clip import Clip
 class SimilarityGrounder:
     """Cosine similarity of each frame and the query under CLIP or SigLIP, smoothed over time."""
 
-    def __init__(self, config: GroundingConfig, models: Shelf) -> None:
+    def __init__(self, config: GroundingConfig, models: ModelCache) -> None:
         self._towers = ImageText("grounding", config, models, ("clip", "siglip"))
         self.model = f"similarity, {self._towers.model}"
 

@@ -28,8 +28,10 @@ from torch.nn.functional import gelu, relu
 
 from aotd.datasets.base import locate
 from aotd.errors import QuestionError, UserError
-from aotd.models.checkpoints import COMPLAINTS, check_finite, first_line
-from aotd.models.loading import Shelf, WeightsConfig, device, folder_name, no_packing
+from aotd.models import WeightsConfig
+from aotd.models.checkpoints import COMPLAINTS, check_finite, first_line, folder_name
+from aotd.models.model_cache import ModelCache
+from aotd.models.quantisation import device, refuse_quantisation
 from aotd.records import Outcome, SpanFinding
 from aotd.specialists import GroundingConfig
 from aotd.specialists.imagetext import ImageText
@@ -223,7 +225,7 @@ def windows(foreground: Tensor, reach: Tensor, clip_length: float) -> Tensor:
 class UniVTGGrounder:
     """UniVTG over the frames of a clip."""
 
-    def __init__(self, config: GroundingConfig, models: Shelf, options: Options, sizes: Sizes, name: str) -> None:
+    def __init__(self, config: GroundingConfig, models: ModelCache, options: Options, sizes: Sizes, name: str) -> None:
         towers = WeightsConfig(model=config.clip, precision=config.precision, batch=config.batch)
         self._config, self._models, self._options, self._sizes = config, models, options, sizes
         self._towers = ImageText("grounding", towers, models)
@@ -312,14 +314,14 @@ class UniVTGGrounder:
         return (Path(self._config.model) / _WEIGHTS).stat().st_size
 
 
-def load_univtg(config: GroundingConfig, models: Shelf) -> UniVTGGrounder:
+def load_univtg(config: GroundingConfig, models: ModelCache) -> UniVTGGrounder:
     """The grounder over a converted checkpoint of the authors'; see the module.
 
     Raises:
         UserError: no such checkpoint, one of another network, or one whose features cannot be made here.
     """
     setting = f"specialists.grounding.model={config.model}"
-    no_packing("grounding", "univtg", config.precision)
+    refuse_quantisation(config.precision, "specialists.grounding.precision", "univtg")
     folder = Path(config.model)
     missing = [name for name in (_WEIGHTS, _SETTINGS) if not config.model or not (folder / name).is_file()]
     if missing:

@@ -15,38 +15,36 @@ is read out of a reply where there is something to choose from, and neither depe
 from __future__ import annotations
 
 import string
-from collections import OrderedDict
 from collections.abc import Sequence
-from functools import cached_property, lru_cache, partial
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any
 
-import torch
-from transformers.utils.hub import cached_file
 from transformers.utils.logging import disable_progress_bar
 
 from aotd.errors import UserError
 from aotd.llm.base import Reply
+from aotd.models.checkpoints import checkpoint_name
 from aotd.models.cpu import threads
 from aotd.models.cpu.linear import pack
-from aotd.models.loading import Precision, Shelf, check_bits, device, dtype_of, folder_name, held_in
-from aotd.models.quantisation import bits_settings, weights_bytes
+from aotd.models.model_cache import ModelCache
+from aotd.models.quantisation import check_quantisation, precision_name
 from aotd.prompts import one_line, render
+from aotd.runtime.lru import ByteLRU
 from aotd.specialists import ActionConfig, AnsweringConfig
 from aotd.specialists.prompted import Asked, Prompted, choice_prompt, prompts_digest, shown
 from aotd.video.clip import Clip
 from aotd.video_llms.base import BatchRow, SharedPrefix, VideoFeatures, is_close
 from aotd.video_llms.families import FAMILIES
-from aotd.video_llms.pretrained import PretrainedVideoLLM, read_checkpoint, read_config
+from aotd.video_llms.pretrained import PretrainedVideoLLM, family_bytes, read_checkpoint, read_family_config
 
-_KEPT_BYTES = 512 << 20
+_CACHED_BYTES = 512 << 20
 """How much of what the vision tower gave stays in memory (the paper's model: 9 MB of a clip in bfloat16)."""
 
 
 class VideoLLMSpecialist(Prompted):
     """A Video-LLM as recogniser and answerer; its weights are on a shelf."""
 
-    def __init__(self, config: ActionConfig | AnsweringConfig, setting: str, models: Shelf) -> None:
+    def __init__(self, config: ActionConfig | AnsweringConfig, setting: str, models: ModelCache) -> None:
         """Args:
             config: `name` is the family.
             setting: where `config` stands among the settings, for errors.
@@ -61,10 +59,10 @@ class VideoLLMSpecialist(Prompted):
             raise UserError(f"{self._path}: {name} needs a checkpoint: a folder or a hub id")
         if config.frames < 1:
             raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
-        check_bits(config.precision, f"{setting}.precision")
+        check_quantisation(config.precision, f"{setting}.precision")
         self.batch = max(config.batch, 1)
-        read_config(self._family, config.model, self._path)
-        precision = held_in(config.precision)
+        read_family_config(self._family, config.model, self._path)
+        precision = precision_name(config.precision)
         self._key = f"{name} {config.model} {precision}"
         self.model = (
             f"{name} {checkpoint_name(config.model)}, {precision}, {config.frames} frames, prompts {prompts_digest()}"
@@ -73,7 +71,7 @@ class VideoLLMSpecialist(Prompted):
     @cached_property
     def size(self) -> int:
         """Bytes of its weights."""
-        return checkpoint_bytes(self._family, self._config.model, self._config.precision, self._path)
+        return family_bytes(self._family, self._config.model, self._path, self._config.precision)
 
     def say(self, asked: Sequence[Asked], longest: int) -> list[Reply]:
         """As `Prompted.say`; up to `batch` prompts with equally many frames go through the model at once."""
@@ -111,7 +109,7 @@ class VideoLLMSpecialist(Prompted):
         return threads.beside(self.size, partial(self._picks, self._loaded(), asked))
 
     def _picks(self, loaded: _Loaded, asked: Sequence[tuple[str, int]]) -> list[int | None]:
-        student, beginning = loaded.student, loaded.beginning()
+        student, beginning = loaded.student, loaded.choice_prefix()
         rows = [student.text_row(prompt) for prompt, _ in asked]
         most = max(count for _, count in asked)
         letters = [student.encode_reply(letter)[0] for letter in string.ascii_uppercase[:most]]
@@ -132,12 +130,7 @@ class VideoLLMSpecialist(Prompted):
     def _load(self) -> _Loaded:
         config = self._config
         disable_progress_bar()  # type: ignore[no-untyped-call]
-        how: dict[str, Any] = {"dtype": dtype_of(config.precision)}
-        empty = empty_model(self._family, config.model, self._path)
-        bits = bits_settings(config.precision, empty, empty.language_model_of())
-        if bits is not None:
-            how |= {"quantization_config": bits, "device_map": {"": device()}}
-        model, tokenizer, pictures = read_checkpoint(self._family, config.model, self._path, **how)
+        model, tokenizer, pictures = read_checkpoint(self._family, config.model, self._path, config.precision)
         model.requires_grad_(False)
         pack(model)
         return _Loaded(self._family(model, tokenizer, pictures, config.frames, config.frames))
@@ -148,69 +141,35 @@ class _Loaded:
 
     def __init__(self, student: PretrainedVideoLLM) -> None:
         self.student = student
-        self._views: OrderedDict[tuple[Any, ...], VideoFeatures] = OrderedDict()
-        self._beginning: SharedPrefix | None = None
+        self._features: ByteLRU[tuple[Any, ...], VideoFeatures] = ByteLRU(_CACHED_BYTES, _bytes)
+        self._choice_prefix: SharedPrefix | None = None
 
     def row(self, clip: Clip | None, prompt: str, frames: int) -> BatchRow:
         return (
-            self.student.text_row(prompt) if clip is None else self.student.prompt_row(self.view(clip, frames), prompt)
+            self.student.text_row(prompt)
+            if clip is None
+            else self.student.prompt_row(self.features(clip, frames), prompt)
         )
 
     def say(self, asked: Sequence[Asked], frames: int, longest: int) -> list[Reply]:
         return self.student.generate([self.row(*one, frames) for one in asked], longest)
 
-    def view(self, clip: Clip, frames: int) -> VideoFeatures:
+    def features(self, clip: Clip, frames: int) -> VideoFeatures:
         """What the model keeps of a clip; looked at once while it stays among the last."""
         video = clip.video
         part = (video.content, video.frames, video.start_s, video.end_s)
         key = (*part, clip.numbers, tuple(sorted(clip.crops.items())), frames)
-        if key not in self._views:
-            self._views[key] = self.student.encode_frames(*shown(clip, frames))
-        self._views.move_to_end(key)
-        while len(self._views) > 1 and sum(map(_bytes, self._views.values())) > _KEPT_BYTES:
-            self._views.popitem(last=False)
-        return self._views[key]
+        if key not in self._features:
+            self._features[key] = self.student.encode_frames(*shown(clip, frames))
+        return self._features[key]
 
-    def beginning(self) -> SharedPrefix:
+    def choice_prefix(self) -> SharedPrefix:
         """What prompts for a choice begin with, read once."""
-        if self._beginning is None:
+        if self._choice_prefix is None:
             prompts = [choice_prompt(word, {word: word}, [word]) for word in ("a", "1")]
-            self._beginning = self.student.shared_prefix([self.student.text_row(prompt) for prompt in prompts])
-        return self._beginning
+            self._choice_prefix = self.student.shared_prefix([self.student.text_row(prompt) for prompt in prompts])
+        return self._choice_prefix
 
 
-def _bytes(view: VideoFeatures) -> int:
-    return sum(tensor.nbytes for tensor in view.values())
-
-
-@lru_cache(maxsize=4)
-def empty_model(family: type[PretrainedVideoLLM], path: str, setting: str) -> Any:
-    """A checkpoint's model without its weights, on the meta device: made from `config.json` alone.
-
-    Raises:
-        UserError: as `read_config`.
-    """
-    config = read_config(family, path, setting)
-    with torch.device("meta"):
-        return family.model_class(config)
-
-
-def checkpoint_bytes(family: type[PretrainedVideoLLM], path: str, precision: Precision, setting: str) -> int:
-    """Bytes that a checkpoint's weights take in a precision; nothing but `config.json` is read.
-
-    Raises:
-        UserError: as `read_config`.
-    """
-    empty = empty_model(family, path, setting)
-    return weights_bytes(precision, empty, empty.language_model_of())
-
-
-def checkpoint_name(path: str) -> str:
-    """What tells a checkpoint from others, for manifests: of the hub, its id and revision; of a folder, its name
-    and the digest of its weights."""
-    found = cached_file(path, "config.json")
-    assert found is not None, "who asks has read it"
-    folder = Path(found).parent
-    if not Path(path).is_dir():
-        return f"{path} ({folder.name[:12]})"
-    return folder_name(folder)
+def _bytes(features: VideoFeatures) -> int:
+    return sum(tensor.nbytes for tensor in features.values())

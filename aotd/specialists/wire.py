@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from aotd.models.loading import WeightsConfig
+from aotd.models import WeightsConfig
 from aotd.records import Box, Outcome
 from aotd.specialists.subtasks import SUBTASKS
 

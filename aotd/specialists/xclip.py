@@ -19,10 +19,13 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from aotd.datasets.star import STAR_VERBS
 from aotd.errors import UserError
+from aotd.models.checkpoints import checkpoint_name
 from aotd.models.cpu import threads
 from aotd.models.cpu.linear import pack
-from aotd.models.loading import Shelf, dtype_of, held_in, load_model, load_part, model_name, read_config, size_of
-from aotd.models.lru import Features, Kept, frame_key
+from aotd.models.loading import empty_model, load_frozen, load_part, read_config
+from aotd.models.lru import FeatureLRU, Features, frame_key
+from aotd.models.model_cache import ModelCache
+from aotd.models.quantisation import precision_name, weights_bytes
 from aotd.specialists import ActionConfig
 from aotd.specialists.query_terms import alternatives, sentence
 from aotd.store.files import digest
@@ -35,22 +38,23 @@ _MOST = 5
 class XCLIPRecogniser:
     """Names in the order of X-CLIP's probability."""
 
-    def __init__(self, config: ActionConfig, models: Shelf) -> None:
+    def __init__(self, config: ActionConfig, models: ModelCache) -> None:
         """Reads the checkpoint's configuration; the weights are loaded when a clip is first looked at.
 
         Raises:
             UserError: the checkpoint is not there or of another family, or the file of names is not there.
         """
         self._config, self._models = config, models
-        settings = read_config("action", config.model, "xclip")
+        settings = read_config(config.model, "specialists.action.model", "xclip")
         self._frames: int = settings.vision_config.num_frames
         self._longest: int = settings.text_config.max_position_embeddings
-        self._size = size_of(XCLIPModel, settings, config.precision)
-        self._processor: Any = load_part("action", config.model, CLIPImageProcessorPil)
-        self._tokenizer: Any = load_part("action", config.model, AutoTokenizer)
+        self._settings = settings
+        self._size = weights_bytes(empty_model(XCLIPModel, settings), config.precision)
+        self._processor: Any = load_part(config.model, "specialists.action.model", CLIPImageProcessorPil)
+        self._tokenizer: Any = load_part(config.model, "specialists.action.model", AutoTokenizer)
         self._names = _read_names(config.names) if config.names else None
-        self._seen, self._read = Kept(), Kept()
-        self.model = f"xclip {model_name(config.model, settings)}, {held_in(config.precision)}"
+        self._seen, self._read = FeatureLRU(), FeatureLRU()
+        self.model = f"xclip {checkpoint_name(config.model)}, {precision_name(config.precision)}"
         if self._names is not None:
             self.model += f", names {digest(self._names)}"
 
@@ -128,10 +132,11 @@ class XCLIPRecogniser:
         return found
 
     def _model(self) -> Any:
-        config = self._config
-        key = f"xclip {config.model} {config.precision.value}"
+        path, precision = self._config.model, self._config.precision
         return self._models.take(
-            key, self._size, lambda: pack(load_model("action", config, XCLIPModel, dtype_of(config.precision)))
+            f"xclip {path} {precision.value}",
+            self._size,
+            lambda: pack(load_frozen(path, "specialists.action.model", XCLIPModel, self._settings, precision)),
         )
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotd.records import Question
+from aotd.runtime.lru import ByteLRU
 from aotd.specialists import SpecialistsConfig
 from aotd.specialists.load import SOURCES
 from aotd.store.files import whole_file
@@ -28,19 +28,18 @@ if TYPE_CHECKING:
     from aotd.video_llms.base import VideoFeatures, VideoLLM
 
 
-KEPT_BYTES = 256 << 20
+CACHED_BYTES = 256 << 20
 """How much of the views that were asked for last stays in memory."""
 
 
 class FeatureCache:
     """A student's views of a run's videos, made once each and kept as safetensors files in a folder."""
 
-    def __init__(self, folder: Path, source: Source, student: VideoLLM) -> None:
+    def __init__(self, folder: Path, source: Source, student: VideoLLM, budget: int = CACHED_BYTES) -> None:
         self._folder, self._source, self._student = folder, source, student
         self._feature_key = json.dumps(student.feature_key, sort_keys=True)
         self._keys: dict[tuple[Any, ...], str] = {}
-        self._kept: OrderedDict[str, VideoFeatures] = OrderedDict()
-        self._taken = 0
+        self._cached: ByteLRU[str, VideoFeatures] = ByteLRU(budget, _bytes)
         self._writer = ThreadPoolExecutor(1, "views")
         self._writing: tuple[str, Future[None]] | None = None
         """The key of the view that was made last, while it is written."""
@@ -60,14 +59,9 @@ class FeatureCache:
             QuestionError: `video_unreadable`.
         """
         key = self.key(question)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        else:
-            self._kept[key] = view = self._read(question)
-            self._taken += _bytes(view)
-            while self._taken > KEPT_BYTES and len(self._kept) > 1:
-                self._taken -= _bytes(self._kept.popitem(last=False)[1])
-        return self._kept[key]
+        if key not in self._cached:
+            self._cached[key] = self._read(question)
+        return self._cached[key]
 
     def _read(self, question: Question) -> VideoFeatures:
         from safetensors.torch import load_file

@@ -108,7 +108,7 @@ def load_pretrained(
     """
     dtype = getattr(torch, config.dtype.value)
     model, tokenizer, pictures = read_checkpoint(
-        family, path, "student.path", dtype=dtype, attn_implementation=config.attention.value
+        family, path, "student.path", dtype, attn_implementation=config.attention.value
     )
     note = read_json(path, NOTE)
     frames, seen = note.get("frames", config.frames), note.get("seen", seen)

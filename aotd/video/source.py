@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,13 +19,14 @@ from weakref import WeakValueDictionary
 from aotd.datasets.base import locate
 from aotd.errors import QuestionError, UserError
 from aotd.records import Outcome, Question
+from aotd.runtime.lru import ByteLRU
 from aotd.runtime.pools import cores
 from aotd.video.clip import Pixels, frame_times
 from aotd.video.decode import DamagedError, Decoder, content_digest, cut_off
 from aotd.video.messages import Found
 
 _MOST_FRAMES = 100_000
-KEPT_BYTES = 1 << 30
+CACHED_BYTES = 1 << 30
 """How much of decoded videos stays in memory for the next question."""
 
 _Key = tuple[str, float, float, int]
@@ -70,12 +71,12 @@ class DecodedVideos:
     that is changed meanwhile is not noticed, and can have the digest of one state and the frames of another.
     """
 
-    def __init__(self, root: str, frames: int, deadline_s: float, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, root: str, frames: int, deadline_s: float, cached_bytes: int = CACHED_BYTES) -> None:
         """Args:
             root: the folder.
             frames: how many are sampled from each video.
             deadline_s: for reading a container, and again for decoding its frames.
-            kept_bytes: how much of decoded videos stays in memory; the last one does in any case.
+            cached_bytes: how much of decoded videos stays in memory; the last one does in any case.
 
         Raises:
             UserError: there is no such folder, or a number is out of range.
@@ -99,14 +100,14 @@ class DecodedVideos:
         self._useless = ""
         """Why nothing can be decoded here at all."""
         self._contents: dict[str, str] = {}
-        self._kept: OrderedDict[_Key, Pixels] = OrderedDict()
-        self._kept_bytes = kept_bytes
+        self._cached: ByteLRU[_Key, Pixels] = ByteLRU(cached_bytes, lambda pixels: pixels.nbytes)
+        self._cached_bytes = cached_bytes
         self._held: WeakValueDictionary[_Key, Pixels] = WeakValueDictionary()
         """What somebody still has in hand, though it may have been let go here."""
         self._largest = 0
         """Bytes of the largest video so far."""
         self._lock = threading.Lock()
-        """Held while `_kept` or `_locks` is looked at, never while a file is read."""
+        """Held while `_cached` or `_locks` is looked at, never while a file is read."""
         self._locks: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
         """Held by whoever finds out what is under a key."""
 
@@ -189,7 +190,7 @@ class DecodedVideos:
 
     def room(self) -> int:
         """How many videos as large as the largest so far can be kept."""
-        return self._kept_bytes // self._largest if self._largest else sys.maxsize
+        return self._cached_bytes // self._largest if self._largest else sys.maxsize
 
     def close(self) -> None:
         """End the decoding processes."""
@@ -223,17 +224,13 @@ class DecodedVideos:
 
     def _known(self, key: _Key) -> Pixels | None:
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
+            self._cached.get(key)  # used last
             return self._held.get(key)
 
     def _keep(self, key: _Key, pixels: Pixels) -> None:
         with self._lock:
-            self._kept[key] = self._held[key] = pixels
+            self._cached[key] = self._held[key] = pixels
             self._largest = max(self._largest, pixels.nbytes)
-            taken = sum(kept.nbytes for kept in self._kept.values())
-            while len(self._kept) > 1 and taken > self._kept_bytes:
-                taken -= self._kept.popitem(last=False)[1].nbytes
 
     def _read_facts(self, path: Path) -> Found:
         key = str(path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,17 +17,17 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedConfig
+from transformers import AutoTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.utils.hub import cached_file
 
 from aotd.errors import UserError
-from aotd.models.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
-from aotd.models.stored import find_stored
+from aotd.models import QUANTISED, Precision
+from aotd.models.checkpoints import COMPLAINTS, first_line
+from aotd.models.loading import empty_model, load_model, read_config
+from aotd.models.quantisation import linear_outside, weights_bytes
 from aotd.prompts import without_tokens
 from aotd.store.untrusted import read_object
 from aotd.video.clip import Pixels, Video, frame_numbers, frame_times
@@ -224,63 +223,59 @@ _PREPARED = (
 )
 
 
-def read_config(family: type[PretrainedVideoLLM], path: str, setting: str) -> Any:
-    """What a checkpoint's `config.json` says, as the family's own configuration.
+def read_family_config(family: type[PretrainedVideoLLM], path: str, setting: str) -> Any:
+    """Read a checkpoint's `config.json` as the family's own configuration.
 
     Args:
-        setting: the setting that holds `path`, for the error.
+        setting: the setting that holds `path`, for errors.
 
     Raises:
         UserError: there is no checkpoint there, it is of another family, or it names what is not in it.
     """
-    check_checkpoint(path, setting)
-    try:
-        settings, _ = PreTrainedConfig.get_config_dict(path, local_files_only=Path(path).is_dir())
-    except (OSError, ValueError) as error:
-        why = "no such folder" if path.startswith(("/", ".", "~")) else first_line(error)
-        raise UserError(f"{setting}={path}: there is no checkpoint there ({why})") from None
-    found, wanted, name = settings.get("model_type"), family.model_type, f"{setting.rpartition('.')[0]}.name"
-    # Some of the hub's checkpoints (LLaVA-NeXT-Video's) say the type of the model they were made from.
-    if found != wanted and family.model_class.__name__ not in (settings.get("architectures") or ()):
-        raise UserError(f"{setting}={path} holds a {found or 'nameless'} model, and {name} wants {wanted}")
-    try:
-        return family.model_class.config_class.from_dict({**settings, "model_type": wanted})
-    except (*COMPLAINTS, StrictDataclassError) as error:
-        raise UserError(f"{setting}={path}: its config.json cannot be used ({first_line(error)})") from None
+    chosen_by = f"{setting.rpartition('.')[0]}.name"
+    return read_config(path, setting, family.model_type, model_class=family.model_class, chosen_by=chosen_by)
 
 
 def read_checkpoint(
-    family: type[PretrainedVideoLLM], path: str, setting: str, **how: Any
+    family: type[PretrainedVideoLLM], path: str, setting: str, held: Precision | torch.dtype, **options: Any
 ) -> tuple[Any, Any, dict[str, Any]]:
-    """Model, tokenizer, and how pictures are prepared; on the GPU where there is one.
+    """Load model, tokenizer, and how pictures are prepared; onto the GPU where there is one.
 
     Args:
         setting: the setting that holds `path`, for errors.
-        how: of `from_pretrained`: `dtype`, and so on. Who gives a `device_map` says where it goes.
+        held: what the weights are held in; of a quantised model, only the language model's are.
+        options: further arguments of `from_pretrained`.
 
     Raises:
         UserError: there is no such checkpoint, it is of another family, or it is damaged.
     """
-    config = read_config(family, path, setting)
-    closed: dict[str, Any] = {"local_files_only": Path(path).is_dir()}
-    if stored := find_stored(path):
-        check_size(family.model_class, config, stored.folder, f"{setting}={path}")
+    config = read_family_config(family, path, setting)
+    whole = quantised_whole(family, config) if held in QUANTISED else []
+    model = load_model(path, setting, family.model_class, config, held, whole, **options)
     try:
-        model, loaded = family.model_class.from_pretrained(
-            path, config=config, use_safetensors=True, output_loading_info=True, **closed, **how
-        )
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **closed)
-    except (*COMPLAINTS, SafetensorError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=Path(path).is_dir())
+    except COMPLAINTS as error:
         raise UserError(f"{setting}={path} cannot be loaded: {first_line(error)}") from None
-    missing = sorted(loaded["missing_keys"])
-    if missing:
-        raise UserError(f"{setting}={path} lacks {len(missing)} weights, among them {missing[0]}")
-    if torch.cuda.is_available() and "device_map" not in how:
-        model = model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))))
-    check_finite(model, f"{setting}={path}")
     pictures = _pictures(path, setting)
     _check_pictures(family, pictures, f"{setting}={path}")
     return model, tokenizer, pictures
+
+
+def quantised_whole(family: type[PretrainedVideoLLM], config: Any) -> list[str]:
+    """Name the linear layers that stay whole where a family's model is quantised: all but the language model's."""
+    model = empty_model(family.model_class, config)
+    return linear_outside(model, model.language_model_of())
+
+
+def family_bytes(family: type[PretrainedVideoLLM], path: str, setting: str, precision: Precision) -> int:
+    """Count the bytes that a checkpoint's weights take in a precision; nothing but `config.json` is read.
+
+    Raises:
+        UserError: as `read_family_config`.
+    """
+    config = read_family_config(family, path, setting)
+    model = empty_model(family.model_class, config)
+    return weights_bytes(model, precision, linear_outside(model, model.language_model_of()))
 
 
 def _check_pictures(family: type[PretrainedVideoLLM], pictures: dict[str, Any], where: str) -> None:

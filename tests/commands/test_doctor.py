@@ -16,7 +16,7 @@ from aotd.cli.main import main
 from aotd.commands import doctor
 from aotd.commands.doctor import GIB
 from aotd.llm.served import Served
-from aotd.models.stored import find_stored, looks_local
+from aotd.models.checkpoints import find_checkpoint, looks_local
 from aotd.records import Question
 from aotd.sandbox.layers import Layer
 from aotd.store.stage import Stage
@@ -135,7 +135,7 @@ def test_the_sizes_of_models_are_told_and_a_shared_one_counts_once(
     parts += ["specialists.action.precision=bfloat16", "specialists.answering.precision=bfloat16"]
     status, said, _ = examine(capsys, world, *parts)
     assert status == 0
-    stored = find_stored(str(path))
+    stored = find_checkpoint(str(path))
     assert stored is not None
     size = f"{2 * stored.weights / 2**10:.1f} GiB"
     assert said.count(f"{size} in bfloat16") == 2
@@ -183,11 +183,11 @@ def test_a_hub_id_is_looked_for_in_the_local_cache(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(tmp_path))
     repository = tmp_path / "models--some--model"
-    assert find_stored("some/model") is None
+    assert find_checkpoint("some/model") is None
     (repository / "refs").mkdir(parents=True)
     (repository / "refs/main").write_text("abc")
     write_checkpoint("qwen_vl", repository / "snapshots/abc")
-    found = find_stored("some/model")
+    found = find_checkpoint("some/model")
     assert found is not None
     assert found.folder == repository / "snapshots/abc"
     assert found.weights > 0

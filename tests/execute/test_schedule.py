@@ -15,7 +15,7 @@ from aotd.agents.program.attempts import Attempt, first
 from aotd.cli.main import main
 from aotd.config.command_line import read_settings
 from aotd.errors import QuestionError, UserError
-from aotd.execute.schedule import TaskScheduler
+from aotd.execute.schedule import Scheduler
 from aotd.execute.worker import default_concurrency
 from aotd.records import Detection, Dropped, Outcome, Program, Question
 from aotd.runtime.meter import carried
@@ -95,7 +95,7 @@ def scheduled(
         record = Dropped(question_id=key, outcome=Outcome.no_answer, reason=said)
         return Turn(attempt, record, (), (carried(key),))
 
-    turns = TaskScheduler(run, findings, programs, lanes).turns(iter(given))
+    turns = Scheduler(run, findings, programs, lanes).turns(iter(given))
     return {turn.task.question.question_id: turn.record.reason for turn in turns}
 
 
@@ -148,7 +148,7 @@ def test_waiting_tasks_are_abandoned_with_the_iterator() -> None:
         return Turn(attempt, Dropped(question_id=key, outcome=Outcome.no_answer, reason=said), ())
 
     before = threading.active_count()
-    coming = TaskScheduler(run, findings, 4, ONE_LANE).turns(iter(attempts(40)))
+    coming = Scheduler(run, findings, 4, ONE_LANE).turns(iter(attempts(40)))
     next(coming)
     coming.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before

@@ -53,7 +53,12 @@ def save_embedder(folder: Path) -> None:
 
 
 def load_specialist(kind: Any) -> Callable[[Path], Any]:
-    return lambda folder: loading.load_model("detection", loading.WeightsConfig(model=str(folder)), kind, torch.float32)
+    def load(folder: Path) -> Any:
+        setting = "specialists.detection.model"
+        config = loading.read_config(str(folder), setting, kind.config_class.model_type)
+        return loading.load_frozen(str(folder), setting, kind, config, torch.float32)
+
+    return load
 
 
 def load_pretrained(folder: Path) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aotd.models.load_lock import Turns
+from aotd.models.load_lock import ReadersWriterLock
 
 SECONDS = 20.0
 
@@ -23,12 +23,12 @@ def side_by_side(*tasks: Callable[[], None]) -> None:
 
 
 def test_several_ask_at_once_and_loading_waits_for_them() -> None:
-    turns = Turns()
+    lock = ReadersWriterLock()
     both = threading.Barrier(2, timeout=SECONDS)
     done: list[str] = []
 
     def ask(name: str) -> None:
-        with turns.together():
+        with lock.read():
             both.wait()  # each waits inside until the other is inside too
             time.sleep(0.05)
             done.append(name)
@@ -36,7 +36,7 @@ def test_several_ask_at_once_and_loading_waits_for_them() -> None:
     def load() -> None:
         while both.n_waiting == 0 and not done:
             time.sleep(0.001)
-        with turns.alone():
+        with lock.write():
             assert len(done) in (0, 2), "one of them was inside"
             done.append("loaded")
 
@@ -46,15 +46,15 @@ def test_several_ask_at_once_and_loading_waits_for_them() -> None:
 
 def test_who_asks_loads_meanwhile_and_loads_are_one_after_the_other() -> None:
     """As a run begins: each lane's first call loads, and some load twice."""
-    turns = Turns()
+    lock = ReadersWriterLock()
     inside: list[str] = []
     most: list[int] = []
 
     def lane(loads: int) -> None:
         for _ in range(20):
-            with turns.together():
+            with lock.read():
                 for _ in range(loads):
-                    with turns.alone():
+                    with lock.write():
                         inside.append("x")
                         most.append(len(inside))
                         time.sleep(0.001)
@@ -66,25 +66,25 @@ def test_who_asks_loads_meanwhile_and_loads_are_one_after_the_other() -> None:
 
 
 def test_a_load_that_fails_lets_the_others_go_on() -> None:
-    turns = Turns()
-    with turns.together(), pytest.raises(RuntimeError), turns.alone():
+    lock = ReadersWriterLock()
+    with lock.read(), pytest.raises(RuntimeError), lock.write():
         raise RuntimeError
-    with pytest.raises(RuntimeError), turns.alone():
+    with pytest.raises(RuntimeError), lock.write():
         raise RuntimeError
 
     def ask() -> None:
-        with turns.together(), turns.alone():
+        with lock.read(), lock.write():
             pass
 
     side_by_side(ask)
 
 
 def test_many_go_together_and_one_alone() -> None:
-    turns, inside, most = Turns(), [], []  # type: ignore[var-annotated]
+    lock, inside, most = ReadersWriterLock(), [], []  # type: ignore[var-annotated]
 
     def go(alone: bool) -> None:
         for _ in range(30):
-            with turns.alone() if alone else turns.together():
+            with lock.write() if alone else lock.read():
                 inside.append(alone)
                 most.append((len(inside), any(inside)))
                 time.sleep(0.0005)

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import torch
 
-from aotd.models.lru import Features, Kept, frame_key
+from aotd.models.lru import FeatureLRU, Features, frame_key
 from aotd.video.clip import Clip
 from tests.specialists.pictures import Moving
 
 
-def ask(kept: Kept, names: str, made: list[str]) -> str:
+def ask(kept: FeatureLRU, names: str, made: list[str]) -> str:
     def make(new: list[int]) -> list[Features]:
         made.extend(names[at] for at in new)
         return [(torch.tensor([float(ord(names[at]))]),) for at in new]
@@ -16,14 +16,14 @@ def ask(kept: Kept, names: str, made: list[str]) -> str:
 
 
 def test_each_is_made_once_and_comes_in_the_order_asked() -> None:
-    kept, made = Kept(), list[str]()
+    kept, made = FeatureLRU(), list[str]()
     assert ask(kept, "abba", made) == "abba"
     assert ask(kept, "cab", made) == "cab"
     assert made == ["a", "b", "c"]
 
 
 def test_what_was_idle_longest_goes_first() -> None:
-    kept, made = Kept(budget=2 * 4), list[str]()
+    kept, made = FeatureLRU(budget=2 * 4), list[str]()
     ask(kept, "a", made), ask(kept, "b", made), ask(kept, "a", made), ask(kept, "c", made)
     made.clear()
     ask(kept, "ac", made)
@@ -33,7 +33,7 @@ def test_what_was_idle_longest_goes_first() -> None:
 
 
 def test_more_than_the_budget_is_still_given() -> None:
-    kept, made = Kept(budget=4), list[str]()
+    kept, made = FeatureLRU(budget=4), list[str]()
     assert ask(kept, "abc", made) == "abc"
 
 

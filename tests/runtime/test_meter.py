@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aotd.llm.base import Reply
-from aotd.models.loading import Shelf
+from aotd.models.model_cache import ModelCache
 from aotd.records import Cost
 from aotd.runtime.meter import Meter, carried, once, total
 from aotd.specialists import SourceName, SpecialistsConfig
@@ -18,7 +18,7 @@ ASKED = Reply("yes", True, prompt_tokens=100, reply_tokens=7)
 
 
 def test_the_clock_stands_still_while_weights_are_loaded_for_the_first_time() -> None:
-    shelf = Shelf(budget_gb=1)
+    shelf = ModelCache(budget_gb=1)
     with Meter() as first:
         shelf.take("a", 2**30, lambda: time.sleep(0.2))
         time.sleep(0.01)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from aotd.models.loading import Shelf, WeightsConfig
+from aotd.models import WeightsConfig
+from aotd.models.model_cache import ModelCache
 from aotd.specialists import ActionConfig, DetectionConfig
 from aotd.specialists.imagetext import ImageText
 from aotd.specialists.owl import OWLv2
@@ -38,9 +39,9 @@ def test_owl(tmp_path: Path) -> None:
     folder = tiny.write_checkpoint("owlv2", tmp_path)
     seen = []
     for batch in BATCHES:
-        detector = OWLv2(DetectionConfig(model=str(folder), batch=batch, threshold=0.0), Shelf())
+        detector = OWLv2(DetectionConfig(model=str(folder), batch=batch, threshold=0.0), ModelCache())
         detector.detect(clip(), "door")
-        features = [*detector._seen._found.values()]
+        features = [*detector._seen._cached.values()]
         with torch.inference_mode():
             alone = [detector._ask([one], ["door"])[0] for one in features]
             together = detector._ask(features, ["door"])[0]
@@ -50,13 +51,13 @@ def test_owl(tmp_path: Path) -> None:
         assert torch.equal(logits, seen[0][1])
         assert all(map(torch.equal, sum(features, ()), sum(seen[0][0], ())))
     texts = ["door", "refrigerator", "cup"]
-    both = OWLv2(DetectionConfig(model=str(folder), threshold=0.0), Shelf())
+    both = OWLv2(DetectionConfig(model=str(folder), threshold=0.0), ModelCache())
     both.detect(clip(), "/".join(texts))
-    each = OWLv2(DetectionConfig(model=str(folder), threshold=0.0), Shelf())
+    each = OWLv2(DetectionConfig(model=str(folder), threshold=0.0), ModelCache())
     for text in texts:
         each.detect(clip(), text)
-    assert both._read._found.keys() == each._read._found.keys()
-    assert all(torch.equal(both._read._found[key][0], each._read._found[key][0]) for key in each._read._found)
+    assert both._read._cached.keys() == each._read._cached.keys()
+    assert all(torch.equal(both._read._cached[key][0], each._read._cached[key][0]) for key in each._read._cached)
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -64,7 +65,7 @@ def test_owl(tmp_path: Path) -> None:
 def test_vectors_of_frames(family: str, tmp_path: Path) -> None:
     folder = tiny.write_checkpoint(family, tmp_path)
     vectors = [
-        ImageText("grounding", WeightsConfig(model=str(folder), batch=batch), Shelf(), ("clip", "siglip")).frames(
+        ImageText("grounding", WeightsConfig(model=str(folder), batch=batch), ModelCache(), ("clip", "siglip")).frames(
             clip()
         )
         for batch in BATCHES
@@ -75,9 +76,9 @@ def test_vectors_of_frames(family: str, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("one_thread")
 def test_texts_of_xclip(tmp_path: Path) -> None:
     config = ActionConfig(model=str(tiny.write_checkpoint("xclip", tmp_path)))
-    together, alone = XCLIPRecogniser(config, Shelf()), XCLIPRecogniser(config, Shelf())
+    together, alone = XCLIPRecogniser(config, ModelCache()), XCLIPRecogniser(config, ModelCache())
     together.actions(clip(), None, TEXTS)
     for text in TEXTS:
         alone.actions(clip(), None, [text])
-    assert together._read._found.keys() == alone._read._found.keys()
-    assert all(torch.equal(together._read._found[key][0], alone._read._found[key][0]) for key in alone._read._found)
+    assert together._read._cached.keys() == alone._read._cached.keys()
+    assert all(torch.equal(together._read._cached[key][0], alone._read._cached[key][0]) for key in alone._read._cached)

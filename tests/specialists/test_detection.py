@@ -14,8 +14,9 @@ from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProce
 from transformers.models.owlvit.image_processing_pil_owlvit import OwlViTImageProcessorPil
 
 from aotd.errors import UserError
+from aotd.models import Precision
 from aotd.models.cpu import linear
-from aotd.models.loading import Precision, Shelf
+from aotd.models.model_cache import ModelCache
 from aotd.records import Detection
 from aotd.specialists import DetectionConfig
 from aotd.specialists.detection import FrameDetector
@@ -34,8 +35,8 @@ def named(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return request.param, write_checkpoint(request.param, tmp_path_factory.mktemp(request.param))
 
 
-def detector(named: tuple[str, Path], shelf: Shelf | None = None, **more: Any) -> FrameDetector:
-    made: FrameDetector = KINDS[named[0]](DetectionConfig(model=str(named[1]), **more), shelf or Shelf())
+def detector(named: tuple[str, Path], shelf: ModelCache | None = None, **more: Any) -> FrameDetector:
+    made: FrameDetector = KINDS[named[0]](DetectionConfig(model=str(named[1]), **more), shelf or ModelCache())
     return made
 
 
@@ -98,7 +99,7 @@ def test_boxes_and_scores_are_transformers_own(
 
 
 def test_the_image_tower_sees_each_frame_once_and_the_text_tower_each_query(named: tuple[str, Path]) -> None:
-    shelf, clip = Shelf(), whole()
+    shelf, clip = ModelCache(), whole()
     ours = detector(named, shelf, batch=4)
     model: Any = ours._model()
     seen: list[int] = []
@@ -167,7 +168,7 @@ def test_a_model_is_named_by_its_weights(named: tuple[str, Path]) -> None:
 
 
 def test_the_weights_are_loaded_when_they_are_needed_and_make_room(named: tuple[str, Path]) -> None:
-    shelf = Shelf(budget_gb=1e-9)
+    shelf = ModelCache(budget_gb=1e-9)
     ours = detector(named, shelf)
     with pytest.raises(UserError, match=r"specialists\.memory_gb: .* takes"):
         ours.detect(whole(), "cup")
@@ -223,12 +224,12 @@ def test_code_beside_a_checkpoint_is_not_run(named: tuple[str, Path], tmp_path: 
 
 def test_errors_name_the_setting(tmp_path: Path, named: tuple[str, Path]) -> None:
     with pytest.raises(UserError, match=r"specialists\.detection\.model is not set"):
-        OWLv2(DetectionConfig(), Shelf())
+        OWLv2(DetectionConfig(), ModelCache())
     with pytest.raises(UserError, match=r"specialists\.detection\.model=/nowhere: there is no checkpoint"):
-        OWLv2(DetectionConfig(model="/nowhere"), Shelf())
+        OWLv2(DetectionConfig(model="/nowhere"), ModelCache())
     other = {"owlv2": OWLViT, "owlvit": GroundingDino, "grounding_dino": OWLv2}[named[0]]
     with pytest.raises(UserError, match=r"specialists\.detection\.model=.* holds a .* model, and .* is wanted"):
-        other(DetectionConfig(model=str(named[1])), Shelf())
+        other(DetectionConfig(model=str(named[1])), ModelCache())
 
 
 def test_pickled_weights_are_refused(tmp_path: Path, named: tuple[str, Path]) -> None:

@@ -13,7 +13,8 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from aotd.errors import UserError
-from aotd.models.loading import Shelf, WeightsConfig
+from aotd.models import WeightsConfig
+from aotd.models.model_cache import ModelCache
 from aotd.specialists import GroundingConfig
 from aotd.specialists.imagetext import ImageText
 from aotd.specialists.similarity import SimilarityGrounder
@@ -41,7 +42,7 @@ def test_similarities_are_transformers_own(named: tuple[str, Path]) -> None:
     with torch.no_grad():
         outputs = model(input_ids=tokens["input_ids"], pixel_values=pixels, **mask)
     expected = (outputs.image_embeds @ outputs.text_embeds.T)[:, 0]
-    towers = ImageText("grounding", WeightsConfig(model=str(folder), batch=4), Shelf(), ("clip", "siglip"))
+    towers = ImageText("grounding", WeightsConfig(model=str(folder), batch=4), ModelCache(), ("clip", "siglip"))
     ours = torch.nn.functional.cosine_similarity(towers.frames(clip), towers.text(text)[None])
     assert ours.std() > 1e-3
     assert torch.allclose(ours, expected, atol=1e-5)
@@ -53,13 +54,13 @@ def test_clips_states_are_those_of_its_text_tower(tmp_path: Path) -> None:
     tokens = transformers.AutoTokenizer.from_pretrained(folder)(["a cup"], return_tensors="pt")
     with torch.no_grad():
         expected = model.text_model(**tokens).last_hidden_state[0]
-    towers = ImageText("grounding", WeightsConfig(model=str(folder)), Shelf())
+    towers = ImageText("grounding", WeightsConfig(model=str(folder)), ModelCache())
     assert torch.allclose(towers.states("a cup"), expected, atol=1e-6)
     assert len(expected) == len("acup") + 2, "start, letters, end"
 
 
 def test_each_frame_and_each_text_is_seen_once(named: tuple[str, Path]) -> None:
-    ours = SimilarityGrounder(GroundingConfig(model=str(named[1]), batch=4), Shelf())
+    ours = SimilarityGrounder(GroundingConfig(model=str(named[1]), batch=4), ModelCache())
     seen: list[int] = []
     read: list[int] = []
     model = ours._towers._model()
@@ -77,7 +78,7 @@ def test_each_frame_and_each_text_is_seen_once(named: tuple[str, Path]) -> None:
 
 
 def test_a_moment_lies_inside_the_clip_around_its_likeliest_frame(named: tuple[str, Path]) -> None:
-    ours = SimilarityGrounder(GroundingConfig(model=str(named[1])), Shelf())
+    ours = SimilarityGrounder(GroundingConfig(model=str(named[1])), ModelCache())
     clip = Clip.whole(Moving()).keep([1, 2, 4, 5])
     found = ours.ground(clip, "person taking the cup/glass")
     assert found is not None
@@ -108,4 +109,4 @@ def test_a_peak_keeps_to_its_high_ground() -> None:
 def test_errors_name_the_setting(tmp_path: Path) -> None:
     folder = write_checkpoint("owlv2", tmp_path)
     with pytest.raises(UserError, match=r"specialists\.grounding\.model=.* holds a owlv2 model, and clip or siglip"):
-        SimilarityGrounder(GroundingConfig(model=str(folder)), Shelf())
+        SimilarityGrounder(GroundingConfig(model=str(folder)), ModelCache())

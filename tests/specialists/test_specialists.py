@@ -10,7 +10,8 @@ import pytest
 from aotd.config.compose import compose
 from aotd.records import ActionsFinding, BoxesFinding, CountFinding, Question, SpanFinding
 from aotd.specialists.load import load_specialists
-from aotd.tools.video import Tools, trace
+from aotd.tools.toolbox import ToolSession
+from aotd.tools.video import VIDEO_TOOLS
 from aotd.video.clip import Clip
 from tests.specialists.tiny import write_checkpoint, write_univtg
 from tests.video.clips import write_video
@@ -25,14 +26,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def opened(root: Path, *overrides: str) -> tuple[Tools, Clip, Any]:
+def opened(root: Path, *overrides: str) -> tuple[ToolSession, Clip, Any]:
     """The tools over specialists of which one is real, and the whole clip."""
     config = compose(["specialists=mock", "specialists.source=video", f"specialists.frames={FRAMES}", *overrides])
     specialists = load_specialists(config.specialists, str(root))
     question = Question(
         question_id="q", dataset="d", video_id="v", video="v.mp4", split="val", question="What?", type="x"
     )
-    return Tools(specialists), Clip.whole(specialists.source.open(question)), specialists
+    return ToolSession(VIDEO_TOOLS, specialists), Clip.whole(specialists.source.open(question)), specialists
 
 
 @pytest.mark.parametrize("name", ["owlv2", "owlvit", "grounding_dino"])
@@ -40,17 +41,17 @@ def test_a_detector_finds_follows_and_counts(root: Path, tmp_path: Path, name: s
     folder = write_checkpoint(name, tmp_path / name)
     settings = [f"specialists/detection={name}", f"specialists.detection.model={folder}"]
     tools, clip, specialists = opened(root, *settings, "specialists.detection.threshold=0.05")
-    boxes = tools.Query_Objs(clip, "cup/glass/bottle")
+    boxes = tools.call("Query_Objs", (clip, "cup/glass/bottle"), {})
     assert boxes
-    followed = tools.Find(clip, "cup/glass/bottle")
+    followed = tools.call("Find", (clip, "cup/glass/bottle"), {})
     assert followed.numbers == tuple(sorted({box.frame for box in boxes}))
-    within = tools.Query_Objs(followed, "door")
+    within = tools.call("Query_Objs", (followed, "door"), {})
     for box in within:
         x1, y1, x2, y2 = followed.crops[box.frame]
         assert x1 - 1 <= box.box[0] < box.box[2] <= x2 + 1
         assert y1 - 1 <= box.box[1] < box.box[3] <= y2 + 1
-    assert tools.Count(clip, "door") >= 0
-    kinds = [type(event.finding) for event in trace(tools)]
+    assert tools.call("Count", (clip, "door"), {}) >= 0
+    kinds = [type(event.finding) for event in tools.events]
     assert kinds == [BoxesFinding, BoxesFinding, BoxesFinding, CountFinding]
     assert str(folder.name) in specialists.models()["detection"]
 
@@ -64,11 +65,11 @@ def test_a_grounder_finds_a_moment_and_the_program_goes_on_in_it(root: Path, tmp
     else:
         settings = [f"specialists.grounding.model={towers}"]
     tools, clip, specialists = opened(root, f"specialists/grounding={name}", *settings)
-    late = tools.trim(clip, 2, None)
-    moment = tools.Filter_frames_with_act(late, "person opening the closet/cabinet")
+    late = tools.call("trim", (clip, 2, None), {})
+    moment = tools.call("Filter_frames_with_act", (late, "person opening the closet/cabinet"), {})
     assert moment.numbers
     assert set(moment.numbers) <= set(late.numbers)
-    finding = trace(tools)[1].finding
+    finding = tools.events[1].finding
     assert isinstance(finding, SpanFinding)
     assert finding.score is not None
     assert (finding.start, finding.end) == (moment.numbers[0], moment.numbers[-1] + 1)
@@ -79,9 +80,9 @@ def test_a_recogniser_orders_what_it_may_choose_from(root: Path, tmp_path: Path)
     folder = write_checkpoint("xclip", tmp_path / "xclip")
     tools, clip, specialists = opened(root, "specialists/action=xclip", f"specialists.action.model={folder}")
     options = ["Opened the door.", "Took the cup/glass/bottle.", "Sat on the bed."]
-    assert sorted(tools.Query_Actions(clip, None, options)) == sorted(options)
-    assert len(tools.Query_Actions(clip, "door")) == 5
-    finding = trace(tools)[1].finding
+    assert sorted(tools.call("Query_Actions", (clip, None, options), {})) == sorted(options)
+    assert len(tools.call("Query_Actions", (clip, "door"), {})) == 5
+    finding = tools.events[1].finding
     assert isinstance(finding, ActionsFinding)
     assert all(name.endswith(" the door") for name in finding.actions)
     assert specialists.models()["action"].startswith("xclip xclip (")

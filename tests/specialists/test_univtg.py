@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from aotd.errors import QuestionError, UserError
-from aotd.models.loading import Precision, Shelf
+from aotd.models import Precision
+from aotd.models.model_cache import ModelCache
 from aotd.records import Outcome
 from aotd.specialists import GroundingConfig
 from aotd.specialists.univtg import SLOWFAST, Sizes, UniVTG, UniVTGGrounder, load_univtg, read_features, windows
@@ -32,7 +33,7 @@ def clip_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def grounder(folder: Path, clip_model: Path, options: dict[str, Any] | None = None, **more: Any) -> UniVTGGrounder:
     width = SLOWFAST + 16 if "features" in more else 16
     write_univtg(folder / "univtg", video=width + 2, text=16, **(options or {}))
-    return load_univtg(GroundingConfig(model=str(folder / "univtg"), clip=str(clip_model), **more), Shelf())
+    return load_univtg(GroundingConfig(model=str(folder / "univtg"), clip=str(clip_model), **more), ModelCache())
 
 
 def network(weights: dict[str, Tensor], heads: int = 2) -> UniVTG:
@@ -248,7 +249,7 @@ def test_features_that_cannot_be_had_fail_the_question(tmp_path: Path, clip_mode
 def test_a_checkpoint_that_wants_slowfast_is_refused_without(tmp_path: Path, clip_model: Path) -> None:
     write_univtg(tmp_path / "u", video=SLOWFAST + 16 + 2, text=16)
     with pytest.raises(UserError, match=r"width 2320 .*SlowFast's among them: set specialists\.grounding\.features"):
-        load_univtg(GroundingConfig(model=str(tmp_path / "u"), clip=str(clip_model)), Shelf())
+        load_univtg(GroundingConfig(model=str(tmp_path / "u"), clip=str(clip_model)), ModelCache())
 
 
 @pytest.mark.parametrize(
@@ -300,7 +301,7 @@ def test_errors_are_one_line(tmp_path: Path, clip_model: Path, break_it: str, wh
     elif break_it == "torn":
         weights.write_bytes(weights.read_bytes()[:40])
     with pytest.raises(UserError, match=why) as caught:
-        load_univtg(GroundingConfig(model=str(folder), clip=str(clip_model)), Shelf()).ground(
+        load_univtg(GroundingConfig(model=str(folder), clip=str(clip_model)), ModelCache()).ground(
             Clip.whole(Moving()), "cup"
         )
     assert "\n" not in str(caught.value)
@@ -311,7 +312,7 @@ def test_weights_saved_from_several_gpus_load_too(tmp_path: Path, clip_model: Pa
     expected = ours.ground(Clip.whole(Moving()), "cup")
     wrapped = {f"module.{name}": weight for name, weight in univtg_weights(18, 16).items()}
     save_file(wrapped, tmp_path / "univtg" / "model.safetensors")
-    again = load_univtg(GroundingConfig(model=str(tmp_path / "univtg"), clip=str(clip_model)), Shelf())
+    again = load_univtg(GroundingConfig(model=str(tmp_path / "univtg"), clip=str(clip_model)), ModelCache())
     assert again.ground(Clip.whole(Moving()), "cup") == expected
 
 
@@ -333,7 +334,7 @@ def test_the_documented_conversion_makes_a_checkpoint(
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "docs/specialists.md", "exec"), {})
     config = GroundingConfig(model=str(folder), clip=str(clip_model))
-    assert load_univtg(config, Shelf()).ground(Clip.whole(Moving()), "cup") is not None
+    assert load_univtg(config, ModelCache()).ground(Clip.whole(Moving()), "cup") is not None
     # A file that would run something is refused by the same lines.
     torch.save({**saved, "opt": Trap(folder / "sprung")}, folder / "model_best.ckpt")
     with pytest.raises(pickle.UnpicklingError):

@@ -16,18 +16,24 @@ from safetensors.torch import save_file
 from aotd.cli.main import main
 from aotd.config.command_line import read_settings
 from aotd.errors import UserError
+from aotd.models import Precision
+from aotd.models.checkpoints import checkpoint_name
 from aotd.models.cpu import threads
-from aotd.models.loading import Precision, Shelf, device, held_in
+from aotd.models.loading import empty_model
+from aotd.models.model_cache import ModelCache
+from aotd.models.quantisation import device, precision_name
 from aotd.prompts import render
 from aotd.records import ActionsFinding, Program, Question, TextFinding, Trace
+from aotd.runtime.lru import ByteLRU
 from aotd.specialists import AnsweringConfig
 from aotd.specialists import video_llm as module
 from aotd.specialists.load import load_specialists
 from aotd.specialists.prompted import choice_prompt, shown
-from aotd.specialists.video_llm import VideoLLMSpecialist, checkpoint_bytes, checkpoint_name, empty_model
+from aotd.specialists.video_llm import VideoLLMSpecialist
 from aotd.store.stage import Stage
 from aotd.video.clip import Clip
 from aotd.video_llms.families import FAMILIES
+from aotd.video_llms.pretrained import family_bytes, read_family_config
 from tests.corners import one_thread
 from tests.students.test_families import Noise, own_inputs
 from tests.students.tiny import MODELS, write_checkpoint
@@ -43,9 +49,9 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: write_checkpoint(name, tmp_path_factory.mktemp(name)) for name in NAMES}
 
 
-def llm(name: str, path: Path, shelf: Shelf | None = None, **settings: Any) -> VideoLLMSpecialist:
+def llm(name: str, path: Path, shelf: ModelCache | None = None, **settings: Any) -> VideoLLMSpecialist:
     config = AnsweringConfig(name=name, model=str(path), **{"frames": 4, **settings})
-    return VideoLLMSpecialist(config, "specialists.answering", shelf or Shelf())
+    return VideoLLMSpecialist(config, "specialists.answering", shelf or ModelCache())
 
 
 def clips() -> list[Clip]:
@@ -170,10 +176,10 @@ def test_a_clip_is_looked_at_once_and_the_last_ones_are_kept(
     assert looks == [4, 3, 2]
     specialist.answer(whole.crop({2: (3.0, 4.0, 31.0, 20.0), 5: (10.0, 0.0, 18.0, 30.0)}), "what?")
     assert looks == [4, 3, 2, 2], "another crop is another clip"
-    monkeypatch.setattr(module, "_KEPT_BYTES", 1)
-    specialist.answer(part, "what?")
-    specialist.answer(whole, "what?")
-    assert looks == [4, 3, 2, 2, 4], "the last one always stays, the others made room"
+    monkeypatch.setattr(specialist._loaded(), "_features", ByteLRU(1, lambda features: 1))
+    for clip in (part, part, whole):
+        specialist.answer(clip, "what?")
+    assert looks == [4, 3, 2, 2, 3, 4], "the last one always stays, the others made room"
 
 
 @pytest.mark.skipif(device().type != "cpu", reason="of a GPU there is one")
@@ -208,7 +214,7 @@ def test_one_checkpoint_is_loaded_once_for_both_sub_tasks(
     path = checkpoints["qwen_vl"]
     parts = [f"specialists/{part}=qwen_vl" for part in ("action", "answering")]
     models = [f"specialists.{part}.model={path}" for part in ("action", "answering")]
-    same = f"specialists.action.precision={held_in(Precision.auto)}"
+    same = f"specialists.action.precision={precision_name(Precision.auto)}"
     config = read_settings("execute", ["specialists=mock", *parts, *models, same]).specialists
     assert config.weighty()
     specialists = load_specialists(config, ".")
@@ -227,18 +233,21 @@ def test_the_size_is_that_of_the_weights_and_needs_none(name: str, checkpoints: 
     assert {weight.dtype for weight in model.parameters()} == {torch.float16}
     assert specialist.size == sum(weight.nbytes for weight in model.parameters())
     family = FAMILIES[name]
-    assert checkpoint_bytes(family, str(checkpoints[name]), Precision.float32, "x") == 2 * specialist.size
-    empty = empty_model(family, str(checkpoints[name]), "x")
+    assert family_bytes(family, str(checkpoints[name]), "x.model", Precision.float32) == 2 * specialist.size
+    config = read_family_config(family, str(checkpoints[name]), "x.model")
+    empty = empty_model(family.model_class, config)
     assert all(weight.is_meta for weight in empty.parameters())
     linear = sum(m.weight.numel() for m in empty.language_model_of().modules() if isinstance(m, torch.nn.Linear))
     rows = sum(m.weight.shape[0] for m in empty.language_model_of().modules() if isinstance(m, torch.nn.Linear))
-    assert checkpoint_bytes(family, str(checkpoints[name]), Precision.int8, "x") == specialist.size - linear + 4 * rows
-    fewest = checkpoint_bytes(family, str(checkpoints[name]), Precision.int4, "x")
+    assert (
+        family_bytes(family, str(checkpoints[name]), "x.model", Precision.int8) == specialist.size - linear + 4 * rows
+    )
+    fewest = family_bytes(family, str(checkpoints[name]), "x.model", Precision.int4)
     assert specialist.size - 1.5 * linear < fewest < specialist.size - 1.48 * linear
 
 
 def test_a_budget_that_it_does_not_fit_is_one_line(checkpoints: dict[str, Path]) -> None:
-    specialist = llm("video_llava", checkpoints["video_llava"], Shelf(budget_gb=1e-6))
+    specialist = llm("video_llava", checkpoints["video_llava"], ModelCache(budget_gb=1e-6))
     with pytest.raises(UserError, match=r"memory_gb: video_llava .* by itself"):
         specialist.answer(clips()[0], "what?")
 
@@ -252,7 +261,7 @@ def test_few_bits_without_a_gpu_are_one_line(checkpoints: dict[str, Path]) -> No
 
 def test_few_bits_without_the_extra_name_it(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("aotd.models.loading.find_spec", lambda name: None)
+    monkeypatch.setattr("aotd.models.quantisation.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'aotd\[bits\]'"):
         llm("qwen_vl", checkpoints["qwen_vl"], precision=Precision.int4)
 
@@ -271,7 +280,7 @@ def test_what_cannot_be_is_one_line_before_anything_is_loaded(
 ) -> None:
     config = replace(AnsweringConfig(name=name, model=str(checkpoints["qwen_vl"])), **settings)
     with pytest.raises(UserError, match=says):
-        VideoLLMSpecialist(config, "specialists.answering", Shelf())
+        VideoLLMSpecialist(config, "specialists.answering", ModelCache())
 
 
 def test_the_models_name_changes_with_its_weights(checkpoints: dict[str, Path], tmp_path: Path) -> None:

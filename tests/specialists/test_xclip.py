@@ -12,7 +12,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from aotd.datasets.star import STAR_VERBS
 from aotd.errors import UserError
-from aotd.models.loading import Shelf
+from aotd.models.model_cache import ModelCache
 from aotd.specialists import ActionConfig
 from aotd.specialists.xclip import XCLIPRecogniser
 from aotd.video.clip import Clip
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recogniser(folder: Path, **more: Any) -> XCLIPRecogniser:
-    return XCLIPRecogniser(ActionConfig(model=str(folder), **more), Shelf())
+    return XCLIPRecogniser(ActionConfig(model=str(folder), **more), ModelCache())
 
 
 def expected(folder: Path, clip: Clip, numbers: list[int], texts: list[str]) -> torch.Tensor:
@@ -114,4 +114,4 @@ def test_nothing_is_done_where_nothing_is_seen(folder: Path) -> None:
 
 def test_errors_name_the_setting() -> None:
     with pytest.raises(UserError, match=r"specialists\.action\.model is not set"):
-        XCLIPRecogniser(ActionConfig(), Shelf())
+        XCLIPRecogniser(ActionConfig(), ModelCache())

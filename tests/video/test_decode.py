@@ -318,7 +318,7 @@ def test_what_several_threads_ask_for_is_done_once(
 def test_decoded_videos_stay_within_a_budget(
     videos: int, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = DecodedVideos(str(tmp_path), 4, 20, kept_bytes=videos * 4 * 48 * 64 * 3)
+    source = DecodedVideos(str(tmp_path), 4, 20, cached_bytes=videos * 4 * 48 * 64 * 3)
     decoded = []
     frames = Decoder.frames
 

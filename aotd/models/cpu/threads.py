@@ -14,7 +14,7 @@ from functools import cache
 from threading import Barrier, Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from aotd.models.loading import device
+from aotd.models.quantisation import device
 
 if TYPE_CHECKING:
     from torch import Tensor

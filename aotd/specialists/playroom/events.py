@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aotd.datasets.playroom.things import PASSABLE, SITTABLE, THINGS
-from aotd.specialists.playroom.tracks import Body, Found, Look
+from aotd.specialists.playroom.tracks import Body, ColourPatch, Look
 
 LASTS_S = 0.9
 """How long an action usually takes, in seconds."""
@@ -128,7 +128,7 @@ def _handled(look: Look, name: str) -> Iterator[Happening]:
         yield from _raised(look, name, first, until)
 
 
-def _holder(look: Look, track: dict[int, Found], first: int, last: int) -> int | None:
+def _holder(look: Look, track: dict[int, ColourPatch], first: int, last: int) -> int | None:
     """Who has a thing in the hands: the person it is nearest to most of the time."""
     near = [_nearest(look, track[frame], frame) for frame in range(first, last + 1) if frame in track]
     known = [who for who in near if who is not None]
@@ -150,7 +150,7 @@ def _raised(look: Look, name: str, first: int, last: int) -> Iterator[Happening]
         run = []
 
 
-def _nearest(look: Look, patch: Found, frame: int) -> int | None:
+def _nearest(look: Look, patch: ColourPatch, frame: int) -> int | None:
     """The person nearest to a thing; None where nobody is seen."""
     away = [(abs(person[frame].x - patch.x), number) for number, person in enumerate(look.people) if frame in person]
     return min(away)[1] if away else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aotd.datasets.playroom.things import OPENABLE, PASSABLE, PLAYROOM_VERBS, SITTABLE, THINGS
 from aotd.specialists.playroom.events import held, length
-from aotd.specialists.playroom.tracks import Body, Found, Look
+from aotd.specialists.playroom.tracks import Body, ColourPatch, Look
 
 _HANGS = 0.7
 """A thing in a hand is gripped this share of its height above its lower edge."""
@@ -65,7 +65,7 @@ def _with_carried(look: Look, name: str, body: Body, frame: int) -> list[Coming]
     return [Coming("put", name, 6.0 if _low(body) > 0.1 else 40.0)]
 
 
-def _with_thing(look: Look, name: str, patch: Found, body: Body, frame: int) -> list[Coming]:
+def _with_thing(look: Look, name: str, patch: ColourPatch, body: Body, frame: int) -> list[Coming]:
     thing, away = THINGS[name], abs(patch.x - body.x)
     if name in SITTABLE:
         return [Coming("sit", name, away + 2 + abs(body.feet - patch.box[3] - 10) / 2)]

@@ -6,10 +6,10 @@ A video is looked at once and the outcome kept for the questions that follow abo
 from __future__ import annotations
 
 import weakref
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -47,7 +47,7 @@ _HEAD, _LEGS = _any_of("skin", "hair"), _any_of("trousers", "dark", "hair")
 
 
 @dataclass(frozen=True)
-class Found:
+class ColourPatch:
     """One patch of colour taken for a thing in one frame."""
 
     box: Box
@@ -89,7 +89,7 @@ class Look:
     frames: int
     seconds: float
     """How long one sampled frame stands for."""
-    things: dict[str, list[list[Found]]]
+    things: dict[str, list[list[ColourPatch]]]
     """Class -> per frame what is found of it, the largest first."""
     people: list[dict[int, Body]]
     """Per person: frame -> body, where seen."""
@@ -101,12 +101,12 @@ class Look:
         counts = sorted(len(found) for found in self.things[name] if found)
         return bool(counts) and counts[len(counts) // 2] > 1
 
-    def one(self, name: str) -> dict[int, Found]:
+    def one(self, name: str) -> dict[int, ColourPatch]:
         """Frame -> the thing, for a class that comes once."""
         return {frame: found[0] for frame, found in enumerate(self.things[name]) if found}
 
 
-_LOOKS: OrderedDict[int, tuple[weakref.ref[Pixels], Look]] = OrderedDict()
+_LOOKS: LRUCache[int, tuple[weakref.ref[Pixels], Look]] = LRUCache(_KEPT)
 
 
 def look(video: Video) -> Look:
@@ -119,16 +119,13 @@ def look(video: Video) -> Look:
     key = id(pixels)
     if key not in _LOOKS or _LOOKS[key][0]() is not pixels:
         _LOOKS[key] = (weakref.ref(pixels), _look(pixels, (video.end_s - video.start_s) / len(pixels)))
-    _LOOKS.move_to_end(key)
-    while len(_LOOKS) > _KEPT:
-        _LOOKS.popitem(last=False)
     return _LOOKS[key][1]
 
 
 def _look(pixels: Pixels, seconds: float) -> Look:
     labels = classify(pixels)
     counts = np.bincount(labels.ravel(), minlength=len(INDEX) + 1)
-    things: dict[str, list[list[Found]]] = {}
+    things: dict[str, list[list[ColourPatch]]] = {}
     states: dict[str, list[bool | None]] = {}
     for name, thing in THINGS.items():
         if counts[INDEX[name]] < _SEEN * thing.size[0] * thing.size[1]:
@@ -143,7 +140,7 @@ def _look(pixels: Pixels, seconds: float) -> Look:
     return Look(len(labels), seconds, things, people, states)
 
 
-def _find(mask: Mask, thing: Thing) -> list[list[Found]] | None:
+def _find(mask: Mask, thing: Thing) -> list[list[ColourPatch]] | None:
     """Per frame the things of a class; None where no patch is ever large enough."""
     width, height = thing.size
     patches = _patches(mask, 5, int(_SHOWN * width * height))
@@ -160,12 +157,12 @@ def _find(mask: Mask, thing: Thing) -> list[list[Found]] | None:
     return [[patch] if patch else [] for patch in joined]
 
 
-def _patches(mask: Mask, gap: int, least: int) -> list[list[Found]]:
+def _patches(mask: Mask, gap: int, least: int) -> list[list[ColourPatch]]:
     """Per frame the connected patches of a mask `[frames, h, w]` of `least` pixels or more, the largest first.
 
     Gaps narrower than `gap` pixels (odd) are bridged.
     """
-    found: list[list[Found]] = [[] for _ in mask]
+    found: list[list[ColourPatch]] = [[] for _ in mask]
     rows, columns = np.flatnonzero(mask.any(axis=(0, 2))), np.flatnonzero(mask.any(axis=(0, 1)))
     if not rows.size:
         return found
@@ -182,25 +179,25 @@ def _patches(mask: Mask, gap: int, least: int) -> list[list[Found]]:
             continue
         box = (left + xs.start + rim, top + ys.start + rim, left + xs.stop - rim, top + ys.stop - rim)
         found[frame.start].append(
-            Found((float(box[0]), float(box[1]), float(box[2]), float(box[3])), int(pixels[number]))
+            ColourPatch((float(box[0]), float(box[1]), float(box[2]), float(box[3])), int(pixels[number]))
         )
     return [sorted(frame, key=lambda patch: (-patch.pixels, patch.box)) for frame in found]
 
 
-def _joined(patches: list[Found], width: int, height: int) -> Found | None:
+def _joined(patches: list[ColourPatch], width: int, height: int) -> ColourPatch | None:
     """Patches that together are no larger than the thing are parts of one thing that something stands before."""
-    whole: Found | None = None
+    whole: ColourPatch | None = None
     for patch in patches:
         if whole is None:
             whole = patch
             continue
         box = _around(whole.box, patch.box)
         if box[2] - box[0] <= width * 1.15 + 3 and box[3] - box[1] <= height * 1.15 + 3:
-            whole = Found(box, whole.pixels + patch.pixels)
+            whole = ColourPatch(box, whole.pixels + patch.pixels)
     return whole
 
 
-def _settled(track: list[Found | None]) -> list[Found | None]:
+def _settled(track: list[ColourPatch | None]) -> list[ColourPatch | None]:
     """What cannot move has one box: its usual outer edges, also where somebody stands before it."""
     seen = [patch for patch in track if patch]
     if not seen:
@@ -208,10 +205,10 @@ def _settled(track: list[Found | None]) -> list[Found | None]:
     edges = np.array([patch.box for patch in seen])
     low, high = np.percentile(edges, 20, axis=0), np.percentile(edges, 80, axis=0)
     box = (float(low[0]), float(low[1]), float(high[2]), float(high[3]))
-    return [Found(box, patch.pixels) if patch else None for patch in track]
+    return [ColourPatch(box, patch.pixels) if patch else None for patch in track]
 
 
-def _states(labels: Labels, found: list[list[Found]], thing: Thing) -> list[bool | None]:
+def _states(labels: Labels, found: list[list[ColourPatch]], thing: Thing) -> list[bool | None]:
     """Per frame whether a thing is open; None where that cannot be seen."""
     if thing.place == "floor":
         boxes = [_whole(seen[0].box, thing) if seen else None for seen in found]
@@ -249,7 +246,7 @@ def _person(labels: Labels, shirt: int) -> dict[int, Body]:
     return {frame: _body(labels[frame], found[0], shirt) for frame, found in enumerate(patches) if found}
 
 
-def _body(labels: Labels, torso: Found, shirt: int) -> Body:
+def _body(labels: Labels, torso: ColourPatch, shirt: int) -> Body:
     """The person around a torso: the head above it, the legs below, hands at the ends of the arms."""
     x1, y1, x2, y2 = (int(value) for value in torso.box)
     own = labels[y1:y2, x1:x2] == shirt

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aotd.errors import QuestionError
 from aotd.models.cpu import threads
-from aotd.models.loading import device
+from aotd.models.quantisation import device
 from aotd.records import Outcome
 
 pytestmark = pytest.mark.skipif(device().type != "cpu", reason="of a GPU there is one")

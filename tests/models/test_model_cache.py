@@ -4,20 +4,22 @@ import pytest
 import torch
 
 from aotd.errors import UserError
-from aotd.models.loading import Precision, Shelf, dtype_of
+from aotd.models import Precision
+from aotd.models.model_cache import ModelCache
+from aotd.models.quantisation import dtype_of
 
 GIB = 2**30
 
 
 def test_a_model_is_loaded_once_and_kept() -> None:
-    shelf, loads = Shelf(), []
+    shelf, loads = ModelCache(), []
     for _ in range(3):
         assert shelf.take("a", 5 * GIB, lambda: loads.append("a") or "A") == "A"
     assert loads == ["a"]
 
 
 def test_the_model_idle_longest_makes_room() -> None:
-    shelf, loads = Shelf(budget_gb=3), []
+    shelf, loads = ModelCache(budget_gb=3), []
 
     def take(name: str) -> None:
         shelf.take(name, GIB, lambda: loads.append(name))
@@ -30,7 +32,7 @@ def test_the_model_idle_longest_makes_room() -> None:
 
 
 def test_a_model_larger_than_the_budget_is_refused_by_name() -> None:
-    shelf = Shelf(budget_gb=1)
+    shelf = ModelCache(budget_gb=1)
     with pytest.raises(UserError, match=r"memory_gb: llava takes 14\.0 GiB by itself, and 1\.0 are allowed"):
         shelf.take("llava", 14 * GIB, lambda: None)
 
