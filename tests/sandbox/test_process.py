@@ -275,10 +275,14 @@ def test_answer_comes_before_cleanup_and_next_program_waits(
             return sandbox.run(code, CLIP, "why?", (), tools(scripted))
 
         orphan = Path(f"/proc/{answer(leave + 'return str(child)')}")
+        assert sandbox._spare
+        sandbox._spare.result()  # it is added at any time
         assert answer("return 'x'") == "x"
         assert not orphan.exists()
         assert answer(stop_server + "return 'y'") == "y"
-        server = sandbox._idle[0]
+        server = sandbox._idle[-1]  # the one that has been stopped
+        while sandbox._idle[0] is not server:
+            assert answer("return 'w'") == "w"
         assert answer("return 'z'") == "z"
         assert server not in sandbox._idle
 
