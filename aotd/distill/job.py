@@ -31,6 +31,7 @@ from aotd.specialists import SpecialistsConfig
 from aotd.store.run import Run
 from aotd.students import StudentConfig
 from aotd.students.examples import make_example
+from aotd.students.features import FeatureCache
 from aotd.tracking import TrackingConfig
 
 
@@ -142,13 +143,17 @@ def _unreadable(setup: TrainingSetup, data: TrainingData) -> dict[tuple[str, str
         for source in data.mixtures.values()
         for key, question in source.questions.items()
     }
+    current: FeatureCache | None = None
     for (root, key), question in progress("distill: videos", questions.items(), len(questions)):
+        if current is not None and caches[root] is not current:
+            current.flush()  # the next root may name the same videos, and all caches write into one folder
+        current = caches[root]
         try:
-            caches[root].ensure(question)
+            current.ensure(question)
         except QuestionError as error:
             unreadable[root, key] = Dropped(question_id=key, outcome=error.outcome, reason=str(error))
-    for cache in caches.values():
-        cache.flush()
+    if current is not None:
+        current.flush()
     return unreadable
 
 
