@@ -83,15 +83,17 @@ def execute_worker(*given: Any) -> None:
     from aotd.execute import worker
 
     worker.start_worker(*given)
-    worker._run = _noting(worker._run, lambda attempt, *_: attempt.question.question_id)  # type: ignore[assignment]
+    place, name, key = NOTED["execute"]
+    owner = pkgutil.resolve_name(place)
+    setattr(owner, name, _noting(getattr(owner, name), key))
 
 
 def select_ask(item: Any) -> Any:
-    """In place of `aotd.select.measure._ask`, in the candidate's process."""
+    """In place of `aotd.select.measure._measure_item`, in the candidate's process."""
     from aotd.select import measure
 
     note(f"{type(item).__name__} {item.question.question_id}")
-    return measure._ask(item)
+    return measure._measure_item(item)
 
 
 _asked = ""
@@ -114,12 +116,16 @@ NOTED: dict[str, tuple[str, str, Callable[..., str]]] = {
     "convert": ("aotd.convert.template", "write", lambda trace, boxes: trace.question_id),
     "verify": ("aotd.verify.job", "check_faithful", lambda question, *_: question.question_id),
     "distill": ("aotd.distill.train._LossLog", "write", lambda to, it: f"{to._lines._path.parent.name} {it['step']}"),
-    "evaluate": ("aotd.evaluate.ask", "_read_features", lambda features, question: f"{_asked} {question.question_id}"),
+    "evaluate": (
+        "aotd.evaluate.ask",
+        "_read_features",
+        lambda features, question, *_: f"{_asked} {question.question_id}",
+    ),
     "report": ("aotd.report.job", "_card", lambda story, *_: story.question.question_id),
 }
 """Verb -> where, and by what function, it begins to work on an item, and the name of that item."""
 INSTEAD: dict[str, tuple[str, str, Callable[..., Any]]] = {
-    "select": ("aotd.select.measure", "_ask", select_ask),
+    "select": ("aotd.select.measure", "_measure_item", select_ask),
     "execute": ("aotd.execute.job", "start_worker", execute_worker),
     "evaluate": ("aotd.evaluate.job", "settings_of", evaluate_settings),
 }
@@ -293,6 +299,8 @@ def _unmeasured(path: Path) -> bytes:
         return re.sub(rb'"cost": (null|\{.*?^ \}),?', b"", data, flags=re.S | re.M)
     if path.name == "report.html":
         return re.sub(rb"<figcaption>What a question costs.*?</figure>", b"", data, flags=re.S)
+    if "select" in path.parts and path.name == "records.index":
+        return b""  # where lines begin follows from how long the seconds before them are
     if "select" in path.parts and path.suffix in (".json", ".jsonl"):
         return re.sub(rb'"(seconds|memory_mb)": ?[0-9.e-]+', b"", data)
     return data
