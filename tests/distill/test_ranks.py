@@ -92,7 +92,7 @@ def made(folder: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["zero2", "zero3"])
-def test_trained_killed_gone_on_with_and_exported(stage: str, tmp_path: Path) -> None:
+def test_killed_deepspeed_training_resumes_exactly_and_loads(stage: str, tmp_path: Path) -> None:
     pytest.importorskip("deepspeed")
     straight, killed = made(tmp_path / "straight"), made(tmp_path / "killed")
     finish(straight, stage)
@@ -114,7 +114,7 @@ def test_trained_killed_gone_on_with_and_exported(stage: str, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_signal_to_one_process_has_all_leave_after_the_same_step(tmp_path: Path) -> None:
+def test_signal_to_one_process_stops_all_after_the_same_step(tmp_path: Path) -> None:
     straight, told = made(tmp_path / "straight"), made(tmp_path / "told")
     finish(straight, "")
     process = launch(told, "")
@@ -132,7 +132,7 @@ def test_a_signal_to_one_process_has_all_leave_after_the_same_step(tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["", "zero2"])
-def test_stages_killed_in_the_second_resume_exactly_in_two_processes(stage: str, tmp_path: Path) -> None:
+def test_second_stage_killed_in_two_processes_resumes_exactly(stage: str, tmp_path: Path) -> None:
     if stage:
         pytest.importorskip("deepspeed")
     straight, killed = made(tmp_path / "straight"), made(tmp_path / "killed")
