@@ -39,7 +39,7 @@ from aotd.datasets.playroom import PlayroomConfig
 from aotd.datasets.playroom.build import SPLITS, entries
 from aotd.decompose.annotated import write
 from aotd.errors import QuestionError
-from aotd.llm.replay import Line
+from aotd.llm.replay import RecordedReply
 from aotd.records import Detection, Event, Program, Question, Trace
 from aotd.sandbox.check import extract, written
 from aotd.sandbox.layers import raised
@@ -250,8 +250,8 @@ def of_record(path: Path) -> Iterator[Job]:
             yield Job(str(path), extract(line.text), STAND_IN, written(line.text))
 
 
-def read_lines(path: Path) -> list[Line]:
-    return [Line.model_validate_json(line) for line in path.read_bytes().split(b"\n") if line]
+def read_lines(path: Path) -> list[RecordedReply]:
+    return [RecordedReply.model_validate_json(line) for line in path.read_bytes().split(b"\n") if line]
 
 
 def different(jobs: Sequence[Job]) -> list[Job]:

@@ -72,7 +72,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("chosen", SETS.values(), ids=SETS)
-def test_questions_go_all_the_way_through_real_architectures(
+def test_agent_runs_on_real_architectures(
     root: Path, models: Path, tmp_path: Path, chosen: tuple[str, str, str, str]
 ) -> None:
     settings = ["specialists=paper", "specialists.frames=4", "specialists.detection.threshold=0.05"]

@@ -41,7 +41,7 @@ class Everything(Scripted):
 
 @pytest.mark.parametrize("finds", [True, False], ids=["seen", "unseen"])
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_every_program_runs_to_an_answer(program: ExampleProgram, finds: bool) -> None:
+def test_shipped_program_runs_to_an_answer(program: ExampleProgram, finds: bool) -> None:
     world = Everything()
     world.finds = finds
     clip = Clip.whole(BlankVideo(frames=16))
@@ -53,6 +53,6 @@ def test_every_program_runs_to_an_answer(program: ExampleProgram, finds: bool) -
 
 
 @pytest.mark.parametrize("program", [p for p in PROGRAMS if p.serves], ids=lambda program: program.name)
-def test_a_program_that_serves_a_type_names_nothing_of_its_own_question(program: ExampleProgram) -> None:
+def test_serving_program_names_nothing_of_its_own_question(program: ExampleProgram) -> None:
     for option in program.options:
         assert option not in program.code

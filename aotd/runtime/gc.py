@@ -1,4 +1,4 @@
-"""Loading modules, of which a verb that trains needs some thousands."""
+"""Python's garbage collector while modules are loaded, of which a verb that trains needs thousands."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SELDOM = 10_000
-"""So many new objects that may hold others are there before Python looks for garbage among them. Its own number is some
-hundreds, for programs that leave much behind in circles; ours makes records, which do not, and keeps them."""
+"""Threshold of the youngest generation. Python's own is some hundreds, for programs that leave many reference cycles;
+records form none."""
 
 
 @contextmanager
 def loading_modules() -> Iterator[None]:
-    """Modules are loaded in here, and nothing else is done.
+    """Switch the garbage collector off while modules are loaded.
 
-    Their objects, a million of them, stay. So Python does not look through them for garbage, neither now, which takes
-    a third of the time again, nor later (`all_stays`).
+    Their million objects stay alive. Collecting among them would take a third of the loading time again, so they are
+    also left out of later collections (`all_stays`).
     """
-    gc.collect()  # what is done with must not stay as well: a student, say
+    gc.collect()  # garbage of before, such as a student, must not be frozen as well
     gc.disable()
     try:
         yield
@@ -28,6 +28,6 @@ def loading_modules() -> Iterator[None]:
 
 
 def all_stays() -> None:
-    """What is there by now are modules: Python looks for garbage among what comes later alone, and seldom."""
+    """Freeze all objects that are there, and collect among later ones seldom."""
     gc.freeze()
     gc.set_threshold(SELDOM, *gc.get_threshold()[1:])

@@ -20,14 +20,14 @@ from aotd.runtime.signals import SIGNALS
 
 
 def cores() -> int:
-    """How many cores this process may use; a job has seldom all of its node's."""
+    """The number of cores that this process may use, which may be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def spawning() -> SpawnContext:
-    """How processes are started: anew, since the parent may have threads (a progress bar, torch)."""
-    # Python's process that looks after semaphores ignores the other signals that are sent to a whole job. It removes
-    # what a run that was told to stop has left of them, and need not warn of that.
+    """The context that starts new processes. Forking is unsafe, since the parent may have threads (a bar, torch)."""
+    # Python's resource tracker ignores the other signals that are sent to a whole job. It removes the semaphores of a
+    # run that was stopped, and need not warn of them.
     quiet = "ignore:resource_tracker:UserWarning"
     sys.warnoptions.append(quiet)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
@@ -39,7 +39,7 @@ def spawning() -> SpawnContext:
 
 @contextmanager
 def worker_pool(count: int, start: Callable[..., object] | None = None, *given: Any) -> Iterator[ProcessPoolExecutor]:
-    """`count` processes, spawned. An error that leaves the block ends them at once, whatever they are doing.
+    """A pool of `count` spawned processes. An error that leaves the block kills them.
 
     Args:
         start: called with `given` in each process before its first task.
@@ -65,7 +65,7 @@ def _begin(start: Callable[..., object] | None, given: tuple[Any, ...]) -> None:
         wait([parent.sentinel])
         os._exit(1)
 
-    # A parent that is killed outright cannot stop its workers; they notice and go by themselves.
+    # A parent that is killed outright cannot stop its workers, so they watch it and end by themselves.
     threading.Thread(target=leave_with_parent, daemon=True).start()
     all_stays()
     if start is not None:

@@ -1,9 +1,9 @@
-"""Being told to stop: what is written is made safe, and the process is gone within seconds.
+"""Signals that ask to stop: files are synced, and the process ends within seconds.
 
-SIGTERM and SIGUSR1 (what SLURM and others send some time before they kill) and SIGINT (Ctrl-C) raise `Stopped` in
-the main thread, wherever it is; stages close their files on its way out, and the command line ends with status
-128 + signal. Where that takes longer than `GRACE_S`, because a call in C does not come back or a thread cannot be
-stopped, a second thread makes safe what is written and ends the process where it stands.
+SIGTERM and SIGUSR1, which SLURM and others send some time before they kill, and SIGINT (Ctrl-C) raise `Stopped` in the
+main thread. Stages close their files as it passes, and the command line ends with status 128 + signal. If that takes
+longer than `GRACE_S`, because a call in C does not return or a thread cannot be stopped, a second thread syncs the
+files and ends the process.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 GRACE_S = 3.0
-"""How long the main thread may take to leave by itself."""
+"""Seconds that the main thread may take to end by itself."""
 
 
 class Stopped(BaseException):
-    """A signal has come. Nothing but the command line catches it."""
+    """A signal has come. Only the command line catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -39,17 +39,17 @@ class Stopped(BaseException):
 _told: int | None = None
 _listening = False
 _patient = False
-"""Whether the main thread leaves in its own time: a training saves a checkpoint first."""
+"""Whether the main thread ends in its own time: a training first saves a checkpoint."""
 
 
 def stopping() -> bool:
-    """Whether a signal has come. Who is left waiting for threads need not wait any more."""
+    """Whether a signal has come, so that nobody need wait for threads."""
     return _told is not None
 
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """In here a signal is only noted (`stopping`): who is in here looks for it, and leaves when it can."""
+    """Only note a signal (`stopping`); the code in this block checks for it and ends when it can."""
     global _patient
     before, _patient = _patient, True
     try:
@@ -59,8 +59,8 @@ def patience() -> Iterator[None]:
 
 
 def tell(number: int, frame: FrameType | None = None) -> None:
-    """What a signal does. One that comes while who was told is leaving (`scancel --full` tells a script, which tells us
-    again) does not disturb that."""
+    """Handle a signal. A second one is ignored while the process is ending: `scancel --full` signals a batch script as
+    well as us, and the script passes its signal on."""
     global _told
     again, _told = _told is not None, number
     if not _patient and not again:
@@ -78,7 +78,7 @@ def check() -> None:
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Signals raise `Stopped` in here. Only a main thread hears them; elsewhere they stay what they are."""
+    """Have signals raise `Stopped` in this block. Only the main thread can receive them."""
     global _told, _listening
     if threading.current_thread() is not threading.main_thread() or _listening:
         yield
@@ -94,10 +94,10 @@ def listening() -> Iterator[None]:
 
 @contextmanager
 def gone_in_time(make_safe: Callable[[], object]) -> Iterator[None]:
-    """`listening`, and who does not leave within `GRACE_S` after a signal is ended.
+    """`listening`; a process that has not ended `GRACE_S` after a signal is ended.
 
     Args:
-        make_safe: makes safe what is written, before the process ends.
+        make_safe: syncs what is written, before the process ends.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -116,7 +116,7 @@ def gone_in_time(make_safe: Callable[[], object]) -> Iterator[None]:
 
 
 def leave(told: Stopped, make_safe: Callable[[], object]) -> int:
-    """Say that it was stopped; the exit status. Where a thread would hold the interpreter, the process ends here."""
+    """Say that the process was stopped, and return its exit status. If a thread would keep it alive, end it here."""
     _wind_up(told, make_safe)
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.current_thread()):
         os._exit(128 + told.number)
@@ -134,7 +134,7 @@ def _wind_up(told: Stopped, make_safe: Callable[[], object]) -> None:
 
 
 def _see_to_it(signals: socket.socket, make_safe: Callable[[], object]) -> None:
-    """Wait for a signal, then for the main thread to leave; end the process if it does not."""
+    """Wait for a signal, then for the main thread to end; end the process if it does not."""
     with signals:
         while came := signals.recv(1):
             if came[0] in SIGNALS:

@@ -47,8 +47,8 @@ NOBODY = 65534
 """Where aotd runs as root, its programs run as this user."""
 
 
-class Clip:
-    """A handle to a clip in the parent."""
+class ClipHandle:
+    """A clip, as a program holds it."""
 
     def __init__(self, handle, frames):
         self._handle = handle
@@ -71,6 +71,9 @@ class Clip:
         return hash(self._handle)  # by its address, a set of clips would have another order in every run
 
 
+ClipHandle.__name__ = "Clip"  # in what a program's author reads
+
+
 class Box:
     """One detection."""
 
@@ -88,7 +91,7 @@ class Box:
 
 def encode(value):
     """A program's value as JSON; clips and boxes are tagged."""
-    if isinstance(value, Clip):
+    if isinstance(value, ClipHandle):
         return {"!": "clip", "handle": value._handle}
     if isinstance(value, Box):
         return {"!": "box", **value.plain()}
@@ -106,7 +109,7 @@ def decode(value):
         return [decode(item) for item in value]
     if isinstance(value, dict):
         if value["!"] == "clip":
-            return Clip(value["handle"], value["frames"])
+            return ClipHandle(value["handle"], value["frames"])
         return Box(value["frame"], value["box"], value["label"], value["score"])
     return value
 

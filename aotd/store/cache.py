@@ -1,14 +1,14 @@
-"""What models said before, on disk, by everything that decided it: findings of specialists, replies of language models.
+"""A cache on disk of what models replied: findings of specialists, and replies of language models.
 
     runs/cache/3f/3f9a…c2.findings     one line for each finding about one video
     runs/cache/07/07be…11.reply        one reply of a language model
 
-A key is a digest of all that decides a value (`key`), so that nothing in here is ever out of date: what was asked of
-another model, of another video or with another setting has another key. The folder may be deleted at any moment.
+A key is a digest of everything that decides a value (`key`), so no value is ever out of date: another model, another
+video or another setting gives another key. The folder may be deleted at any moment.
 
-Processes and nodes share a folder without a lock. A value is one line, appended by one write, with a checksum in
-front: a line that a kill has torn, that two nodes wrote over each other or that a power cut has left behind is not
-believed, and what it said is asked again. A page that was not used for longest goes first when the folder is full.
+Processes and nodes share a folder without a lock. A value is one line with a checksum in front, appended by one write.
+A line that is torn or damaged fails its checksum, and its value is asked for again. When the folder is full, the least
+recently used pages are removed.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from aotd.store.files import disk_errors, make_folder
 from aotd.store.run import Run
 
 _HELD, _HELD_BYTES = 64, 64 << 20
-"""How many of the pages used last, and how much of them, stay in memory."""
+"""How many pages stay in memory, and how many bytes of them: the most recently used ones."""
 _TRIMMED_TO = 0.9
-"""Share of the folder's bound to which it is trimmed, so that it is not trimmed all the time."""
+"""Share of the folder's bound to which it is trimmed, so that trimming is rare."""
 _LOOK_AFTER = 16
-"""A process looks how full the folder is before it first writes, and whenever it has written this part of the bound."""
+"""A process measures the folder before its first write, and each time it has written 1/16 of the bound."""
 
 
 @dataclass
 class CacheConfig:
-    """Where what models said is kept for other runs."""
+    """Where replies of models are kept for other runs."""
 
     folder: str = ""
     """Shared by all runs, processes and nodes that name it; empty is `cache` beside the run's folder."""
     gb: float = 4.0
-    """How large it may become, in GiB; what was not used for longest is removed. 0 keeps nothing on disk."""
+    """Its largest size in GiB; the least recently used pages are removed. 0 keeps nothing on disk."""
 
 
 def key(*parts: Any) -> str:
@@ -55,7 +55,7 @@ def key(*parts: Any) -> str:
 
 @once
 def code(*parts: str) -> str:
-    """Digest of some modules and folders of this package, by which a value is made."""
+    """Digest of the modules and folders of this package that make a value."""
     found = hashlib.sha256()
     for part in parts:
         path = Path(__file__).parent.parent / part
@@ -69,7 +69,7 @@ class Cache:
 
     def __init__(self, folder: Path | None = None, gb: float = 0.0) -> None:
         """Args:
-        folder: without one, what was put in last stays in memory, and nowhere else.
+        folder: without one, only the most recent values are kept, in memory.
         gb: the folder's bound in GiB.
         """
         self._folder, self._bound = folder, int(gb * 2**30)
@@ -83,7 +83,7 @@ class Cache:
         """The value of a key on a page, or None.
 
         Args:
-            page: name of a file: a digest, and behind a dot what is on it. What is asked for together stands together.
+            page: name of a file: a digest and a suffix. Values that are asked for together share a page.
         """
         with self._lock:
             return self._page(page).get(key)
@@ -121,9 +121,9 @@ class Cache:
             self._held -= sum(map(len, values.values()))
 
     def _append(self, path: Path, text: bytes) -> None:
-        # It begins with a line end, so that a torn line before it takes no more with it.
+        # It begins with a line end, so that a torn line before it does not damage this one.
         line = b"\n%08x %b\n" % (zlib.crc32(text), text)
-        with _said(path):
+        with _cache_errors(path):
             make_folder(path.parent)
             self._unseen += len(line)
             if self._unseen * _LOOK_AFTER > self._bound:
@@ -156,14 +156,14 @@ def load_cache(config: CacheConfig, run: Run) -> Cache:
     """
     folder = cache_folder(config, run)
     if folder is not None:
-        with _said(folder):
+        with _cache_errors(folder):
             make_folder(folder)
     return Cache(folder, config.gb)
 
 
 @contextmanager
-def _said(path: Path) -> Iterator[None]:
-    """Say in one line what hinders the cache. It must not be taken for a specialist that failed."""
+def _cache_errors(path: Path) -> Iterator[None]:
+    """Report in one line what hinders the cache, so that it is not taken for a specialist that failed."""
     try:
         with disk_errors(path):
             yield
@@ -173,7 +173,7 @@ def _said(path: Path) -> Iterator[None]:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """The values of a page, as far as their lines are whole; it counts as used."""
+    """The values of a page's whole lines. The page counts as used."""
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

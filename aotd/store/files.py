@@ -1,8 +1,8 @@
-"""Files that outlive what happens to the process that writes them: whole ones, and ones that are appended to.
+"""Crash-safe files: whole ones, and ones that are appended to.
 
-A whole file is written beside its place, synced and moved there, so that nobody ever sees half of it. A `Shard` is
-appended to line by line, one process at a time; a process killed in mid-line leaves a torn tail, which is cut off when
-the file is opened again.
+A whole file is written beside its place, synced and renamed, so that no reader sees half of it. A `Shard` is appended
+to line by line, by one process at a time. A process that is killed in mid-line leaves a torn tail, which is cut off
+when the file is opened again.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from aotd.errors import UserError
 from aotd.store.untrusted import is_file
 
 SYNC_S = 5.0
-"""Seconds between the syncs of a file that is appended to, the most that a power cut costs; a sync takes some
-milliseconds, on a network disk some tenths of a second, and whoever appends waits for it."""
+"""Seconds between the syncs of a file that is appended to, and so the most that a power cut costs. The writer waits for
+a sync: some milliseconds, or some tenths of a second on a network disk."""
 
 _PIECE = 1 << 16
 """Bytes that are read of a file at once."""
@@ -40,7 +40,7 @@ _STARTED_S = time.time()
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file so that nobody ever sees half of it.
+    """Write a whole file atomically.
 
     Raises:
         UserError: the disk does not take it.
@@ -51,10 +51,10 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextmanager
 def whole_file(path: Path, *, named: bool = True) -> Iterator[Path]:
-    """Another path beside `path`, to be written; it takes the place of `path` when all of it is on the disk.
+    """A path to write to. It replaces `path` when all of it is on the disk.
 
     Args:
-        named: whether the disk holds the name, too, before this ends; what can be made again may lose it.
+        named: whether to sync the name as well; a file that can be made again may lose it.
 
     Raises:
         UserError: the disk does not take it.
@@ -76,7 +76,7 @@ def whole_file(path: Path, *, named: bool = True) -> Iterator[Path]:
 
 @cache
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes have left of files in a folder: what is older than this process."""
+    """Remove partial files that killed processes have left in a folder: those older than this process."""
     for partial in folder.glob(".*.partial"):
         with suppress(FileNotFoundError):
             if partial.stat().st_mtime < _STARTED_S:
@@ -84,7 +84,7 @@ def _sweep(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that the disk knows their names."""
+    """Make a folder and those above it, and sync their names."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -123,7 +123,7 @@ _MENDS = {
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Say in one line what hinders the writing of `path`, where no name is told.
+    """Report in one line why `path` cannot be written, unless the error names another file.
 
     Raises:
         UserError: the disk is full, broken, or may not be written.
@@ -145,7 +145,7 @@ def digest(value: Any) -> str:
 
 
 def file_digest(*paths: Path) -> str:
-    """SHA-256, in hex, of the bytes of files one after the other; they are read in pieces."""
+    """SHA-256, in hex, of the bytes of some files, one after the other."""
     found = hashlib.sha256()
     for path in paths:
         with path.open("rb") as source:
@@ -181,7 +181,7 @@ class Shard:
         _open_shards.add(self)
 
     def _opened(self) -> FileIO:
-        """The file, locked: one process at a time appends. A lock ends with its process, however that ends."""
+        """The file, locked, so that one process at a time appends. The lock ends with its process."""
         until = time.monotonic() + LOCK_S
         while True:
             out: FileIO = self._path.open("ab", buffering=0)
@@ -189,7 +189,7 @@ class Shard:
                 fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(out.fileno()), self._path.stat()):
                     return out
-                out.close()  # who had it has put another file in its place
+                out.close()  # another process has replaced the file
             except BlockingIOError:
                 out.close()
                 if time.monotonic() >= until:
@@ -207,7 +207,7 @@ class Shard:
         return self.add(as_line(record))
 
     def add(self, text: bytes) -> int:
-        """Write one line; once in a while have the disk hold all lines. Returns at which byte the line begins.
+        """Write one line, and sync once in a while. Returns the byte at which the line begins.
 
         Raises:
             UserError: the disk does not take it.
@@ -223,7 +223,7 @@ class Shard:
         return begin
 
     def sync(self) -> None:
-        """Have the disk hold every line.
+        """Sync all lines.
 
         Raises:
             UserError: it does not.
@@ -234,7 +234,7 @@ class Shard:
             self._synced_s, self._dirty = time.monotonic(), False
 
     def reorder(self, kept: int, begins: Iterable[int]) -> None:
-        """Write the file again: the first `kept` bytes as they are, then the lines that begin at `begins`, in turn.
+        """Rewrite the file: the first `kept` bytes as they are, then the lines that begin at `begins`, in that order.
 
         Raises:
             UserError: the disk does not take it.
@@ -258,7 +258,7 @@ class Shard:
 
 
 def _whole(path: Path) -> int:
-    """How many bytes the whole lines of a file have. Only its end is read: the torn line and a piece before it."""
+    """The number of bytes of a file's whole lines. Only the end of the file is read."""
     with path.open("rb") as source:
         at = source.seek(0, os.SEEK_END)
         while at:

@@ -1,8 +1,8 @@
 """The ledger: where every question that was loaded has ended, once.
 
-A question goes through `FLOW` verb by verb. It ends where a verb dropped it or where `verify` gave its
-verdict; until then it is pending at the first verb that has no line for it. The counts of the places
-add up to the questions that went in, and a run in which they cannot is refused.
+A question goes through `FLOW` verb by verb. It ends where a verb dropped it, or where `verify` gave its verdict. Until
+then it is pending at the first verb that has no line for it. The counts of the places add up to the number of questions
+that were loaded; a run in which they do not is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from aotd.verbs import FLOW
 
 
 class _Line(Record):
-    """Any record, read for its question alone: a ledger of long traces need not hold them."""
+    """Any record, of which only the question id is kept, so that long traces are not held."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -1,13 +1,13 @@
 """A run in shards: one job of an array does its verbs for the questions about some of the videos.
 
     runs/big/load/                  all questions, read once
-    runs/big/shards/3-of-4/load/    those of shard 3, dealt out of them, line for line
+    runs/big/shards/3-of-4/load/    those of shard 3, the same lines
     runs/big/shards/3-of-4/execute/ …
 
-A shard is a run folder like any other, so that no verb knows of shards. Its `load` has the manifest of the whole
-run's, since which jobs share the work decides no record; so all manifests behind it are those of a run in one
-process, too. A video falls to one shard by the hash of its id: it is decoded by one job, and a shard of a verb needs
-nothing but the same shard of the verb before. `aotd gather` puts the shards' files together.
+A shard is a run folder like any other, so no verb knows of shards. Its `load` has the manifest of the whole run, since
+no record depends on how the work is shared; so all later manifests equal those of a run in one process. A video is
+assigned to a shard by the hash of its id. So one job decodes it, and a shard of a verb needs only the same shard of the
+verb before. `aotd gather` merges the shards' files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aotd.store.stage import Stage
 from aotd.store.state import Doing, state_of
 
 MOST = 1000
-"""Shards of a run; as many jobs SLURM lets an array have, unless it is told otherwise."""
+"""The most shards of a run: SLURM's default limit for the jobs of an array."""
 
 
 @dataclass
@@ -54,7 +54,7 @@ class ShardId:
 
     @property
     def words(self) -> str:
-        """How it is asked for on the command line."""
+        """Its settings on the command line."""
         return f"shard.number={self.number} shard.of={self.of}"
 
 
@@ -64,18 +64,18 @@ def shards(of: int) -> list[ShardId]:
 
 
 def divisions(run: Run) -> list[int]:
-    """Into how many shards a run was divided, ascending; each time that it was."""
+    """The numbers of shards that a run was divided into, ascending."""
     names = (re.fullmatch(r"[1-9]\d*-of-([1-9]\d*)", path.name) for path in (run.folder / "shards").glob("*-of-*"))
     return sorted({int(name[1]) for name in names if name})
 
 
 def number_of(video_id: str, of: int) -> int:
-    """The shard, from 1, to which a video falls."""
+    """The shard, counted from 1, that a video is assigned to."""
     return int.from_bytes(hashlib.sha256(video_id.encode()).digest()[:8], "big") % of + 1
 
 
 def deal(run: Run, shard: ShardId) -> None:
-    """Give a shard its questions, unless it has them.
+    """Copy a shard its questions, unless it has them.
 
     Raises:
         UserError: `load` has not come to its end, or the shard has questions of another one.

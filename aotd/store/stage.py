@@ -6,19 +6,18 @@
     runs/demo/decompose/dropped.jsonl      one Dropped per question that has none, with the reason
     runs/demo/decompose/costs.jsonl        what each question took, where that is measured
 
-Lines are appended and flushed one by one. A process killed in mid-line leaves a torn tail, which is
-cut off when the folder is opened again; questions that already have a line are skipped. So a run that
-was killed at any instant and started again ends as if it had not been.
+Lines are appended and flushed one by one. A process that is killed in mid-line leaves a torn tail, which is cut off
+when the folder is opened again. Questions that already have a line are skipped. So a run that was killed at any
+instant and started again ends with the same bytes as one that was not killed.
 
-Every file is in the order of `load`: who reads several reads them side by side, and holds none. Of the questions that
-have a line, who writes holds the ids.
+Every file is in the order of `load`. A reader of several files reads them side by side and holds none of them; a
+writer holds the ids of the questions that have a line.
 
-A kill loses nothing that was written; when the power goes, what is not on the disk is lost too. Lines go there at
-most `SYNC_S` later while more are appended, and when a stage is closed, before the next verb reads it; whole files
-before they have their name.
+A kill loses nothing that was written. A power cut also loses what is not on the disk yet. Lines are synced `SYNC_S`
+after they were written at the latest, and when a stage is closed; whole files are synced before they get their name.
 
-Costs are the exception, since no two runs take the same time. A question's cost is written before its line;
-a kill between the two leaves a cost of work that is done again. So the last cost of a question counts.
+Costs differ from run to run. A question's cost is written before its line, so a kill between the two leaves a cost of
+work that is done again. The last cost of a question counts.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ R = TypeVar("R", bound=Record)
 Q = TypeVar("Q", bound=Record)
 
 _HEAD = b'{"question_id":"'
-"""How a line of ours begins: whose it is can be told without reading the line. One by another hand is read."""
+"""How each line of ours begins, so that its question is known without parsing it. Lines of others are parsed."""
 _ID = re.compile(rb'{"question_id":("[^"\\]*(?:\\.[^"\\]*)*")')
 
 
@@ -146,7 +145,7 @@ def _count(path: Path) -> int:
 
 
 def _keyed(path: Path, record: type[R]) -> Generator[tuple[int, bytes, str]]:
-    """As `_lines`, with the question id of each. Nothing else is read, so that a line may yet turn out to be damaged.
+    """`_lines`, with the question id of each. Nothing else is parsed, so a line may still be damaged.
 
     Raises:
         UserError: a line has no question id, or the file is none.
@@ -168,7 +167,7 @@ def _key(path: Path, number: int | str, line: bytes, record: type[Record]) -> st
 
 
 def _id(line: bytes) -> str | None:
-    """The question id with which a line begins, None where it does not."""
+    """The question id at the beginning of a line; None where there is none."""
     found = _ID.match(line)
     try:
         key = json.loads(found[1]) if found else None
@@ -211,10 +210,10 @@ class Stage(Generic[R]):
         return self.folder / "costs.jsonl"
 
     def stream(self, without: Container[str] = ()) -> Iterator[R]:
-        """The records written so far, in the order of their questions, one by one; none is held.
+        """The records written so far, one by one, in the order of their questions.
 
         Args:
-            without: questions whose lines are passed over unread.
+            without: questions whose lines are skipped without parsing them.
 
         Raises:
             UserError: the verb has not run, or a line is damaged.
@@ -241,7 +240,7 @@ class Stage(Generic[R]):
             yield key, line
 
     def records(self) -> list[R]:
-        """All of `stream`, for what needs them at once."""
+        """All of `stream`, as a list."""
         return list(self.stream())
 
     def find(self, question_id: str) -> R | None:
@@ -309,7 +308,7 @@ class Stage(Generic[R]):
         return {key: _read(path, number, line, record) for number, line, key in _keyed(path, record) if key in wanted}
 
     def ids(self) -> Iterator[str]:
-        """The question ids of `stream`; the lines are not read beyond them.
+        """The question ids of `stream`. Nothing else of the lines is parsed.
 
         Raises:
             UserError: the verb has not run, or a line has none.
@@ -333,11 +332,12 @@ class Stage(Generic[R]):
 
     @contextmanager
     def beside(self, lead: Stage[Any]) -> Iterator[Callable[[str], R]]:
-        """What gives the records of some questions, asked for in the order of this stage: it reads on from one to the
-        next and holds none of them. Lines of questions that are not asked for are passed over unread.
+        """A function that gives the record of a question. Questions must be asked for in the order of this stage.
+
+        It reads on from one record to the next and holds none. Lines of other questions are skipped.
 
         Args:
-            lead: the stage whose questions will be asked for, for the errors.
+            lead: the stage whose questions are asked for; errors name it.
 
         Raises:
             UserError: the verb has not run; a line is damaged; a question has none, or stands out of the order.
@@ -365,7 +365,7 @@ class Stage(Generic[R]):
             yield record_of
 
     def stream_dropped(self) -> Iterator[Dropped]:
-        """The questions this verb dropped, in their order, one by one."""
+        """The questions that this verb dropped, one by one, in their order."""
         for number, line in _lines(self.dropped_path):
             yield _read(self.dropped_path, number, line, Dropped)
 
@@ -383,7 +383,7 @@ class Stage(Generic[R]):
         return read_manifest(self.manifest_path)
 
     def costs(self) -> dict[str, Cost]:
-        """Question id -> what it took at this verb; those that were not measured are not in it."""
+        """Question id -> what it took at this verb. Questions that were not measured are left out."""
         return {cost.question_id: cost for cost in read_jsonl(self.costs_path, Cost)}
 
     def manifest_text(self) -> str:
@@ -396,15 +396,15 @@ class Stage(Generic[R]):
         return self.manifest_path.read_text(encoding="utf-8")
 
     def manifest_digest(self) -> str:
-        """Hash of the manifest, which stands for everything the records were made from."""
+        """Hash of the manifest, which names everything that the records were made from."""
         self._check_made()
         return hashlib.sha256(self.manifest_path.read_bytes()).hexdigest()[:16]
 
     def open(self, settings: Mapping[str, Any], **made_from: Mapping[str, str]) -> StageWriter[R]:
-        """Open the folder for writing; a half-done one is taken up where it stopped.
+        """Open the folder for writing. A folder that is half done is resumed.
 
         Args:
-            settings: the settings that decide the records (not: workers, progress bars).
+            settings: the settings that change the records, so not the number of workers.
             made_from: named groups of hashes, e.g. `inputs={"load": …}`, `prompts={"write_program": …}`.
 
         Raises:
@@ -420,7 +420,7 @@ class Stage(Generic[R]):
         return StageWriter(self)
 
     def changed(self, settings: Mapping[str, Any], **made_from: Mapping[str, str]) -> str:
-        """How what stands here was made otherwise, in words; empty where it was not, or nothing stands here.
+        """How the settings of this folder differ, in words; empty where they do not, or where nothing was written.
 
         Args:
             settings, made_from: as for `open`.
@@ -433,7 +433,7 @@ class Stage(Generic[R]):
         return self._changed(json.loads(_manifest(settings, made_from)))
 
     def changed_since(self, other: Stage[Any]) -> str:
-        """`changed`, held against another folder of this verb.
+        """`changed`, compared with another folder of this verb.
 
         Raises:
             UserError: the verb has not run in one of them, or a manifest is damaged.
@@ -473,14 +473,14 @@ class Stage(Generic[R]):
 
 @dataclass(frozen=True)
 class StageEntry:
-    """What a question ended in, as it will stand in the files."""
+    """The line that ends a question, and the line of its cost, as the files will hold them."""
 
     question_id: str
     line: bytes
     dropped: bool
-    """In which of the two files."""
+    """Whether it goes to the dropped questions."""
     cost: bytes | None
-    """The line of what it took."""
+    """The line of its cost."""
 
     @staticmethod
     def of(record: Record, cost: Cost | None) -> StageEntry:
@@ -520,7 +520,7 @@ class StageWriter(Generic[R]):
         return self.add(StageEntry.of(record, cost))
 
     def add(self, entry: StageEntry) -> int:
-        """`write` what another process has put into words."""
+        """`write` a line that another process has made."""
         assert entry.question_id not in self.done, f"{entry.question_id} written twice"
         if entry.cost is not None:
             self._costs = self._costs or self._opened.enter_context(closing(Shard(self._stage.costs_path)))
@@ -533,7 +533,7 @@ class StageWriter(Generic[R]):
         return begin
 
     def read(self, place: int) -> R | Dropped:
-        """The line at a place: the byte of the records at which it begins, or `~` that of what was dropped.
+        """The record at a place: the byte at which its line begins, or `~` of that for a dropped question.
 
         Raises:
             UserError: it is damaged.
@@ -543,7 +543,7 @@ class StageWriter(Generic[R]):
         return _read_at(self._stage.dropped_path, ~place, Dropped)
 
     def written(self, questions: Iterable[Q]) -> Iterator[tuple[Q, int]]:
-        """Those of some questions that have a line, with its place. The lines must be in their order: see `sort`."""
+        """The questions that have a line, each with its place. The lines must be in their order (`sort`)."""
         with self._walks() as (records, dropped):
             for question in questions:
                 if question.question_id == records.key:
@@ -554,13 +554,13 @@ class StageWriter(Generic[R]):
                     dropped.step()
 
     def sort(self, order: Iterable[str]) -> None:
-        """Put lines that were written as they came into the order of their questions.
+        """Put the lines into the order of their questions.
 
-        As long as the lines are in that order nothing is held, and if all are nothing is written. From the first on
-        that is not, an id and a number are held for each.
+        Lines that are in order already are not held, and nothing is written if all of them are. From the first one
+        out of order on, an id and a number are held for each line.
 
         Args:
-            order: ids of questions, none twice; those without a line are passed over.
+            order: ids of questions, none twice. Questions without a line are skipped.
 
         Raises:
             UserError: a line is of none of these questions, or of one that has another; the disk does not take it.
@@ -607,7 +607,7 @@ class StageWriter(Generic[R]):
 
 
 class _Walk:
-    """A file gone through line by line."""
+    """A cursor that goes through a file line by line."""
 
     def __init__(self, path: Path, keyed: Iterator[tuple[int, bytes, str]]) -> None:
         self._path = path
@@ -617,14 +617,14 @@ class _Walk:
         self.step()
 
     def step(self) -> None:
-        """Go to the next line: `key` is its question's id, None behind the last; it begins at byte `at`."""
+        """Go to the next line. `key` is its question's id, or None behind the last line; `at` is where it begins."""
         self.at += self._length
         following = next(self._keyed, None)
         self._length = len(following[1]) if following else 0
         self.key = following[2] if following else None
 
     def rest(self) -> dict[str, int]:
-        """Question id -> where its line begins, of this line and those that follow."""
+        """Question id -> where its line begins, for this line and those behind it."""
         begins: dict[str, int] = {}
         while self.key is not None:
             if self.key in begins:

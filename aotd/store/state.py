@@ -1,11 +1,11 @@
-"""What becomes of a verb while it runs, in a small file: `aotd status` reads it, on whatever machine.
+"""The state of a verb, in a small file that `aotd status` reads on any machine.
 
     runs/big/state/load.json
     runs/big/shards/3-of-4/state/execute.json
 
-It is written when a verb begins and when it ends, whole or not at all. It stands beside the verbs' folders, not in
-them: what a verb has written is the same bytes wherever and whenever it ran. A process that is killed outright
-writes no end: then the file says that the verb runs, and the times of its lines say since when nothing was heard.
+It is written atomically when a verb begins and when it ends. It stands beside the verbs' folders, since the bytes in
+those do not depend on where and when a verb ran. A process that is killed outright does not write its end. Then the
+file still says `running`, and the times of the verb's files tell when it last wrote a line.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from aotd.store.run import Run
 from aotd.store.untrusted import is_file
 
 _MAKES = {"gather": "load", "report": "report.html"}
-"""Verbs whose folder does not have their name, and what is there of a run when they are done."""
+"""Verbs that write no folder of their own name -> what is there when they are done."""
 _LONGEST = 2000
 """Characters of an error that are kept."""
 
@@ -70,7 +70,7 @@ def state_path(run: Run, verb: str) -> Path:
 
 
 def state_of(run: Run, verb: str) -> State | None:
-    """What is known of a verb; None where nothing is, or where what it made has gone.
+    """The state of a verb; None where there is none, or where its files are gone.
 
     Raises:
         UserError: the file is damaged.
@@ -90,10 +90,10 @@ def state_of(run: Run, verb: str) -> State | None:
 
 @contextmanager
 def recorded(run: Run, verb: str) -> Iterator[None]:
-    """Write down that a verb begins, and how it ends.
+    """Record that a verb begins, and how it ends.
 
-    A run that has no folder gets none for this: an error in a run's name leaves nothing behind. A verb whose lines were
-    all there stays done when it is begun again and fails.
+    No folder is made for this, so that a mistake in a run's name leaves nothing behind. A verb that was done before
+    stays done when it is started again and fails.
     """
     if os.environ.get("RANK", "0") != "0":  # of several processes that train together, the first one tells
         yield
@@ -129,10 +129,10 @@ def recorded(run: Run, verb: str) -> Iterator[None]:
 
 
 def write_done(run: Run, verb: str, state: State) -> None:
-    """Write down that a verb is done.
+    """Record that a verb is done.
 
     Args:
-        state: what is known of it beside that.
+        state: its start.
     """
     end: dict[str, Any] = {"doing": Doing.done, "ended_s": time.time()}
     if counts := _counts(run, verb):

@@ -1,9 +1,9 @@
-"""Where a run's numbers go while it runs: nowhere, or to wandb (extra `wandb`). See `docs/tracking.md`.
+"""Trackers of a run's numbers: none, or wandb (extra `wandb`). See `docs/tracking.md`.
 
     with open_tracker(config.tracking, run, "distill", "distill/aotd") as tracker:
         tracker.log({"label": 1.25})
 
-wandb runs in a process of its own (`tracking.process`), so that it can be late, broken or dead, and the run goes on.
+wandb runs in a process of its own (`tracking.process`), so that the run goes on when wandb is late, broken or dead.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Artifact:
 
 
 class Tracker(Protocol):
-    """No method waits, and none raises: what cannot be kept is left out, and `open_tracker` says so at its end."""
+    """No method waits or raises. What cannot be kept is left out, and `open_tracker` reports it at its end."""
 
     def log(self, values: Mapping[str, float | int]) -> None:
         """Record some numbers under their names, as of now."""

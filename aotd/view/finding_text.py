@@ -38,6 +38,7 @@ LONGEST = 2_000
 """Characters of one text in a line; a summary of a clip has some hundreds."""
 
 F = TypeVar("F")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -143,10 +144,10 @@ class _BoxesText(FindingText[BoxesFinding]):
         return f"found {query}"
 
     def phrase(self, finding: BoxesFinding, boxes: int) -> str:
-        return ", ".join(f"{_corners(box)} in frame {box.frame}" for box in _spread(finding.boxes, boxes))
+        return ", ".join(f"{_corners(box)} in frame {box.frame}" for box in _some_boxes(finding.boxes, boxes))
 
     def listed(self, finding: BoxesFinding, boxes: int) -> str:
-        places = (f"at {_corners(box)} in frame {box.frame}" for box in _spread(finding.boxes, max(boxes, 1)))
+        places = (f"at {_corners(box)} in frame {box.frame}" for box in _some_boxes(finding.boxes, max(boxes, 1)))
         return "; ".join(places) or "nothing"
 
     def sentence(self, query: str, finding: BoxesFinding, boxes: int) -> str:
@@ -375,13 +376,16 @@ def _corners(box: Detection) -> str:
     return "[" + ", ".join(str(round(value)) for value in box.box) + "]"
 
 
-def _spread(boxes: tuple[Detection, ...], count: int) -> list[Detection]:
-    """At most `count` boxes, the first and the last among them."""
-    if len(boxes) <= count:
-        return list(boxes)
-    if count == 1:
-        return [max(boxes, key=lambda box: box.score)]
-    return [boxes[round(i * (len(boxes) - 1) / (count - 1))] for i in range(count)]
+def _some_boxes(boxes: tuple[Detection, ...], count: int) -> list[Detection]:
+    """At most `count` boxes; of several, a single one is the best."""
+    return [max(boxes, key=lambda box: box.score)] if count == 1 < len(boxes) else evenly(boxes, count)
+
+
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` items, 2 or more, evenly over their order, with the first and the last."""
+    if len(items) <= count:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
 
 
 def bare(text: str) -> str:

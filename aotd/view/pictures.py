@@ -15,6 +15,7 @@ from aotd.scoring.claims import read_claims
 from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.video.clip import Pixels
 from aotd.video.source import DecodedVideos
+from aotd.view.finding_text import evenly
 from aotd.view.question import Story
 
 WIDTH = 320
@@ -127,18 +128,14 @@ def chosen_frames(story: Story, frames: int, count: int) -> list[int]:
     ]
     chosen: set[int] = set()
     for tier in (spoken, boxed, inside, range(frames)):
-        chosen |= set(_spread({n for n in tier if 0 <= n < frames} - chosen, count - len(chosen)))
+        chosen |= set(_spread_frames({n for n in tier if 0 <= n < frames} - chosen, count - len(chosen)))
     return sorted(chosen)
 
 
-def _spread(numbers: Iterable[int], count: int) -> list[int]:
-    """At most `count` of the numbers, evenly over their order, the first and the last among them."""
+def _spread_frames(numbers: Iterable[int], count: int) -> list[int]:
+    """At most `count` of the numbers, evenly over their order; a single one from the middle."""
     ordered = sorted(numbers)
-    if len(ordered) <= count:
-        return ordered
-    if count < 2:
-        return ordered[len(ordered) // 2 :][:count]
-    return [ordered[round(i * (len(ordered) - 1) / (count - 1))] for i in range(count)]
+    return ordered[len(ordered) // 2 :][:count] if count < 2 else evenly(ordered, count)
 
 
 def _draw(

@@ -26,7 +26,7 @@ def said(level: int, capsys: pytest.CaptureFixture[str]) -> list[str]:
     return captured.err.splitlines()
 
 
-def test_levels(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logs_levels(capsys: pytest.CaptureFixture[str]) -> None:
     wrong = "aotd: what is wrong\\nwith \\x1b[31mit"
     far = f"[bold]how far[/bold] {'x' * 300}"
     assert said(logging.DEBUG, capsys) == ["aotd.anywhere: why", far, wrong]
@@ -34,7 +34,7 @@ def test_levels(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(logging.WARNING, capsys) == [wrong]
 
 
-def test_quiet_shows_no_bars(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_hidden_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     for level, shown in ((logging.INFO, True), (logging.WARNING, False)):
         configure(level)
         assert list(progress("count", [1, 2])) == [1, 2]
@@ -52,16 +52,16 @@ def test_quiet_shows_no_bars(capsys: pytest.CaptureFixture[str]) -> None:
         (["run=-v", "-m"], logging.INFO, ["run=-v", "-m"]),
     ],
 )
-def test_flags_stand_anywhere(words: list[str], level: int, left: list[str]) -> None:
+def test_take_level_reads_flags_anywhere(words: list[str], level: int, left: list[str]) -> None:
     assert take_level(words) == (level, left)
 
 
-def test_flags_against_each_other_are_refused() -> None:
+def test_take_level_refuses_contradiction() -> None:
     with pytest.raises(UserError, match="do not go together"):
         take_level(["-v", "run=a", "-q"])
 
 
-def test_verbs_take_the_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_takes_verbosity_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = sample_run(tmp_path / "run")
     for flags, message in ((["-v"], "aotd.commands.run: report: done in"), ([], "report"), (["-q"], "")):
         capsys.readouterr()

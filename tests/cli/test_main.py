@@ -51,22 +51,20 @@ def fails(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["run", "verbs=[load,fly]"], "'fly' is not a step of the flow"),
     ],
 )
-def test_wrong_words_are_one_line(capsys: pytest.CaptureFixture[str], words: list[str], says: str) -> None:
+def test_main_wrong_words_are_one_line(capsys: pytest.CaptureFixture[str], words: list[str], says: str) -> None:
     assert says in fails(capsys, *words)
 
 
 @pytest.mark.parametrize(
     "verb", ["decompose", "execute", "convert", "verify", "distill", "evaluate", "report", "export"]
 )
-def test_a_verb_whose_input_is_missing_names_the_verb_to_run(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, verb: str
-) -> None:
+def test_main_missing_input_names_verb_to_run(capsys: pytest.CaptureFixture[str], tmp_path: Path, verb: str) -> None:
     said = fails(capsys, verb, f"run={tmp_path}/new", f"dataset.root={tmp_path}")
     assert "first" in said or "is not there" in said
     assert not (tmp_path / "new").exists(), "a failed verb left something behind"
 
 
-def test_author_llm_without_an_engine_says_what_to_add(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_main_author_llm_without_engine_says_what_to_add(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with Stage(tmp_path, "load", Program).open({}):
         pass
     assert "add llm=transformers or llm=vllm or llm=openai" in fails(
@@ -75,19 +73,19 @@ def test_author_llm_without_an_engine_says_what_to_add(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+def test_help_of_every_verb(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     assert main([verb, "--help"]) == 0
     assert capsys.readouterr().out.startswith(f"{verb}: ")
 
 
-def test_the_overview_lists_the_verbs_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+def test_overview_lists_verbs_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     said = capsys.readouterr().out
     listed = [line.split()[0] for line in said.splitlines() if line.startswith("  ")]
     assert listed == list(VERBS)
 
 
-def test_the_settings_of_a_job_are_shown_and_nothing_is_done(
+def test_cfg_job_prints_settings_only(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -103,7 +101,7 @@ def test_the_settings_of_a_job_are_shown_and_nothing_is_done(
     assert not list(tmp_path.iterdir())
 
 
-def test_shown_settings_are_settings_again(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_cfg_job_output_reads_back(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = ["experiment=paper", "seed=3", "student.lora_rank=8", "distill.learning_rate=4e-5"]
     assert main(["distill", *words, "--cfg", "job"]) == 0
     (tmp_path / "experiment").mkdir()
@@ -125,7 +123,7 @@ HEAVY = ("torch", "transformers", "av", "sklearn", "accelerate", "PIL")
         ["run", "experiment=repliction"],
     ],
 )
-def test_a_typo_is_found_before_anything_is_loaded(words: list[str], tmp_path: Path) -> None:
+def test_main_typo_is_found_before_loading(words: list[str], tmp_path: Path) -> None:
     code = (
         "import sys\nfrom aotd.cli.main import main\nstatus = main(sys.argv[1:])\n"
         f"sys.exit(f'loaded {{loaded}}' if (loaded := set({HEAVY!r}) & set(sys.modules)) else status)"
@@ -139,7 +137,7 @@ def test_a_typo_is_found_before_anything_is_loaded(words: list[str], tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
-def test_paths_and_questions_are_taken_as_typed() -> None:
+def test_read_settings_takes_paths_and_questions_as_typed() -> None:
     text = "What's next, (if) [any] {thing} is=open, $HOME or ${oc.env:HOME}? \\ 100%"
     config = read_settings("ask", [f"question={text}", "run=runs/a, b", "options=[a b,c]"])
     assert config.ask.question == text
@@ -147,7 +145,7 @@ def test_paths_and_questions_are_taken_as_typed() -> None:
     assert config.ask.options == ["a b", "c"]
 
 
-def test_arms_from_elsewhere_are_named_one_by_one() -> None:
+def test_read_settings_external_arms_by_name() -> None:
     words = [
         "evaluate.external.gpt=a, {b}.jsonl",
         "evaluate.external.theirs=runs/x/distill/aotd",

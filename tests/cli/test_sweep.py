@@ -57,7 +57,7 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in paths}
 
 
-def test_each_point_is_a_run_and_what_they_share_is_there_once(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweep_points_share_common_verbs(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = everything(run)
     assert main(["convert", "-m", f"run={run}", "convert.boxes=1,2"]) == 0
     points = [run / "sweep" / f"convert.boxes={count}" for count in (1, 2)]
@@ -76,7 +76,7 @@ def test_each_point_is_a_run_and_what_they_share_is_there_once(run: Path, capsys
     assert {path.name for path in Path().iterdir()} == {"runs"}, "something was littered"
 
 
-def test_the_same_words_go_on_with_another_verb(run: Path) -> None:
+def test_sweep_continues_with_another_verb(run: Path) -> None:
     words = ["-m", f"run={run}", "convert.boxes=1,2"]
     assert main(["convert", *words]) == 0
     before = everything(run)
@@ -88,13 +88,13 @@ def test_the_same_words_go_on_with_another_verb(run: Path) -> None:
     assert not (run / "verify").exists()
 
 
-def test_a_point_is_not_divided(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweep_refuses_shards(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = fails(capsys, "convert", "-m", f"run={run}", "shard.number=1,2", "shard.of=2")
     assert "leave shard.number and shard.of out" in said
     assert not (run / "shards").exists()
 
 
-def test_run_does_what_is_not_shared(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweep_of_run_does_unshared_verbs(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     verbs = f"verbs=[{','.join([*SHARED, 'convert', 'verify'])}]"
     assert main(["run", "-m", f"run={run}", "convert.boxes=1,2", verbs]) == 0
     assert "load ─" not in capsys.readouterr().err
@@ -106,14 +106,14 @@ def test_run_does_what_is_not_shared(run: Path, capsys: pytest.CaptureFixture[st
     assert "verbs=[execute]" in said
 
 
-def test_points_of_two_settings_are_all_combinations(run: Path) -> None:
+def test_sweep_of_two_settings_is_their_product(run: Path) -> None:
     assert main(["convert", "-m", f"run={run}", "convert.boxes=range(1,3)", "convert.max_tokens=8,9"]) == 0
     assert {path.name for path in (run / "sweep").iterdir()} - {"jobs"} == {
         f"convert.boxes={boxes},convert.max_tokens={tokens}" for boxes in (1, 2) for tokens in (8, 9)
     }
 
 
-def test_scores_of_the_points_stand_beside_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweep_prints_scores_of_points(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "a"
     sample_run(run, [question(key, split) for key, split in zip("abcdefgt", ["train"] * 4 + ["test"] * 4, strict=True)])
     words = [f"run={run}", "evaluate.arms=[blind]", "evaluate.resamples=10", "evaluate.reading=strict,lenient"]
@@ -126,7 +126,7 @@ def test_scores_of_the_points_stand_beside_each_other(tmp_path: Path, capsys: py
         assert {fact.folder for fact in provenance(Run(point))} >= {"load", "verify", "evaluate/blind/answer"}
 
 
-def test_a_point_that_fails_is_named_and_the_others_are_done(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweep_names_failed_point_and_does_others(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "-m", f"run={run}", "convert.writer=llm,template"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("aotd: 1 of 2 points failed: convert.writer=llm: ")
@@ -173,7 +173,7 @@ def test_a_point_that_fails_is_named_and_the_others_are_done(run: Path, capsys: 
         (["convert", "convert.boxes=1,2", "++hydra.launcher.name=x"], "no setting ++hydra.launcher.name"),
     ],
 )
-def test_a_wrong_sweep_begins_no_point(
+def test_sweep_mistake_begins_no_point(
     run: Path, words: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_SECRET", "hunter2")
@@ -196,7 +196,7 @@ def test_a_wrong_sweep_begins_no_point(
         ("convert:\n  boxs: 1", "did you mean convert.boxes?"),
     ],
 )
-def test_a_strangers_config_is_no_better_off_in_a_sweep(
+def test_sweep_refuses_hostile_config(
     run: Path, text: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_SECRET", "hunter2")
@@ -208,7 +208,7 @@ def test_a_strangers_config_is_no_better_off_in_a_sweep(
     assert not (run / "sweep").exists()
 
 
-def test_a_launcher_that_is_not_installed_names_the_extra(
+def test_launcher_not_installed_names_extra(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "hydra_plugins.hydra_submitit_launcher.config", None)
@@ -216,7 +216,7 @@ def test_a_launcher_that_is_not_installed_names_the_extra(
     assert "pip install 'aotd[slurm]'" in fails(capsys, "convert", "-m", *words)
 
 
-def test_a_job_that_is_told_to_stop_leaves_it_to_its_launcher_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_job_stopped_defers_to_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
     monkeypatch.setattr(sweeps, "run_verb", lambda verb, config: os.kill(os.getpid(), signal.SIGUSR1))
     before = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append("queued again"))
@@ -228,14 +228,12 @@ def test_a_job_that_is_told_to_stop_leaves_it_to_its_launcher_what_follows(monke
     assert heard == ["queued again"]
 
 
-def test_a_sweep_is_not_for_torchrun(
-    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sweep_refuses_torchrun(run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "not for torchrun" in fails(capsys, "convert", "-m", f"run={run}", "convert.boxes=1,2")
 
 
-def test_names_of_folders_are_plain_and_no_two_are_alike() -> None:
+def test_sweep_folder_names_are_plain_and_unique() -> None:
     name = sweeps._folder_name
     assert name("distill.rationale_weight=0.5") == "distill.rationale_weight=0.5"
     assert name("student.path=/a/b") != name("student.path=/a_b") != name("student.path=_a_b")
@@ -255,25 +253,25 @@ def test_names_of_folders_are_plain_and_no_two_are_alike() -> None:
         (["student=valley,onevision_small"], ["load", "select", "decompose", "execute", "convert", "verify"]),
     ],
 )
-def test_what_is_shared_is_what_no_swept_setting_bears_on(tmp_path: Path, words: list[str], shared: list[str]) -> None:
+def test_sweep_shares_verbs_before_swept_settings(tmp_path: Path, words: list[str], shared: list[str]) -> None:
     (tmp_path / "load").mkdir()
     points = sweeps._points("distill", [f"run={tmp_path}", *words])
     assert sweeps._shared("distill", points) == shared
 
 
-def test_every_part_of_the_settings_that_bears_on_results_is_known() -> None:
+def test_sweep_knows_every_part_of_settings() -> None:
     parts = set(vars(read_settings("load", [])))
     assert parts - set(sweeps.MADE_BY) == {"run", "verbs", "tracking", "ask", "cache", "export", "caption", "shard"}
     assert set(sweeps.MADE_BY) <= parts
 
 
-def test_a_job_carries_whole_settings() -> None:
+def test_sweep_job_pickles_whole_settings() -> None:
     config = replace(read_settings("convert", ["convert.boxes=7"]), run="runs/x")
     work = pickle.loads(pickle.dumps(sweeps.SweepJob("convert", [sweeps.Point("p", config)])))
     assert work.points[0].config == config
 
 
-def test_points_use_the_cache_of_their_run() -> None:
+def test_sweep_points_share_cache() -> None:
     points = sweeps._points("convert", ["run=runs/a", "convert.boxes=1,2"])
     assert sweeps._placed(Path("runs/a"), points[0], []).config.cache.folder == "runs/cache"
 
@@ -305,7 +303,7 @@ def check_points(run: Path) -> None:
 
 
 @pytest.mark.slow
-def test_jobs_in_processes_of_their_own(tmp_path: Path) -> None:
+def test_sweep_submitit_local(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     run = mock_run(tmp_path)
     done = launched(run, "submitit_local", "hydra.launcher.timeout_min=5", "hydra.launcher.cpus_per_task=1")
@@ -317,7 +315,7 @@ def test_jobs_in_processes_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_job_that_fails_says_why_here(tmp_path: Path) -> None:
+def test_sweep_submitit_failure_is_reported(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     run = mock_run(tmp_path)
     (run / "decompose" / "records.jsonl").write_text("{}\n")
@@ -327,7 +325,7 @@ def test_a_job_that_fails_says_why_here(tmp_path: Path) -> None:
 
 
 @pytest.mark.slurm
-def test_jobs_on_a_cluster(tmp_path: Path) -> None:
+def test_sweep_submitit_slurm(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     if shutil.which("sbatch") is None:
         pytest.fail("there is no sbatch here")

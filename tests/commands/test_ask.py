@@ -27,7 +27,7 @@ def asking(run: Path, **ask: object) -> Config:
     return replace(made, distill=replace(made.distill, arms=arms), ask=AskConfig(**given))  # type: ignore[arg-type]
 
 
-def test_a_student_answers(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ask_student_answers(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "2").write_text("stands for a video")
     config = asking(run)
     do("distill", replace(config, distill=replace(config.distill, epochs=30, learning_rate=5e-3)))
@@ -49,13 +49,13 @@ def test_a_student_answers(run: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ({"options": ["a", "a"]}, "two options are the same"),
     ],
 )
-def test_what_cannot_be_asked_is_one_line(run: Path, ask: dict[str, object], says: str) -> None:
+def test_ask_mistakes_are_one_line(run: Path, ask: dict[str, object], says: str) -> None:
     (run / "2").write_text("stands for a video")
     with pytest.raises(UserError, match=says):
         job(asking(run, **ask))
 
 
-def test_a_file_that_is_no_video_is_one_line(tmp_path: Path) -> None:
+def test_ask_non_video_is_one_line(tmp_path: Path) -> None:
     video = tmp_path / "notes.mp4"
     video.write_text("not a video")
     words = [sys.executable, "-m", "aotd", "ask", f"video={video}", "question=What is it?", "by=agent"]

@@ -76,7 +76,7 @@ def written(videos: Path) -> Path:
     return videos.parent / "run/caption/captions.json"
 
 
-def test_each_whole_second_is_described_from_a_frame_of_its_own(videos: Path, captioner: Brightness) -> None:
+def test_caption_describes_each_whole_second(videos: Path, captioner: Brightness) -> None:
     run_verb("caption", settings(videos))
     found = read_captions(str(written(videos)))
     assert found == {"a.mp4": ["[40]", "[80]", "[120]"], "b.mp4": ["[30]"]}
@@ -86,14 +86,12 @@ def test_each_whole_second_is_described_from_a_frame_of_its_own(videos: Path, ca
     assert dropped.question_id == "c.mp4"
 
 
-def test_a_caption_may_stand_for_several_seconds(videos: Path, captioner: Brightness) -> None:
+def test_caption_every_s_covers_several_seconds(videos: Path, captioner: Brightness) -> None:
     run_verb("caption", settings(videos, "caption.every_s=2"))
     assert read_captions(str(written(videos)))["a.mp4"] == ["[40, 80]", "[40, 80]", "[120]"]
 
 
-def test_a_long_video_is_worked_through_in_parts(
-    videos: Path, captioner: Brightness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_caption_splits_long_video(videos: Path, captioner: Brightness, monkeypatch: pytest.MonkeyPatch) -> None:
     run_verb("caption", settings(videos))
     whole = written(videos).read_text()
     monkeypatch.setattr(module, "_AT_ONCE_BYTES", 2 * 64 * 48 * 3)
@@ -103,7 +101,7 @@ def test_a_long_video_is_worked_through_in_parts(
     assert captioner.batches == [2, 1, 1]
 
 
-def test_it_goes_on_with_the_next_video(videos: Path, captioner: Brightness) -> None:
+def test_caption_resumes_with_next_video(videos: Path, captioner: Brightness) -> None:
     run_verb("caption", settings(videos))
     whole = written(videos).read_text()
     records = written(videos).with_name("records.jsonl")
@@ -117,7 +115,7 @@ def test_it_goes_on_with_the_next_video(videos: Path, captioner: Brightness) -> 
         run_verb("caption", settings(videos, "caption.every_s=2"))
 
 
-def test_the_videos_of_questions_are_described_once_each(videos: Path, captioner: Brightness) -> None:
+def test_caption_describes_each_video_once(videos: Path, captioner: Brightness) -> None:
     questions = videos.parent / "mine.jsonl"
     lines = [{"video": "b.mp4", "question": words, "end_s": 0.5} for words in ("what?", "who?")]
     questions.write_text("\n".join(map(json.dumps, lines)) + "\n")
@@ -125,7 +123,7 @@ def test_the_videos_of_questions_are_described_once_each(videos: Path, captioner
     assert read_captions(str(written(videos))) == {"b.mp4": ["[30]"]}, "the whole video, whatever the question's part"
 
 
-def test_a_video_llm_describes(
+def test_caption_by_video_llm(
     videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aotd.specialists.prompted._SENTENCES_TOKENS", 12)
@@ -140,7 +138,7 @@ def test_a_video_llm_describes(
     assert manifest["models"]["answering"].startswith("llava_next_video model (")
 
 
-def test_what_cannot_be_captioned_is_one_line(videos: Path) -> None:
+def test_caption_mistakes_are_one_line(videos: Path) -> None:
     with pytest.raises(UserError, match=r"caption\.every_s=0"):
         run_verb("caption", settings(videos, "caption.every_s=0"))
     with pytest.raises(UserError, match=r"specialists\.source=video"):

@@ -69,7 +69,7 @@ def serving(status: int, body: Any) -> Iterator[str]:
         httpd.server_close()
 
 
-def test_a_config_that_needs_nothing_more_is_in_order(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+def test_doctor_accepts_complete_config(capsys: pytest.CaptureFixture[str], world: Path) -> None:
     status, said, _ = examine(capsys, world)
     assert status == 0
     assert "files: 1 questions about 1 videos" in said
@@ -78,7 +78,7 @@ def test_a_config_that_needs_nothing_more_is_in_order(capsys: pytest.CaptureFixt
     assert not (world / "run").exists(), "it writes nothing"
 
 
-def test_the_layers_of_the_sandbox_are_shown(
+def test_doctor_shows_sandbox_layers(
     capsys: pytest.CaptureFixture[str], world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "lacks", lambda layer: "the pail is empty" if layer is Layer.landlock else "")
@@ -95,7 +95,7 @@ def test_the_layers_of_the_sandbox_are_shown(
     assert examine(capsys, world, "execute.run_without_kernel_layers=true")[0] == 0
 
 
-def test_everything_that_is_missing_is_named_with_how_to_mend_it(
+def test_doctor_names_everything_missing(
     capsys: pytest.CaptureFixture[str], world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(world / "cache"))
@@ -124,7 +124,7 @@ def test_everything_that_is_missing_is_named_with_how_to_mend_it(
         assert line.startswith(begin)
 
 
-def test_the_sizes_of_models_are_told_and_a_shared_one_counts_once(
+def test_doctor_counts_shared_model_once(
     capsys: pytest.CaptureFixture[str], world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "GIB", 2**10)  # tiny checkpoints are thousands of bytes
@@ -147,7 +147,7 @@ def test_the_sizes_of_models_are_told_and_a_shared_one_counts_once(
     ]
 
 
-def test_weights_that_do_not_fit_into_the_machine_are_missing_memory() -> None:
+def test_doctor_reports_weights_beyond_memory() -> None:
     room, where = doctor._room()
     half = room // 2
     assert doctor._memory([half, half // 2], 0).missing == []
@@ -160,7 +160,7 @@ def test_weights_that_do_not_fit_into_the_machine_are_missing_memory() -> None:
     assert line.endswith("set a lower precision")
 
 
-def test_a_checkpoint_that_is_not_whole_is_named(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+def test_doctor_names_incomplete_checkpoint(capsys: pytest.CaptureFixture[str], world: Path) -> None:
     path = write_checkpoint("qwen_vl", world / "model")
     index = path / "model.safetensors.index.json"
     words = ["specialists/answering=qwen_vl", f"specialists.answering.model={path}"]
@@ -179,7 +179,7 @@ def test_a_checkpoint_that_is_not_whole_is_named(capsys: pytest.CaptureFixture[s
     )
 
 
-def test_a_hub_id_is_looked_for_in_the_local_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_looks_for_hub_id_in_local_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(tmp_path))
     repository = tmp_path / "models--some--model"
@@ -196,7 +196,7 @@ def test_a_hub_id_is_looked_for_in_the_local_cache(tmp_path: Path, monkeypatch: 
     ]  # fmt: skip
 
 
-def test_a_server_is_asked_which_models_it_has(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+def test_doctor_asks_server_for_models(capsys: pytest.CaptureFixture[str], world: Path) -> None:
     for part in (["llm=openai"], ["specialists/answering=server"]):
         prefix = "llm" if part == ["llm=openai"] else "specialists.answering"
         with serving(200, {"data": [{"id": "coder"}, {"id": "seer"}]}) as url:
@@ -212,9 +212,7 @@ def test_a_server_is_asked_which_models_it_has(capsys: pytest.CaptureFixture[str
             assert "lists no models" in examine(capsys, world, *part, f"{prefix}.url={url}", f"{prefix}.model=m")[2][0]
 
 
-def test_a_server_that_is_kept_beside_a_run_is_found_through_its_file(
-    capsys: pytest.CaptureFixture[str], world: Path, tmp_path: Path
-) -> None:
+def test_doctor_finds_server_by_its_file(capsys: pytest.CaptureFixture[str], world: Path, tmp_path: Path) -> None:
     file = tmp_path / "llm.json"
     words = ["llm=openai", f"llm.url={file}", "llm.model=coder"]
     assert examine(capsys, world, *words)[2] == [f"llm.url={file} is not there: start `aotd serve` for it"]
@@ -226,13 +224,13 @@ def test_a_server_that_is_kept_beside_a_run_is_found_through_its_file(
         assert "the server is there" in said
 
 
-def test_an_engine_that_is_wanted_and_not_set_is_missing(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+def test_doctor_reports_missing_engine(capsys: pytest.CaptureFixture[str], world: Path) -> None:
     assert examine(capsys, world, "decompose.author=llm")[2] == [
         "decompose.author=llm needs a language model: add llm=openai or llm=transformers"
     ]
 
 
-def test_an_engine_in_this_process_is_a_checkpoint(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+def test_doctor_checks_local_engine_checkpoint(capsys: pytest.CaptureFixture[str], world: Path) -> None:
     path = write_checkpoint("qwen_vl", world / "model")
     assert examine(capsys, world, "llm=transformers", f"llm.model={path}")[0] == 0
     (line,) = examine(capsys, world, "llm=transformers", f"llm.model={path}", "llm.dtype=float33")[2]
@@ -240,7 +238,7 @@ def test_an_engine_in_this_process_is_a_checkpoint(capsys: pytest.CaptureFixture
     assert "is not there" in examine(capsys, world, "llm=transformers", "llm.model=/no.gguf")[2][0]
 
 
-def test_what_a_run_has_done_is_told(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+def test_doctor_reports_progress_of_run(capsys: pytest.CaptureFixture[str], world: Path) -> None:
     with Stage(world / "run", "load", Question).open({}) as out:
         out.write(question("a"))
         out.write(question("b"))
@@ -249,7 +247,7 @@ def test_what_a_run_has_done_is_told(capsys: pytest.CaptureFixture[str], world: 
     assert "next: aotd decompose" in said
 
 
-def test_missing_extras_come_with_the_line_that_mends_them(
+def test_doctor_names_missing_extras(
     capsys: pytest.CaptureFixture[str], world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)

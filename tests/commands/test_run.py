@@ -36,12 +36,12 @@ def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return capsys.readouterr().err.split("load ──")[0].splitlines()
 
 
-def test_before_anything_is_there_all_is_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_of_new_run_is_all_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words(tmp_path, "a", "verbs=[load,decompose]", "cache.gb=0")) == 0
     assert told(capsys) == ["load       to do", "decompose  to do"]
 
 
-def test_a_run_that_was_stopped_says_how_far_it_came(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_of_stopped_run_counts_what_is_done(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     count = len(Stage(folder / "a", "decompose", Program).records())
     path = folder / "a" / "decompose" / "records.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
@@ -58,9 +58,7 @@ def test_a_run_that_was_stopped_says_how_far_it_came(folder: Path, capsys: pytes
     assert [line.split("; ")[-1] for line in told(capsys)[1:3]] == ["nothing to do"] * 2
 
 
-def test_what_was_made_otherwise_is_said_before_anything_is_done(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_plan_refuses_changed_settings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(folder / "a" / "verify")
     assert main(words(folder, "a", FLOW, "specialists/action=mock")) == 2
     said = capsys.readouterr()
@@ -73,7 +71,7 @@ def test_what_was_made_otherwise_is_said_before_anything_is_done(
     assert main(words(folder, "a", FLOW, "specialists/action=mock")) == 0
 
 
-def test_another_run_asks_only_for_what_depends_on_a_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_with_changed_settings_reuses_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from aotd.specialists.calls import Findings
 
     asked: list[str] = []

@@ -29,9 +29,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     return said.err
 
 
-def test_the_funnel_names_every_outcome_with_examples_and_adds_up(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_show_funnel_adds_up_with_examples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, sample_run(tmp_path))
     assert "b: line 3: unknown name Fnd" in text
     assert "unfaithful 1" in text
@@ -42,7 +40,7 @@ def test_the_funnel_names_every_outcome_with_examples_and_adds_up(
     assert "\x1b" not in text
 
 
-def test_the_arms_stand_below_the_funnel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_lists_arms_below_funnel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, evaluated(sample_run(tmp_path)))
     assert text.index("blind") < text.index("instruct") < text.index("aotd: of 1 rationales")
     assert "100.0 (20–100)" in text
@@ -51,7 +49,7 @@ def test_the_arms_stand_below_the_funnel(tmp_path: Path, capsys: pytest.CaptureF
     assert row.replace("│", " ").split() == ["instruct", "100.0", "(20–100)", "3", "100.0", "(20–100)", "1", "–"]
 
 
-def test_what_a_student_had_been_trained_on_is_told_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_repeats_contamination(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = evaluated(sample_run(tmp_path))
     with Stage(run, "distill/aotd", Example).open(
         {"arm": {}, "student": {}}, inputs={"load": Stage(run, "load", Question).manifest_digest()}
@@ -66,9 +64,7 @@ def test_what_a_student_had_been_trained_on_is_told_again(tmp_path: Path, capsys
     assert "does not hold seen: run `aotd evaluate` again" in capsys.readouterr().err
 
 
-def test_costs_stand_below_the_arms_and_what_was_not_measured_is_a_dash(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_show_costs_with_dash_for_unmeasured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, evaluated(sample_run(tmp_path)))
     rows = text[text.index("cost per question") :].splitlines()
     (row,) = [line.split() for line in rows if re.match(" *(aotd|instruct|blind) .* 0 %", line)]
@@ -80,7 +76,7 @@ def test_costs_stand_below_the_arms_and_what_was_not_measured_is_a_dash(
     ) in text
 
 
-def test_an_unparsed_reply_is_shown_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_unparsed_reply_with_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = evaluated(sample_run(tmp_path))
     path = run / "evaluate" / "blind" / "answer" / "records.jsonl"
     said = Prediction.model_validate_json(path.read_text())
@@ -90,7 +86,7 @@ def test_an_unparsed_reply_is_shown_with_the_reason(tmp_path: Path, capsys: pyte
     assert "blind, answer: no answer can be read (several) (wrong)\n      A or B\n" in text
 
 
-def test_a_question_is_followed_from_program_to_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_question_from_program_to_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, evaluated(sample_run(tmp_path)), "t")
     parts = (
         "(A) The door.   <- true",
@@ -113,7 +109,7 @@ def test_a_question_is_followed_from_program_to_answers(tmp_path: Path, capsys: 
 
 
 @pytest.mark.parametrize(("key", "says"), [("b", "program_invalid: line 3"), ("g", "pending at convert")])
-def test_a_question_that_went_no_further_says_why(
+def test_show_question_that_ended_says_why(
     key: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = shown(capsys, sample_run(tmp_path), key)
@@ -121,7 +117,7 @@ def test_a_question_that_went_no_further_says_why(
     assert "verdict" not in text
 
 
-def test_a_long_list_of_boxes_is_cut_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_cuts_long_list_of_boxes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, "load", Question, [question("a")])
     write(tmp_path, "decompose", Program, [program("a")])
     write(tmp_path, "execute", Trace, [trace("a", boxes=50)])
@@ -131,7 +127,7 @@ def test_a_long_list_of_boxes_is_cut_and_counted(tmp_path: Path, capsys: pytest.
     assert text.count("door [") == 4
 
 
-def test_what_a_terminal_would_obey_is_never_sent_to_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_escapes_control_characters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hostile = "Which \x1b[2J\x1b]0;pwned\x07 was \u202eopened [bold red]?[/]"
     write(tmp_path, "load", Question, [question("a", words=hostile)])
     text = shown(capsys, tmp_path, "a")
@@ -141,9 +137,7 @@ def test_what_a_terminal_would_obey_is_never_sent_to_it(tmp_path: Path, capsys: 
     assert printable("a\tb\nc\u202e") == "a\tb\nc\N{REPLACEMENT CHARACTER}"
 
 
-def test_an_id_and_a_reason_make_no_line_of_their_own_and_a_cell_no_colour(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_show_keeps_ids_and_reasons_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key = "a\u2028b\nkept 99\x1b[31m[bold]"
     run = tmp_path / "demo"
     write(run, "load", Question, [question(key), question("c")])
@@ -161,7 +155,7 @@ def test_an_id_and_a_reason_make_no_line_of_their_own_and_a_cell_no_colour(
     assert "\N{REPLACEMENT CHARACTER}[7mtitle [b]" in " ".join(text.split())
 
 
-def test_mistakes_are_one_line_with_what_was_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_mistakes_suggest_what_was_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = sample_run(tmp_path / "demo", [question("kitchen_1"), *(question(k) for k in "abcdefgt")])
     assert "did you mean demo?" in refused(capsys, tmp_path / "demmo")
     assert "did you mean kitchen_1?" in refused(capsys, run, "kitchen_2")
@@ -169,7 +163,7 @@ def test_mistakes_are_one_line_with_what_was_meant(tmp_path: Path, capsys: pytes
     assert "usage" in refused(capsys, run, "a", "b")
 
 
-def test_a_stage_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_names_unreadable_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = sample_run(tmp_path)
     with (Stage(run, "verify", Question).folder / "records.jsonl").open("a") as out:
         out.write("{}\n")

@@ -72,7 +72,7 @@ def row(text: str, verb: str) -> list[str]:
     return next(line.split() for line in text.splitlines() if line.split()[:1] == [verb])
 
 
-def test_shards_are_counted_verb_by_verb(run: Path, printed: Callable[..., str]) -> None:
+def test_status_counts_shards_by_verb(run: Path, printed: Callable[..., str]) -> None:
     decompose(run, 2, 3)
     say(run, 2, started_s=time.time() - 30, host="far", job="7_2", begun_with=1)
     text = printed()
@@ -86,7 +86,7 @@ def test_shards_are_counted_verb_by_verb(run: Path, printed: Callable[..., str])
     assert len(text.splitlines()) < 16
 
 
-def test_when_it_ends_is_told_by_the_slowest_shard(run: Path) -> None:
+def test_status_end_follows_slowest_shard(run: Path) -> None:
     from aotd.commands.status import _end
 
     for number in (2, 3):
@@ -98,7 +98,7 @@ def test_when_it_ends_is_told_by_the_slowest_shard(run: Path) -> None:
     assert _end(here, 40).startswith(f"in {20 * left} s" if 20 * left < 120 else f"in {20 * left / 60:.0f} min")
 
 
-def test_a_shard_that_failed_is_named_with_its_error_and_its_log(run: Path, printed: Callable[..., str]) -> None:
+def test_status_names_failed_shard_with_log(run: Path, printed: Callable[..., str]) -> None:
     decompose(run, 3, 2)
     say(run, 3, doing="failed", host="node7", job="12_3", log="/logs/x.log", error="\x1b[31mno room", ended_s=1e9)
     text = printed()
@@ -108,7 +108,7 @@ def test_a_shard_that_failed_is_named_with_its_error_and_its_log(run: Path, prin
     assert line.endswith("(node7, job 12_3): \N{REPLACEMENT CHARACTER}[31mno room; log: /logs/x.log")
 
 
-def test_silence_is_told_as_silence(run: Path, printed: Callable[..., str]) -> None:
+def test_status_reports_silence(run: Path, printed: Callable[..., str]) -> None:
     decompose(run, 2, 2)
     say(run, 2, host="far", pid=1, started_s=time.time() - 5000)
     assert "not heard of" not in printed()
@@ -119,7 +119,7 @@ def test_silence_is_told_as_silence(run: Path, printed: Callable[..., str]) -> N
     assert "not heard of" not in printed()
 
 
-def test_a_process_of_this_machine_that_is_no_more_has_gone(run: Path, printed: Callable[..., str]) -> None:
+def test_status_detects_dead_process(run: Path, printed: Callable[..., str]) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     say(run, 2, host=platform.node(), pid=gone.pid)
@@ -132,7 +132,7 @@ def test_a_process_of_this_machine_that_is_no_more_has_gone(run: Path, printed: 
     assert "has gone" not in printed()
 
 
-def test_lines_for_scripts(run: Path, printed: Callable[..., str], tmp_path: Path) -> None:
+def test_status_tsv_lines(run: Path, printed: Callable[..., str], tmp_path: Path) -> None:
     decompose(run, 2, 3)
     say(run, 2, doing="stopped")
     first, second, third = (len(keys(run, number)) for number in (1, 2, 3))
@@ -151,7 +151,7 @@ def test_lines_for_scripts(run: Path, printed: Callable[..., str], tmp_path: Pat
     assert [line.split("\t")[2] for line in printed("2", "--tsv").splitlines()] == ["waiting"] * 13
 
 
-def test_a_run_without_shards_and_one_of_another_version(run: Path, printed: Callable[..., str]) -> None:
+def test_status_without_shards_or_state(run: Path, printed: Callable[..., str]) -> None:
     shutil.rmtree(run / "shards")
     with recorded(Run(run), "decompose"), Stage(run, "decompose", Program).open({}) as out:
         for number in range(40):
@@ -173,14 +173,16 @@ def test_a_run_without_shards_and_one_of_another_version(run: Path, printed: Cal
     ("more", "said"),
     [([], "status takes a run's folder"), (["RUN", "x"], "'x' is no number of shards"), (["nowhere"], "is not a run")],
 )
-def test_wrong_usage_is_one_line(more: list[str], said: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_wrong_usage_is_one_line(
+    more: list[str], said: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["status", *(str(run) if word == "RUN" else word for word in more)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
     assert "usage: aotd status RUN [SHARDS] [--tsv]" in line
 
 
-def test_a_login_node_needs_no_torch(run: Path) -> None:
+def test_status_imports_no_torch(run: Path) -> None:
     code = (
         f"import sys; from aotd.cli.main import main; main(['status', {str(run)!r}]); assert 'torch' not in sys.modules"
     )

@@ -22,12 +22,12 @@ EXPERIMENTS = sorted(path.stem for path in (shipped("configs") / "experiment").g
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_each_experiment_composes(name: str) -> None:
+def test_compose_each_experiment(name: str) -> None:
     assert compose([f"experiment={name}"]).verbs
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_each_experiment_is_whole_and_on_one_screen(name: str) -> None:
+def test_experiment_files_are_short(name: str) -> None:
     text = (shipped("configs") / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 48
     written = yaml.safe_load(text)
@@ -41,12 +41,12 @@ def test_each_experiment_is_whole_and_on_one_screen(name: str) -> None:
     assert needs <= chosen
 
 
-def test_there_is_an_experiment_for_each_that_the_readme_promises() -> None:
+def test_experiments_match_readme() -> None:
     assert {"demo", "replication", "paper", "star", "nextqa"} <= set(EXPERIMENTS)
 
 
 @pytest.mark.parametrize("name", ["star", "nextqa"])
-def test_a_part_of_the_mixture_is_made_where_the_mixture_looks_for_it(name: str) -> None:
+def test_experiment_mixture_parts_match_runs(name: str) -> None:
     config, mixture = compose([f"experiment={name}"]), compose(["experiment=paper"]).distill.mixture
     (part,) = [part for part in mixture if part.run == config.run]
     assert part.root == config.dataset.root
@@ -54,7 +54,7 @@ def test_a_part_of_the_mixture_is_made_where_the_mixture_looks_for_it(name: str)
     assert {"load", "convert", "verify"} <= set(config.verbs)
 
 
-def test_the_papers_recipe() -> None:
+def test_experiment_paper_recipe() -> None:
     config = compose(["experiment=paper"])
     assert config.student.name is StudentName.llava_next_video
     assert config.student.frames == config.specialists.frames == 32
@@ -64,7 +64,7 @@ def test_the_papers_recipe() -> None:
     assert recipe.bf16
 
 
-def test_the_papers_mixture() -> None:
+def test_experiment_paper_mixture() -> None:
     config = compose(["experiment=paper"])
     parts = {Path(part.run).name: part for part in config.distill.mixture}
     assert set(parts) <= set(BENCHMARKS)
@@ -72,7 +72,7 @@ def test_the_papers_mixture() -> None:
     assert [name for name, part in parts.items() if not part.thoughts] == ["clevrer", "egoqa"]
 
 
-def test_replication_compares_what_it_trains() -> None:
+def test_experiment_replication_compares_its_arms() -> None:
     config = compose(["experiment=replication"])
     assert len(config.distill.seeds) >= 3
     assert set(config.distill.arms) < set(config.evaluate.arms)
@@ -93,9 +93,7 @@ SECRET = "hunter2"
     ["run: ${oc.env:A_SECRET}", "run: ${oc.env:ABSENT,x}", "run: ${oc.decode:${oc.env:A_SECRET}}",
      "llm:\n  model: a${oc.env:A_SECRET}", "defaults:\n  - /llm: ${oc.env:A_SECRET}"],
 )  # fmt: skip
-def test_a_strangers_config_learns_nothing_of_the_environment(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compose_refuses_environment_in_files(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SECRET", SECRET)
     with pytest.raises(UserError, match=r"oc\.env") as caught:
         compose(["experiment=theirs"], own_file(tmp_path, text))
@@ -104,14 +102,14 @@ def test_a_strangers_config_learns_nothing_of_the_environment(
 
 
 @pytest.mark.parametrize("word", ["run=${oc.env:A_SECRET}", "llm=${oc.env:A_SECRET}", "run=x/${oc.env:A_SECRET}"])
-def test_the_command_line_does_not_read_the_environment_either(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compose_refuses_environment_in_overrides(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SECRET", SECRET)
     with pytest.raises(UserError, match=r"oc\.env") as caught:
         compose([word])
     assert SECRET not in str(caught.value)
 
 
-def test_others_in_the_same_process_keep_their_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compose_restores_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SECRET", SECRET)
     compose([])
     with pytest.raises(UserError):
@@ -119,7 +117,7 @@ def test_others_in_the_same_process_keep_their_resolver(monkeypatch: pytest.Monk
     assert OmegaConf.create({"a": "${oc.env:A_SECRET}"}).a == SECRET
 
 
-def test_one_setting_may_name_another() -> None:
+def test_compose_interpolates_settings() -> None:
     assert compose(["run=runs/${seed}", "seed=3"]).run == "runs/3"
 
 
@@ -138,7 +136,7 @@ def test_one_setting_may_name_another() -> None:
     ],
     ids=["target", "target at the top", "target in an arm", "object", "torn", "deep", "list", "loop", "hydra"],
 )
-def test_a_strangers_config_holds_values_only(text: str, says: str, tmp_path: Path) -> None:
+def test_compose_refuses_targets(text: str, says: str, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     with pytest.raises(UserError, match=says) as caught:
         compose(["experiment=theirs"], own_file(tmp_path, text.replace("{canary}", str(canary))))
@@ -146,7 +144,7 @@ def test_a_strangers_config_holds_values_only(text: str, says: str, tmp_path: Pa
     assert not canary.exists()
 
 
-def test_a_config_that_is_not_text(tmp_path: Path) -> None:
+def test_compose_refuses_non_text_file(tmp_path: Path) -> None:
     own = own_file(tmp_path, "")
     (tmp_path / "experiment" / "theirs.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="is not UTF-8"):
@@ -164,7 +162,7 @@ def test_a_config_that_is_not_text(tmp_path: Path) -> None:
         ("experiment=../../../x", "there is no experiment=../../../x"),
     ],
 )
-def test_odd_words_are_refused(word: str, says: str) -> None:
+def test_compose_refuses_odd_overrides(word: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
         compose([word])
 
@@ -207,7 +205,7 @@ LAUGHING_MAPS = "".join(
         ("nosuch: 1", "nosuch"),
     ],
 )  # fmt: skip
-def test_a_strangers_config_is_one_line_and_soon(text: str, says: str, tmp_path: Path) -> None:
+def test_compose_hostile_config_is_one_quick_line(text: str, says: str, tmp_path: Path) -> None:
     own = own_file(tmp_path, text)
     started = time.monotonic()
     with pytest.raises(UserError, match=says) as caught:
@@ -216,14 +214,14 @@ def test_a_strangers_config_is_one_line_and_soon(text: str, says: str, tmp_path:
     assert time.monotonic() - started < 5
 
 
-def test_what_is_no_file_among_configs_is_not_waited_for(tmp_path: Path) -> None:
+def test_compose_refuses_pipes_among_configs(tmp_path: Path) -> None:
     (tmp_path / "llm").mkdir()
     os.mkfifo(tmp_path / "llm" / "theirs.yaml")
     with pytest.raises(UserError, match="is no file"):
         compose(["llm=theirs"], str(tmp_path))
 
 
-def test_a_folder_of_hydras_own_is_refused(tmp_path: Path) -> None:
+def test_compose_refuses_hydra_folder(tmp_path: Path) -> None:
     (tmp_path / "hydra" / "launcher").mkdir(parents=True)
     (tmp_path / "hydra" / "launcher" / "basic.yaml").write_text("_target_: os.system")
     with pytest.raises(UserError, match="no setting hydra"):
@@ -233,7 +231,7 @@ def test_a_folder_of_hydras_own_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "word", ["seed=" + "9" * 5000, "seed=1e999", "llm.model=" + "[" * 3000, "nosuch=1", "llm=nosuch"]
 )
-def test_odd_values_are_one_line(word: str) -> None:
+def test_compose_refuses_odd_values(word: str) -> None:
     with pytest.raises(UserError, match="settings: ") as caught:
         compose([word])
     assert str(caught.value).isprintable()
@@ -243,7 +241,7 @@ NO_PLACES = ["{at}/file", "{at}/file/below", "{at}/nothing", "{at}/loop", "/dev/
 
 
 @pytest.mark.parametrize("run", NO_PLACES)
-def test_a_run_where_no_folder_can_be_is_one_line(run: str, tmp_path: Path) -> None:
+def test_run_name_impossible_is_one_line(run: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "nothing").symlink_to(tmp_path / "absent")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
@@ -253,7 +251,7 @@ def test_a_run_where_no_folder_can_be_is_one_line(run: str, tmp_path: Path) -> N
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_run_beside_is_the_users_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_name_may_lead_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with Stage(Path("../a\nb"), "decompose", Program).open({}):

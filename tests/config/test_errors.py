@@ -52,7 +52,7 @@ from aotd.errors import UserError
         ("llm=none,vllm", "llm=none,vllm: add -m to sweep over these values"),
     ],
 )
-def test_on_the_command_line(word: str, says: str) -> None:
+def test_plainly_on_command_line(word: str, says: str) -> None:
     with pytest.raises(UserError) as caught:
         compose([word])
     assert str(caught.value) == f"settings: {says}"
@@ -73,7 +73,7 @@ def test_on_the_command_line(word: str, says: str) -> None:
         ("defaults:\n  - override /studnt: valley", "there is no group studnt: did you mean student?"),
     ],
 )
-def test_in_a_file_the_file_is_named_too(text: str, says: str, tmp_path: Path) -> None:
+def test_plainly_names_the_file(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "theirs.yaml").write_text(f"# @package _global_\n{text}\n")
     with pytest.raises(UserError) as caught:

@@ -15,19 +15,19 @@ FILES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_each_config_file_begins_with_a_sentence(name: str) -> None:
+def test_config_file_begins_with_sentence(name: str) -> None:
     said = sentence((CONFIGS / name).read_text(encoding="utf-8"))
     assert said.endswith(".")
     assert len(said.split()) > 1
     assert len(said) <= 118
 
 
-def test_the_sentence_is_the_first_comment_behind_hydras_header() -> None:
+def test_sentence_skips_hydra_header() -> None:
     assert sentence("# @package _global_\n# This one.\n# Not this.\nrun: x\n") == "This one."
     assert sentence("run: x\n# Not this.\n") == ""
 
 
-def test_groups_are_the_folders_of_configs() -> None:
+def test_groups_are_config_folders() -> None:
     assert list(groups()) == group_names()
     assert group_names() == [
         *("dataset", "experiment", "llm", "specialists", "specialists/action", "specialists/answering"),
@@ -47,7 +47,7 @@ def test_groups_are_the_folders_of_configs() -> None:
         ("report", {"experiment"}, {"llm"}),
     ],
 )
-def test_help_names_a_verbs_groups_and_says_what_each_choice_is(
+def test_help_lists_groups_and_choices(
     capsys: pytest.CaptureFixture[str], verb: str, named: set[str], not_named: set[str]
 ) -> None:
     assert main([verb, "--help"]) == 0
@@ -60,7 +60,7 @@ def test_help_names_a_verbs_groups_and_says_what_each_choice_is(
     assert len(lines) <= 120, "help is longer than two screens"
 
 
-def test_a_file_of_ones_own_needs_no_sentence(tmp_path: Path) -> None:
+def test_sentence_may_be_missing(tmp_path: Path) -> None:
     (tmp_path / "llm").mkdir()
     (tmp_path / "llm" / "mine.yaml").write_text("engine: openai\n")
     assert main(["decompose", f"configs={tmp_path}", "llm=mine", "--cfg", "job"]) == 0

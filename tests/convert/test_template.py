@@ -29,7 +29,7 @@ def event(tool: str, query: str, finding: object) -> Event:
     return Event(step=0, tool=tool, frames=tuple(range(32)), query=query, finding=finding)  # type: ignore[arg-type]
 
 
-def test_one_sentence_per_step_and_the_answer_last() -> None:
+def test_template_writes_one_sentence_per_step_then_answer() -> None:
     boxes = tuple(Detection(frame=n, box=(n, 2.4, 30, 40), label="cup", score=0.5) for n in range(3, 9))
     text = write(
         trace(
@@ -49,7 +49,7 @@ def test_one_sentence_per_step_and_the_answer_last() -> None:
     )
 
 
-def test_what_was_not_found_is_said() -> None:
+def test_template_says_what_was_not_found() -> None:
     text = write(
         trace(
             event("Filter_frames_with_act", "person flying", SpanFinding(start=0, end=0)),
@@ -91,7 +91,7 @@ def findings(draw: st.DrawFn) -> Event:
 
 
 @given(st.lists(findings(), max_size=6), st.integers(1, 5))
-def test_what_the_template_writes_is_always_faithful(events: list[Event], boxes: int) -> None:
+def test_template_is_always_faithful(events: list[Event], boxes: int) -> None:
     whole = trace(*events)
     question = Question(
         question_id="q", dataset="d", split="train", video_id="v", question="?", type="T", answer="The door."

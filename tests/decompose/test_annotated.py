@@ -55,7 +55,7 @@ def asked_in_playroom() -> tuple[Question, ...]:
     return tuple(item for alike in found.values() for item in alike)
 
 
-def test_every_type_of_playroom_is_translated() -> None:
+def test_annotated_translates_every_type_of_playroom() -> None:
     asked = asked_in_playroom()
     assert {item.type for item in asked} == TYPES
     for item in asked:
@@ -65,7 +65,7 @@ def test_every_type_of_playroom_is_translated() -> None:
         assert any(f"{tool}(" in code for tool in ("Find", "Query_Objs", "Query_Actions"))
 
 
-def test_the_true_answer_plays_no_part() -> None:
+def test_annotated_ignores_true_answer() -> None:
     for item in asked_in_playroom():
         assert write(item) == write(item.model_copy(update={"answer": None}))
 
@@ -73,7 +73,7 @@ def test_the_true_answer_plays_no_part() -> None:
 ACTIONS = (("Situations",), ("Actions",))
 
 
-def test_a_question_for_the_thing_after_an_action_looks_behind_it() -> None:
+def test_annotated_looks_after_named_action() -> None:
     code = write(
         question(
             "Sequence_T1",
@@ -92,7 +92,7 @@ def test_a_question_for_the_thing_after_an_action_looks_behind_it() -> None:
     assert before < code.index("trim(video_clip, first.end, None)") < after
 
 
-def test_two_relations_are_narrowed_one_after_the_other() -> None:
+def test_annotated_narrows_two_relations_in_turn() -> None:
     code = write(
         question(
             "Interaction_T4",
@@ -111,7 +111,7 @@ def test_two_relations_are_narrowed_one_after_the_other() -> None:
 
 
 @pytest.mark.parametrize("verb", sorted(STAR_VERBS))
-def test_every_verb_of_star_has_its_words(verb: str) -> None:
+def test_every_star_verb_has_words(verb: str) -> None:
     steps = (*ACTIONS, ("Filter_Actions_with_Verb", verb), ("Unique",), ("Query_Objs",))
     assert f"person {STAR_VERBS[verb].doing} something" in write(question("Interaction_T1", *steps))
 
@@ -130,13 +130,13 @@ def test_every_verb_of_star_has_its_words(verb: str) -> None:
         (*ACTIONS, ("Count",)),
     ],
 )
-def test_what_cannot_be_translated_is_an_invalid_program(steps: tuple[tuple[str, ...], ...]) -> None:
+def test_untranslatable_steps_are_program_invalid(steps: tuple[tuple[str, ...], ...]) -> None:
     with pytest.raises(QuestionError) as error:
         write(question("Interaction_T1", *steps))
     assert error.value.outcome is Outcome.program_invalid
 
 
-def test_an_untrusted_word_cannot_break_out_of_its_string() -> None:
+def test_untrusted_word_stays_inside_its_string() -> None:
     hostile = 'door")\n    __import__("os'
     steps = (*ACTIONS, ("Filter_Actions_with_Obj", hostile), ("Unique",), ("Query_Verbs",))
     with pytest.raises(QuestionError) as error:
@@ -144,7 +144,7 @@ def test_an_untrusted_word_cannot_break_out_of_its_string() -> None:
     assert error.value.outcome is Outcome.program_invalid
 
 
-def test_what_is_asked_is_read_off_the_steps() -> None:
+def test_functional_query_is_read_from_steps() -> None:
     steps = (*ACTIONS, ("Filter_Actions_with_Verb", "open"), ("Unique",), ("Query_Objs",))
     asked = read(question("Interaction_T1", *steps).steps)
     assert (asked.verb, asked.obj, asked.wanted) == ("open", None, Wanted.objects)

@@ -24,7 +24,7 @@ def programs(folder: Path, **serves: str) -> Path:
     return folder
 
 
-def test_the_most_exact_name_of_the_type_wins(tmp_path: Path) -> None:
+def test_fixed_prefers_most_exact_type(tmp_path: Path) -> None:
     found = read_programs(
         str(programs(tmp_path, a="*", b="star/*", c="star/Sequence, nextqa/TN", d="star/Sequence_T1"))
     )
@@ -35,18 +35,18 @@ def test_the_most_exact_name_of_the_type_wins(tmp_path: Path) -> None:
     assert [code.split("'")[1] for code in picked.values()] == ["d", "c", "b", "c", "a"]
 
 
-def test_a_type_that_nothing_serves_is_a_named_outcome(tmp_path: Path) -> None:
+def test_fixed_unserved_type_is_program_invalid(tmp_path: Path) -> None:
     found = read_programs(str(programs(tmp_path, c="star/Sequence")))
     with pytest.raises(QuestionError, match="star/Prediction_T1") as caught:
         write(question("star", "Prediction_T1"), found)
     assert caught.value.outcome is Outcome.program_invalid
 
 
-def test_the_shipped_programs_serve_any_question() -> None:
+def test_shipped_programs_serve_any_question() -> None:
     assert "def execute_command" in write(question("mine", "anything"), read_programs())
 
 
-def test_a_type_without_an_underscore_is_its_own_family() -> None:
+def test_type_without_underscore_is_its_own_family() -> None:
     assert kinds_of(question("nextqa", "TN")) == ("nextqa/TN", "nextqa/*", "*")
 
 
@@ -59,24 +59,24 @@ def test_a_type_without_an_underscore_is_its_own_family() -> None:
         ("# question: why?\n# serves: *\n" + CODE.replace("Video_query", "open"), "open is not a tool"),
     ],
 )
-def test_a_malformed_file_is_named(text: str, says: str, tmp_path: Path) -> None:
+def test_malformed_program_file_is_named(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(text)
     with pytest.raises(UserError, match=says) as caught:
         read_programs(str(tmp_path))
     assert "bad.py" in str(caught.value)
 
 
-def test_two_programs_for_one_type_are_refused(tmp_path: Path) -> None:
+def test_second_program_for_one_type_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.py and b\.py both serve star/Sequence"):
         read_programs(str(programs(tmp_path, a="star/Sequence", b="star/Sequence")))
 
 
-def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+def test_empty_program_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no example program"):
         read_programs(str(tmp_path))
 
 
-def test_the_digest_follows_the_programs(tmp_path: Path) -> None:
+def test_programs_digest_changes_with_programs(tmp_path: Path) -> None:
     before = programs_digest(read_programs(str(programs(tmp_path, a="*"))))
     assert before == programs_digest(read_programs(str(tmp_path)))
     assert before != programs_digest(read_programs(str(programs(tmp_path, a="star/*"))))

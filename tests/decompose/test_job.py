@@ -79,7 +79,7 @@ def lines(config: Config) -> tuple[list[Program], list[Dropped]]:
     return stage.records(), stage.dropped()
 
 
-def test_every_question_has_one_line_and_its_text_is_asked_once(
+def test_job_writes_one_line_per_question_and_asks_each_text_once(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = use(Counting(), monkeypatch)
@@ -93,7 +93,7 @@ def test_every_question_has_one_line_and_its_text_is_asked_once(
     assert len(engine.asked) == 4
 
 
-def test_a_question_costs_the_replies_that_were_asked_for_it(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cost_counts_replies_of_first_asker(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     config.decompose.retries = 1
     use(Counting(), monkeypatch)
     decompose(config)
@@ -106,7 +106,7 @@ def test_a_question_costs_the_replies_that_were_asked_for_it(config: Config, mon
     assert costs["a"].batch == 2
 
 
-def test_replies_from_a_record_are_no_calls(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cost_of_recorded_replies_is_reused(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("asked", "replayed"):
         run = tmp_path / name
         with Stage(run, "load", Question).open({}) as out:
@@ -131,7 +131,7 @@ class Streaming(Engine):
             yield request, Reply(GOOD, True, prompt_tokens=120, reply_tokens=30)
 
 
-def test_an_interrupted_run_goes_on_and_asks_nothing_twice(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_run_resumes_without_asking_twice(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     first = use(Counting(breaks_after=2), monkeypatch)
     with pytest.raises(UserError, match="gone"):
         decompose(config)
@@ -148,9 +148,7 @@ def test_an_interrupted_run_goes_on_and_asks_nothing_twice(config: Config, monke
     assert lines(config) == interrupted
 
 
-def test_a_batch_is_filled_with_texts_that_were_not_asked_before(
-    config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batch_is_filled_with_new_texts(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
     class Batches(Counting):
@@ -163,9 +161,7 @@ def test_a_batch_is_filled_with_texts_that_were_not_asked_before(
     assert asked == [2, 2]
 
 
-def test_no_more_questions_are_held_than_a_few_also_where_all_were_asked_before(
-    config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_held_questions_are_bounded(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[int] = []
     new = job._new
 
@@ -186,7 +182,7 @@ def test_no_more_questions_are_held_than_a_few_also_where_all_were_asked_before(
     assert len({program.code for program in lines(config)[0]}) == 1
 
 
-def test_the_manifest_says_what_the_programs_were_made_from(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_manifest_holds_what_made_the_programs(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     use(Counting(), monkeypatch)
     decompose(config)
     manifest = json.loads(Stage(Path(config.run), "decompose", Program).manifest_path.read_text())
@@ -208,7 +204,7 @@ def test_the_manifest_says_what_the_programs_were_made_from(config: Config, monk
         decompose(config)
 
 
-def test_the_author_fixed_needs_no_model(config: Config) -> None:
+def test_author_fixed_needs_no_model(config: Config) -> None:
     config.decompose.author = Author.fixed
     decompose(config)
     programs, dropped = lines(config)
@@ -217,12 +213,12 @@ def test_the_author_fixed_needs_no_model(config: Config) -> None:
     assert {(program.author, program.attempts) for program in programs} == {("fixed", 1)}
 
 
-def test_the_author_llm_without_a_model_is_told_how_to_name_one(config: Config) -> None:
+def test_author_llm_without_model_is_refused(config: Config) -> None:
     with pytest.raises(UserError, match=r"decompose\.author=llm needs a language model: add llm="):
         decompose(config)
 
 
-def test_one_question_can_be_asked_for_by_itself(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_program_takes_one_question(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     use(Counting(), monkeypatch)
     assert write_program(QUESTIONS[0], config.decompose, config.llm).code == GOOD
     with pytest.raises(QuestionError):

@@ -58,7 +58,7 @@ def settings(world: Path, run: Path, *more: str):  # type: ignore[no-untyped-def
     return read_settings("run", [f"run={run}", f"dataset.root={world}/videos", *SIZES, *more])
 
 
-def test_the_number_of_workers_changes_nothing(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_do_not_depend_on_worker_count(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, workers, together in (("one", 1, 256), ("two", 2, 256), ("parts", 2, 2)):
         monkeypatch.setattr(job, "BATCH", together)  # the last hands out a video's questions in parts
         prepared(world, tmp_path / name)
@@ -69,9 +69,7 @@ def test_the_number_of_workers_changes_nothing(world: Path, tmp_path: Path, monk
         assert {(other / name).read_bytes() for other in others} == {(one / name).read_bytes()}
 
 
-def test_candidates_are_run_where_the_video_is_and_any_number_of_workers_ends_alike(
-    world: Path, tmp_path: Path
-) -> None:
+def test_candidates_end_alike_with_any_number_of_workers(world: Path, tmp_path: Path) -> None:
     head = "def execute_command(video_clip, query, possible_answers):\n"
     for workers in (1, 2):
         run = tmp_path / str(workers)
@@ -96,7 +94,7 @@ def test_candidates_are_run_where_the_video_is_and_any_number_of_workers_ends_al
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_where_nothing_is_mended_no_question_waits_for_another(tmp_path: Path) -> None:
+def test_questions_stream_without_repairs(tmp_path: Path) -> None:
     read: list[str] = []
 
     def attempts() -> Iterator[Attempt]:
@@ -115,14 +113,14 @@ def test_where_nothing_is_mended_no_question_waits_for_another(tmp_path: Path) -
     assert len(list(ends)) == 2
 
 
-def test_a_worker_imports_neither_settings_nor_language_models() -> None:
+def test_worker_imports_neither_settings_nor_language_models() -> None:
     says = "import sys, aotd.__main__, aotd.execute.worker; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", says], capture_output=True, text=True, check=True)
     heavy = {"aotd.config.compose", "aotd.cli.main", "hydra", "omegaconf", "rich", "torch", "transformers", "aotd.llm"}
     assert not heavy & set(ran.stdout.split())
 
 
-def test_a_failing_program_and_a_broken_video_end_only_their_own_question(world: Path, tmp_path: Path) -> None:
+def test_failure_ends_only_its_own_question(world: Path, tmp_path: Path) -> None:
     head = "def execute_command(video_clip, query, possible_answers):\n"
     questions = prepared(world, tmp_path, {0: head + "    return 1 / 0\n", 1: head + "    return None\n"}, count=4)
     broken = questions[3].model_copy(update={"video": "videos/none.mp4"})
@@ -139,7 +137,7 @@ def test_a_failing_program_and_a_broken_video_end_only_their_own_question(world:
     assert set(stage.costs()) == {question.question_id for question in questions}
 
 
-def test_other_limits_are_refused_and_more_workers_are_not(world: Path, tmp_path: Path) -> None:
+def test_changed_limits_are_refused_and_changed_workers_are_not(world: Path, tmp_path: Path) -> None:
     prepared(world, tmp_path, count=2)
     run_verb("execute", settings(world, tmp_path, "execute.workers=1"))
     run_verb("execute", settings(world, tmp_path, "execute.workers=2"))
@@ -147,9 +145,7 @@ def test_other_limits_are_refused_and_more_workers_are_not(world: Path, tmp_path
         run_verb("execute", settings(world, tmp_path, "execute.limits.calls=3"))
 
 
-def test_candidates_and_repairs_are_run_in_rounds_and_say_how_many_it_took(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_candidates_and_repairs_count_tries(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     head = "def execute_command(video_clip, query, possible_answers):\n"
     questions = prepared(world, tmp_path, {1: head + "    return possible_answers[99]\n"}, count=3)
     path = tmp_path / "decompose" / "records.jsonl"
@@ -180,7 +176,7 @@ def test_candidates_and_repairs_are_run_in_rounds_and_say_how_many_it_took(
     assert "program_error: line 2: IndexError" in engine.asked[0]
 
 
-def test_repairs_need_a_language_model(world: Path, tmp_path: Path) -> None:
+def test_repairs_without_llm_are_refused(world: Path, tmp_path: Path) -> None:
     prepared(world, tmp_path, count=1)
     with pytest.raises(UserError, match=r"execute\.repairs=1 needs a language model: add llm="):
         run_verb("execute", settings(world, tmp_path, "execute.repairs=1"))
@@ -200,9 +196,7 @@ class Mended:
         return [Reply(self._code, True, 1, 1) for _ in prompts]
 
 
-def test_a_run_that_asks_for_a_missing_layer_does_not_start(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_layer_stops_run_before_start(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aotd.sandbox.layers.missing", lambda layer: "the pail is empty")
     for verb in ("execute", "run"):
         with pytest.raises(UserError, match=r"execute\.layers asks for landlock, which is not here: the pail is empty"):
@@ -210,7 +204,7 @@ def test_a_run_that_asks_for_a_missing_layer_does_not_start(
     assert not (tmp_path / "execute").exists()
 
 
-def test_what_programs_run_without_is_said_in_a_line_once_they_can_run(
+def test_missing_layers_are_reported_once_programs_can_run(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lacks = "the pail is empty: fill it at the well behind the house, or have somebody fill it"
@@ -226,7 +220,7 @@ def test_what_programs_run_without_is_said_in_a_line_once_they_can_run(
 
 
 @pytest.mark.parametrize("how", ["concurrency=1", "concurrency=4", "workers=2"])
-def test_where_nothing_can_be_decoded_the_run_ends_in_one_line_and_goes_on_once_it_is_mended(
+def test_broken_decoder_ends_run_in_one_line_and_run_resumes(
     how: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"

@@ -100,7 +100,7 @@ def scheduled(
 
 
 @pytest.mark.parametrize("programs", [2, 5, 16])
-def test_batches_are_filled_and_equal_calls_asked_once(programs: int) -> None:
+def test_schedule_fills_batches_and_asks_equal_calls_once(programs: int) -> None:
     model = Model(batch=4)
 
     def program(attempt: Attempt, asking: CountingSpecialists, clip: Clip) -> list[str]:
@@ -116,7 +116,7 @@ def test_batches_are_filled_and_equal_calls_asked_once(programs: int) -> None:
     assert threading.get_ident() not in model.threads
 
 
-def test_no_call_fails_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_call_leaves_its_batch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def program(attempt: Attempt, asking: CountingSpecialists, clip: Clip) -> str:
         return asking.answering.answer(
             clip, "bad" if attempt.question.question_id == "q3" else attempt.question.question_id
@@ -128,7 +128,7 @@ def test_no_call_fails_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(model.together[0]) > 1
 
 
-def test_what_ends_the_run_ends_it_for_all_who_wait() -> None:
+def test_user_error_ends_all_waiting_tasks() -> None:
     def program(attempt: Attempt, asking: CountingSpecialists, clip: Clip) -> str:
         return asking.answering.answer(clip, "unreachable" if attempt.question.question_id == "q3" else "x")
 
@@ -138,7 +138,7 @@ def test_what_ends_the_run_ends_it_for_all_who_wait() -> None:
     assert threading.active_count() == before
 
 
-def test_programs_that_wait_are_given_up_when_nobody_wants_the_rest() -> None:
+def test_waiting_tasks_are_abandoned_with_the_iterator() -> None:
     model = Model(batch=1)
     findings = Findings(Specialists.from_one(model))
 
@@ -154,7 +154,7 @@ def test_programs_that_wait_are_given_up_when_nobody_wants_the_rest() -> None:
     assert threading.active_count() == before
 
 
-def test_no_more_videos_are_in_work_than_there_is_room_for() -> None:
+def test_videos_in_work_stay_within_room() -> None:
     class Roomy(Model):
         open_now: list[str]
 
@@ -177,7 +177,7 @@ def test_no_more_videos_are_in_work_than_there_is_room_for() -> None:
     assert max(most) == 2
 
 
-def test_no_more_programs_begin_than_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_begin_only_on_free_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aotd.execute.schedule.cores", lambda: 2)
     beginning, most, lock = 0, 0, threading.Lock()
 
@@ -198,7 +198,7 @@ def test_no_more_programs_begin_than_there_are_cores(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("asked_first", "order"), [("q0", ["q0", "q1", "q2"]), ("q2", ["q2", "q1"])])
-def test_the_program_that_began_first_goes_first(asked_first: str, order: list[str]) -> None:
+def test_first_task_goes_first(asked_first: str, order: list[str]) -> None:
     """Also where it asks for what another one waits for already."""
     came = [threading.Event() for _ in range(4)]
 
@@ -223,7 +223,7 @@ def test_the_program_that_began_first_goes_first(asked_first: str, order: list[s
     assert model.together == [["q3"], *([name] for name in order)]
 
 
-def test_one_lane_holds_up_no_other() -> None:
+def test_slow_lane_blocks_no_other() -> None:
     """A detection that ends when an answer was given, as where a server is slow."""
     model, answered = Model(batch=1), threading.Event()
 
@@ -248,7 +248,7 @@ def test_one_lane_holds_up_no_other() -> None:
     }
 
 
-def test_frames_are_decoded_beside_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_are_decoded_while_models_work(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = set()
 
     def pixels(self: MockVideo) -> Pixels:
@@ -273,7 +273,7 @@ def test_frames_are_decoded_beside_the_models(monkeypatch: pytest.MonkeyPatch) -
         (["specialists/detection=owlv2", "specialists.detection.url=http://elsewhere:80"], 2, 16),
     ],
 )
-def test_as_many_programs_run_at_once_as_find_work(
+def test_default_concurrency_follows_specialists_and_cores(
     words: list[str], cores: int, wanted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aotd.execute.worker.cores", lambda: cores)
@@ -281,7 +281,7 @@ def test_as_many_programs_run_at_once_as_find_work(
     assert default_concurrency(settings.specialists) == wanted
 
 
-def test_a_run_is_the_same_at_any_number_of_programs(world: Path, tmp_path: Path) -> None:
+def test_records_do_not_depend_on_concurrency(world: Path, tmp_path: Path) -> None:
     for name, more in {
         "one": ["execute.concurrency=1", "execute.workers=1"],
         "both": ["execute.concurrency=3", "execute.workers=2"],
@@ -294,7 +294,7 @@ def test_a_run_is_the_same_at_any_number_of_programs(world: Path, tmp_path: Path
         assert len(written) == 1
 
 
-def test_networks_in_lanes_of_their_own_find_what_one_after_the_other_find(world: Path, tmp_path: Path) -> None:
+def test_lanes_find_what_sequential_networks_find(world: Path, tmp_path: Path) -> None:
     clip = write_checkpoint("clip", tmp_path / "clip")
     models = {
         "detection": ("owlv2", write_checkpoint("owlv2", tmp_path / "owlv2")),
@@ -315,7 +315,7 @@ def test_networks_in_lanes_of_their_own_find_what_one_after_the_other_find(world
     assert b'"tool_failed"' not in (run / "execute" / "dropped.jsonl").read_bytes()
 
 
-def test_a_second_run_asks_no_specialist(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_run_asks_no_specialist(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [f"dataset.root={world}/videos", *SIZES, "execute.workers=1"]
     for run in ("first", "second", "other"):
         prepared(world, tmp_path / run)
@@ -339,7 +339,7 @@ def test_a_second_run_asks_no_specialist(world: Path, tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     "setting", ["execute.concurrency=-1", "execute.workers=-1", "cache.gb=-1", "cache.folder=/proc/none"]
 )
-def test_settings_that_cannot_be_are_one_line(
+def test_impossible_settings_are_refused_in_one_line(
     setting: str, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepared(world, tmp_path / "run")

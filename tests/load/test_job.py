@@ -37,7 +37,7 @@ def load(world: Path, *more: str) -> int:
     return main(["load", "dataset=files", *questions, f"run={world / 'run'}", *more])
 
 
-def test_each_question_ends_in_one_line(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_load_writes_one_line_per_question(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert load(world) == 0
     said = capsys.readouterr().out
     assert "files: 3 questions about 2 videos" in said
@@ -50,14 +50,14 @@ def test_each_question_ends_in_one_line(world: Path, capsys: pytest.CaptureFixtu
     assert (dropped.outcome, dropped.reason) == (Outcome.video_unreadable, "gone.mp4: no such file")
 
 
-def test_loading_again_adds_nothing(world: Path) -> None:
+def test_load_twice_adds_nothing(world: Path) -> None:
     assert load(world) == 0
     before = (world / "run" / "load" / "records.jsonl").read_bytes()
     assert load(world) == 0
     assert (world / "run" / "load" / "records.jsonl").read_bytes() == before
 
 
-def test_other_questions_need_another_run(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_load_refuses_other_questions(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert load(world) == 0
     with (world / "q.jsonl").open("a") as out:
         out.write('{"video": "here.mp4", "question": "One more?"}\n')
@@ -65,7 +65,7 @@ def test_other_questions_need_another_run(world: Path, capsys: pytest.CaptureFix
     assert "give this run another name" in capsys.readouterr().err
 
 
-def test_with_stored_captions_no_video_is_needed(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_load_with_captions_needs_no_video(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert load(world, "specialists=captions") == 0
     assert "warning" not in capsys.readouterr().out
     stage = Stage(world / "run", "load", Question)
@@ -73,9 +73,7 @@ def test_with_stored_captions_no_video_is_needed(world: Path, capsys: pytest.Cap
     assert not stage.dropped()
 
 
-def test_a_question_longer_than_any_prompt_is_skipped_and_named(
-    world: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_load_skips_overlong_question(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = {"id": "endless\x1b[31m", "video": "here.mp4", "question": "why? " * 5000}
     with (world / "q.jsonl").open("a") as out:
         out.write(json.dumps(line) + "\n")
@@ -87,7 +85,7 @@ def test_a_question_longer_than_any_prompt_is_skipped_and_named(
     assert "files: 3 questions" in said
 
 
-def test_a_dry_run_writes_nothing(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_load_dry_run_writes_nothing(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert load(world, "load.dry_run=true") == 0
     said = capsys.readouterr().out
     assert "3 questions" in said
@@ -100,7 +98,7 @@ def test_a_dry_run_writes_nothing(world: Path, capsys: pytest.CaptureFixture[str
     assert not (world / "playroom").exists()
 
 
-def test_a_bad_line_leaves_nothing_behind(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_load_bad_line_leaves_nothing(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with (world / "q.jsonl").open("a") as out:
         out.write("{oops\n")
     assert load(world) == 2
@@ -110,7 +108,7 @@ def test_a_bad_line_leaves_nothing_behind(world: Path, capsys: pytest.CaptureFix
     assert not (world / "run").exists()
 
 
-def test_a_name_outside_the_root_is_refused(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_load_refuses_video_outside_root(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with (world / "q.jsonl").open("a") as out:
         out.write('{"video": "../q.jsonl", "question": "What?"}\n')
     assert load(world) == 2
@@ -118,7 +116,7 @@ def test_a_name_outside_the_root_is_refused(world: Path, capsys: pytest.CaptureF
     assert not (world / "run").exists()
 
 
-def test_videos_can_be_checked(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_load_checks_videos(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (world / "videos" / "text.mp4").write_text("no video")
     with (world / "q.jsonl").open("a") as out:
         out.write('{"video": "text.mp4", "question": "What?"}\n')
@@ -131,7 +129,7 @@ def test_videos_can_be_checked(world: Path, capsys: pytest.CaptureFixture[str]) 
     assert [fact["video"] for fact in facts] == ["here.mp4", "text.mp4"]
 
 
-def test_clips_are_named_or_their_defect(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_load_clips_lists_facts_or_defects(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (world / "videos" / "deep").mkdir()
     (world / "videos" / "deep" / "notes.txt").write_text("not a video")
     (world / "videos" / ".hidden").write_text("left out")
@@ -149,13 +147,13 @@ def test_clips_are_named_or_their_defect(world: Path, capsys: pytest.CaptureFixt
     assert (here["frames"], here["duration_s"], here["rotation"], here["defect"]) == (20, 2.0, 0, None)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_load_clips_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["load", "dataset=clips", f"dataset.root={tmp_path / 'gone'}", f"run={tmp_path / 'run'}"]) == 2
     assert "is not a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(name for name in BENCHMARKS))
-def test_every_dataset_has_its_settings_and_asks_for_its_file(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_load_every_dataset_asks_for_its_file(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     config = compose([f"dataset={name}"]).dataset
     assert config.name == name
     assert config.split in ("train", "val", "test")
@@ -164,7 +162,7 @@ def test_every_dataset_has_its_settings_and_asks_for_its_file(name: str, capsys:
         assert "dataset.questions: not set: give " in capsys.readouterr().err
 
 
-def test_a_sample_is_the_same_from_the_same_seed(world: Path) -> None:
+def test_load_sample_follows_seed(world: Path) -> None:
     lines = [json.dumps({"video": "here.mp4", "question": f"What is {number}?"}) for number in range(40)]
     (world / "q.jsonl").write_text("\n".join(lines))
 
@@ -179,16 +177,14 @@ def test_a_sample_is_the_same_from_the_same_seed(world: Path) -> None:
     assert drawn("other", "seed=1") != first
 
 
-def test_a_sample_of_more_than_there_is_is_all_and_of_none_is_refused(
-    world: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_load_sample_bounds(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert load(world, "dataset.sample=99") == 0
     assert "files: 3 questions" in capsys.readouterr().out
     assert load(world, f"run={world / 'none'}", "dataset.sample=0") == 2
     assert "dataset.sample=0" in capsys.readouterr().err
 
 
-def test_the_hash_of_the_questions_is_that_of_their_list(world: Path) -> None:
+def test_load_content_hash_equals_digest_of_list(world: Path) -> None:
     """Runs of before go on: their manifests hold it."""
     assert load(world, "specialists=captions") == 0
     config = read_settings("load", [f"dataset.questions={world / 'q.jsonl'}", "dataset=files"])
@@ -196,7 +192,7 @@ def test_the_hash_of_the_questions_is_that_of_their_list(world: Path) -> None:
     assert Stage(world / "run", "load", Question).manifest()["inputs"]["questions"] == digest(questions)
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(
+def test_load_refuses_file_changed_while_read(
     world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     summary = job._summary

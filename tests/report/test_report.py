@@ -77,7 +77,7 @@ def videos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_page_needs_nothing_outside_itself(tmp_path: Path, videos: Path) -> None:
+def test_report_is_self_contained(tmp_path: Path, videos: Path) -> None:
     page = Page(made(evaluated(sample_run(tmp_path / "run")), videos))
     assert all(ref.startswith(("#", "data:image/jpeg;base64,")) for ref in page.references)
     assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
@@ -86,7 +86,7 @@ def test_the_page_needs_nothing_outside_itself(tmp_path: Path, videos: Path) -> 
     assert "@import" not in css
 
 
-def test_counts_on_the_page_add_up_to_the_questions_that_went_in(tmp_path: Path) -> None:
+def test_report_counts_add_up(tmp_path: Path) -> None:
     text = made(sample_run(tmp_path))
     table = text.split('<table class="bars">')[1].split("</table>")[0]
     body, foot = table.split("<tfoot>")
@@ -95,7 +95,7 @@ def test_counts_on_the_page_add_up_to_the_questions_that_went_in(tmp_path: Path)
     assert re.search(r'id="total">(\d+)<', foot)[1] == str(sum(counts)) == "8"  # type: ignore[index]
 
 
-def test_frames_are_drawn_and_what_cannot_be_drawn_is_said(tmp_path: Path, videos: Path) -> None:
+def test_report_draws_frames_or_says_why_not(tmp_path: Path, videos: Path) -> None:
     text = made(sample_run(tmp_path / "run"), videos, "report.frames=3")
     pictures = [ref for ref in Page(text).references if ref.startswith("data:")]
     assert len(pictures) == 3  # those of `a` alone
@@ -104,13 +104,13 @@ def test_frames_are_drawn_and_what_cannot_be_drawn_is_said(tmp_path: Path, video
     assert "b.mp4: no such file" in text
 
 
-def test_no_frames_are_asked_for_where_perception_is_text(tmp_path: Path) -> None:
+def test_report_of_captions_draws_no_frames(tmp_path: Path) -> None:
     text = made(sample_run(tmp_path), None, "specialists=captions")
     assert "perception is stored text" in text
     assert "<img" not in text
 
 
-def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+def test_report_escapes_hostile_text(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 7*7 }}</style>"
     asked = question("a", kind=evil, words=evil).model_copy(update={"options": (evil, "b"), "answer": evil})
     bad = evil.replace("/", "&#47;")
@@ -128,7 +128,7 @@ def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     assert "{{ 7*7 }}" in page.text
 
 
-def test_a_run_that_was_only_loaded_makes_a_page_that_says_what_comes_next(tmp_path: Path) -> None:
+def test_report_of_loaded_run_names_next_verb(tmp_path: Path) -> None:
     write(tmp_path, "load", Question, [question("a"), question("b", "test")])
     text = Page(made(tmp_path)).text
     assert "pending at decompose" in text
@@ -136,7 +136,7 @@ def test_a_run_that_was_only_loaded_makes_a_page_that_says_what_comes_next(tmp_p
     assert "the question waits for aotd decompose" in text
 
 
-def test_both_answers_of_every_arm_and_what_cannot_be_scored(tmp_path: Path) -> None:
+def test_report_shows_both_answers_of_arms(tmp_path: Path) -> None:
     text = made(evaluated(sample_run(tmp_path)))
     assert "-50.0 points from chance" in text
     row = text.split('<th scope="row">instruct</th>')[1].split("</tr>")[0]
@@ -149,7 +149,7 @@ def test_both_answers_of_every_arm_and_what_cannot_be_scored(tmp_path: Path) -> 
     assert "time IoU 0.80" in said
 
 
-def test_costs_are_shown_where_they_were_measured(tmp_path: Path) -> None:
+def test_report_shows_measured_costs(tmp_path: Path) -> None:
     run = evaluated(sample_run(tmp_path))
     text = made(run)
     table = text.split('aria-label="Cost per question"')[1].split("</table>")[0]
@@ -163,12 +163,12 @@ def test_costs_are_shown_where_they_were_measured(tmp_path: Path) -> None:
     assert "Cost per question" not in made(run)
 
 
-def test_the_page_is_the_same_every_time(tmp_path: Path, videos: Path) -> None:
+def test_report_is_deterministic(tmp_path: Path, videos: Path) -> None:
     run = evaluated(sample_run(tmp_path / "run"))
     assert made(run, videos) == made(run, videos)
 
 
-def test_picked_questions_spread_over_outcomes_types_and_splits(tmp_path: Path) -> None:
+def test_pick_spreads_over_outcomes_types_and_splits(tmp_path: Path) -> None:
     keys = [f"q{number}" for number in range(60)]
     asked = [
         question(key, "test" if n % 4 == 0 else "train", f"T{n % 3}").model_copy(update={"video_id": f"v{n % 20}"})
@@ -193,17 +193,17 @@ def test_picked_questions_spread_over_outcomes_types_and_splits(tmp_path: Path) 
     assert len(pick(book, asked, 100)) == 60
 
 
-def test_the_timeline_puts_what_was_found_beside_what_is_annotated(tmp_path: Path) -> None:
+def test_timeline_shows_findings_beside_evidence(tmp_path: Path) -> None:
     story = stories(Run(sample_run(tmp_path)), ["a"])[0]
     rows = [(row.kind, [(bar.left, bar.width) for bar in row.bars]) for row in timeline(story)]
     assert rows == [("true", [(25, 25)]), ("found", [(25, 25)]), ("seen", [(25, 9.38)])]
 
 
-def test_every_outcome_has_a_meaning() -> None:
+def test_meanings_of_every_outcome() -> None:
     assert set(meanings()) == {outcome.value for outcome in Outcome}
 
 
-def test_the_head_says_who_wrote_saw_and_judged(tmp_path: Path) -> None:
+def test_headline_names_models(tmp_path: Path) -> None:
     with Stage(tmp_path, "decompose", Program).open({"author": "llm"}, models={"author": "coder-1b"}):
         pass
     models = {"detection": "eye-1", "grounding": "eye-1"}
@@ -215,7 +215,7 @@ def test_the_head_says_who_wrote_saw_and_judged(tmp_path: Path) -> None:
     assert "thoughts by" not in lines
 
 
-def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", f"run={tmp_path / 'none'}"]) == 2
     assert "run `aotd load` first" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"report\.frames=-1"):
@@ -228,7 +228,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: apt install chromium")
 @pytest.mark.parametrize("width", [400, 1280])
-def test_nothing_runs_over_the_edge_of_a_window(width: int, tmp_path: Path, videos: Path) -> None:
+def test_report_fits_narrow_window(width: int, tmp_path: Path, videos: Path) -> None:
     long = "Which_very_long_word_" * 20
     asked = [question("a", words=long), *(question(key) for key in "bcdefg"), question("t", "test", "Sequence_T2")]
     page = made(evaluated(sample_run(tmp_path / "run", asked)), videos).replace("<details>", "<details open>")
@@ -250,7 +250,7 @@ def test_nothing_runs_over_the_edge_of_a_window(width: int, tmp_path: Path, vide
     assert re.search(r"<title>(-?\d+)</title>", dom)[1] == "0"  # type: ignore[index]
 
 
-def test_comparisons_and_leaks_stand_by_the_arms(tmp_path: Path) -> None:
+def test_report_shows_comparisons_and_leaks(tmp_path: Path) -> None:
     run = evaluated(sample_run(tmp_path / "run"))
     zero = Estimate(mean=0.1, low=-0.05, high=0.25, n=9)
     beside = {"seeds": 1, "metric": "choice", "mean": zero, "reference": "instruct"}

@@ -10,14 +10,14 @@ from aotd.runtime.batches import batches
 from aotd.runtime.progress import progress
 
 
-def test_batches_hold_everything_once_and_in_order() -> None:
+def test_batches_hold_items_in_order() -> None:
     for size in range(1, 9):
         found = list(batches(range(7), size))
         assert [item for batch in found for item in batch] == list(range(7))
         assert {len(batch) for batch in found[:-1]} <= {size}
 
 
-def test_no_more_is_taken_than_is_handed_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_batches_take_no_more_than_they_hand_out(capsys: pytest.CaptureFixture[str]) -> None:
     taken: list[int] = []
 
     def numbers() -> Iterator[int]:

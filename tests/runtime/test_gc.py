@@ -17,7 +17,7 @@ class Student:
         self.itself = self
 
 
-def test_nobody_looks_for_garbage_while_modules_are_loaded_nor_among_them_later() -> None:
+def test_loading_modules_disables_gc_and_freezes() -> None:
     with loading_modules():
         assert not gc.isenabled()
         module = {"as large as": ["a module"]}
@@ -25,7 +25,7 @@ def test_nobody_looks_for_garbage_while_modules_are_loaded_nor_among_them_later(
     assert not any(one is module for one in gc.get_objects())
 
 
-def test_garbage_is_looked_for_seldom_afterwards_and_found() -> None:
+def test_loading_modules_raises_gc_threshold() -> None:
     with loading_modules():
         pass
     gone = weakref.ref(Student())
@@ -35,13 +35,13 @@ def test_garbage_is_looked_for_seldom_afterwards_and_found() -> None:
     assert gone() is None, f"garbage stays beside {len(some) + len(more)} new objects"
 
 
-def test_a_module_that_is_not_there_leaves_the_search_on() -> None:
+def test_loading_modules_enables_gc_after_import_error() -> None:
     with pytest.raises(ImportError), loading_modules():
         import aotd.nowhere  # type: ignore[import-not-found]  # noqa: F401
     assert gc.isenabled()
 
 
-def test_what_is_done_with_by_then_does_not_stay() -> None:
+def test_loading_modules_collects_before_freezing() -> None:
     gone = weakref.ref(Student())
     with loading_modules():
         pass

@@ -17,7 +17,7 @@ from aotd.specialists.load import load_specialists
 ASKED = Reply("yes", True, prompt_tokens=100, reply_tokens=7)
 
 
-def test_the_clock_stands_still_while_weights_are_loaded_for_the_first_time() -> None:
+def test_clock_stops_while_weights_load() -> None:
     shelf = ModelCache(budget_gb=1)
     with Meter() as first:
         shelf.take("a", 2**30, lambda: time.sleep(0.2))
@@ -29,14 +29,14 @@ def test_the_clock_stands_still_while_weights_are_loaded_for_the_first_time() ->
     assert again.seconds >= 0.2, "it made room for another one: that is the price of the budget"
 
 
-def test_the_clock_stands_still_while_specialists_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_stops_while_specialists_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aotd.specialists.load.load_specialist", lambda *given: time.sleep(0.1))
     with Meter() as meter:
         load_specialists(SpecialistsConfig(source=SourceName.mock), "")
     assert meter.seconds < 0.05
 
 
-def test_a_meter_measures_up_to_an_exception() -> None:
+def test_meter_measures_up_to_an_exception() -> None:
     def late() -> None:
         time.sleep(0.01)
         raise ZeroDivisionError
@@ -47,7 +47,7 @@ def test_a_meter_measures_up_to_an_exception() -> None:
     assert meter.seconds >= 0.01
 
 
-def test_only_what_was_really_asked_is_a_call() -> None:
+def test_cost_counts_only_asked_calls() -> None:
     recorded = Reply("yes", True, prompt_tokens=100, reply_tokens=7, recorded=True)
     refused = Reply("", False, prompt_tokens=9000, reply_tokens=0)
     with Meter() as meter:
@@ -58,7 +58,7 @@ def test_only_what_was_really_asked_is_a_call() -> None:
     assert meter.cost("q", replies=[recorded]).llm_calls == 0
 
 
-def test_tokens_that_a_server_does_not_count_are_unknown_and_not_none() -> None:
+def test_cost_tokens_unknown_without_server_count() -> None:
     with Meter() as meter:
         pass
     silent = Reply("yes", True, prompt_tokens=0, reply_tokens=0)
@@ -68,7 +68,7 @@ def test_tokens_that_a_server_does_not_count_are_unknown_and_not_none() -> None:
     assert total([cost, meter.cost("q", replies=[ASKED])]).prompt_tokens is None
 
 
-def test_costs_add_up_and_memory_is_the_largest() -> None:
+def test_total_adds_costs_and_takes_largest_memory() -> None:
     one = Cost(question_id="q", seconds=0.5, batch=4, llm_calls=1, prompt_tokens=10, memory_mb=100, machine="a")
     two = Cost(question_id="q", seconds=0.25, tool_calls=3, specialist_calls=2, reused=1, memory_mb=300, machine="a")
     both = total([one, two])
@@ -78,12 +78,12 @@ def test_costs_add_up_and_memory_is_the_largest() -> None:
     assert total([one, carried("q")]).reused == 1
 
 
-def test_of_equal_prompts_the_first_one_pays() -> None:
+def test_once_charges_first_of_equal_prompts() -> None:
     a, b = Reply("a", True, 1, 1), Reply("b", True, 1, 1)
     assert once(["x", "y", "x"], [a, b, a]) == [[a], [b], []]
 
 
-def test_the_memory_of_a_gpu_is_that_of_this_piece_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_meter_resets_gpu_peak(monkeypatch: pytest.MonkeyPatch) -> None:
     peaks = [0, 0]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)

@@ -58,9 +58,7 @@ def lines(path: Path) -> int:
 
 
 @pytest.mark.parametrize(("number", "group"), [(signal.SIGTERM, False), (signal.SIGUSR1, True)], ids=["one", "group"])
-def test_execute_leaves_with_its_workers_and_goes_on(
-    number: signal.Signals, group: bool, whole: Path, tmp_path: Path
-) -> None:
+def test_signal_ends_execute_with_its_workers(number: signal.Signals, group: bool, whole: Path, tmp_path: Path) -> None:
     folder = before("execute", whole, tmp_path)
     command = aotd(*words(folder, "execute", "execute.workers=2"))
     said = stop(command, number, lambda: lines(folder / "run/execute/records.jsonl") > 0, group)
@@ -69,7 +67,7 @@ def test_execute_leaves_with_its_workers_and_goes_on(
     assert contents(folder, "execute") == contents(whole, "execute")
 
 
-def test_a_request_that_does_not_end_holds_nobody(whole: Path, tmp_path: Path) -> None:
+def test_signal_ends_waiting_request(whole: Path, tmp_path: Path) -> None:
     folder = before("decompose", whole, tmp_path)
     waiting = []
 
@@ -116,13 +114,13 @@ sys.exit(main(["load"]))
     ],
     ids=lambda one: one.name if isinstance(one, signal.Signals) else "",
 )
-def test_whoever_is_told_goes_whatever_it_does(number: signal.Signals, what: str, tmp_path: Path) -> None:
+def test_signal_ends_stuck_process(number: signal.Signals, what: str, tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     said = stop([sys.executable, "-c", STUCK.format(what=what), str(path)], number, lambda: lines(path) == 1)
     assert said == f"aotd: stopped by {number.name}; the same command goes on where it left off"
 
 
-def test_a_second_signal_does_not_disturb_who_is_leaving() -> None:
+def test_second_signal_is_ignored() -> None:
     left = []
 
     def leave() -> None:
@@ -139,7 +137,7 @@ def test_a_second_signal_does_not_disturb_who_is_leaving() -> None:
     assert left == ["in order"]
 
 
-def test_workers_go_with_a_parent_that_is_killed(whole: Path, tmp_path: Path) -> None:
+def test_workers_end_with_killed_parent(whole: Path, tmp_path: Path) -> None:
     folder = before("execute", whole, tmp_path)
     process = subprocess.Popen(
         aotd(*words(folder, "execute", "execute.workers=2")), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -64,7 +64,7 @@ def test_honest_programs_pass(lines: list[str]) -> None:
         (program("return " + "(" * 300 + "1" + ")" * 300), "not Python"),
     ],
 )
-def test_what_programs_may_not_say_is_named(code: str, says: str) -> None:
+def test_forbidden_syntax_is_named_with_its_line(code: str, says: str) -> None:
     with pytest.raises(InvalidProgramError, match=says.replace(".", r"\.").replace("(", r"\(")):
         check(code, VIDEO_TOOLS)
 
@@ -84,12 +84,12 @@ def test_what_programs_may_not_say_is_named(code: str, says: str) -> None:
         ("def other(x) -> eval:\n    eval = x\n    return 1\n\n\n" + program("return 'x'"), 1),
     ],
 )
-def test_a_name_is_known_only_where_python_would_find_it(code: str, line: int) -> None:
+def test_name_is_known_only_in_its_scope(code: str, line: int) -> None:
     with pytest.raises(InvalidProgramError, match=f"line {line}: eval is not a tool"):
         check(code, VIDEO_TOOLS)
 
 
-def test_the_time_of_the_check_grows_with_the_program_and_no_faster() -> None:
+def test_check_time_grows_linearly() -> None:
     def seconds(statements: int) -> float:
         tried = []
         for _ in range(3):
@@ -102,7 +102,7 @@ def test_the_time_of_the_check_grows_with_the_program_and_no_faster() -> None:
 
 
 @pytest.mark.parametrize("nested", ["lambda a=", "[x for x in ", "lambda a:", "[x for y in z for x in ", "1+"])
-def test_what_is_nested_as_deeply_as_the_length_allows_is_checked_in_a_moment(nested: str) -> None:
+def test_check_of_deepest_nesting_is_fast(nested: str) -> None:
     started = time.process_time()
     for depth in (50, 90, 4000):
         closed = "]" * depth if nested.startswith("[") else ""
@@ -111,7 +111,7 @@ def test_what_is_nested_as_deeply_as_the_length_allows_is_checked_in_a_moment(ne
     assert time.process_time() - started < 2
 
 
-def test_a_parameter_does_not_bring_back_a_tool_that_was_left_out() -> None:
+def test_parameter_cannot_bring_back_excluded_tool() -> None:
     with pytest.raises(InvalidProgramError, match="Find"):
         check(
             "def f(Find):\n    return 1\n\n\n" + program("return Find(video_clip, 'cup')"),
@@ -119,7 +119,7 @@ def test_a_parameter_does_not_bring_back_a_tool_that_was_left_out() -> None:
         )
 
 
-def test_what_stands_beside_the_functions_is_left_out_of_a_reply() -> None:
+def test_extract_keeps_functions_only() -> None:
     helper = "def helper(x):\n    return x\n"
     code = helper + "\n\n" + program("return helper('x')")
     around = f'"""A program."""\nimport json\n\n\n{code}\n\nif __name__ == "__main__":\n    print(1)\n'
@@ -133,21 +133,21 @@ def test_what_stands_beside_the_functions_is_left_out_of_a_reply() -> None:
     assert written(f"```python\n{around}```") == around
 
 
-def test_the_parameters_may_have_other_names() -> None:
+def test_entry_parameters_may_have_other_names() -> None:
     check(
         "def execute_command(clip, question, options=None):\n    return select_answer(question, {}, options)\n",
         VIDEO_TOOLS,
     )
 
 
-def test_a_program_is_found_in_a_chatty_reply() -> None:
+def test_extract_finds_program_in_chatty_reply() -> None:
     code = program("return 'x'")
     assert extract(f"Sure! Here it is:\n```python\n{code}```\nThis works because…") == code
     assert extract(f"Of course.\n{code}") == code
     assert extract("I cannot do that.").startswith("I cannot")
 
 
-def test_what_was_said_of_a_text_before_holds_for_the_same_tools_only() -> None:
+def test_check_cache_depends_on_toolbox() -> None:
     code = program("return str(Find(video_clip, 'cup'))")
     check(code, VIDEO_TOOLS)
     for _ in range(2):

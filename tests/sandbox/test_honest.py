@@ -22,7 +22,7 @@ def run(body: str) -> End:
     return plain(Job("a test", HEAD + "".join(f"    {line}\n" for line in body.splitlines()), STAND_IN), Mock(8))
 
 
-def test_the_plain_run_has_all_of_python_and_the_promised_fields() -> None:
+def test_plain_run_has_all_of_python_and_the_promised_fields() -> None:
     done = run(
         "import math\n"
         "try:\n    boxes = Query_Objs(video_clip, 'book')\nexcept Exception:\n    boxes = []\n"
@@ -48,13 +48,13 @@ def test_the_plain_run_has_all_of_python_and_the_promised_fields() -> None:
         ("while True:\n    pass", "ran out of time"),
     ],
 )
-def test_what_comes_to_no_answer_is_broken(body: str, outcome: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_without_answer_counts_as_broken(body: str, outcome: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(honest, "SECONDS", 1.0)
     done = run(body)
     assert (done.answer, done.outcome) == (None, outcome)
 
 
-def test_programs_are_read_from_replies_the_refused_too(tmp_path: Path) -> None:
+def test_programs_are_read_from_replies_with_refused_ones(tmp_path: Path) -> None:
     line = {"prompt": "5e", "ends_in": "?", "max_tokens": 9, "model": "m", "prompt_tokens": 1, "reply_tokens": 1}
     replies = [("```python\n" + HEAD + "    import os\n```", True), ("def execute_command", False), ("no", True)]
     path = tmp_path / "replies.jsonl"

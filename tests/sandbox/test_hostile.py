@@ -41,7 +41,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_check_lets_through_what_it_is_known_to_let_through() -> None:
+def test_check_passes_known_hostile_programs() -> None:
     """What passes is left to the process: bombs, odd arguments, odd answers. None of it reaches for anything."""
     passed = []
     for path in HOSTILE.rglob("*.py"):
@@ -55,13 +55,13 @@ def test_the_check_lets_through_what_it_is_known_to_let_through() -> None:
     assert sorted(passed) == (HOSTILE / "pass_the_check.txt").read_text().split()
 
 
-def test_every_group_is_here() -> None:
+def test_every_hostile_group_has_programs() -> None:
     groups = {path.name for path in HOSTILE.iterdir() if path.is_dir()}
     assert {name.partition("/")[0] for name in ONE_OF_EACH} == groups
 
 
 @linux
-def test_one_of_each_group_stays_inside(tmp_path: Path) -> None:
+def test_one_program_of_each_group_stays_inside(tmp_path: Path) -> None:
     for name in ONE_OF_EACH:
         copy = tmp_path / f"{name}.py"
         copy.parent.mkdir()
@@ -117,7 +117,7 @@ print(json.dumps(rows))
 
 
 @linux
-def test_the_runner_sees_every_kind_of_escape(tmp_path: Path) -> None:
+def test_runner_sees_every_kind_of_escape(tmp_path: Path) -> None:
     ran = python("-c", SEEN, str(tmp_path))
     rows: dict[str, Any] = json.loads(ran.stdout) if ran.stdout else pytest.fail(ran.stderr)
     cannot_be_written = rows.pop("surrogate")
@@ -138,7 +138,7 @@ def test_the_runner_sees_every_kind_of_escape(tmp_path: Path) -> None:
 
 
 @linux
-def test_a_folder_without_programs_is_said_to_be_one(tmp_path: Path) -> None:
+def test_empty_folder_of_programs_is_refused(tmp_path: Path) -> None:
     ran = python(str(RUNNER), str(tmp_path))
     assert ran.returncode == 2
     assert "no program lies below" in ran.stderr

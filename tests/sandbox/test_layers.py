@@ -73,7 +73,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.parametrize("what", TRIES)
 @pytest.mark.parametrize("layer", Layer)
-def test_a_layer_by_itself(folder: Path, layer: Layer, what: str) -> None:
+def test_each_layer_alone_holds_its_share(folder: Path, layer: Layer, what: str) -> None:
     if why := missing(layer):
         pytest.skip(why)
     if layer is Layer.landlock and layers.landlock_abi() < {"connect": 4, "signal": 6}.get(what, 1):
@@ -94,16 +94,14 @@ def test_a_layer_by_itself(folder: Path, layer: Layer, what: str) -> None:
     assert answer.startswith("held") == (what in HOLDS[layer]), answer
 
 
-def test_what_is_asked_for_and_missing_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_layer_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr("sys.platform", "linux")
     with pytest.raises(UserError, match=r"execute\.layers asks for namespaces.*install the package bubblewrap"):
         raised([Layer.namespaces], without_kernel=False)
 
 
-def test_bubblewrap_that_may_not_make_namespaces_names_the_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bubblewrap_without_permission_names_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bwrap").write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2; exit 1\n")
     (tmp_path / "bwrap").chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -113,7 +111,7 @@ def test_bubblewrap_that_may_not_make_namespaces_names_the_settings(
     assert "user.max_user_namespaces" in why
 
 
-def test_without_seccomp_nothing_runs_unless_a_setting_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_seccomp_is_refused_without_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
     with pytest.raises(UserError, match=r"only Linux has it.*execute\.run_without_kernel_layers=true"):
         raised([], without_kernel=False)
@@ -122,14 +120,14 @@ def test_without_seccomp_nothing_runs_unless_a_setting_says_so(monkeypatch: pyte
         raised([Layer.landlock], without_kernel=True)
 
 
-def test_an_architecture_without_a_list_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_architecture_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     assert "no list of system calls for riscv64" in missing(Layer.seccomp)
 
 
 @pytest.mark.parametrize(("number", "says"), [(38, "older than 5.13"), (95, "lsm=")])
-def test_a_kernel_without_landlock_is_told_from_one_that_has_it_off(
+def test_kernel_without_landlock_differs_from_landlock_off(
     monkeypatch: pytest.MonkeyPatch, number: int, says: str
 ) -> None:
     monkeypatch.setattr("sys.platform", "linux")

@@ -26,7 +26,7 @@ def verdict(code: bytes, architecture: int, number: int) -> int:
 
 @pytest.mark.parametrize("names", [PROGRAM, DECODING], ids=["program", "decoding"])
 @pytest.mark.parametrize("machine", NUMBERS)
-def test_what_is_on_the_list_is_let_through_and_nothing_else(machine: str, names: tuple[str, ...]) -> None:
+def test_filter_allows_listed_calls_only(machine: str, names: tuple[str, ...]) -> None:
     code, (audit, calls) = seccomp_filter(names, machine), NUMBERS[machine]
     allowed = {number for number in range(600) if verdict(code, audit, number) == ALLOW}
     assert allowed == {calls[name] for name in names}
@@ -35,10 +35,10 @@ def test_what_is_on_the_list_is_let_through_and_nothing_else(machine: str, names
 
 
 @pytest.mark.parametrize("machine", NUMBERS)
-def test_the_numbers_of_another_architecture_end_the_process(machine: str) -> None:
+def test_calls_of_another_architecture_kill_the_process(machine: str) -> None:
     code, (_, calls) = seccomp_filter(PROGRAM, machine), NUMBERS[machine]
     assert verdict(code, 0x40000003, calls["read"]) == KILL
 
 
-def test_both_lists_allow_the_same_calls() -> None:
+def test_architectures_allow_the_same_calls() -> None:
     assert {*NUMBERS["x86_64"][1]} == {*NUMBERS["aarch64"][1]}

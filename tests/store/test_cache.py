@@ -24,7 +24,7 @@ def page(folder: Path) -> Path:
     return folder / "ab" / PAGE
 
 
-def test_what_is_put_in_is_there_for_another_process(tmp_path: Path) -> None:
+def test_cache_shares_values_between_processes(tmp_path: Path) -> None:
     cache = Cache(tmp_path, 1.0)
     assert cache.get(PAGE, "k") is None
     cache.put(PAGE, "k", '["ünï \\ud800"]')
@@ -33,7 +33,7 @@ def test_what_is_put_in_is_there_for_another_process(tmp_path: Path) -> None:
     assert Cache(tmp_path, 1.0).get("ab13.findings", "k") is None
 
 
-def test_without_a_folder_it_remembers_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_without_folder_stays_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     cache = Cache()
     cache.put(PAGE, "k", "1")
@@ -41,7 +41,7 @@ def test_without_a_folder_it_remembers_and_writes_nothing(tmp_path: Path, monkey
     assert not list(tmp_path.iterdir())
 
 
-def test_it_stands_beside_the_run_where_nothing_else_is_said(tmp_path: Path) -> None:
+def test_cache_folder_defaults_to_beside_the_run(tmp_path: Path) -> None:
     run = str(tmp_path / "runs" / "mine")
     load_cache(CacheConfig(), Run(Path(run))).put(PAGE, "k", "1")
     assert page(tmp_path / "runs" / "cache").is_file()
@@ -55,9 +55,7 @@ def test_it_stands_beside_the_run_where_nothing_else_is_said(tmp_path: Path) -> 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_a_torn_or_damaged_page_gives_only_what_is_whole(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
+def test_cache_skips_torn_and_damaged_lines(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("cache")
     values = {f"k{number}": f'"{"x" * number}"' for number in range(4)}
     for name, value in values.items():
@@ -77,7 +75,7 @@ def test_a_torn_or_damaged_page_gives_only_what_is_whole(
     assert {name: again.get(PAGE, name) for name in values} == found, "nothing is lost by what is put in behind it"
 
 
-def test_processes_that_write_one_page_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_cache_page_survives_concurrent_processes(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from aotd.store.cache import Cache\n"
         "cache = Cache(Path(sys.argv[1]), 1.0)\n"
@@ -89,7 +87,7 @@ def test_processes_that_write_one_page_at_once_lose_nothing(tmp_path: Path) -> N
     assert all(cache.get(PAGE, f"{name}-{number}") == "x" * 3000 for name in "abc" for number in range(200))
 
 
-def test_threads_share_one(tmp_path: Path) -> None:
+def test_cache_is_thread_safe(tmp_path: Path) -> None:
     cache = Cache(tmp_path, 1.0)
 
     def use(number: int) -> bool:
@@ -102,7 +100,7 @@ def test_threads_share_one(tmp_path: Path) -> None:
     assert page(tmp_path).read_bytes().count(b"\n") == 100, "each is written once"
 
 
-def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
+def test_cache_evicts_least_recently_used_page(tmp_path: Path) -> None:
     names = [f"{number:02d}.findings" for number in range(10)]
     cache = Cache(tmp_path, 1.0)
     for number, name in enumerate(names):
@@ -116,7 +114,7 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     assert small.get(names[5], "k") is None
 
 
-def test_memory_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_bounds_its_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aotd.store.cache._HELD_BYTES", 50_000)
     cache = Cache(tmp_path, 1.0)
     for number in range(20):
@@ -128,7 +126,7 @@ def test_memory_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(cache._pages) == 2
 
 
-def test_a_full_disk_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_reports_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -137,7 +135,7 @@ def test_a_full_disk_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
         Cache(tmp_path, 1.0).put(PAGE, "k", "1")
 
 
-def test_a_folder_that_cannot_be_is_said_before_anything_is_asked(tmp_path: Path) -> None:
+def test_cache_reports_impossible_folder_on_load(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file" / "cache", Path("/proc/none"), Path("a\0b")):
         with pytest.raises(UserError, match=r"cache\.folder="):
@@ -147,7 +145,7 @@ def test_a_folder_that_cannot_be_is_said_before_anything_is_asked(tmp_path: Path
         Cache(tmp_path, 1.0).put(PAGE, "k", "1")
 
 
-def test_keys_tell_parts_apart() -> None:
+def test_cache_key_distinguishes_parts() -> None:
     assert key("ab", "c") != key("a", "bc") != key(["a", "bc"])
     assert key(1.0, None, [1, 2]) == key(1.0, None, (1, 2))
     assert len(key("\ud800")) == 32

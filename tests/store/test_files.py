@@ -21,9 +21,7 @@ from tests.store.test_stage import program
 
 
 @given(lines=st.integers(0, 4), torn=st.integers(0, 200))
-def test_a_file_torn_anywhere_goes_on_where_its_last_whole_line_ends(
-    tmp_path_factory: pytest.TempPathFactory, lines: int, torn: int
-) -> None:
+def test_shard_resumes_after_last_whole_line(tmp_path_factory: pytest.TempPathFactory, lines: int, torn: int) -> None:
     path = tmp_path_factory.mktemp("torn") / "records.jsonl"
     whole = b"".join(program(n).model_dump_json().encode() + b"\n" for n in range(4))
     ends = [0, *(i + 1 for i, byte in enumerate(whole) if byte == 10)]
@@ -39,7 +37,7 @@ def test_a_file_torn_anywhere_goes_on_where_its_last_whole_line_ends(
     ) or [record.question_id for record in read_jsonl(path, Program)] == ["q0", "q1", "q2", "q3"]
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_whole_file_is_atomic(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "file.json"
     write_atomically(path, "one")
     write_atomically(path, "two")
@@ -48,7 +46,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_whole_file_has_its_name_only_once_its_bytes_are_on_the_disk(tmp_path: Path, named: bool) -> None:
+def test_whole_file_is_synced_before_it_is_named(tmp_path: Path, named: bool) -> None:
     path = tmp_path / "view"
     with Disk(str(tmp_path)) as disk:
         with whole_file(path, named=named) as partial:
@@ -57,9 +55,7 @@ def test_a_whole_file_has_its_name_only_once_its_bytes_are_on_the_disk(tmp_path:
         assert bool(disk.pending) is not named, "only what can be made again may lose its name"
 
 
-def test_lines_are_on_the_disk_within_some_seconds_while_there_are_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shard_syncs_every_few_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("aotd.store.files.time.monotonic", lambda: now[0])
     path = tmp_path / "lines.jsonl"
@@ -74,7 +70,7 @@ def test_lines_are_on_the_disk_within_some_seconds_while_there_are_more(
     assert safe == [0, 0, 3, 3, 3, 6, 6, 6]
 
 
-def test_what_a_killed_process_left_of_a_file_is_removed(tmp_path: Path) -> None:
+def test_whole_file_sweeps_partial_files(tmp_path: Path) -> None:
     left, live = tmp_path / ".other.json.123.partial", tmp_path / ".other.json.124.partial"
     for path in (left, live):
         path.write_text("half")
@@ -84,7 +80,7 @@ def test_what_a_killed_process_left_of_a_file_is_removed(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("piece", [1, 7, 64, 1 << 20])
-def test_a_tail_torn_at_any_byte_is_cut_off_and_only_the_end_is_read(
+def test_shard_cuts_torn_tail_and_reads_only_the_end(
     piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aotd.store.files._PIECE", piece)
@@ -100,7 +96,7 @@ def test_a_tail_torn_at_any_byte_is_cut_off_and_only_the_end_is_read(
         assert path.read_bytes()[kept:] == program(9).model_dump_json(exclude_defaults=True).encode() + b"\n"
 
 
-def test_a_large_file_is_opened_by_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shard_opens_large_file_by_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "lines.jsonl"
     path.write_bytes(b"x\n" * 5_000_000 + b"torn")
     tracemalloc.start()
@@ -112,7 +108,7 @@ def test_a_large_file_is_opened_by_its_end(tmp_path: Path, monkeypatch: pytest.M
     assert path.stat().st_size == 10_000_000
 
 
-def test_lines_are_put_into_another_order_and_more_are_appended(tmp_path: Path) -> None:
+def test_shard_reorders_and_appends(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     shard = Shard(path)
     begins = [shard.append(program(number)) for number in range(4)]
@@ -123,7 +119,7 @@ def test_lines_are_put_into_another_order_and_more_are_appended(tmp_path: Path) 
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_file_that_is_put_into_order_stays_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shard_stays_locked_while_reordered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aotd.store.files.LOCK_S", 0.2)
     path = tmp_path / "lines.jsonl"
     shard = Shard(path)
@@ -135,7 +131,7 @@ def test_a_file_that_is_put_into_order_stays_locked(tmp_path: Path, monkeypatch:
     Shard(path).close()
 
 
-def test_who_waited_for_a_file_appends_to_the_one_in_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shard_reopens_file_replaced_while_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, other = tmp_path / "lines.jsonl", tmp_path / "other.jsonl"
     shard = Shard(path)
     shard.append(program(0))

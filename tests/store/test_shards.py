@@ -94,7 +94,7 @@ def contents(folder: Path, verbs: Sequence[str] = SHARDED) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("of", [1, 3, 7])
-def test_shards_gathered_are_the_run_in_one_process(of: int, whole: Path, tmp_path: Path) -> None:
+def test_gather_equals_run_in_one_process(of: int, whole: Path, tmp_path: Path) -> None:
     folder = loaded(whole, tmp_path)
     do(folder, of)
     counts = [Stage(shard.run(Run(folder / "run")).folder, "load", Question).count() for shard in shards(of)]
@@ -107,7 +107,7 @@ def test_shards_gathered_are_the_run_in_one_process(of: int, whole: Path, tmp_pa
     ).keys()
 
 
-def test_gathered_twice_nothing_is_touched_and_the_shards_may_go(three: Path, whole: Path) -> None:
+def test_gather_twice_changes_nothing(three: Path, whole: Path) -> None:
     assert main(words(three, "gather")) == 0
     before = {path: path.stat().st_ino for verb in SHARDED for path in (three / "run" / verb).iterdir()}
     shutil.rmtree(three / "run" / "shards")
@@ -117,7 +117,7 @@ def test_gathered_twice_nothing_is_touched_and_the_shards_may_go(three: Path, wh
     assert contents(three) == contents(whole)
 
 
-def test_a_language_model_is_asked_by_each_shard_and_says_the_same(whole: Path, tmp_path: Path) -> None:
+def test_shards_ask_language_model_alike(whole: Path, tmp_path: Path) -> None:
     def answer(body: dict[str, object], number: int) -> object:
         return said("def execute_command(video_clip, query, possible_answers):\n    return possible_answers[0]\n")
 
@@ -141,18 +141,18 @@ def test_a_language_model_is_asked_by_each_shard_and_says_the_same(whole: Path, 
 
 
 @given(video=st.text(), of=st.integers(1, 1000))
-def test_a_video_falls_to_one_shard(video: str, of: int) -> None:
+def test_number_of_assigns_video_to_one_shard(video: str, of: int) -> None:
     assert 1 <= number_of(video, of) <= of
     assert number_of(video, 1) == 1
 
 
-def test_videos_fall_to_the_shards_they_fell_to_yesterday() -> None:
+def test_number_of_is_stable() -> None:
     assert [number_of(f"v{number}", 4) for number in range(4)] == [4, 3, 2, 3]
     counts = [sum(number_of(f"v{video}", 7) == number for video in range(7000)) for number in range(1, 8)]
     assert all(900 < count < 1100 for count in counts)
 
 
-def test_lines_are_dealt_as_they_stand(three: Path) -> None:
+def test_deal_keeps_lines_byte_for_byte(three: Path) -> None:
     run = three / "run"
     lines = (run / "load" / "records.jsonl").read_bytes().splitlines()
     dealt = [(shard.run(Run(run)).folder / "load" / "records.jsonl").read_bytes().splitlines() for shard in shards(3)]
@@ -163,7 +163,7 @@ def test_lines_are_dealt_as_they_stand(three: Path) -> None:
     assert not videos[0] & videos[1] | videos[0] & videos[2] | videos[1] & videos[2]
 
 
-def test_shards_share_the_cache_of_their_run_and_record_apart(tmp_path: Path) -> None:
+def test_narrowed_shares_cache_and_separates_records(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with Stage(folder, "load", Question).open({}) as out:
         out.write(question("a"))
@@ -194,12 +194,12 @@ def test_shards_share_the_cache_of_their_run_and_record_apart(tmp_path: Path) ->
         ("gather", ["shard.number=1", "shard.of=4"], "gather reads all shards: leave it out"),
     ],
 )
-def test_shards_that_cannot_be_are_refused(verb: str, asked: list[str], said: str, parts: Path) -> None:
+def test_narrowed_refuses_impossible_shards(verb: str, asked: list[str], said: str, parts: Path) -> None:
     with pytest.raises(UserError, match=said):
         run_verb(verb, read_settings(verb, words(parts, verb, *asked)[1:]))
 
 
-def test_questions_loaded_anew_are_not_mixed_with_those_before(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_deal_refuses_reloaded_questions(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = three / "run" / "load" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"limit": null', '"limit": 2'))
     for command in (part(three, "decompose", 1, 3), words(three, "gather")):
@@ -220,7 +220,7 @@ def gathered(folder: Path, capsys: pytest.CaptureFixture[str], *more: str) -> st
     return capsys.readouterr().err.splitlines()[-1]
 
 
-def test_shards_that_are_not_done_are_named(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gather_names_unfinished_shards(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = three / "run"
     path = ShardId(3, 2).run(Run(run)).folder / "execute" / "records.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]) + b'{"question_id":"to')
@@ -234,7 +234,7 @@ def test_shards_that_are_not_done_are_named(three: Path, capsys: pytest.CaptureF
     assert "shard 2/3" not in gathered(three, capsys)
 
 
-def test_a_shard_that_failed_is_named_with_its_error(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gather_names_failed_shard_with_error(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = ShardId(3, 2).run(Run(three / "run")).folder / "execute"
     shutil.rmtree(folder)
     with Disk(str(folder), 5, full):
@@ -245,7 +245,7 @@ def test_a_shard_that_failed_is_named_with_its_error(three: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("of", [[], ["shard.of=4"]])
-def test_how_many_shards_there_are_is_known_or_said(
+def test_gather_needs_unambiguous_division(
     of: list[str], three: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert divisions(Run(three / "run")) == [3]
@@ -257,9 +257,7 @@ def test_how_many_shards_there_are_is_known_or_said(
     assert contents(three) == contents(whole)
 
 
-def test_a_run_without_shards_has_nothing_to_gather(
-    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_gather_refuses_run_without_shards(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = loaded(whole, tmp_path)
     assert gathered(folder, capsys).endswith(
         f"was not divided into shards: run `aotd decompose run={folder}/run shard.number=1 shard.of=4`"
@@ -267,7 +265,7 @@ def test_a_run_without_shards_has_nothing_to_gather(
     assert main(words(whole, "gather")) == 0
 
 
-def test_shards_made_with_different_settings_are_not_mixed(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gather_refuses_different_settings(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = ShardId(3, 2).run(Run(three / "run")).folder
     shutil.rmtree(folder / "execute")
     assert main(part(three, "execute", 2, 3, "specialists.frames=4")) == 0
@@ -275,9 +273,7 @@ def test_shards_made_with_different_settings_are_not_mixed(three: Path, capsys: 
     assert "shards/2-of-3/execute was made otherwise (settings.frames: 4 -> 8) than" in said
 
 
-def test_what_was_begun_without_shards_is_not_overwritten(
-    three: Path, whole: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_gather_refuses_run_begun_without_shards(three: Path, whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(whole / "run" / "decompose", three / "run" / "decompose")
     path = three / "run" / "decompose" / "records.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
@@ -289,9 +285,7 @@ def test_what_was_begun_without_shards_is_not_overwritten(
 
 
 @pytest.mark.parametrize("change", ["twice", "order", "foreign"])
-def test_lines_that_are_not_the_questions_are_refused(
-    change: str, three: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_gather_refuses_foreign_lines(change: str, three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = ShardId(3, 2).run(Run(three / "run")).folder / "decompose" / "records.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     if change == "order":
@@ -307,7 +301,7 @@ def test_lines_that_are_not_the_questions_are_refused(
 # ── killed ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_shard_that_is_killed_in_mid_line_goes_on(three: Path, whole: Path) -> None:
+def test_shard_killed_in_mid_line_resumes(three: Path, whole: Path) -> None:
     folder = ShardId(3, 2).run(Run(three / "run")).folder
     for verb in ("execute", "convert", "verify"):
         shutil.rmtree(folder / verb)
@@ -355,7 +349,7 @@ print(kills, status)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
-def test_gather_killed_at_any_operation_goes_on(three: Path, whole: Path) -> None:
+def test_gather_killed_at_any_operation_resumes(three: Path, whole: Path) -> None:
     command = [sys.executable, "-c", KILLS, str(three), *words(three, "gather")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100)
@@ -368,7 +362,7 @@ def test_gather_killed_at_any_operation_goes_on(three: Path, whole: Path) -> Non
 
 
 @pytest.mark.parametrize("fault", [full, broken], ids=["full", "broken"])
-def test_a_disk_that_takes_no_more_leaves_no_half_of_a_verb(
+def test_gather_on_full_disk_leaves_no_partial_verb(
     fault: object, three: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for at in (1, 4, 12, 30):
@@ -400,7 +394,7 @@ def many(folder: Path, count: int, of: int) -> Path:
     return folder
 
 
-def test_lines_are_not_held(tmp_path: Path) -> None:
+def test_gather_streams_lines(tmp_path: Path) -> None:
     folder = many(tmp_path, 4000, 3)
     tracemalloc.start()
     try:
@@ -414,7 +408,7 @@ def test_lines_are_not_held(tmp_path: Path) -> None:
     assert list(Stage(folder / "run", "decompose", Question).ids()) == order
 
 
-def test_more_shards_than_files_are_allowed_can_be_open_at_once(tmp_path: Path) -> None:
+def test_gather_raises_open_file_limit(tmp_path: Path) -> None:
     folder = many(tmp_path, 60, 60)
     command = [sys.executable, "-m", "aotd", *words(folder, "gather", "verbs=[decompose]")]
     line = f"ulimit -Sn 100; exec {' '.join(command)}"

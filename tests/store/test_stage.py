@@ -22,7 +22,7 @@ def program(number: int) -> Program:
     return Program(question_id=f"q{number}", code="x", author="fixed", attempts=1)
 
 
-def test_what_is_written_is_read_back_and_done(tmp_path: Path) -> None:
+def test_stage_reads_back_what_is_written(tmp_path: Path) -> None:
     stage = Stage(tmp_path, "decompose", Program)
     with stage.open({"author": "fixed"}) as out:
         out.write(program(1))
@@ -38,7 +38,7 @@ def cost(number: int, seconds: float) -> Cost:
     return Cost(question_id=f"q{number}", seconds=seconds)
 
 
-def test_costs_stand_beside_the_records_and_change_nothing_in_them(tmp_path: Path) -> None:
+def test_stage_keeps_costs_beside_records(tmp_path: Path) -> None:
     drop = Dropped(question_id="q2", outcome=Outcome.program_invalid, reason="none")
     for name, costs in (("plain", {}), ("measured", {1: cost(1, 0.5), 2: cost(2, 0.25)})):
         with Stage(tmp_path / name, "decompose", Program).open({}) as out:
@@ -53,7 +53,7 @@ def test_costs_stand_beside_the_records_and_change_nothing_in_them(tmp_path: Pat
     assert {key: one.seconds for key, one in found.items()} == {"q1": 0.5, "q2": 0.25}
 
 
-def test_an_entry_made_elsewhere_is_written_as_the_record_would_be(tmp_path: Path) -> None:
+def test_stage_entry_equals_record(tmp_path: Path) -> None:
     drop = Dropped(question_id="q2", outcome=Outcome.program_invalid, reason="none")
     here, elsewhere = (Stage(tmp_path / name, "decompose", Program) for name in ("here", "elsewhere"))
     with here.open({}) as out:
@@ -66,7 +66,7 @@ def test_an_entry_made_elsewhere_is_written_as_the_record_would_be(tmp_path: Pat
         assert (here.folder / name).read_bytes() == (elsewhere.folder / name).read_bytes()
 
 
-def test_the_last_cost_of_a_question_counts_and_a_torn_one_does_not(tmp_path: Path) -> None:
+def test_stage_counts_last_whole_cost(tmp_path: Path) -> None:
     stage = Stage(tmp_path, "decompose", Program)
     with stage.open({}) as out:
         out.write(program(1), cost(1, 0.5))
@@ -82,7 +82,7 @@ def test_the_last_cost_of_a_question_counts_and_a_torn_one_does_not(tmp_path: Pa
     assert len(path.read_bytes().splitlines()) == 4
 
 
-def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
+def test_stage_refuses_other_settings(tmp_path: Path) -> None:
     stage = Stage(tmp_path, "decompose", Program)
     with stage.open({"author": "fixed"}, inputs={"load": "a"}):
         pass
@@ -92,12 +92,12 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
         stage.open({"author": "fixed"}, inputs={"load": "b"})
 
 
-def test_a_verb_that_has_not_run_is_named(tmp_path: Path) -> None:
+def test_stage_names_verb_not_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run `aotd decompose` first"):
         Stage(tmp_path, "decompose", Program).records()
 
 
-def test_a_damaged_line_is_named_with_its_number(tmp_path: Path) -> None:
+def test_read_jsonl_names_damaged_line(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     path.write_text(program(1).model_dump_json() + "\n" + json.dumps({"question_id": "q", "extra": 1}) + "\n")
     with pytest.raises(UserError, match=r"records\.jsonl:2: not a Program"):
@@ -118,7 +118,7 @@ def test_a_damaged_line_is_named_with_its_number(tmp_path: Path) -> None:
     ],
     ids=["bytes", "mark", "deep", "nan", "half", "foreign", "long", "empty"],
 )
-def test_a_hostile_line_is_one_short_line_that_names_it(line: bytes, tmp_path: Path) -> None:
+def test_read_jsonl_hostile_line_is_one_short_error(line: bytes, tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     path.write_bytes(program(1).model_dump_json().encode() + b"\n" + line + b"\n")
     with pytest.raises(UserError, match=r"records\.jsonl:2: not a Program") as caught:
@@ -128,13 +128,13 @@ def test_a_hostile_line_is_one_short_line_that_names_it(line: bytes, tmp_path: P
 
 
 @pytest.mark.parametrize("seconds", ["NaN", "Infinity", "-1e999"])
-def test_what_is_no_number_is_no_cost(seconds: str, tmp_path: Path) -> None:
+def test_cost_refuses_non_numbers(seconds: str, tmp_path: Path) -> None:
     (tmp_path / "costs.jsonl").write_text(f'{{"question_id": "q", "seconds": {seconds}}}\n')
     with pytest.raises(UserError, match=r"costs\.jsonl:1: not a Cost .*finite"):
         read_jsonl(tmp_path / "costs.jsonl", Cost)
 
 
-def test_one_process_at_a_time_appends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stage_locks_out_second_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aotd.store.files.LOCK_S", 0.3)
     stage = Stage(tmp_path, "decompose", Program)
     with stage.open({}) as out:
@@ -145,7 +145,7 @@ def test_one_process_at_a_time_appends(tmp_path: Path, monkeypatch: pytest.Monke
         assert out.done == {program(1).question_id}
 
 
-def test_what_is_closed_is_on_the_disk_and_so_are_its_name_and_its_folders(tmp_path: Path) -> None:
+def test_stage_close_syncs_files_and_folders(tmp_path: Path) -> None:
     with Disk(str(tmp_path)) as disk:
         with Stage(tmp_path, "evaluate/arm/answer", Program).open({}) as out:
             out.write(program(1), cost(1, 1.0))
@@ -180,14 +180,12 @@ def of_folder(folder: Path, keys: Iterable[str], dropped: Iterable[str] = ()) ->
 
 
 @pytest.mark.parametrize("record", Record.__subclasses__())
-def test_every_line_begins_with_the_id_of_its_question(record: type[Record]) -> None:
+def test_record_line_begins_with_question_id(record: type[Record]) -> None:
     assert next(iter(record.model_fields)) == "question_id"
 
 
 @given(keys=st.lists(IDS, unique=True, max_size=6), dropped=IDS)
-def test_ids_are_told_from_the_beginnings_of_lines(
-    tmp_path_factory: pytest.TempPathFactory, keys: list[str], dropped: str
-) -> None:
+def test_ids_are_read_from_line_heads(tmp_path_factory: pytest.TempPathFactory, keys: list[str], dropped: str) -> None:
     stage = of_folder(tmp_path_factory.mktemp("ids"), keys, {dropped} - {*keys})
     assert list(stage.ids()) == keys
     assert [record.question_id for record in stage.stream()] == keys
@@ -197,7 +195,7 @@ def test_ids_are_told_from_the_beginnings_of_lines(
 
 
 @pytest.mark.parametrize("write", [json.dumps, lambda line: json.dumps(line, separators=(",", ":"))])
-def test_lines_by_another_hand_are_read_too(write: Callable[[Any], str], tmp_path: Path) -> None:
+def test_ids_of_foreign_lines_are_read(write: Callable[[Any], str], tmp_path: Path) -> None:
     keys = ["plain", 'a "quoted" one', "späth", "back\\slash", "\u2028"]
     stage = of_folder(tmp_path, [])
     stage.records_path.write_text("".join(write(named(key).model_dump()) + "\n" for key in keys))
@@ -223,7 +221,7 @@ def test_lines_by_another_hand_are_read_too(write: Callable[[Any], str], tmp_pat
     ],
     ids=["empty", "list", "none", "number", "open", "half", "bytes", "escape"],
 )
-def test_a_line_without_an_id_is_refused_when_the_folder_is_opened(line: bytes, tmp_path: Path) -> None:
+def test_stage_open_refuses_line_without_id(line: bytes, tmp_path: Path) -> None:
     stage = of_folder(tmp_path, ["a"])
     with stage.records_path.open("ab") as out:
         out.write(line + b"\n")
@@ -231,7 +229,7 @@ def test_a_line_without_an_id_is_refused_when_the_folder_is_opened(line: bytes, 
         stage.open({})
 
 
-def test_a_damaged_line_is_refused_by_who_reads_it(tmp_path: Path) -> None:
+def test_stage_read_refuses_damaged_line(tmp_path: Path) -> None:
     stage = of_folder(tmp_path, ["a", "b", "c"])
     text = stage.records_path.read_text().replace('"code":"x = \'b\'"', '"code":7')
     stage.records_path.write_text(text)
@@ -246,7 +244,7 @@ def test_a_damaged_line_is_refused_by_who_reads_it(tmp_path: Path) -> None:
         record_of("b")
 
 
-def test_a_stream_holds_one_line_at_a_time(tmp_path: Path) -> None:
+def test_stream_holds_one_line(tmp_path: Path) -> None:
     stage = of_folder(tmp_path, [])
     line = named("x" * 2000).model_dump_json().encode() + b"\n"
     stage.records_path.write_bytes(b"".join(line.replace(b"x", b"%d" % n, 1) for n in range(3000)))
@@ -260,7 +258,7 @@ def test_a_stream_holds_one_line_at_a_time(tmp_path: Path) -> None:
     assert peak < 4 << 20
 
 
-def test_a_torn_line_is_in_no_stream(tmp_path: Path) -> None:
+def test_stream_skips_torn_line(tmp_path: Path) -> None:
     stage = of_folder(tmp_path, ["a", "b"])
     whole = stage.records_path.read_bytes()
     for cut in range(whole.index(b"\n") + 1, len(whole)):
@@ -274,9 +272,7 @@ def test_a_torn_line_is_in_no_stream(tmp_path: Path) -> None:
 
 
 @given(data=st.data())
-def test_records_of_other_verbs_are_found_in_step(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
+def test_beside_follows_the_lead_stage(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     keys = [f"q{number}" for number in range(data.draw(st.integers(0, 12)))]
     stage = of_folder(tmp_path_factory.mktemp("beside"), keys)
     asked = [key for key in keys if data.draw(st.booleans())]
@@ -284,7 +280,7 @@ def test_records_of_other_verbs_are_found_in_step(
         assert [record_of(key) for key in asked] == [named(key) for key in asked]
 
 
-def test_a_question_out_of_order_and_one_without_a_line_are_named(tmp_path: Path) -> None:
+def test_beside_names_missing_and_misordered_questions(tmp_path: Path) -> None:
     stage = of_folder(tmp_path, ["a", "b", "c"])
     lead = Stage(tmp_path, "execute", Trace)
     with stage.beside(lead) as record_of:
@@ -303,9 +299,7 @@ def contents(stage: Stage[Program]) -> tuple[bytes, bytes]:
 
 
 @given(data=st.data())
-def test_lines_are_put_in_order_whatever_they_were_in(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
+def test_sort_orders_any_permutation(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     order = data.draw(st.lists(IDS, unique=True, max_size=10))
     written = [key for key in data.draw(st.permutations(order)) if data.draw(st.booleans())]
     gone = {key for key in written if data.draw(st.booleans())}
@@ -327,7 +321,7 @@ def test_lines_are_put_in_order_whatever_they_were_in(
         assert out.read(out.write(more)) == more
 
 
-def test_what_is_in_order_is_not_held(tmp_path: Path) -> None:
+def test_sort_of_ordered_lines_holds_nothing(tmp_path: Path) -> None:
     keys = [f"q{number:08d}" for number in range(20_000)]
     stage = of_folder(tmp_path, [])
     stage.records_path.write_text("".join(named(key).model_dump_json() + "\n" for key in keys))
@@ -342,7 +336,7 @@ def test_what_is_in_order_is_not_held(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [full, broken], ids=["full", "broken"])
-def test_a_sort_that_is_interrupted_leaves_the_lines_as_they_were(fault: Any, tmp_path: Path) -> None:
+def test_sort_interrupted_leaves_lines(fault: Any, tmp_path: Path) -> None:
     stage = of_folder(tmp_path, ["d", "a", "c"], ["e", "b"])
     before = contents(stage)
     with stage.open({}) as out, Disk(str(tmp_path)) as disk:
@@ -364,7 +358,7 @@ def test_a_sort_that_is_interrupted_leaves_the_lines_as_they_were(fault: Any, tm
 
 
 @pytest.mark.parametrize(("order", "key"), [("ab", "c"), ("bac", "c")], ids=["unknown", "twice"])
-def test_a_line_too_many_is_named_and_none_is_lost(order: str, key: str, tmp_path: Path) -> None:
+def test_sort_names_extra_line_and_loses_none(order: str, key: str, tmp_path: Path) -> None:
     stage = of_folder(tmp_path, "abc")
     if order == "bac":
         stage.records_path.write_bytes(stage.records_path.read_bytes() + named("c").model_dump_json().encode() + b"\n")

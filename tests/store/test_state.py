@@ -30,7 +30,7 @@ def write(run: Path, *keys: str) -> None:
         out.write(Dropped(question_id=f"not {keys[0]}", outcome=Outcome.program_invalid, reason="none"))
 
 
-def test_a_verb_begins_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_records_begin_and_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "17")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     monkeypatch.setenv("SLURM_JOB_ID", "20")
@@ -58,7 +58,7 @@ def test_a_verb_begins_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (KeyboardInterrupt(), Doing.failed, "KeyboardInterrupt"),
     ],
 )
-def test_what_ends_a_verb_is_kept_in_one_line(error: BaseException, doing: Doing, said: str, tmp_path: Path) -> None:
+def test_state_records_error_in_one_line(error: BaseException, doing: Doing, said: str, tmp_path: Path) -> None:
     with pytest.raises(type(error)), recorded(Run(tmp_path), "decompose"):
         raise error
     state = state_of(Run(tmp_path), "decompose")
@@ -68,7 +68,7 @@ def test_what_ends_a_verb_is_kept_in_one_line(error: BaseException, doing: Doing
     assert "\n" not in state.error
 
 
-def test_what_was_done_stays_done_where_it_fails_when_it_is_begun_again(tmp_path: Path) -> None:
+def test_state_stays_done_when_rerun_fails(tmp_path: Path) -> None:
     write(tmp_path, "a")
     with recorded(Run(tmp_path), "decompose"):
         pass
@@ -86,7 +86,7 @@ def test_what_was_done_stays_done_where_it_fails_when_it_is_begun_again(tmp_path
         assert state.doing is doing
 
 
-def test_the_log_is_the_file_behind_standard_error_or_the_one_that_a_script_names(tmp_path: Path) -> None:
+def test_state_names_log_file(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
 from aotd.store.run import Run
@@ -105,7 +105,7 @@ with recorded(Run(Path({str(tmp_path)!r})), "gather"): pass
             assert state.log == found
 
 
-def test_a_run_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+def test_state_makes_no_missing_run(tmp_path: Path) -> None:
     for name in ("none", "x" * 300, "a\0b"):
         with pytest.raises(UserError, match="so"), recorded(Run(tmp_path / name), "decompose"):
             raise UserError("so")
@@ -115,7 +115,7 @@ def test_a_run_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert state_path(Run(tmp_path / "new"), "load").is_file()
 
 
-def test_of_processes_that_train_together_the_first_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_is_written_by_first_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     with recorded(Run(tmp_path), "distill"):
         pass
@@ -130,7 +130,7 @@ def test_of_processes_that_train_together_the_first_tells(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"doing":"asleep","started_s":1}', '{"doing":"done","started_s":NaN}'])
-def test_a_damaged_state_is_one_line(text: str, tmp_path: Path) -> None:
+def test_state_damaged_is_one_line(text: str, tmp_path: Path) -> None:
     path = state_path(Run(tmp_path), "load")
     path.parent.mkdir()
     path.write_text(text)
@@ -138,7 +138,7 @@ def test_a_damaged_state_is_one_line(text: str, tmp_path: Path) -> None:
         state_of(Run(tmp_path), "load")
 
 
-def test_it_is_json_that_others_can_read(tmp_path: Path) -> None:
+def test_state_is_plain_json(tmp_path: Path) -> None:
     with recorded(Run(tmp_path), "gather"):
         (tmp_path / "load").mkdir()
     assert json.loads(state_path(Run(tmp_path), "gather").read_text())["doing"] == "done"

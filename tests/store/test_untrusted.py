@@ -84,7 +84,7 @@ NO_RECORDS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("content", NO_RECORDS.values(), ids=NO_RECORDS)
-def test_lines_that_are_no_records_are_named(content: bytes, tmp_path: Path) -> None:
+def test_read_jsonl_names_lines_that_are_no_records(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"records\.jsonl:[12]: not a Program") as caught:
@@ -95,7 +95,7 @@ def test_lines_that_are_no_records_are_named(content: bytes, tmp_path: Path) -> 
         assert len(read_jsonl(path, Program)) == 1, "a torn line is not read"
 
 
-def test_a_line_longer_than_any_is_not_read_whole(tmp_path: Path) -> None:
+def test_lines_refuses_overlong_line(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     with path.open("wb") as out:
         out.truncate(LONGEST_LINE + 10)  # takes no room on most disks
@@ -103,7 +103,7 @@ def test_a_line_longer_than_any_is_not_read_whole(tmp_path: Path) -> None:
         read_jsonl(path, Program)
 
 
-def test_zero_bytes_in_a_text_are_kept_as_they_are(tmp_path: Path) -> None:
+def test_zero_bytes_in_text_survive(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     path.write_bytes(LINE.replace(b"q1", b"q\\u00001"))
     assert read_jsonl(path, Program)[0].question_id == "q\x001"
@@ -111,7 +111,7 @@ def test_zero_bytes_in_a_text_are_kept_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("put", NO_FILES)
 @pytest.mark.parametrize("name", ["records.jsonl", "dropped.jsonl", "costs.jsonl", "manifest.json"])
-def test_what_is_no_file_in_place_of_a_verbs_own(put: Callable[[Path], None], name: str, tmp_path: Path) -> None:
+def test_run_refuses_non_file_in_place_of_stage_file(put: Callable[[Path], None], name: str, tmp_path: Path) -> None:
     stage = Stage(tmp_path, "decompose", Program)
     with stage.open({"author": "fixed"}):
         pass
@@ -135,7 +135,7 @@ def test_what_is_no_file_in_place_of_a_verbs_own(put: Callable[[Path], None], na
 
 
 @pytest.mark.parametrize("put", NO_FILES)
-def test_what_is_no_file_in_place_of_others(put: Callable[[Path], None], tmp_path: Path) -> None:
+def test_run_refuses_non_file_in_place_of_input(put: Callable[[Path], None], tmp_path: Path) -> None:
     path = tmp_path / "file"
     put(path)
     for read in (
@@ -164,7 +164,7 @@ NO_OBJECTS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("content", NO_OBJECTS.values(), ids=NO_OBJECTS)
-def test_a_manifest_that_is_none_is_named(content: bytes, tmp_path: Path) -> None:
+def test_manifest_damaged_is_named(content: bytes, tmp_path: Path) -> None:
     stage = Stage(tmp_path, "decompose", Program)
     with stage.open({"author": "fixed"}):
         pass
@@ -179,7 +179,7 @@ def test_a_manifest_that_is_none_is_named(content: bytes, tmp_path: Path) -> Non
         assert str(caught.value).isprintable()
 
 
-def test_a_manifest_too_long_is_not_read(tmp_path: Path) -> None:
+def test_manifest_overlong_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "manifest.json").open("wb") as out:
         out.truncate(100 << 20)
     with pytest.raises(UserError, match="x is longer than 32 MiB"):
@@ -198,7 +198,7 @@ def test_a_manifest_too_long_is_not_read(tmp_path: Path) -> None:
         {"settings": {"arm": {}, "student": {}, "mixture": {"run": "a"}}, "inputs": {}},
     ],
 )  # fmt: skip
-def test_an_arms_manifest_of_other_types_is_named(manifest: Any, tmp_path: Path) -> None:
+def test_manifest_of_arm_with_other_types_is_named(manifest: Any, tmp_path: Path) -> None:
     folder = tmp_path / "run/distill/aotd"
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -206,7 +206,7 @@ def test_an_arms_manifest_of_other_types_is_named(manifest: Any, tmp_path: Path)
         trained_on(folder, {}, "", loaded_in)
 
 
-def test_a_student_that_began_from_itself_is_made_up(tmp_path: Path) -> None:
+def test_student_begun_from_itself_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "run/distill/aotd"
     folder.mkdir(parents=True)
     settings = {"arm": {"train": False}, "student": {"path": str(folder / "student")}}
@@ -216,21 +216,21 @@ def test_a_student_that_began_from_itself_is_made_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [*NO_RECORDS.values(), b'{"prompt": 1}\n'])
-def test_recorded_replies_that_are_none_are_named(content: bytes, tmp_path: Path) -> None:
+def test_replay_damaged_replies_are_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "replies.jsonl").write_bytes(content)
     with pytest.raises(UserError, match=r"replies\.jsonl:[12] is no recorded reply"):
         RecordedEngine(None, LLMConfig(record=str(tmp_path / "replies.jsonl")), "llm")
 
 
 @pytest.mark.parametrize("name", [name for name in NO_RECORDS if name != "an empty line"])
-def test_others_predictions_that_are_none_are_named(name: str, tmp_path: Path) -> None:
+def test_external_predictions_damaged_are_named(name: str, tmp_path: Path) -> None:
     (tmp_path / "replies.jsonl").write_bytes(NO_RECORDS[name])
     with pytest.raises(UserError, match=r"replies\.jsonl:1: no reply"):
         read_replies(tmp_path / "replies.jsonl", {"q1"})
 
 
 @pytest.mark.parametrize("content", [*NO_OBJECTS.values(), b'{"v": {"0": 1}}', b'{"v": []}', b'{"v": {"7": "x"}}'])
-def test_captions_that_are_none_are_named(content: bytes, tmp_path: Path) -> None:
+def test_captions_damaged_are_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "captions.json").write_bytes(content)
     with pytest.raises(UserError, match=r"captions\.json: "):
         read_captions(str(tmp_path / "captions.json"))
@@ -252,7 +252,7 @@ def loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 
 @pytest.mark.parametrize("put", [*NO_FILES, *(lines_of(content) for content in (*NO_RECORDS.values(), LINE + LINE))])
 @pytest.mark.parametrize("name", ["records.jsonl", "dropped.jsonl"])
-def test_a_run_of_a_strangers_is_shown_or_refused_with_one_line(
+def test_show_of_strangers_run_prints_or_refuses_in_one_line(
     name: str, put: Callable[[Path], Any], loaded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert len(ledger(Run(loaded)).places) == 1
@@ -266,7 +266,7 @@ def test_a_run_of_a_strangers_is_shown_or_refused_with_one_line(
     assert len(told.splitlines()) == 1
 
 
-def test_a_question_that_stands_twice_is_refused(loaded: Path) -> None:
+def test_load_refuses_duplicate_question(loaded: Path) -> None:
     path = loaded / "load/records.jsonl"
     path.write_bytes(path.read_bytes() * 2)
     with pytest.raises(UserError, match="'q1' has two lines"):

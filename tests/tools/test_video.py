@@ -46,7 +46,7 @@ def test_frames_keep_their_numbers_through_trim_find_and_filter(scripted: Script
     assert tools.call("Filter_frames_with_obj", [seen, "cup"], {}).numbers == (4, 6)
 
 
-def test_grounding_that_finds_nothing_leaves_its_step_and_an_empty_clip(scripted: Scripted, blank: BlankVideo) -> None:
+def test_grounding_without_result_leaves_step_and_empty_clip(scripted: Scripted, blank: BlankVideo) -> None:
     tools = session(scripted)
     assert tools.call("Filter_frames_with_act", [Clip.whole(blank), "person flying"], {}).numbers == ()
     (event,) = tools.events
@@ -54,7 +54,7 @@ def test_grounding_that_finds_nothing_leaves_its_step_and_an_empty_clip(scripted
     assert (event.query, event.finding.start, event.finding.end) == ("person flying", 0, 0)
 
 
-def test_find_keeps_the_best_box_of_a_frame(scripted: Scripted, blank: BlankVideo) -> None:
+def test_find_keeps_best_box_of_each_frame(scripted: Scripted, blank: BlankVideo) -> None:
     scripted.boxes["cup"] = [cup(2, x=1, score=0.4), cup(2, x=20, score=0.8)]
     tools = session(scripted)
     tools.call("Find", [Clip.whole(blank), "cup"], {})
@@ -63,16 +63,14 @@ def test_find_keeps_the_best_box_of_a_frame(scripted: Scripted, blank: BlankVide
     assert [box.box[0] for box in finding.boxes] == [20]
 
 
-def test_counting_takes_the_usual_number_per_frame(scripted: Scripted, blank: BlankVideo) -> None:
+def test_count_takes_median_over_frames(scripted: Scripted, blank: BlankVideo) -> None:
     scripted.boxes["cup"] = [cup(1), cup(1, x=20), cup(2), cup(2, x=20), cup(3)]
     tools = session(scripted)
     assert tools.call("Count", [Clip.whole(blank), "cup"], {}) == 2
     assert tools.events[0].finding == CountFinding(count=2)
 
 
-def test_compare_says_which_starts_earlier_and_an_empty_clip_never_starts(
-    scripted: Scripted, blank: BlankVideo
-) -> None:
+def test_compare_treats_empty_clip_as_never_starting(scripted: Scripted, blank: BlankVideo) -> None:
     tools, whole = session(scripted), Clip.whole(blank)
     assert tools.call("Compare", [whole.span(2, 4), whole.span(5, 6)], {}) == "first"
     assert tools.call("Compare", [whole.span(6, 6), whole.span(5, 6)], {}) == "second"
@@ -94,7 +92,7 @@ def test_wrong_calls_are_explained(scripted: Scripted, name: str, arguments: lis
         session(scripted).call(name, arguments, {})
 
 
-def test_no_words_name_nothing_whatever_a_specialist_would_say(scripted: Scripted, blank: BlankVideo) -> None:
+def test_empty_query_finds_nothing(scripted: Scripted, blank: BlankVideo) -> None:
     scripted.boxes[" "] = [cup(1)]
     scripted.spans[""] = (1, 3)
     tools, clip = session(scripted), Clip.whole(blank)

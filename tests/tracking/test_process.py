@@ -95,7 +95,7 @@ def left(run: Path) -> list[Path]:
     return list((run / "wandb").glob("*.jsonl"))
 
 
-def test_all_that_is_told_arrives_in_order(says: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tracker_delivers_in_order(says: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "runs" / "mine"
     (run / "execute").mkdir(parents=True)
     (run / "execute" / "records.jsonl").write_text("1\n2\n")
@@ -137,7 +137,7 @@ def test_all_that_is_told_arrives_in_order(says: Path, tmp_path: Path, capsys: p
     assert not capsys.readouterr().err
 
 
-def test_the_key_reaches_wandb_and_nothing_else(
+def test_tracker_key_reaches_only_wandb(
     says: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("aotd.tracking._key", None)
@@ -150,7 +150,7 @@ def test_the_key_reaches_wandb_and_nothing_else(
 
 
 @pytest.mark.parametrize("fails", ["init:error", "log:error"])
-def test_an_error_of_wandb_is_one_line_and_what_was_told_is_kept(
+def test_tracker_error_is_one_line_and_keeps_messages(
     fails: str,
     says: Path,
     tmp_path: Path,
@@ -179,7 +179,7 @@ def test_an_error_of_wandb_is_one_line_and_what_was_told_is_kept(
 
 
 @pytest.mark.parametrize("fails", ["init:hang", "log:hang", "finish:hang"])
-def test_a_wandb_that_hangs_stops_nothing(
+def test_tracker_hanging_stops_nothing(
     fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAKE_FAILS", fails)
@@ -196,7 +196,7 @@ def test_a_wandb_that_hangs_stops_nothing(
     assert len(path.read_text().splitlines()) == 2002
 
 
-def test_a_service_that_was_killed_is_started_again_and_told_everything(
+def test_tracker_restarts_killed_service(
     says: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAKE_FAILS", "finish:connection")
@@ -207,7 +207,7 @@ def test_a_service_that_was_killed_is_started_again_and_told_everything(
     assert left(tmp_path / "run")
 
 
-def test_without_a_server_an_online_run_is_kept_offline(
+def test_tracker_online_falls_back_to_offline(
     says: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAKE_FAILS", "init:wandb")
@@ -222,7 +222,7 @@ def test_without_a_server_an_online_run_is_kept_offline(
     assert not left(tmp_path / "run")
 
 
-def test_a_job_that_failed_is_told_as_failed_and_not_waited_for(says: Path, tmp_path: Path) -> None:
+def test_tracker_of_failed_job_is_not_waited_for(says: Path, tmp_path: Path) -> None:
     def fail() -> None:
         with open_tracker(config(), Run(tmp_path / "run"), "load", "load"):
             (tmp_path / "run" / "load").mkdir()
@@ -236,7 +236,7 @@ def test_a_job_that_failed_is_told_as_failed_and_not_waited_for(says: Path, tmp_
     assert heard(says)[-1] == {"finish": 1}
 
 
-def test_a_job_that_was_killed_leaves_what_it_had_told(says: Path, tmp_path: Path) -> None:
+def test_tracker_of_killed_job_keeps_messages(says: Path, tmp_path: Path) -> None:
     script = (
         "import os; from pathlib import Path; from aotd.store.run import Run; from aotd.tracking.process import *\n"
         f"run = Run(Path({str(tmp_path / 'run')!r}))\n"
@@ -249,7 +249,7 @@ def test_a_job_that_was_killed_leaves_what_it_had_told(says: Path, tmp_path: Pat
     assert not left(tmp_path / "run")
 
 
-def test_a_disk_that_takes_nothing_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tracker_reports_full_disk_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "run").write_text("no folder")
     with open_tracker(config(), Run(tmp_path / "run"), "load", "load") as tracker:
         tracker.log({"a": 1})

@@ -23,7 +23,7 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(KEY, raising=False)
 
 
-def test_a_missing_extra_is_named_before_anything_is_done(
+def test_tracking_names_missing_extra(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tracking, "find_spec", lambda name: None)
@@ -33,7 +33,7 @@ def test_a_missing_extra_is_named_before_anything_is_done(
 
 
 @pytest.mark.parametrize("name", ["wandb/settings", ".wandb"])
-def test_a_run_of_a_stranger_does_not_tell_wandb_where_to_send_things(
+def test_tracking_refuses_wandb_settings_in_run(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tracking, "find_spec", lambda name: object())
@@ -44,9 +44,7 @@ def test_a_run_of_a_stranger_does_not_tell_wandb_where_to_send_things(
     assert str(path) in capsys.readouterr().err
 
 
-def test_nothing_is_tracked_unless_asked_for_and_by_one_process_only(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_tracking_is_off_by_default_and_on_one_rank(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with open_tracker(TrackingConfig(), Run(tmp_path), "distill", "distill/aotd") as tracker:
         assert isinstance(tracker, NullTracker)
     monkeypatch.setenv("RANK", "1")
@@ -55,7 +53,7 @@ def test_nothing_is_tracked_unless_asked_for_and_by_one_process_only(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_of_any_name_has_one_that_wandb_takes(tmp_path: Path) -> None:
+def test_run_name_is_valid_for_wandb(tmp_path: Path) -> None:
     assert run_name(Run(tmp_path / "mine")) == "mine"
     assert run_name(Run(tmp_path / "où/a b:c")) == "a-b-c"
 
@@ -67,7 +65,7 @@ def of_environment(name: str) -> str | None:
     return os.environ.get(name)
 
 
-def test_a_verb_takes_the_key_away_from_whatever_it_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_take_key_hides_key_from_children(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(KEY, "k" * 40)
     assert main(["load", f"run={tmp_path}/run", "dataset=files", f"dataset.root={tmp_path}"]) == 2  # it needs more
     assert KEY not in os.environ
@@ -78,7 +76,7 @@ def test_a_verb_takes_the_key_away_from_whatever_it_starts(monkeypatch: pytest.M
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_sandbox_has_no_key_even_where_nobody_took_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sandbox_has_no_wandb_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY, "k" * 40)
     server = ForkServer((), 1 << 29, 10)
     try:

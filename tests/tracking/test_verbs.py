@@ -72,7 +72,7 @@ def flow(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, List
     return folder / "mine", told
 
 
-def test_the_funnel_is_told_at_each_verb_and_adds_up(flow: tuple[Path, dict[str, Listening]]) -> None:
+def test_tell_logs_funnel_that_adds_up(flow: tuple[Path, dict[str, Listening]]) -> None:
     run, told = flow
     assert list(told) == list(FLOW)
     for verb, listening in told.items():
@@ -87,7 +87,7 @@ def test_the_funnel_is_told_at_each_verb_and_adds_up(flow: tuple[Path, dict[str,
     assert told["load"].numbers["funnel/decompose/pending"] == told["load"].numbers["funnel/load/passed"]
 
 
-def test_what_the_questions_took_is_told(flow: tuple[Path, dict[str, Listening]]) -> None:
+def test_tell_logs_costs(flow: tuple[Path, dict[str, Listening]]) -> None:
     run, told = flow
     costs = Stage(run, "execute", Trace).costs().values()
     numbers = told["execute"].numbers
@@ -97,9 +97,7 @@ def test_what_the_questions_took_is_told(flow: tuple[Path, dict[str, Listening]]
 
 
 @pytest.mark.parametrize("verb", ["execute", "verify"])
-def test_frames_are_shown_with_the_boxes_that_were_found_on_them(
-    verb: str, flow: tuple[Path, dict[str, Listening]]
-) -> None:
+def test_tell_shows_frames_with_boxes(verb: str, flow: tuple[Path, dict[str, Listening]]) -> None:
     run, told = flow
     rows = told[verb].tables["frames"]
     assert 1 <= len({row["question_id"] for row in rows}) <= 8
@@ -118,7 +116,7 @@ def test_frames_are_shown_with_the_boxes_that_were_found_on_them(
     assert boxed
 
 
-def test_each_verb_uses_what_others_made(flow: tuple[Path, dict[str, Listening]]) -> None:
+def test_tell_links_artifacts_of_verbs(flow: tuple[Path, dict[str, Listening]]) -> None:
     _, told = flow
     types = {verb: ([a.type for a in one.used], [a.type for a in one.made]) for verb, one in told.items()}
     assert types == {
@@ -135,7 +133,7 @@ def test_each_verb_uses_what_others_made(flow: tuple[Path, dict[str, Listening]]
     assert told["execute"].described["manifests"]["execute"]["settings"]["frames"] == 8
 
 
-def test_a_student_is_named_but_not_read_and_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_made_names_student_and_skips_links(tmp_path: Path) -> None:
     arm = tmp_path / "mine" / "distill" / "aotd"
     (arm / "student").mkdir(parents=True)
     (arm / "student" / "config.json").write_text("{}")
@@ -149,7 +147,7 @@ def test_a_student_is_named_but_not_read_and_a_link_is_not_followed(tmp_path: Pa
     assert student == expected
 
 
-def test_scores_and_replies_of_the_arms_are_told(tmp_path: Path) -> None:
+def test_tell_logs_scores_and_replies(tmp_path: Path) -> None:
     run = evaluated(sample_run(tmp_path / "mine"))
     listening = Listening()
     tell(listening, Run(run), "evaluate", SpecialistsConfig(), "", "test")
@@ -166,7 +164,7 @@ def test_scores_and_replies_of_the_arms_are_told(tmp_path: Path) -> None:
     assert [artifact.name for artifact in listening.made] == ["mine-scores"]
 
 
-def test_a_run_that_cannot_be_read_back_is_a_line_and_no_end(
+def test_tracked_reports_unreadable_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @contextmanager

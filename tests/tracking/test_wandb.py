@@ -106,7 +106,7 @@ def _kept(path: Path) -> Kept:
     return found
 
 
-def test_offline_directories_hold_the_funnel_and_the_lineage_of_the_whole_flow(tmp_path: Path) -> None:
+def test_wandb_offline_holds_funnel_and_lineage(tmp_path: Path) -> None:
     run = tmp_path / "mine"
     verbs = [*FLOW, "distill", "evaluate", "report"]
     before = set(Path.cwd().iterdir())
@@ -256,7 +256,7 @@ class Answers(BaseHTTPRequestHandler):
         return {"useArtifact": {"artifact": {"id": values["artifactID"], "digest": "", "state": "COMMITTED"}}}
 
 
-def test_a_sync_declares_what_was_made_and_used(tmp_path: Path) -> None:
+def test_wandb_sync_declares_artifacts(tmp_path: Path) -> None:
     config, run, artifacts = TrackingConfig(TrackerName.wandb), tmp_path / "mine", []
     for verb, kind in (("load", "questions"), ("decompose", "programs")):
         (run / verb).mkdir(parents=True)
@@ -294,9 +294,7 @@ def service() -> psutil.Process:
     raise AssertionError("wandb has not started")
 
 
-def test_when_its_service_is_killed_another_one_is_told_everything(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wandb_killed_service_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_tracker(TrackingConfig(TrackerName.wandb), Run(tmp_path), "distill", "distill/aotd") as tracker:
         for step in range(100):
             tracker.log({"step": step})
@@ -311,7 +309,7 @@ def test_when_its_service_is_killed_another_one_is_told_everything(
     assert not capsys.readouterr().err
 
 
-def test_when_its_service_hangs_the_run_goes_on_and_what_was_told_is_there(
+def test_wandb_hanging_service_keeps_messages(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "FINISH_S", 3.0)

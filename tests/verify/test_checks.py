@@ -55,7 +55,7 @@ def faithful(text: str, of: Trace = SEEN, question: Question = QUESTION) -> tupl
     return got.passed, got.reason
 
 
-def test_what_stands_in_the_trace_is_faithful() -> None:
+def test_claims_of_the_trace_are_faithful() -> None:
     assert faithful(TRUE) == (True, "all that it states stands in the trace")
     # A frame stands for a second here; half a second is as near as frames can tell.
     assert faithful(TRUE.replace("From frame 2 to frame 5", "From 2.4 to 6 seconds"))[0]
@@ -82,7 +82,7 @@ def test_what_stands_in_the_trace_is_faithful() -> None:
         ("So the answer is the door.", "", "does not end in an answer"),
     ],
 )
-def test_one_changed_fact_is_unfaithful(was: str, becomes: str, says: str) -> None:
+def test_changed_fact_is_unfaithful(was: str, becomes: str, says: str) -> None:
     assert was in TRUE
     passed, reason = faithful(TRUE.replace(was, becomes))
     assert not passed
@@ -92,14 +92,14 @@ def test_one_changed_fact_is_unfaithful(was: str, becomes: str, says: str) -> No
 @pytest.mark.parametrize(
     ("given", "right"), [("The door.", True), ("the door", False), ("", False), ("a", False), ("The box.", False)]
 )
-def test_a_choice_is_right_to_the_letter(given: str, right: bool) -> None:
+def test_choice_must_match_to_the_letter(given: str, right: bool) -> None:
     assert check_answer(QUESTION, given).passed is right
 
 
 @pytest.mark.parametrize(
     ("given", "right"), [("A door.", True), ("Door", True), ("", False), ("a", False), ("open door", False)]
 )
-def test_an_open_answer_is_right_in_its_words(given: str, right: bool) -> None:
+def test_open_answer_matches_in_plain_words(given: str, right: bool) -> None:
     assert check_answer(OPEN, given).passed is right
 
 
@@ -118,7 +118,7 @@ def test_tool_without_frames_is_no_reason_for_incoherent() -> None:
     assert check_coherent(thought, trace(concluded)).reason == "nothing was looked at"
 
 
-def test_a_step_that_found_nothing_makes_it_incoherent() -> None:
+def test_empty_step_is_incoherent() -> None:
     thought = Thought(question_id="q", text=TRUE, answer="The door.", writer="template")
     assert check_coherent(thought, SEEN).passed
     lucky = trace(

@@ -44,12 +44,12 @@ def failed(now: Attempt, outcome: Outcome = Outcome.program_error) -> Turn[Attem
     return Turn(now, Dropped(question_id="q", outcome=outcome, reason="line 2: IndexError: list"), SEEN)
 
 
-def test_the_true_answer_settles_a_question_at_once() -> None:
+def test_true_answer_settles_question() -> None:
     result = answered(attempt("other"), "The book.")
     assert settled(result, 2) == result.record
 
 
-def test_a_wrong_answer_has_the_next_candidate_run_and_the_first_wrong_one_stays_if_none_is_right() -> None:
+def test_wrong_answer_runs_next_candidate_and_first_wrong_one_stays() -> None:
     wrong = answered(attempt("second", "third"), "The door.")
     assert settled(wrong, 0) is None
     second = candidate(wrong)
@@ -61,7 +61,7 @@ def test_a_wrong_answer_has_the_next_candidate_run_and_the_first_wrong_one_stays
     assert settled(answered(third, "The book."), 0) == answered(third, "The book.").record
 
 
-def test_a_failed_program_goes_back_behind_the_last_candidate() -> None:
+def test_failed_program_goes_back_after_last_candidate() -> None:
     before = failed(attempt("second"))
     assert settled(before, 0) is None
     last = failed(candidate(before))
@@ -71,14 +71,14 @@ def test_a_failed_program_goes_back_behind_the_last_candidate() -> None:
     assert end.reason == "after 2 programs: line 2: IndexError: list"
 
 
-def test_a_wrong_answer_and_a_crashed_specialist_are_never_sent_back() -> None:
+def test_wrong_answer_and_crashed_specialist_are_not_repaired() -> None:
     wrong = answered(attempt(), "The door.")
     assert settled(wrong, 2) == wrong.record
     crashed = failed(attempt("other"), Outcome.tool_failed)
     assert settled(crashed, 2) == crashed.record
 
 
-def test_a_question_without_a_true_answer_takes_the_first_program_that_runs() -> None:
+def test_unlabelled_question_takes_first_program_that_runs() -> None:
     now = attempt("other")
     open_ended = Attempt(QUESTION.model_copy(update={"answer": None}), now.program, now.code, now.others)
     result = answered(open_ended, "The door.")

@@ -34,7 +34,7 @@ def repairer(*lines: str, repairs: int = 2) -> Repairer:
     return Repairer(Says(*lines), prompt, lambda reply: read_program(reply, 100, VIDEO_TOOLS), 100, repairs)
 
 
-def test_a_failed_program_goes_back_with_its_error_and_what_was_seen() -> None:
+def test_repair_prompt_holds_error_and_findings() -> None:
     llm = repairer(GOOD.replace("query)", "'what?')"))
     result = failed(attempt())
     assert settled(result, llm.repairs) is None
@@ -48,7 +48,7 @@ def test_a_failed_program_goes_back_with_its_error_and_what_was_seen() -> None:
     assert asked.count("The book.") == 1, "the true answer stands among the options and nowhere else"
 
 
-def test_a_mended_text_that_is_no_program_uses_up_a_repair() -> None:
+def test_unusable_repair_uses_up_a_repair() -> None:
     llm = repairer("I cannot.", "I still cannot.")
     again, unusable = repaired([failed(attempt())], llm)
     assert not again
