@@ -95,8 +95,8 @@ def moved(engine: TransformersEngine, network: Any, texts: list[str]) -> float:
     rows = [encode_prompt(engine._tokenizer, GenerationRequest.from_prompt(text, 1)) for text in texts]
     shares = []
     with torch.inference_mode():
-        assert engine._prefixes is not None
-        cache, alike = engine._prefixes.past(rows, room=1)
+        assert engine._prefix_cache is not None
+        cache, alike = engine._prefix_cache.past(rows, room=1)
         padded = engine._padded(rows, alike)
         mask, last = padded["attention_mask"], padded["input_ids"][:, -1:]
         given = {"attention_mask": mask, "position_ids": mask.cumsum(1)[:, -1:] - 1, "past_key_values": cache}
@@ -151,9 +151,9 @@ def main() -> None:
         sent += sum(reply.prompt_tokens for reply in expected)
         said += sum(reply.reply_tokens for reply in expected)
     assert len(same) == len(requests)
-    assert engine._prefixes is not None
+    assert engine._prefix_cache is not None
     # The decoding reads the last token of each prompt.
-    read = engine._prefixes.computed + len(requests) + sum(again)
+    read = engine._prefix_cache.computed + len(requests) + sum(again)
     print(f"{len(requests)} prompts of {types} types of questions, {sent / len(requests):.0f} tokens each, on average")
     print(f"{'':<34}{'prompts per second':>20}{'tokens read':>14}")
     print(f"{'one at a time':<34}{len(requests) / alone_s:>20.2f}{sent:>14}")

@@ -36,7 +36,7 @@ class CachedEngine(Engine):
         self._config, self._cache, self._make = config, cache, make
         path = find(config.model, config.setting)
         self.model = path.name if path else config.model
-        made_by = code("llm", "models/kv_cache.py", "prompts/__init__.py")
+        made_by = code("llm", "models/common_prefix.py", "models/kv_cache.py", "prompts/__init__.py")
         self._decides = [identity(config), config.engine.value, config.dtype, made_by]
 
     def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:

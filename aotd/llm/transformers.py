@@ -53,7 +53,7 @@ class TransformersEngine(Engine):
         from transformers import GenerationConfig
         from transformers.utils.logging import disable_progress_bar
 
-        from aotd.llm.prefixes import Prefixes, alike_in_company, can_go_on, reads_once
+        from aotd.llm.prefix_cache import PrefixCache, enable_shared_prefix, is_batch_invariant, supports_prefix_cache
 
         if not config.model:
             raise UserError(f"{config.choice} needs {config.setting}.model=…: a local folder, a GGUF file or a hub id")
@@ -71,18 +71,18 @@ class TransformersEngine(Engine):
         self._ends = _end_tokens(self._network, self._tokenizer)
         # `generate` fills whatever it is not told from here.
         self._network.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-        if not alike_in_company(self._network):
+        if not is_batch_invariant(self._network):
             self._batch = 1
         self._exact = dtype in (torch.float32, torch.float64)
-        self._prefixes: Prefixes | None = None
-        if self._batch > 1 and can_go_on(self._network):
+        self._prefix_cache: PrefixCache | None = None
+        if self._batch > 1 and supports_prefix_cache(self._network):
             # In half precision the scores of two parts, put together, would be rounded once more.
-            self._prefixes = Prefixes(self._network, once=self._exact and reads_once(self._network))
+            self._prefix_cache = PrefixCache(self._network, share=self._exact and enable_shared_prefix(self._network))
 
     def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
         """Yield each request with its reply, `llm.batch` of them at a time; the order is the engine's."""
         # Requests that begin alike follow each other. Without a prefix cache those of like length do, for less padding.
-        order = (lambda each: each.text) if self._prefixes else (lambda each: len(each.text))
+        order = (lambda each: each.text) if self._prefix_cache else (lambda each: len(each.text))
         in_order = sorted(requests, key=order)
         for start in range(0, len(in_order), self._batch):
             batch = in_order[start : start + self._batch]
@@ -177,8 +177,8 @@ class TransformersEngine(Engine):
         how = GenerationConfig(do_sample=False, return_dict_in_generate=True, **ends, **settings)  # type: ignore[no-untyped-call]
         with torch.inference_mode():
             past, shared = {}, 0
-            if together and self._prefixes:
-                past["past_key_values"], shared = self._prefixes.past(rows, room=settings["max_new_tokens"])
+            if together and self._prefix_cache:
+                past["past_key_values"], shared = self._prefix_cache.past(rows, room=settings["max_new_tokens"])
             return self._network.generate(**self._padded(rows, shared), **past, generation_config=how, **hooks)
 
     def _spelt(self, options: Sequence[str]) -> list[tuple[int, ...]]:

@@ -1,8 +1,8 @@
-"""Rows that are decoded side by side: keys and values of what all of them begin with stand here once.
+"""KV cache of a batch that holds the common prefix of its rows once.
 
-At each step a decoder reads the keys and values of all tokens before. Prompts of one job begin alike for most of their
-length; what is alike is read once for the whole batch, as one product, and each row's own part beside it (Hydragen,
-Juravsky et al. 2024). It also saves the memory.
+At each step a decoder reads the keys and values of all tokens before. Prompts of one job share most of their length.
+The shared prefix is read once for the whole batch, as one product, and each row's own part beside it (Hydragen,
+Juravsky et al. 2024). That saves time and memory.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-Pair = tuple[torch.Tensor, torch.Tensor]
+KeyValue = tuple[torch.Tensor, torch.Tensor]
 """Keys and values, each (rows, heads, tokens, width)."""
-Layers = list[Pair]
+PastKeyValues = list[KeyValue]
 """Those of each layer."""
 
 ATTENTION = "aotd"
-"""What `attend` is called among transformers' attentions."""
+"""Name of `shared_prefix_attention` among transformers' attentions."""
 
 
-class OtherKeysError(Exception):
-    """A network has made other keys of those that its cache gave it, and what rows begin with is not among them."""
+class LostPrefixError(Exception):
+    """A network has changed the keys that its cache returned, and the shared prefix is not among them."""
 
 
-class RowsLayer(DynamicLayer):  # type: ignore[no-untyped-call]
-    """A layer of a cache: the tokens that all rows begin with, then each row's own, padded on the left.
+class SharedPrefixLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+    """A layer of a KV cache: the shared prefix of all rows, then each row's own tokens, padded on the left.
 
-    New tokens are written into room that is there. transformers' own layer copies all that is known at each token:
-    behind 2,000 of them, a third of the time.
+    New tokens are written into reserved room. transformers' own layer copies the whole cache at each token: behind
+    2,000 of them, a third of the time.
     """
 
-    def __init__(self, alike: Pair | None, own: Pair, known: int) -> None:
+    def __init__(self, shared: KeyValue | None, own: KeyValue, known: int) -> None:
         """Args:
-        alike: keys and values of what all rows begin with, (1, heads, tokens, width) each. Where there are some,
-            the network's attention is `attend`.
+        shared: keys and values of the shared prefix, (1, heads, tokens, width) each. Where there is one, the
+            network's attention is `shared_prefix_attention`.
         own: those of each row behind that, (rows, heads, tokens, width), with room for more than the first `known`.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self.lazy_initialization(*own)
-        self._alike, self._own, self._known = alike, own, 0
+        self._shared, self._own, self._known = shared, own, 0
         self._grow(known)
 
     def update(
@@ -57,19 +57,19 @@ class RowsLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         return self._grow(tokens)
 
     def get_seq_length(self) -> int:
-        return self._known + (self._alike[0].shape[2] if self._alike else 0)
+        return self._known + (self._shared[0].shape[2] if self._shared else 0)
 
-    def _grow(self, tokens: int) -> Pair:
+    def _grow(self, tokens: int) -> KeyValue:
         self._known += tokens
         keys, values = (part[:, :, : self._known] for part in self._own)
-        # The way to `attend`: a model hands on the very tensor that it gets here.
-        keys.alike = self._alike  # type: ignore[attr-defined]
+        # A model passes this very tensor on to `shared_prefix_attention`.
+        keys.shared_prefix = self._shared  # type: ignore[attr-defined]
         self.keys, self.values = keys, values
         return keys, values
 
 
-def make_room(cache: DynamicCache, room: int) -> None:
-    """Have a cache take so many more tokens of each row without copying what it holds (`RowsLayer`).
+def reserve(cache: DynamicCache, room: int) -> None:
+    """Reserve room in a cache for so many more tokens of each row, so that none is copied (`SharedPrefixLayer`).
 
     Layers that are not transformers' plain ones (sliding windows) stay as they are.
     """
@@ -78,37 +78,37 @@ def make_room(cache: DynamicCache, room: int) -> None:
             assert layer.keys is not None, "something has been read"
             assert layer.values is not None
             keys, values = (torch.nn.functional.pad(part, (0, 0, 0, room)) for part in (layer.keys, layer.values))
-            cache.layers[at] = RowsLayer(None, (keys, values), layer.get_seq_length())
+            cache.layers[at] = SharedPrefixLayer(None, (keys, values), layer.get_seq_length())
 
 
-def side_by_side(rows: Sequence[Layers], alike: int, longest: int, room: int) -> list[RowsLayer]:
-    """The layers of a cache of all rows.
+def batch_layers(rows: Sequence[PastKeyValues], shared: int, longest: int, room: int) -> list[SharedPrefixLayer]:
+    """Build the layers of a cache of all rows.
 
     Args:
         rows: of each row what is known of it, an empty list where nothing is.
-        alike: how many tokens are to be held once; all rows begin with them.
+        shared: how many tokens are to be held once; all rows begin with them.
         longest: how many are known of the longest row.
         room: how many more tokens there will be for each row.
     """
     filled = [(at, row) for at, row in enumerate(rows) if row]
-    known = longest - alike
+    known = longest - shared
 
     def own(layer: int, part: int) -> torch.Tensor:
         like = filled[0][1][layer][part]
         space = like.new_zeros((len(rows), like.shape[1], known + room, like.shape[3]))
         for at, row in filled:
-            tokens = row[layer][part][0, :, alike:]
+            tokens = row[layer][part][0, :, shared:]
             space[at, :, known - tokens.shape[1] : known] = tokens
         return space
 
     layers = []
     for layer, (keys, values) in enumerate(filled[0][1] if filled else []):
-        first = (keys[:, :, :alike], values[:, :, :alike]) if alike else None
-        layers.append(RowsLayer(first, (own(layer, 0), own(layer, 1)), known))
+        first = (keys[:, :, :shared], values[:, :, :shared]) if shared else None
+        layers.append(SharedPrefixLayer(first, (own(layer, 0), own(layer, 1)), known))
     return layers
 
 
-def attend(
+def shared_prefix_attention(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -118,8 +118,7 @@ def attend(
     scaling: float | None = None,
     **more: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention in the form that transformers asks for; its own (`sdpa`) but for a step behind a `RowsLayer` that holds
-    what rows begin with.
+    """Attention in transformers' form: a step behind a `SharedPrefixLayer` with a prefix; its own `sdpa` elsewhere.
 
     Args:
         query: (rows, heads, tokens, width); in such a step of one token.
@@ -130,28 +129,28 @@ def attend(
         (rows, tokens, heads, width)
 
     Raises:
-        OtherKeysError: there are fewer keys than tokens.
+        LostPrefixError: there are fewer keys than tokens.
     """
-    alike = getattr(key, "alike", None)
-    if alike is None:
+    prefix: KeyValue | None = getattr(key, "shared_prefix", None)
+    if prefix is None:
         if attention_mask is not None and attention_mask.shape[-1] > key.shape[2]:
-            raise OtherKeysError
-        found: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            raise LostPrefixError
+        plain: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **more
         )
-        return found
+        return plain
     rows, heads, tokens, width = query.shape
-    groups, shared = key.shape[1], alike[0].shape[2]
+    groups, shared = key.shape[1], prefix[0].shape[2]
     assert tokens == 1, "all tokens but a row's last one are known"
     query = (query * (width**-0.5 if scaling is None else scaling)).view(rows, groups, -1, width)
     near = query @ key.transpose(2, 3)
     if attention_mask is not None:
         mask = attention_mask[..., shared:]
         near = near.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else near + mask
-    far = _one_product(query, alike[0][0].transpose(1, 2))
+    far = _one_product(query, prefix[0][0].transpose(1, 2))
     shares = torch.cat([far, near], -1).softmax(-1)
-    said = _one_product(shares[..., :shared], alike[1][0]) + shares[..., shared:] @ value
-    return said.reshape(rows, 1, heads, width), None
+    out = _one_product(shares[..., :shared], prefix[1][0]) + shares[..., shared:] @ value
+    return out.reshape(rows, 1, heads, width), None
 
 
 def _one_product(rows: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
@@ -161,12 +160,16 @@ def _one_product(rows: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
     return made.view(groups, count, heads, -1).transpose(0, 1)
 
 
-def use_attend(network: Any) -> bool:
-    """Have a network's attention be `attend`; False for one whose attention cannot be exchanged, or is not `sdpa`."""
+def use_shared_prefix_attention(network: Any) -> bool:
+    """Make `shared_prefix_attention` a network's attention.
+
+    Returns:
+        Whether that is possible: not where its attention cannot be exchanged, or is not `sdpa`.
+    """
     can = getattr(network, "_can_set_attn_implementation", None)
     if network.config._attn_implementation != "sdpa" or can is None or not can():
         return False
-    AttentionInterface.register(ATTENTION, attend)
+    AttentionInterface.register(ATTENTION, shared_prefix_attention)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
     network.set_attn_implementation(ATTENTION)
     return True

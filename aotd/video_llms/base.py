@@ -20,11 +20,12 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from aotd.llm.base import Reply
-from aotd.models.kv_cache import Layers, make_room
+from aotd.models.common_prefix import common_prefix_length
+from aotd.models.kv_cache import PastKeyValues, reserve
 from aotd.prompts.student import suffix
 from aotd.records import Mode
 from aotd.video.clip import Video
-from aotd.video_llms.tree import build_tree, common_prefix_length, visibility
+from aotd.video_llms.tree import build_tree, visibility
 
 ANSWER_TOKENS = 24
 """Most tokens of a reply behind the answer suffix: a letter, or a few words."""
@@ -66,7 +67,7 @@ class SharedPrefix:
     """A prefix that texts without a video share, computed once."""
 
     tokens: list[int]
-    past: Layers
+    past: PastKeyValues
     """Keys and values of the tokens (the KV cache), one row."""
 
 
@@ -169,7 +170,7 @@ class TreeCausalLM(ABC):
         end: Tensor,
         positions: Tensor,
         at: Tensor,
-        past: Layers | None = None,
+        past: PastKeyValues | None = None,
     ) -> Tensor:
         """Compute logits at some places of a batch of trees.
 
@@ -198,7 +199,7 @@ class TreeCausalLM(ABC):
         return logits
 
     @torch.inference_mode()
-    def keys_and_values(self, prefix: VideoPrefix) -> Layers:
+    def keys_and_values(self, prefix: VideoPrefix) -> PastKeyValues:
         """Compute the KV cache of a prefix without a video, one row."""
         ids = torch.tensor([prefix.tokens], device=self.device)
         positions = torch.tensor(prefix.positions, device=self.device)
@@ -246,7 +247,7 @@ class TreeCausalLM(ABC):
                 use_cache=True,
             )
             if not generated:
-                make_room(cache, max_tokens - 1)
+                reserve(cache, max_tokens - 1)
             logits = self.get_output_embeddings()(out.last_hidden_state[:, -1])
             uncertain |= is_close(logits) & ~done
             token = logits.argmax(-1).masked_fill(done, end_token)
@@ -436,7 +437,7 @@ class VideoLLM(ABC):
     def shared_prefix(self, rows: Sequence[BatchRow]) -> SharedPrefix:
         """Compute the prefix that some rows without a video share."""
         self.model.train(False)
-        prefix = _slice(rows[0].prefix, slice(common_prefix_length([row.prefix.tokens for row in rows], 0)))
+        prefix = _slice(rows[0].prefix, slice(common_prefix_length([row.prefix.tokens for row in rows])))
         return SharedPrefix(prefix.tokens, self.model.keys_and_values(prefix))
 
     def next_logits(self, rows: Sequence[BatchRow], shared: SharedPrefix) -> Tensor:
@@ -445,14 +446,14 @@ class VideoLLM(ABC):
         Args:
             shared: a prefix that the rows have in part or in whole; it is not computed again.
         """
-        length = common_prefix_length([shared.tokens, *(row.prefix.tokens[:-1] for row in rows)], 0)
+        length = common_prefix_length([shared.tokens, *(row.prefix.tokens[:-1] for row in rows)])
         rest = [BatchRow(row.features, _slice(row.prefix, slice(length, None)), row.texts) for row in rows]
         past = [(keys[:, :, :length], values[:, :, :length]) for keys, values in shared.past]
         batch = collate(rest, self.pad_token)
         return self._logits(batch, [paths[0][-1] for paths in batch.paths], past)
 
     @torch.inference_mode()
-    def _logits(self, batch: TreeBatch, at: Sequence[int], past: Layers | None = None) -> Tensor:
+    def _logits(self, batch: TreeBatch, at: Sequence[int], past: PastKeyValues | None = None) -> Tensor:
         """Compute logits at some places of a batch, `[len(at), vocabulary]`."""
         self.model.train(False)
         device = self.model.device

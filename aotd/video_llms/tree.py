@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aotd.models.common_prefix import common_prefix_length
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -61,15 +63,6 @@ def _branch(tree: Tree, sequences: Sequence[Sequence[int]], members: Sequence[in
         tree.end.extend([0] * length)  # known behind the subtree
         _branch(tree, sequences, branch, stop)
         tree.end[first : first + length] = [len(tree)] * length
-
-
-def common_prefix_length(sequences: Sequence[Sequence[int]], begin: int) -> int:
-    """Count the tokens that all sequences begin with, given that they share the first `begin`."""
-    stop = min(map(len, sequences))
-    for other in sequences[1:]:
-        pairs = zip(sequences[0][begin:stop], other[begin:stop], strict=True)
-        stop = next((at for at, (one, two) in enumerate(pairs, begin) if one != two), stop)
-    return stop
 
 
 def visibility(end: Tensor) -> Tensor:

@@ -20,9 +20,9 @@ from transformers import (
 )
 
 from aotd.llm import LLMConfig
-from aotd.llm import prefixes as prefixes_module
+from aotd.llm import prefix_cache as prefix_cache_module
 from aotd.llm import transformers as module
-from aotd.llm.prefixes import Prefixes, alike_in_company, can_go_on, reads_once
+from aotd.llm.prefix_cache import PrefixCache, enable_shared_prefix, is_batch_invariant, supports_prefix_cache
 from aotd.llm.transformers import TransformersEngine
 from aotd.models import kv_cache as rows_module
 from tests.llm.test_transformers import WORDS, save
@@ -68,8 +68,8 @@ def tokens(prompt: str) -> list[int]:
     return [WORDS.index(word) for word in prompt.split()]
 
 
-def prefixes(folder: Path, budget: int = 2**30) -> Prefixes:
-    return Prefixes(LlamaForCausalLM.from_pretrained(folder).eval(), budget)
+def prefixes(folder: Path, budget: int = 2**30) -> PrefixCache:
+    return PrefixCache(LlamaForCausalLM.from_pretrained(folder).eval(), budget)
 
 
 def other(folder: Path, path: Path, network: Any) -> Path:
@@ -116,13 +116,13 @@ def test_what_is_shared_is_read_once(folder: Path) -> None:
     # Every branch of the tree of prompts, and the last token of none: the decoding reads that.
     rows = sorted({tuple(tokens(prompt)[:-1]) for prompt in PROMPTS})
     branches = {row[: end + 1] for row in rows for end in range(len(row))}
-    assert made._prefixes is not None
-    assert made._prefixes.computed == len(branches) < sum(map(len, rows)) / 2
+    assert made._prefix_cache is not None
+    assert made._prefix_cache.computed == len(branches) < sum(map(len, rows)) / 2
     made.generate(PROMPTS, max_tokens=6)
-    assert made._prefixes.computed == len(branches), "kept between calls"
+    assert made._prefix_cache.computed == len(branches), "kept between calls"
 
 
-def test_no_more_is_kept_than_the_budget_and_the_one_used_last_stays(folder: Path) -> None:
+def test_no_more_is_cached_than_the_budget_and_the_one_used_last_stays(folder: Path) -> None:
     size = 2 * 2 * 16 * 4  # bytes of a token: keys and values of two layers, 16 numbers each
     one, two, three = (tokens(text) for text in ("a b c d e", "f g h i j", "k l m n o"))
     held = prefixes(folder, budget=2 * 4 * size)
@@ -131,27 +131,27 @@ def test_no_more_is_kept_than_the_budget_and_the_one_used_last_stays(folder: Pat
         before = held.computed
         with torch.inference_mode():
             held.past([row], room=1)
-        assert sum(kept.size for kept in held._kept) <= held._budget
+        assert sum(kept.size for kept in held._cached) <= held._budget
         return held.computed - before
 
     assert [read(row) for row in (one, two, one, three)] == [4, 4, 0, 4], "two have room"
     assert [read(row) for row in (one, two)] == [0, 4], "the one that was not used made room"
-    assert [kept.size for kept in held._kept] == [4 * size] * 2
-    assert [read([*two, 3]), len(held._kept)] == [1, 1], "a longer one takes the place of what it begins with"
+    assert [kept.size for kept in held._cached] == [4 * size] * 2
+    assert [read([*two, 3]), len(held._cached)] == [1, 1], "a longer one takes the place of what it begins with"
 
 
-def test_the_last_prompt_is_kept_whatever_the_budget(folder: Path) -> None:
+def test_the_last_prompt_is_cached_whatever_the_budget(folder: Path) -> None:
     held = prefixes(folder, budget=0)
     with torch.inference_mode():
         for row, total in (("a b c", 2), ("a b c", 2), ("a b d", 2), ("f g h", 4), ("a b c", 6)):
             held.past([tokens(row)], room=1)
-            assert (held.computed, len(held._kept)) == (total, 1)
+            assert (held.computed, len(held._cached)) == (total, 1)
 
 
 def test_a_small_budget_changes_no_reply(folder: Path) -> None:
     made = engine(folder)
-    assert made._prefixes is not None
-    made._prefixes._budget = 0
+    assert made._prefix_cache is not None
+    made._prefix_cache._budget = 0
     assert made.generate(PROMPTS, max_tokens=8) == engine(folder, 1).generate(PROMPTS, max_tokens=8)
 
 
@@ -175,7 +175,7 @@ def test_what_is_known_of_a_prompt_is_what_the_network_makes_of_it(folder: Path)
 
 def test_what_rows_begin_with_is_held_once_and_padding_stands_behind_it(folder: Path) -> None:
     held = prefixes(folder)
-    held._once = True
+    held._share = True
     rows = [tokens(prompt) for prompt in (ONE + "e f g", OTHER + "a", ONE + "k", API + "b")]
     with torch.inference_mode():
         cache, alike = held.past(rows, room=3)
@@ -184,7 +184,7 @@ def test_what_rows_begin_with_is_held_once_and_padding_stands_behind_it(folder: 
             expected = held._network(input_ids=torch.tensor([row[:-1]]), use_cache=True).past_key_values
             pad = 32 - (len(row) - 1)
             for layer, whole in zip(cache.layers, expected, strict=True):
-                for own, first, part in zip((layer.keys, layer.values), layer._alike, whole, strict=False):
+                for own, first, part in zip((layer.keys, layer.values), layer._shared, whole, strict=False):
                     torch.testing.assert_close(first, part[:, :, :26])
                     torch.testing.assert_close(own[at : at + 1, :, pad:], part[:, :, 26:])
                     assert not own[at, :, :pad].any()
@@ -195,13 +195,13 @@ def test_a_batch_reads_what_it_begins_with_once_where_numbers_are_exact(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[int] = []
-    joined = prefixes_module.side_by_side
+    joined = prefix_cache_module.batch_layers
 
     def counting(rows: Any, alike: int, longest: int, room: int) -> Any:
         held.append(alike)
         return joined(rows, alike, longest, room)
 
-    monkeypatch.setattr(prefixes_module, "side_by_side", counting)
+    monkeypatch.setattr(prefix_cache_module, "batch_layers", counting)
     asked = [prompt for prompt in PROMPTS if prompt.startswith(API)]
     for dtype, counts in (("float32", [26]), ("bfloat16", [0])):
         made = engine(folder, 32, dtype)
@@ -214,16 +214,16 @@ def test_a_network_that_reads_parts_otherwise_is_given_whole_rows(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = LlamaForCausalLM.from_pretrained(folder).eval()
-    assert reads_once(network)
+    assert enable_shared_prefix(network)
     assert network.config._attn_implementation == rows_module.ATTENTION
-    assert not reads_once(LlamaForCausalLM.from_pretrained(folder, attn_implementation="eager").eval())
+    assert not enable_shared_prefix(LlamaForCausalLM.from_pretrained(folder, attn_implementation="eager").eval())
     right = rows_module._one_product
     latent = networks()["latent"].eval()
-    assert not reads_once(latent)
+    assert not enable_shared_prefix(latent)
     assert latent.config._attn_implementation == "sdpa"
     monkeypatch.setattr(rows_module, "_one_product", lambda rows, shared: 1.1 * right(rows, shared))
     network = LlamaForCausalLM.from_pretrained(folder).eval()
-    assert not reads_once(network)
+    assert not enable_shared_prefix(network)
     assert network.config._attn_implementation == "sdpa"
 
 
@@ -324,11 +324,11 @@ def test_a_network_that_cannot_go_on_from_a_beginning_reads_each_prompt_whole(
     kind: str, goes_on: bool, alike: bool, folder: Path, tmp_path: Path
 ) -> None:
     network = networks()[kind].eval()
-    assert (can_go_on(network), alike_in_company(network)) == (goes_on, alike)
+    assert (supports_prefix_cache(network), is_batch_invariant(network)) == (goes_on, alike)
     path = other(folder, tmp_path / "model", network)
     assert type(AutoModelForCausalLM.from_pretrained(path)) is type(network)
     made = engine(path, 4)
-    assert (made._prefixes is not None, made._batch) == (goes_on, 4 if alike else 1)
+    assert (made._prefix_cache is not None, made._batch) == (goes_on, 4 if alike else 1)
     assert made.generate(PROMPTS, max_tokens=8) == engine(path, 1).generate(PROMPTS, max_tokens=8)
 
 
