@@ -119,7 +119,7 @@ def arms_of(distill: DistillConfig, lora_rank: int, seed: int) -> dict[str, Arm]
     Args:
         lora_rank: of `student`, for arms that do not set their own.
     """
-    seeds = {f".{one}": one for one in distill.seeds} or {"": seed}
+    seeds = {f".{number}": number for number in distill.seeds} or {"": seed}
     arms = {}
     for suffix, own_seed in seeds.items():
         for name, config in distill.arms.items():

@@ -102,7 +102,7 @@ def _check_thoughts(setup: TrainingSetup, arms: Mapping[str, Arm], data: Trainin
             source = data.of(stage)
             labelled = [question for question in source.questions.values() if question.answer is not None]
             examples = (_example(question, stage, source) for question in labelled)
-            if stage.rationales and not any(isinstance(one, Example) and one.rationale for one in examples):
+            if stage.rationales and not any(isinstance(example, Example) and example.rationale for example in examples):
                 wanted = ", ".join(stage.require) or "no check"
                 raise UserError(
                     f"{stage.setting} wants chains of thought, but none of split {setup.distill.split} "

@@ -21,7 +21,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from aotd.distill.arms import Arm, TrainingSetup, arms_of
-from aotd.distill.ranks import is_first, part, processes
+from aotd.distill.ranks import is_first, leave_group, processes
 from aotd.distill.train_arm import train_arm
 from aotd.distill.training_data import TrainingData, read_training_data
 from aotd.errors import UserError
@@ -54,7 +54,7 @@ def train_arms(setup: TrainingSetup, arms: Sequence[Arm], data: TrainingData) ->
                     break
         else:
             _side_by_side(setup, [arm.name for arm in arms], at_once, show)
-        part()
+        leave_group()
         check()
 
 

@@ -60,7 +60,7 @@ def wait_for_all() -> None:
         torch.distributed.barrier()
 
 
-def part() -> None:
+def leave_group() -> None:
     """Let go of the other processes once all is done."""
     import torch
 

@@ -1,8 +1,8 @@
-"""Which frames a student sees, and what it keeps of a run's videos.
+"""Which frames a student sees, and the cache of its features of a run's videos.
 
-The specialists sample `seen` frames and number them `0 … seen - 1`; every number in a rationale is one
-of those. A student may see fewer, spread evenly over the specialists' ones, and is told the specialists'
-number of each: its `k`-th of `count` frames is number `floor((k + 0.5) * seen / count)`.
+The specialists sample `specialist_frames` frames and number them from 0; every frame number in a rationale is one of
+those. A student may see fewer, spread evenly over the specialists' frames. It is given the specialists' number of each:
+its `k`-th of `count` frames is number `floor((k + 0.5) * specialist_frames / count)`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 
 CACHED_BYTES = 256 << 20
-"""How much of the views that were asked for last stays in memory."""
+"""How much of the features that were used last stays in memory."""
 
 
 class FeatureCache:
-    """A student's views of a run's videos, made once each and kept as safetensors files in a folder."""
+    """A student's features of a run's videos, computed once each and stored as safetensors files in a folder."""
 
     def __init__(self, folder: Path, source: Source, student: VideoLLM, budget: int = CACHED_BYTES) -> None:
         self._folder, self._source, self._student = folder, source, student
@@ -42,18 +42,18 @@ class FeatureCache:
         self._cached: ByteLRU[str, VideoFeatures] = ByteLRU(budget, _bytes)
         self._writer = ThreadPoolExecutor(1, "views")
         self._writing: tuple[str, Future[None]] | None = None
-        """The key of the view that was made last, while it is written."""
+        """The key of the features that were computed last, while they are written."""
 
     def key(self, question: Question) -> str:
-        """Name of what is seen: equal for questions about the same part of the same video."""
+        """Return the name of the features: equal for questions about the same part of the same video."""
         part = (question.dataset, question.video_id, question.video, question.start_s, question.end_s)
         if part not in self._keys:
-            told = json.dumps([part, self._source.model, self._feature_key])
-            self._keys[part] = hashlib.sha256(told.encode()).hexdigest()[:24]
+            named = json.dumps([part, self._source.model, self._feature_key])
+            self._keys[part] = hashlib.sha256(named.encode()).hexdigest()[:24]
         return self._keys[part]
 
     def features(self, question: Question) -> VideoFeatures:
-        """What the student keeps of a question's video; not to be changed.
+        """Return the features of a question's video; not to be changed.
 
         Raises:
             QuestionError: `video_unreadable`.
@@ -77,7 +77,7 @@ class FeatureCache:
         return self._folder / f"{self.key(question)}.safetensors"
 
     def pixels(self, question: Question) -> Pixels:
-        """The frames that the specialists see, RGB `[frames, height, width, 3]`.
+        """Return the frames that the specialists see, RGB `[frames, height, width, 3]`.
 
         Raises:
             QuestionError: `video_unreadable`.
@@ -85,7 +85,7 @@ class FeatureCache:
         return self._source.open(question).pixels()
 
     def ensure(self, question: Question) -> None:
-        """Make a view if there is none yet. It is written while the next video is decoded.
+        """Compute the features if there are none yet. They are written while the next video is decoded.
 
         Raises:
             QuestionError: `video_unreadable`.
@@ -95,23 +95,23 @@ class FeatureCache:
         if (self._writing is not None and self._writing[0] == key) or path.is_file():
             return
         started = time.perf_counter()
-        view = self._student.encode_video(self._source.open(question))
+        features = self._student.encode_video(self._source.open(question))
         took_s = time.perf_counter() - started
         self.flush()
-        self._writing = key, self._writer.submit(_write, path, view, took_s)
+        self._writing = key, self._writer.submit(_write, path, features, took_s)
 
     def flush(self) -> None:
-        """Wait until every view that was made is a file.
+        """Wait until all features that were computed are files.
 
         Raises:
-            UserError: the disk does not take one.
+            UserError: the disk refuses one.
         """
         if self._writing is not None:
             writing, self._writing = self._writing[1], None
             writing.result()
 
     def seconds(self, question: Question) -> float | None:
-        """What a view took when it was made, decoding included; None where it does not say.
+        """Return what the features took to compute, decoding included; None where their file does not say.
 
         Raises:
             QuestionError: `video_unreadable`.
@@ -119,8 +119,8 @@ class FeatureCache:
         from safetensors import safe_open
 
         with safe_open(self._file(question), "pt") as file:
-            told = (file.metadata() or {}).get("seconds")
-        return None if told is None else float(told)
+            seconds = (file.metadata() or {}).get("seconds")
+        return None if seconds is None else float(seconds)
 
 
 def run_features(run: Run, specialists: SpecialistsConfig, root: str, student: VideoLLM) -> FeatureCache:
@@ -137,15 +137,15 @@ def run_features(run: Run, specialists: SpecialistsConfig, root: str, student: V
     return FeatureCache(run.folder / "distill" / "views", opened, student)
 
 
-def _bytes(view: VideoFeatures) -> int:
-    return sum(tensor.nbytes for tensor in view.values())
+def _bytes(features: VideoFeatures) -> int:
+    return sum(tensor.nbytes for tensor in features.values())
 
 
-def _write(path: Path, view: VideoFeatures, seconds: float) -> None:
-    """Write tensors, and what they took, so that nobody ever sees half of them."""
+def _write(path: Path, features: VideoFeatures, seconds: float) -> None:
+    """Write tensors, and the seconds they took, so that no reader sees half of them."""
     from safetensors.torch import save_file
 
     from aotd.store.tensors import tensor_errors
 
     with whole_file(path, named=False) as partial, tensor_errors(path):
-        save_file(dict(view), partial, metadata={"seconds": f"{seconds:.6f}"})
+        save_file(dict(features), partial, metadata={"seconds": f"{seconds:.6f}"})

@@ -124,8 +124,8 @@ class LmmsStudent(lmms):  # type: ignore[misc]
                 unread.append(place)
                 continue
             rows.append(self._student.prompt_row(view, text.rstrip("\n") + "\n"))
-        said = iter(self._student.generate(rows, longest) if rows else [])
-        return [UNREAD if place in unread else _cut(next(said).text, until) for place in range(len(batch))]
+        replies = iter(self._student.generate(rows, longest) if rows else [])
+        return [UNREAD if place in unread else _cut(next(replies).text, until) for place in range(len(batch))]
 
     def seen_of(self, visuals: Any, where: str) -> VideoFeatures:
         """What the student sees of the video that a task shows.

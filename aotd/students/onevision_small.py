@@ -19,16 +19,16 @@ from aotd.video_llms.llava_onevision import LlavaOnevision, LlavaOnevisionForCon
 IMAGE, PATCH, WIDTH, LAYERS, HEADS, VOCABULARY = 64, 8, 96, 3, 3, 2048
 
 
-def new_small_onevision(frames: int, seen: int, texts: Sequence[str], seed: int) -> LlavaOnevision:
+def new_small_onevision(frames: int, specialist_frames: int, texts: Sequence[str], seed: int) -> LlavaOnevision:
     """An untrained student of about a million weights. The same arguments give the same.
 
     Args:
         frames: frames it sees, 16 tokens each.
-        seen: frames the specialists sample.
+        specialist_frames: frames the specialists sample.
         texts: what its tokenizer is trained on.
     """
     words = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=train_tokenizer(texts, VOCABULARY, at_least=seen - 1).backend_tokenizer,
+        tokenizer_object=train_tokenizer(texts, VOCABULARY, at_least=specialist_frames - 1).backend_tokenizer,
         pad_token=PAD,
         eos_token=LlavaOnevision.end,
     )
@@ -69,4 +69,4 @@ def new_small_onevision(frames: int, seen: int, texts: Sequence[str], seed: int)
     model = LlavaOnevisionForConditionalGeneration(config)
     model.model.vision_tower.load_state_dict(tower.state_dict())
     pictures = {"size": {"height": IMAGE, "width": IMAGE}}
-    return LlavaOnevision(model, words, pictures, frames, seen)
+    return LlavaOnevision(model, words, pictures, frames, specialist_frames)

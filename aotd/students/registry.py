@@ -30,39 +30,40 @@ def _student_class(name: StudentName) -> type[VideoLLM]:
     return FAMILIES["llava_onevision" if name is StudentName.onevision_small else name.value]
 
 
-def new_student(config: StudentConfig, seen: int, texts: Sequence[str], seed: int) -> VideoLLM:
+def new_student(config: StudentConfig, specialist_frames: int, texts: Sequence[str], seed: int) -> VideoLLM:
     """Begin a student before it is distilled. The same arguments give the same weights.
 
     Args:
-        seen: frames the specialists sample.
+        specialist_frames: frames the specialists sample.
         texts: what a student without a tokenizer of its own trains one on.
 
     Raises:
         UserError: settings that do not fit together, or no such checkpoint.
     """
-    student = _begin(config, seen, texts, seed)
-    if config.path and student.specialist_frames != seen:
+    student = _begin(config, specialist_frames, texts, seed)
+    if config.path and student.specialist_frames != specialist_frames:
         raise UserError(
             f"student.path={config.path} was trained on rationales about {student.specialist_frames} frames, and "
-            f"those of this run number {seen}: set specialists.frames={student.specialist_frames} from `load` on"
+            f"those of this run number {specialist_frames}: set specialists.frames={student.specialist_frames} "
+            "from `load` on"
         )
     return student
 
 
-def _begin(config: StudentConfig, seen: int, texts: Sequence[str], seed: int) -> VideoLLM:
+def _begin(config: StudentConfig, specialist_frames: int, texts: Sequence[str], seed: int) -> VideoLLM:
     if config.name is StudentName.valley:
-        return _saved_valley(config) if config.path else new_valley(config, seen, texts, seed)
+        return _saved_valley(config) if config.path else new_valley(config, specialist_frames, texts, seed)
     if config.name is StudentName.onevision_small:
         if config.path:
             raise UserError(
                 f"student.path={config.path}: onevision_small begins from nothing; a checkpoint of it is "
                 "student=llava_onevision"
             )
-        return new_small_onevision(config.frames, seen, texts, seed)
+        return new_small_onevision(config.frames, specialist_frames, texts, seed)
     if not config.path:
         raise UserError(f"student={config.name.value} begins from a checkpoint: set student.path to a folder or hub id")
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    return load_pretrained(FAMILIES[config.name.value], config.path, config, seen)
+    return load_pretrained(FAMILIES[config.name.value], config.path, config, specialist_frames)
 
 
 def _saved_valley(config: StudentConfig) -> ValleyStudent:
@@ -99,7 +100,7 @@ def load_student(folder: Path, config: StudentConfig) -> VideoLLM:
 
 
 def load_pretrained(
-    family: type[PretrainedVideoLLM], path: str, config: StudentConfig, seen: int
+    family: type[PretrainedVideoLLM], path: str, config: StudentConfig, specialist_frames: int
 ) -> PretrainedVideoLLM:
     """A student of a family from a checkpoint, or from the folder of one that was distilled.
 
@@ -111,8 +112,8 @@ def load_pretrained(
         family, path, "student.path", dtype, attn_implementation=config.attention.value
     )
     note = read_json(path, NOTE)
-    frames, seen = note.get("frames", config.frames), note.get("seen", seen)
-    for name, value in (("frames", frames), ("seen", seen)):
+    frames, specialist_frames = note.get("frames", config.frames), note.get("seen", specialist_frames)
+    for name, value in (("frames", frames), ("seen", specialist_frames)):
         if not isinstance(value, int) or not 1 <= value <= MOST_FRAMES:
             raise UserError(f"student.path={path}: {NOTE}: {name} must be a number from 1 to {MOST_FRAMES}")
-    return family(model, tokenizer, pictures, frames, seen)
+    return family(model, tokenizer, pictures, frames, specialist_frames)

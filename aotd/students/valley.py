@@ -130,8 +130,8 @@ class Temporal(nn.Module):
         """`[B, frames, places, channels]` -> the same shape."""
         batch, frames, places, channels = tokens.shape
         rows = tokens.transpose(1, 2).reshape(batch * places, frames, channels) + self.position
-        seen: Tensor = self.layer(rows)
-        return seen.view(batch, places, frames, channels).transpose(1, 2)
+        attended: Tensor = self.layer(rows)
+        return attended.view(batch, places, frames, channels).transpose(1, 2)
 
 
 class Valley(TreeCausalLM, PreTrainedModel):  # type: ignore[misc,unused-ignore]
@@ -310,11 +310,11 @@ _PART_OF = {
 """Module or weight of a `Valley` -> the part of a student that it belongs to."""
 
 
-def new_valley(config: StudentConfig, seen: int, texts: Sequence[str], seed: int) -> ValleyStudent:
+def new_valley(config: StudentConfig, specialist_frames: int, texts: Sequence[str], seed: int) -> ValleyStudent:
     """An untrained student. The same arguments give the same weights.
 
     Args:
-        seen: frames the specialists sample; their numbers are what it is told.
+        specialist_frames: frames the specialists sample; their numbers are what it is told.
         texts: what the tokenizer is trained on.
 
     Raises:
@@ -322,7 +322,7 @@ def new_valley(config: StudentConfig, seen: int, texts: Sequence[str], seed: int
     """
     _check(config)
     sizes = config.valley
-    tokenizer = train_tokenizer(texts, sizes.vocabulary, at_least=seen - 1)
+    tokenizer = train_tokenizer(texts, sizes.vocabulary, at_least=specialist_frames - 1)
     video_token_id = tokenizer.convert_tokens_to_ids(VIDEO)
     assert isinstance(video_token_id, int)
     set_seed(seed)
@@ -337,7 +337,7 @@ def new_valley(config: StudentConfig, seen: int, texts: Sequence[str], seed: int
             channels=sizes.channels,
             patches=sizes.patches,
             tokens_per_frame=sizes.tokens_per_frame,
-            number_tokens=number_tokens(tokenizer, seen),
+            number_tokens=number_tokens(tokenizer, specialist_frames),
             video_token_id=video_token_id,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,

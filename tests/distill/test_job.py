@@ -46,7 +46,7 @@ def examples(run: Path, arm: str) -> list[Example]:
     return Stage(run, f"distill/{arm}", Example).records()
 
 
-def test_each_arm_is_given_its_thoughts_and_all_labels(run: Path) -> None:
+def test_arm_gets_its_thoughts_and_all_labels(run: Path) -> None:
     do("distill", corner_config(run))
     kept = {arm: [e.question_id for e in examples(run, arm) if e.rationale] for arm in ("instruct", "aotd")}
     assert kept["instruct"] == []
@@ -62,7 +62,7 @@ def test_each_arm_is_given_its_thoughts_and_all_labels(run: Path) -> None:
     assert examples(run, "aotd")[1].answer == "left"
 
 
-def test_it_learns_what_it_is_shown(run: Path) -> None:
+def test_student_learns_answers_and_rationales(run: Path) -> None:
     config = only(run, "aotd", epochs=40, learning_rate=5e-3)
     do("distill", config)
     student = load_student(run / "distill" / "aotd" / "student", config.student)
@@ -79,7 +79,7 @@ class Killed(BaseException):
     """As if the process had been killed."""
 
 
-def test_an_arm_killed_in_the_middle_ends_as_if_it_had_not_been(
+def test_arm_killed_while_its_student_is_written_ends_the_same(
     run: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(*_: object) -> None:
@@ -99,7 +99,7 @@ def test_an_arm_killed_in_the_middle_ends_as_if_it_had_not_been(
     assert all((one[name] == other[name]).all() for name in one)
 
 
-def test_a_finished_arm_is_left_alone(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_arm_is_not_trained_again(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     do("distill", only(run, "instruct"))
     monkeypatch.setattr(training, "Trainer", None)
     do("distill", only(run, "instruct"))
@@ -127,12 +127,12 @@ def test_wrong_settings_are_one_line(run: Path, settings: dict[str, object], say
     assert not (run / "distill").exists()
 
 
-def test_a_question_too_long_for_a_batch_is_one_line(run: Path) -> None:
+def test_question_too_long_for_a_batch_is_one_line(run: Path) -> None:
     with pytest.raises(UserError, match="max_tokens_per_batch=20 is too small for 14 questions of arm instruct"):
         do("distill", only(run, "instruct", max_tokens_per_batch=20))
 
 
-def test_an_arm_that_all_questions_were_dropped_of_is_one_line_and_goes_on_once_it_is_mended(
+def test_arm_without_readable_questions_is_one_line_and_resumes_once_mended(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: Corners, question: Question) -> None:
@@ -162,7 +162,7 @@ def test_an_arm_that_all_questions_were_dropped_of_is_one_line_and_goes_on_once_
     assert (run / "distill" / "base" / "student").is_dir(), "what is not trained needs no question"
 
 
-def test_a_mixture_takes_from_several_runs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_mixture_draws_questions_from_runs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     config = only(run, "aotd")
     into = str(tmp_path_factory.mktemp("mixed"))
     part = MixturePart(run=str(run), root="", questions=9)
@@ -185,7 +185,7 @@ def gather(config: Config) -> MixtureData:
     return found
 
 
-def test_a_part_without_thoughts_needs_no_verb_but_load(run: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_mixture_part_without_thoughts_needs_only_load(run: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     for verb in ("convert", "verify"):
         shutil.rmtree(run / verb)
     config, part = only(run, "aotd"), MixturePart(run=str(run), root="", questions=4, thoughts=False)
@@ -197,7 +197,7 @@ def test_a_part_without_thoughts_needs_no_verb_but_load(run: Path, tmp_path_fact
         gather(replace(mixed, distill=replace(config.distill, mixture=[replace(part, thoughts=True)])))
 
 
-def test_each_seed_is_a_student_and_a_base_is_not_trained(run: Path) -> None:
+def test_each_seed_makes_a_student_and_train_false_is_not_trained(run: Path) -> None:
     config = corner_config(run)
     arms = {"base": ArmConfig(rationales=False, require=[], train=False), "aotd": ArmConfig(epochs=0.5)}
     do("distill", replace(config, distill=replace(config.distill, arms=arms, seeds=[1, 2])))
@@ -209,13 +209,13 @@ def test_each_seed_is_a_student_and_a_base_is_not_trained(run: Path) -> None:
     assert any((one[name] != two[name]).any() for name in one)
 
 
-def test_no_such_deepspeed_file_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_deepspeed_file_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "1")
     with pytest.raises(UserError, match="deepspeed=zero9: there is no such file; name one, or one of zero2, zero3"):
         do("distill", only(run, "instruct", deepspeed="zero9"))
 
 
-def test_a_student_is_gone_before_the_next_one_is_there(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_student_is_freed_before_the_next_is_loaded(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models: list[weakref.ref[Any]] = []
 
     def begun(setup: TrainingSetup, data: TrainingData, seed: int) -> VideoLLM:
@@ -234,13 +234,13 @@ def test_a_student_is_gone_before_the_next_one_is_there(run: Path, monkeypatch: 
     assert len(models) == 1 + len(config.distill.arms)
 
 
-def test_no_kept_thought_is_one_line(run: Path) -> None:
+def test_run_without_kept_thoughts_is_one_line(run: Path) -> None:
     (run / "verify" / "records.jsonl").write_text("")
     with pytest.raises(UserError, match="aotd wants chains of thought"):
         do("distill", corner_config(run))
 
 
-def test_arms_trained_side_by_side_are_the_same_as_in_turns(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arms_trained_side_by_side_equal_arms_trained_in_turn(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arms = {name: ArmConfig(rationales=False, require=[]) for name in ("one", "two")}
     config = corner_config(run)
     config = replace(config, distill=replace(config.distill, arms=arms))
@@ -274,7 +274,7 @@ def test_adapters_are_merged_into_a_plain_checkpoint(name: str, run: Path, tmp_p
     assert not any("adapter" in one or one.endswith((".bin", ".pt")) for one in files)
 
 
-def test_a_tracker_is_told_losses_and_shown_samples(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracker_gets_losses_and_samples(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, float]] = []
     shown: list[Sequence[Cell]] = []
 

@@ -25,7 +25,7 @@ def by_hand(place: int) -> float:
     return -float((row[LABELS[place]] / row.sum()).log())
 
 
-def test_the_loss_is_the_one_worked_out_by_hand() -> None:
+def test_loss_equals_the_sum_worked_out_by_hand() -> None:
     label = ((by_hand(0) + by_hand(1)) / 2 + by_hand(4)) / 2
     rationale = ((by_hand(2) + by_hand(3)) / 2 + 0) / 2
     loss = distillation_loss(LOGITS, LABELS, KINDS, SHARES, weight=0.5)
@@ -34,7 +34,7 @@ def test_the_loss_is_the_one_worked_out_by_hand() -> None:
     assert torch.allclose(loss.total, torch.tensor(label + 0.5 * rationale))
 
 
-def test_no_weight_is_as_no_rationale() -> None:
+def test_loss_with_weight_zero_ignores_rationales() -> None:
     answers = KINDS == ANSWER
     without = distillation_loss(LOGITS[answers], LABELS[answers], KINDS[answers], SHARES[answers], weight=1.0)
     assert without.rationale == 0
@@ -59,7 +59,7 @@ def said(rationale: str | None = "I see it.") -> Example:
     return Example(question_id="q", prompt="What is it?", answer="yes", rationale=rationale)
 
 
-def test_only_the_replies_are_targets(student: VideoLLM) -> None:
+def test_batch_targets_replies_only(student: VideoLLM) -> None:
     batch = make_batch(student, [(VIEW, [tokenize_example(student, said(), choice=False)])], questions=1)
     assert batch["labels"].tolist() == [*student.encode_reply("yes"), *student.encode_reply("I see it.")]
     end = student.tokenizer.eos_token_id
@@ -86,5 +86,5 @@ def test_shares_make_means_over_replies_and_questions(student: VideoLLM) -> None
     assert torch.allclose(batch["shares"][batch["kinds"] == RATIONALE].sum(), torch.tensor(1 / 4, dtype=torch.float64))
 
 
-def test_no_rationale_has_one_reply(student: VideoLLM) -> None:
+def test_example_without_rationale_has_one_reply(student: VideoLLM) -> None:
     assert len(tokenize_example(student, said(None), choice=True).texts) == 1

@@ -25,7 +25,7 @@ def steps(plan: BatchPlan, processes: int) -> list[list[PlannedBatch]]:
 
 
 @given(VIDEOS, st.data(), st.integers(1, 3), st.integers(1, 5))
-def test_every_step_has_its_questions_and_every_batch_its_room(
+def test_plan_fills_steps_with_questions_and_batches_within_tokens(
     videos: list[int], data: st.DataObject, processes: int, group: int
 ) -> None:
     texts = [data.draw(st.integers(1, 40)) for _ in videos]
@@ -45,7 +45,7 @@ def test_every_step_has_its_questions_and_every_batch_its_room(
 
 
 @given(VIDEOS)
-def test_the_questions_of_a_step_do_not_depend_on_the_processes(videos: list[int]) -> None:
+def test_questions_of_a_step_do_not_depend_on_processes(videos: list[int]) -> None:
     def asked(processes: int) -> list[set[int]]:
         plan, _ = planned(videos, [5] * len(videos), processes=processes)
         return [
@@ -56,17 +56,17 @@ def test_the_questions_of_a_step_do_not_depend_on_the_processes(videos: list[int
     assert asked(1) == asked(3)
 
 
-def test_questions_of_a_video_are_put_together() -> None:
+def test_plan_groups_questions_of_a_video() -> None:
     plan, _ = planned([0] * 4 + [1] * 4, [5] * 8, batch=8, epochs=1)
     assert sorted(tuple(sorted(one)) for piece in plan.batches for one in piece.groups) == [(0, 1, 2, 3), (4, 5, 6, 7)]
 
 
-def test_a_part_of_an_epoch_is_a_part_of_its_steps() -> None:
+def test_fraction_of_an_epoch_is_a_fraction_of_its_steps() -> None:
     plan, _ = planned([0] * 12, [5] * 12, batch=4, epochs=1.3)
     assert plan.steps == 4
 
 
-def test_epochs_and_seeds_differ_and_a_seed_says_all() -> None:
+def test_order_differs_by_epoch_and_seed_and_repeats_with_a_seed() -> None:
     def order(seed: int) -> list[PlannedBatch]:
         return planned([0, 1, 2, 3, 4, 5], [5] * 6, seed=seed, batch=2, group=1)[0].batches
 

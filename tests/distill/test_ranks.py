@@ -28,18 +28,24 @@ SETTINGS = [
 ]
 
 
-def launch(run: Path, stage: str) -> subprocess.Popen[str]:
+STAGES = (
+    "distill.arms.aotd.stages=[{trainable:[projector],rationales:false,epochs:2},{trainable:[projector,lm],epochs:2}]"
+)
+
+
+def launch(run: Path, stage: str, *more: str) -> subprocess.Popen[str]:
     """`aotd distill` in two processes that torchrun starts."""
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
         *(
             "-m",
-            "aotd.cli.main",
+            "aotd",
             "distill",
             f"run={run}",
             f"dataset.root={run}",
             f"distill.deepspeed={stage}",
             *SETTINGS,
+            *more,
         ),
     ]
     with (run / "log.txt").open("w") as log:
@@ -64,8 +70,8 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
             assert b[term] == pytest.approx(a[term], rel=1e-5 if number < 5 else 0.05)
 
 
-def finish(run: Path, stage: str) -> None:
-    code = launch(run, stage).wait(timeout=600)
+def finish(run: Path, stage: str, *more: str) -> None:
+    code = launch(run, stage, *more).wait(timeout=600)
     assert code == 0, (run / "log.txt").read_text()
 
 
@@ -86,7 +92,7 @@ def made(folder: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["zero2", "zero3"])
-def test_trained_killed_gone_on_with_and_exported(stage: str, tmp_path: Path) -> None:
+def test_killed_deepspeed_training_resumes_exactly_and_loads(stage: str, tmp_path: Path) -> None:
     pytest.importorskip("deepspeed")
     straight, killed = made(tmp_path / "straight"), made(tmp_path / "killed")
     finish(straight, stage)
@@ -108,7 +114,7 @@ def test_trained_killed_gone_on_with_and_exported(stage: str, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_signal_to_one_process_has_all_leave_after_the_same_step(tmp_path: Path) -> None:
+def test_signal_to_one_process_stops_all_after_the_same_step(tmp_path: Path) -> None:
     straight, told = made(tmp_path / "straight"), made(tmp_path / "told")
     finish(straight, "")
     process = launch(told, "")
@@ -122,3 +128,24 @@ def test_a_signal_to_one_process_has_all_leave_after_the_same_step(tmp_path: Pat
     finish(told, "")
     one, other = (load_file(run / "distill/aotd/student/model.safetensors") for run in (straight, told))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["", "zero2"])
+def test_second_stage_killed_in_two_processes_resumes_exactly(stage: str, tmp_path: Path) -> None:
+    if stage:
+        pytest.importorskip("deepspeed")
+    straight, killed = made(tmp_path / "straight"), made(tmp_path / "killed")
+    finish(straight, stage, STAGES)
+    process = launch(killed, stage, STAGES)
+    wait_for_checkpoint(killed, process)
+    assert (killed / "distill/aotd/stages/1/student").is_dir()
+    for victim in [*psutil.Process(process.pid).children(recursive=True), process]:
+        victim.kill()
+    process.wait()
+    finish(killed, stage, STAGES)
+    one, other = (load_file(run / "distill/aotd/student/model.safetensors") for run in (straight, killed))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    losses = [(run / "distill/aotd/losses.jsonl").read_text() for run in (straight, killed)]
+    assert losses[0] == losses[1]
+    assert [json.loads(line)["stage"] for line in losses[0].splitlines()] == [1] * 8 + [2] * 8

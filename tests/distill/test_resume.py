@@ -82,7 +82,9 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, method: str, call: int, config: C
             do("distill", config)
 
 
-def test_killed_between_the_batches_of_a_step(run: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arm_killed_between_batches_of_a_step_resumes_exactly(
+    run: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = (uninterrupted / "distill/aotd/losses.jsonl").read_text().splitlines()
     assert len(lines) == STEPS
     killed_at(monkeypatch, "compute_loss", 17, config_of(run))
@@ -92,7 +94,9 @@ def test_killed_between_the_batches_of_a_step(run: Path, uninterrupted: Path, mo
     assert_same(run, uninterrupted)
 
 
-def test_killed_while_a_checkpoint_is_written(run: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arm_killed_while_a_checkpoint_is_written_resumes_exactly(
+    run: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     killed_at(monkeypatch, "_save_rng_state", 2, config_of(run))
     folder = run / "distill/aotd/checkpoints"
     assert (folder / "checkpoint-4").is_dir()
@@ -102,7 +106,7 @@ def test_killed_while_a_checkpoint_is_written(run: Path, uninterrupted: Path, mo
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_told_to_leave_it_saves_and_goes(
+def test_signal_saves_a_checkpoint_and_stops(
     number: signal.Signals, run: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = _Trainer.compute_loss
@@ -124,7 +128,7 @@ def test_told_to_leave_it_saves_and_goes(
     assert_same(run, uninterrupted)
 
 
-def test_killed_when_it_had_just_finished_it_leaves_no_checkpoint(
+def test_arm_killed_just_after_finishing_leaves_no_checkpoint(
     run: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:

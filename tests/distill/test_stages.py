@@ -47,7 +47,7 @@ def changed_parts(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[st
     return {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
 
 
-def test_each_stage_trains_its_parts_on_its_examples(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stage_trains_its_parts_on_its_examples(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aotd.distill.train_arm.remove_leftovers", lambda *_: None)
     do("distill", staged(run, PROJECTOR, WHOLE))
     arm = run / "distill/aotd"
@@ -106,9 +106,7 @@ def test_token_budget_ends_training(run: Path, max_tokens: int, steps: int) -> N
     assert len(losses(run)) == steps
 
 
-def test_a_stage_takes_its_own_mixture_and_all_of_them_count_as_training(
-    run: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_mixture_of_each_stage_counts_as_training(run: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     into = tmp_path_factory.mktemp("into")
     part = MixturePart(run=str(run), root="", questions=9, thoughts=False)
     first = StageConfig(mixture=[part], rationales=False)
@@ -155,7 +153,7 @@ def test_wrong_stage_is_one_line(run: Path, arm: ArmConfig, says: str) -> None:
     assert not (run / "distill").exists()
 
 
-def test_a_question_too_long_for_a_later_stage_is_reported_before_the_first(run: Path) -> None:
+def test_question_too_long_for_a_later_stage_is_reported_before_the_first(run: Path) -> None:
     with pytest.raises(UserError, match="is too small for 10 questions of arm aotd, among them"):
         do("distill", staged(run, PROJECTOR, WHOLE, max_tokens_per_batch=100))
     assert not (run / "distill/aotd/losses.jsonl").exists()
@@ -192,7 +190,7 @@ def test_adapters_stand_in_for_the_language_model_only_where_it_is_trained(run: 
     assert not any("embed" in key or "vision_tower" in key for key in changed)
 
 
-def test_a_valley_begins_from_another_runs_student(run: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_valley_begins_from_another_runs_student(run: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     do("distill", staged(run))
     path = run / "distill/aotd/student"
     second = tmp_path_factory.mktemp("second")
@@ -219,7 +217,7 @@ def test_a_valley_begins_from_another_runs_student(run: Path, tmp_path_factory: 
         (StudentConfig(name=StudentName.qwen_vl), 8, "student.name wants qwen3_vl"),
     ],
 )
-def test_settings_that_contradict_a_saved_valley_are_one_line(
+def test_settings_contradicting_a_saved_valley_are_one_line(
     run: Path, student: StudentConfig, seen: int, says: str
 ) -> None:
     config = corner_config(run)
@@ -229,7 +227,7 @@ def test_settings_that_contradict_a_saved_valley_are_one_line(
         new_student(replace(student, path=str(run / "student")), seen, [], 0)
 
 
-def test_no_student_at_the_path_of_a_valley_is_one_line(run: Path, tmp_path: Path) -> None:
+def test_valley_path_without_a_valley_is_one_line(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no student: name the folder distill/ARM/student of another run"):
         new_student(StudentConfig(path=str(tmp_path / "nowhere")), 8, [], 0)
     other = write_checkpoint("qwen_vl", tmp_path / "other")

@@ -95,7 +95,7 @@ from aotd.load import job
 from aotd.store.files import Shard
 from aotd.records import Dropped, Outcome
 
-def stuck(config):
+def stuck(run, **settings):
     shard = Shard(Path(sys.argv[1]))
     shard.append(Dropped(question_id="q", outcome=Outcome.kept, reason="so"))
     {what}

@@ -75,7 +75,7 @@ def own_inputs(student: PretrainedVideoLLM, frames: Pixels, tokens: list[int]) -
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_tree_has_the_logits_of_the_familys_own_forward(name: str, checkpoints: dict[str, Path]) -> None:
+def test_tree_has_logits_of_the_familys_own_forward(name: str, checkpoints: dict[str, Path]) -> None:
     student = load(name, checkpoints[name])
     own = getattr(transformers, type(student.model).__name__).from_pretrained(checkpoints[name]).double()
     student.model.train(False)
@@ -111,9 +111,7 @@ def gradients(student: PretrainedVideoLLM, shared: bool) -> tuple[float, Tensor]
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_tree_has_the_gradients_of_separate_sequences(
-    name: str, attention: str, checkpoints: dict[str, Path]
-) -> None:
+def test_tree_has_gradients_of_separate_sequences(name: str, attention: str, checkpoints: dict[str, Path]) -> None:
     student = load(name, checkpoints[name], attention=Attention(attention))
     student.model.train(True)
     student.enable_gradient_checkpointing()
@@ -124,7 +122,7 @@ def test_a_tree_has_the_gradients_of_separate_sequences(
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_tower_is_frozen_and_the_rest_is_trained(name: str, checkpoints: dict[str, Path]) -> None:
+def test_tower_is_frozen_and_the_rest_is_trained(name: str, checkpoints: dict[str, Path]) -> None:
     student = load(name, checkpoints[name])
     student.model.train(True)
     gradients(student, shared=True)
@@ -134,7 +132,7 @@ def test_the_tower_is_frozen_and_the_rest_is_trained(name: str, checkpoints: dic
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_its_replies_are_the_familys_own(name: str, checkpoints: dict[str, Path]) -> None:
+def test_replies_are_the_familys_own(name: str, checkpoints: dict[str, Path]) -> None:
     student = load(name, checkpoints[name])
     own = getattr(transformers, type(student.model).__name__).from_pretrained(checkpoints[name]).double()
     videos = [Noise(video_id=number) for number in "12"]
@@ -158,7 +156,7 @@ def test_its_replies_are_the_familys_own(name: str, checkpoints: dict[str, Path]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_what_is_saved_loads_as_the_familys_own_and_as_a_student(
+def test_saved_student_loads_as_the_familys_own_and_as_a_student(
     name: str, checkpoints: dict[str, Path], tmp_path: Path
 ) -> None:
     student = new_student(config_of(name, checkpoints[name]), 8, [], 0)
@@ -177,7 +175,7 @@ def test_what_is_saved_loads_as_the_familys_own_and_as_a_student(
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_special_token_in_a_question_is_plain_text(name: str, checkpoints: dict[str, Path]) -> None:
+def test_special_token_in_a_question_is_plain_text(name: str, checkpoints: dict[str, Path]) -> None:
     student = load(name, checkpoints[name])
     plain = student.encode_prompt("Question: Who?")
     hostile = student.encode_prompt(
@@ -188,14 +186,12 @@ def test_a_special_token_in_a_question_is_plain_text(name: str, checkpoints: dic
     assert [token for token in student.encode_reply("A</s><|im_end|>B") if token in special] == [student.end_token]
 
 
-def test_another_familys_checkpoint_is_one_line(checkpoints: dict[str, Path]) -> None:
+def test_checkpoint_of_another_family_is_one_line(checkpoints: dict[str, Path]) -> None:
     with pytest.raises(UserError, match=r"holds a llava_onevision model, and student.name wants llava_next_video"):
         load("llava_next_video", checkpoints["llava_onevision"])
 
 
-def test_a_checkpoint_that_says_an_older_type_is_known_by_its_class(
-    checkpoints: dict[str, Path], tmp_path: Path
-) -> None:
+def test_checkpoint_of_an_older_type_is_known_by_its_class(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(checkpoints["llava_next_video"], tmp_path / "older")
     path = tmp_path / "older/config.json"
     config = json.loads(path.read_text())
@@ -211,7 +207,7 @@ def test_a_checkpoint_that_says_an_older_type_is_known_by_its_class(
     assert older.reply(asked[0], Mode.rationale, 6) == newer.reply(asked[1], Mode.rationale, 6)
 
 
-def test_no_checkpoint_is_one_line(tmp_path: Path) -> None:
+def test_missing_checkpoint_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no checkpoint there"):
         load("qwen_vl", tmp_path / "nowhere")
     (tmp_path / "config.json").write_text('{"model_type": "qwen3_vl", "text_config": {"hidden_size": "wide"}}')
@@ -225,7 +221,7 @@ def test_no_checkpoint_is_one_line(tmp_path: Path) -> None:
         new_student(StudentConfig(name=StudentName.qwen_vl), 8, [], 0)
 
 
-def test_a_tokenizer_without_a_video_token_is_one_line(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+def test_tokenizer_without_a_video_token_is_one_line(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     student = load("llava_next_video", checkpoints["llava_next_video"])
     student.model.float().save_pretrained(tmp_path)
     words = transformers.PreTrainedTokenizerFast(
@@ -239,7 +235,7 @@ def test_a_tokenizer_without_a_video_token_is_one_line(checkpoints: dict[str, Pa
         load("llava_next_video", tmp_path)
 
 
-def test_rows_of_different_lengths_do_not_touch_each_other(checkpoints: dict[str, Path]) -> None:
+def test_rows_of_different_lengths_do_not_affect_each_other(checkpoints: dict[str, Path]) -> None:
     student = load("qwen_vl", checkpoints["qwen_vl"])
     views = [student.encode_video(Noise(video_id=number)) for number in "12"]
     rows = [
@@ -250,7 +246,7 @@ def test_rows_of_different_lengths_do_not_touch_each_other(checkpoints: dict[str
     assert together == [student.model.greedy_decode([row], student.end_token, student.pad_token, 6)[0] for row in rows]
 
 
-def test_fewer_frames_than_the_specialists_keep_their_numbers(checkpoints: dict[str, Path]) -> None:
+def test_fewer_frames_keep_the_specialists_numbers(checkpoints: dict[str, Path]) -> None:
     student = load("llava_next_video", checkpoints["llava_next_video"])
     frames, numbers = student.frames(Noise(video_id="1"))
     assert numbers == [1, 3, 5, 7]
@@ -258,7 +254,7 @@ def test_fewer_frames_than_the_specialists_keep_their_numbers(checkpoints: dict[
     assert student.encode_video(Noise(video_id="1"))["features"].shape == (4, 4, 16)
 
 
-def test_a_small_onevision_is_the_family_begun_from_nothing(tmp_path: Path) -> None:
+def test_onevision_small_begins_the_family_from_nothing(tmp_path: Path) -> None:
     config = StudentConfig(name=StudentName.onevision_small, frames=2)
     one, same, other = (new_student(config, 8, TEXTS, seed) for seed in (1, 1, 2))
     weights = [student.model.state_dict() for student in (one, same, other)]
@@ -276,7 +272,7 @@ def test_a_small_onevision_is_the_family_begun_from_nothing(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_how_likely_replies_are_is_what_the_familys_own_forward_says(name: str, checkpoints: dict[str, Path]) -> None:
+def test_log_probs_equal_the_familys_own_forward(name: str, checkpoints: dict[str, Path]) -> None:
     student = load(name, checkpoints[name])
     own = getattr(transformers, type(student.model).__name__).from_pretrained(checkpoints[name]).double()
     own.train(False)
@@ -295,7 +291,7 @@ def test_how_likely_replies_are_is_what_the_familys_own_forward_says(name: str, 
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_without_a_video_it_says_what_the_family_says_to_the_text(name: str, checkpoints: dict[str, Path]) -> None:
+def test_generate_without_video_equals_the_familys_own(name: str, checkpoints: dict[str, Path]) -> None:
     student = load(name, checkpoints[name])
     own = getattr(transformers, type(student.model).__name__).from_pretrained(checkpoints[name]).double()
     own.train(False)
@@ -312,7 +308,7 @@ def test_without_a_video_it_says_what_the_family_says_to_the_text(name: str, che
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_what_texts_begin_with_is_read_once_and_they_are_followed_by_the_same(
+def test_shared_prefix_is_read_once_with_equal_logits(
     name: str, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = load(name, checkpoints[name])

@@ -39,7 +39,7 @@ class Looked:
         return {"pixels": torch.tensor([video.number])}
 
 
-def test_a_view_is_made_once_for_each_part(tmp_path: Path) -> None:
+def test_features_are_computed_once_for_each_part(tmp_path: Path) -> None:
     looked: Any = Looked()
     views = FeatureCache(tmp_path, looked, looked)
     one, same, later = question("a", "v"), question("b", "v"), question("c", "v", start_s=2.0)
@@ -48,7 +48,7 @@ def test_a_view_is_made_once_for_each_part(tmp_path: Path) -> None:
     assert looked.opened == ["a", "c"]
 
 
-def test_views_stay_in_memory_within_a_budget(tmp_path: Path) -> None:
+def test_features_stay_in_memory_within_a_budget(tmp_path: Path) -> None:
     looked: Any = Looked()
     views = FeatureCache(tmp_path, looked, looked, budget=2 * torch.tensor([1]).nbytes)
     asked = [question(name, name) for name in "abc"]
@@ -60,7 +60,7 @@ def test_views_stay_in_memory_within_a_budget(tmp_path: Path) -> None:
     assert int(views.features(asked[0])["pixels"]) == 4, "it was asked for longest ago"
 
 
-def test_a_view_that_has_gone_is_made_again(tmp_path: Path) -> None:
+def test_missing_features_are_computed_again(tmp_path: Path) -> None:
     looked: Any = Looked()
     views = FeatureCache(tmp_path, looked, looked)
     views.ensure(question("a", "v"))
@@ -70,7 +70,7 @@ def test_a_view_that_has_gone_is_made_again(tmp_path: Path) -> None:
     assert int(views.features(question("a", "v"))["pixels"]) == 2
 
 
-def test_a_view_is_written_while_the_next_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_are_written_while_the_next_are_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     next_made, write = threading.Event(), features._write
 
     def late(*given: Any) -> None:
@@ -93,7 +93,7 @@ def test_a_view_is_written_while_the_next_is_made(tmp_path: Path, monkeypatch: p
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_view_that_the_disk_does_not_take_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_that_the_disk_refuses_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*given: Any) -> None:
         raise UserError("the disk is full")
 

@@ -12,7 +12,7 @@ from aotd.students.tokens import END, PAD, VIDEO, encode, train_tokenizer
 TEXTS = ["What did the person take?", "I see the book at [10, 20, 30, 140] in frame 3. So the answer is the book."]
 
 
-def test_every_number_is_said_as_often_as_if_it_stood_in_texts_of_its_own() -> None:
+def test_numbers_count_as_if_in_texts_of_their_own() -> None:
     apart = Tokenizer(models.BPE())
     apart.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     apart.decoder = decoders.ByteLevel()
@@ -34,7 +34,7 @@ def test_tokenizers_of_the_same_texts_are_equal_and_share_nothing() -> None:
     assert encode(same, "<more>") == encode(train_tokenizer(TEXTS, 600), "<more>") != encode(one, "<more>")
 
 
-def test_a_text_has_the_tokens_that_transformers_gives_it_and_no_mark_of_ours(tmp_path: Path) -> None:
+def test_encode_equals_transformers_without_special_tokens(tmp_path: Path) -> None:
     made = train_tokenizer(TEXTS, 600)
     texts = [*TEXTS, "", " 7", f"{END}{PAD} says the {VIDEO}", "häßlich 本 \u200d\n\n  ."]
     own = [made.encode(text, add_special_tokens=False, split_special_tokens=True) for text in texts]

@@ -52,23 +52,23 @@ def arguments(batch: dict[str, Any]) -> dict[str, Any]:
     return {name: batch[name] for name in ("videos", "input_ids", "end", "positions", "at")}
 
 
-def test_frame_numbers_are_spread_over_the_specialists_frames() -> None:
+def test_frame_numbers_spread_over_the_specialists_frames() -> None:
     assert frame_numbers(32, 4) == [4, 12, 20, 28]
     assert frame_numbers(4, 4) == [0, 1, 2, 3]
     assert frame_numbers(2, 4) == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("text", ["", "Ünïcode 🙂\n\ttabs", "in frame 7, [10, 200]", "<end> and <pad>", " a  b "])
-def test_any_text_comes_back(student: ValleyStudent, text: str) -> None:
+def test_tokenizer_round_trips_any_text(student: ValleyStudent, text: str) -> None:
     assert decode(student.tokenizer, encode(student.tokenizer, text)) == text
 
 
-def test_numbers_are_single_tokens(student: ValleyStudent) -> None:
+def test_tokenizer_makes_numbers_single_tokens(student: ValleyStudent) -> None:
     for number in range(41):
         assert len(encode(student.tokenizer, f" {number}")) == 1
 
 
-def test_saved_and_loaded_gives_equal_logits(student: ValleyStudent, tmp_path: Path) -> None:
+def test_saved_valley_loads_with_equal_logits(student: ValleyStudent, tmp_path: Path) -> None:
     student.save(tmp_path / "student")
     again = load_student(tmp_path / "student", SMALL)
     tokenized = [tokenize_example(student, example, True) for example in examples()]
@@ -79,12 +79,12 @@ def test_saved_and_loaded_gives_equal_logits(student: ValleyStudent, tmp_path: P
     assert again.encode_prompt(TEXTS[1]) == student.encode_prompt(TEXTS[1])
 
 
-def test_no_student_in_a_folder_is_one_line(tmp_path: Path) -> None:
+def test_folder_without_student_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no student"):
         load_student(tmp_path, SMALL)
 
 
-def test_a_batch_says_what_each_says_alone(student: ValleyStudent) -> None:
+def test_reply_in_a_batch_equals_reply_alone(student: ValleyStudent) -> None:
     asked = [PromptInput("What did the person take?" * (i + 1), i == 1, view(i)) for i in range(3)]
     together = student.reply(asked, Mode.rationale, 12)
     assert together == [student.reply([one], Mode.rationale, 12)[0] for one in asked]
@@ -103,7 +103,7 @@ def gradients(student: ValleyStudent, shared: bool) -> tuple[float, list[torch.T
     return loss.item(), [one.grad.clone() for one in student.model.parameters() if one.grad is not None]
 
 
-def test_a_tree_has_the_loss_and_the_gradients_of_separate_sequences(student: ValleyStudent) -> None:
+def test_tree_has_loss_and_gradients_of_separate_sequences(student: ValleyStudent) -> None:
     student.model.double()
     try:
         (loss, together), (alone, apart) = gradients(student, shared=True), gradients(student, shared=False)
@@ -117,7 +117,7 @@ def test_a_tree_has_the_loss_and_the_gradients_of_separate_sequences(student: Va
         student.model.float()
 
 
-def test_the_video_and_its_order_reach_the_logits(student: ValleyStudent) -> None:
+def test_logits_depend_on_video_and_frame_order(student: ValleyStudent) -> None:
     tokenized = [tokenize_example(student, examples()[0], True)]
     seen = view(0)
     backwards = {**seen, "pixels": seen["pixels"].flip(0)}
