@@ -70,7 +70,8 @@ class IndexWriter:
     def __init__(self, lines: Path, index: bytes) -> None:
         """`index`: that of the lines that are there."""
         self._lines = lines
-        if not is_file(index_path(lines)) or read_index(lines) != index:
+        path = index_path(lines)
+        if not is_file(path) or path.stat().st_size != len(index) or read_index(lines) != index:
             write_index(lines, index)
         self._out = self._opened()
 

@@ -194,3 +194,13 @@ def test_few_records_are_looked_up_and_many_are_scanned(tmp_path: Path) -> None:
         found = stage.records_of(wanted)
         assert list(found) == sorted(set(wanted) - {"none"}, key=lambda key: int(key[1:]))
         assert all(record.question_id == key for key, record in found.items())
+
+
+@pytest.mark.parametrize("torn", [b"\0", b"\0" * 40])
+def test_index_that_outlived_all_lines_is_made_again(tmp_path: Path, torn: bytes) -> None:
+    stage = written(tmp_path, [])
+    index(stage).write_bytes(torn)  # a power cut took the lines, and of their entries not all
+    with stage.open({}) as out:
+        for key in KEYS:
+            out.write(program(key))
+    assert index(stage).read_bytes() == scanned(stage)
