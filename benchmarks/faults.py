@@ -83,15 +83,15 @@ def execute_worker(*given: Any) -> None:
     from aotd.execute import worker
 
     worker.start_worker(*given)
-    worker._run = _noting(worker._run, lambda attempt, *_: attempt.question.question_id)  # type: ignore[assignment]
+    worker.work_on = _noting(worker.work_on, lambda agent, task, *_: task.question.question_id)
 
 
 def select_ask(item: Any) -> Any:
-    """In place of `aotd.select.measure._ask`, in the candidate's process."""
+    """In place of `aotd.select.measure._measure_item`, in the candidate's process."""
     from aotd.select import measure
 
     note(f"{type(item).__name__} {item.question.question_id}")
-    return measure._ask(item)
+    return measure._measure_item(item)
 
 
 _asked = ""
@@ -110,7 +110,7 @@ def evaluate_settings(context: Any, arm: str, mode: Any) -> Any:
 NOTED: dict[str, tuple[str, str, Callable[..., str]]] = {
     "load": ("aotd.datasets.playroom.build", "render", lambda scene, seed, path, look: path.name.split(".")[1]),
     "decompose": ("aotd.decompose.annotated", "write", lambda question: question.question_id),
-    "execute": ("aotd.agents.base", "work", lambda agent, task, *_: task.question.question_id),
+    "execute": ("aotd.execute.worker", "work_on", lambda agent, task, *_: task.question.question_id),
     "convert": ("aotd.convert.template", "write", lambda trace, boxes: trace.question_id),
     "verify": ("aotd.verify.job", "check_faithful", lambda question, *_: question.question_id),
     "distill": ("aotd.distill.train._LossLog", "write", lambda to, it: f"{to._lines._path.parent.name} {it['step']}"),
@@ -119,7 +119,7 @@ NOTED: dict[str, tuple[str, str, Callable[..., str]]] = {
 }
 """Verb -> where, and by what function, it begins to work on an item, and the name of that item."""
 INSTEAD: dict[str, tuple[str, str, Callable[..., Any]]] = {
-    "select": ("aotd.select.measure", "_ask", select_ask),
+    "select": ("aotd.select.measure", "_measure_item", select_ask),
     "execute": ("aotd.execute.job", "start_worker", execute_worker),
     "evaluate": ("aotd.evaluate.job", "settings_of", evaluate_settings),
 }
