@@ -83,9 +83,7 @@ def execute_worker(*given: Any) -> None:
     from aotd.execute import worker
 
     worker.start_worker(*given)
-    place, name, key = NOTED["execute"]
-    owner = pkgutil.resolve_name(place)
-    setattr(owner, name, _noting(getattr(owner, name), key))
+    worker.work_on = _noting(worker.work_on, lambda agent, task, *_: task.question.question_id)
 
 
 def select_ask(item: Any) -> Any:
@@ -112,7 +110,7 @@ def evaluate_settings(context: Any, arm: str, mode: Any) -> Any:
 NOTED: dict[str, tuple[str, str, Callable[..., str]]] = {
     "load": ("aotd.datasets.playroom.build", "render", lambda scene, seed, path, look: path.name.split(".")[1]),
     "decompose": ("aotd.decompose.annotated", "write", lambda question: question.question_id),
-    "execute": ("aotd.agents.base", "work", lambda agent, task, *_: task.question.question_id),
+    "execute": ("aotd.execute.worker", "work_on", lambda agent, task, *_: task.question.question_id),
     "convert": ("aotd.convert.template", "write", lambda trace, boxes: trace.question_id),
     "verify": ("aotd.verify.job", "check_faithful", lambda question, *_: question.question_id),
     "distill": ("aotd.distill.train._LossLog", "write", lambda to, it: f"{to._lines._path.parent.name} {it['step']}"),

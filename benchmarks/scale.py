@@ -176,7 +176,7 @@ def million(run: Path, count: int) -> None:
 def open_child(folder: Path, count: int) -> dict[str, float]:
     """Seconds until the first new question is at hand, and until the verb is at its end."""
     from aotd.convert import job
-    from aotd.store.stage import Stage
+    from aotd.store.run import Run
 
     run = folder / "run"
     million(run, count)
@@ -192,7 +192,7 @@ def open_child(folder: Path, count: int) -> dict[str, float]:
     begun = cpu_s()
     started = time.perf_counter()
     whole = do("convert", run)
-    stage = Stage(run, "convert", job.Thought)
+    stage = Run(run).thoughts
     assert stage.count() + len(stage.dropped()) == count, "it has not gone on where it stopped"
     status = Path("/proc/self/status").read_text().split()
     mb = int(status[status.index("VmHWM:") + 1]) / 1024
