@@ -1,6 +1,6 @@
 """The records that cross the disk, in the order in which they are made.
 
-    Question -> Program -> Trace(Event(Finding)) -> Thought -> Verdict -> Prediction -> Scores
+    Question -> Program -> Trace(Event(Finding)) -> Thought -> Verdict -> Prediction -> Scores (`aotd.scoring.tables`)
 
 Each verb of the flow reads the record before it and writes its own, one JSON object per line; what
 verbs share is a record and nothing else. A question that a verb cannot carry further is written as a

@@ -8,6 +8,7 @@ network. Further settings name models: `specialists=paper decompose.author=llm l
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -34,8 +35,11 @@ def ask(video: str, question: str, options: Sequence[str] = (), settings: Sequen
 
 
 def main(words: Sequence[str]) -> int:
-    settings = [word for word in words if "=" in word]
-    video, question, *options = [word for word in words if "=" not in word]
+    settings = [word for word in words if re.match(r"[\w.@/]+=", word)]
+    if len(words) - len(settings) < 2:
+        print((__doc__ or "").strip(), file=sys.stderr)
+        return 2
+    video, question, *options = [word for word in words if word not in settings]
     try:
         print(ask(video, question, options, [*SETTINGS, *settings]))
     except (UserError, QuestionError) as error:

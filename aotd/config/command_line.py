@@ -85,4 +85,6 @@ def read_settings(verb: str, words: Sequence[str]) -> Config:
             holder[name] = value
         else:
             setattr(holder, name, value)
+    if not config.run:
+        raise UserError("run= is empty: name the folder of the run")
     return config

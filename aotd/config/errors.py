@@ -31,6 +31,8 @@ def plainly(told: str, tree: type, groups: Iterable[str]) -> str:
     if found := re.search(r"Key '([^']*)' not in '(\w+)'", text):
         within = re.search(r"Could not override '([^']*)'", text) or re.search(r"full_key: (\S+)", text)
         key = _whole(within[1] if within else "", found[1])
+        if renamed := RENAMED.get(key):
+            return f"{file}there is no setting {key} any more: it is {renamed}"
         holder, _, last = key.rpartition(".")
         fields = _classes(tree).get(found[2], ())
         near = meant(last, fields, f"{holder}." if holder else "") if found[2] != tree.__name__ else ""
@@ -53,6 +55,23 @@ def plainly(told: str, tree: type, groups: Iterable[str]) -> str:
         return f"{at}it is a list: write [value, …]"
     return ""
 
+
+RENAMED = {
+    "decompose.shown": "decompose.examples",
+    "decompose.without": "decompose.exclude_tools",
+    "distill.batch": "distill.questions_per_step",
+    "distill.group": "distill.questions_per_video",
+    "distill.recompute": "distill.gradient_checkpointing",
+    "distill.tokens": "distill.max_tokens_per_batch",
+    "evaluate.against": "evaluate.baseline_run",
+    "evaluate.others": "evaluate.external",
+    "execute.programs": "execute.concurrency",
+    "llm.context": "llm.max_model_len",
+    "llm.memory_share": "llm.gpu_memory_utilization",
+    "student.lora": "student.lora_rank",
+    "student.small": "student=onevision_small",
+}
+"""Setting of version 0.1 -> its name now. The nearest name is another setting for most of them."""
 
 _KINDS = {"Integer": "no whole number", "Float": "no number", "bool": "neither true nor false"}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from aotd.config.compose import compose
 from aotd.config.tree import Config
 from aotd.errors import UserError, meant
 from aotd.llm import RoleLLMConfig
@@ -21,7 +22,7 @@ from aotd.verbs import Verb
 
 def describe(verb: Verb, about: str) -> str:
     """Help of a verb: what its module says, its settings, and the groups it can take with a sentence on each choice."""
-    whole = Config()
+    whole = compose([])
     own = [verb.name] if is_dataclass(getattr(whole, verb.name, None)) else []
     lines = [about.strip(), "", "settings (key=value):", f"  {'run=runs/demo':<40} folder of the run"]
     for part in [*own, *(() if verb.name == "ask" else verb.explains)]:
@@ -110,10 +111,13 @@ def _settings(part: Any, prefix: str) -> list[str]:
 
 
 def _field_docs(kind: type) -> dict[str, str]:
-    """Field -> the string under it in the dataclass's source, on one line."""
+    """Field -> the string under it in the source of the dataclass, or of the one it extends, on one line."""
+    docs: dict[str, str] = {}
+    for base in kind.__bases__:
+        if is_dataclass(base):
+            docs |= _field_docs(base)
     body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     assert isinstance(body, ast.ClassDef)
-    docs = {}
     for item, after in zip(body.body, body.body[1:], strict=False):
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
             text = after.value if isinstance(after, ast.Expr) else None

@@ -1,7 +1,7 @@
 """What is trained on when: which examples share a video's tokens, a batch, and a step.
 
-A step always has `batch` questions, however they are laid out. Those of one video that fall into it stand
-in one tree (at most `group` of them). A step's trees are packed into batches of at most `tokens` places,
+A step always has `questions_per_step` questions, however they are laid out. Those of one video that fall into it stand
+in one tree (at most `questions_per_video` of them). Trees are packed into batches of `max_tokens_per_batch` places,
 padding counted; each process works through as many batches as the fullest step needs.
 """
 

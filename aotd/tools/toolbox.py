@@ -238,15 +238,16 @@ class ToolSession:
         if called is None:
             raise ToolError(f"there is no tool {name}")
         try:
-            given = called.signature.bind(*arguments, **keywords).arguments
+            bound = called.signature.bind(*arguments, **keywords)
         except TypeError as error:
             raise ToolError(f"{name}: {error}") from None
+        bound.apply_defaults()
         context = ToolContext(called, self._specialists)
         try:
             value = called.function(context, *arguments, **keywords)
         finally:
             self.specialist_calls += context.asked
-        self.events = (*self.events, self._event(called, given, value, context.parts))
+        self.events = (*self.events, self._event(called, bound.arguments, value, context.parts))
         return value
 
     def _event(self, called: Tool, given: Mapping[str, Any], value: Any, parts: Mapping[str, Any]) -> Event:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from aotd.config.command_line import read_settings
 from aotd.config.compose import compose
 from aotd.datasets.benchmarks import BENCHMARKS
 from aotd.errors import UserError
@@ -257,3 +258,8 @@ def test_run_name_may_lead_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with Stage(Path("../a\nb"), "decompose", Program).open({}):
         pass
     assert (tmp_path / "a\nb" / "decompose" / "manifest.json").is_file()
+
+
+def test_run_without_a_name_is_refused() -> None:
+    with pytest.raises(UserError, match="run= is empty: name the folder of the run"):
+        read_settings("load", ["run="])

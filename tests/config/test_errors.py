@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from aotd.config.compose import compose
+from aotd.config.errors import RENAMED, _names
+from aotd.config.tree import Config
 from aotd.errors import UserError
 
 
@@ -26,6 +28,8 @@ from aotd.errors import UserError
             "distill.mixture=[{run: a, rot: b}]",
             "there is no setting distill.mixture.rot: did you mean distill.mixture.root?",
         ),
+        ("execute.programs=4", "there is no setting execute.programs any more: it is execute.concurrency"),
+        ("llm.context=4096", "there is no setting llm.context any more: it is llm.max_model_len"),
         ("zzz=1", "there is no setting zzz"),
         ("datset=star", "there is no setting datset: did you mean dataset?"),
         ("specialists/acton=mock", "there is no setting specialists/acton: did you mean specialists/action?"),
@@ -79,3 +83,9 @@ def test_plainly_names_the_file(text: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         compose(["experiment=theirs"], str(tmp_path))
     assert str(caught.value) == f"settings: experiment/theirs: {says}"
+
+
+def test_renamed_settings_are_gone_and_their_new_names_are_there() -> None:
+    names = set(_names(Config))
+    assert not names & set(RENAMED)
+    assert {name for name in RENAMED.values() if "=" not in name} <= names

@@ -64,3 +64,18 @@ def test_sentence_may_be_missing(tmp_path: Path) -> None:
     (tmp_path / "llm").mkdir()
     (tmp_path / "llm" / "mine.yaml").write_text("engine: openai\n")
     assert main(["decompose", f"configs={tmp_path}", "llm=mine", "--cfg", "job"]) == 0
+
+
+def test_help_shows_composed_defaults_and_inherited_meanings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--help"]) == 0
+    assert "evaluate.arms=['blind', 'agent', 'instruct'" in capsys.readouterr().out
+    assert main(["execute", "--help"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "specialists.detection.model=" in line)
+    assert len(line.split()) > 3
+
+
+def test_every_verbs_config_file_is_among_the_defaults() -> None:
+    text = (shipped("configs") / "run.yaml").read_text(encoding="utf-8")
+    files = [path.stem for path in shipped("configs").glob("*.yaml") if path.stem != "run"]
+    assert files
+    assert all(f"  - {name}@{name}\n" in text for name in files)

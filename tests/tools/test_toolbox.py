@@ -94,3 +94,7 @@ def test_another_process_imports_tools_by_name() -> None:
     copy = pickle.loads(pickle.dumps(TOOLS.without(["Find"])))
     assert copy == TOOLS.without(["Find"])
     assert copy.by_name["Recall"] is Recall
+
+
+def test_event_holds_arguments_that_were_left_to_their_defaults(scripted: Scripted) -> None:
+    assert called(scripted, "Recall", "door").arguments == {"what": "door", "limit": 1.0}
