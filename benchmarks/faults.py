@@ -177,11 +177,11 @@ class Bench:
             log = os.open("log.txt", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
             for number in (1, 2):
                 os.dup2(log, number)
-            import aotd.store.files
+            import aotd.runtime.pools
             from aotd.cli.main import main
 
             watch(words[0])
-            aotd.store.files._STARTED_S = time.time()  # that is when a process of its own would have begun
+            aotd.runtime.pools._started_s = time.time()  # that is when a process of its own would have begun
             with disk:
                 code = main(words)
             Path("operations.txt").write_text(str(disk.count))

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +18,13 @@ from typing import Any
 
 from aotd.runtime.gc import all_stays
 from aotd.runtime.signals import SIGNALS
+
+_started_s = time.time()
+
+
+def started_s() -> float:
+    """When this process began, in seconds since 1970; in a worker, when the process began that shares out the work."""
+    return _started_s
 
 
 def cores() -> int:
@@ -44,7 +52,7 @@ def worker_pool(count: int, start: Callable[..., object] | None = None, *given: 
     Args:
         start: called with `given` in each process before its first task.
     """
-    pool = ProcessPoolExecutor(count, spawning(), initializer=_begin, initargs=(start, given))
+    pool = ProcessPoolExecutor(count, spawning(), initializer=_begin, initargs=(_started_s, start, given))
     try:
         yield pool
     except BaseException:
@@ -55,7 +63,9 @@ def worker_pool(count: int, start: Callable[..., object] | None = None, *given: 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(start: Callable[..., object] | None, given: tuple[Any, ...]) -> None:
+def _begin(began_s: float, start: Callable[..., object] | None, given: tuple[Any, ...]) -> None:
+    global _started_s
+    _started_s = began_s
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -24,6 +24,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from aotd.errors import UserError
+from aotd.runtime.pools import started_s
 from aotd.store.untrusted import is_file
 
 SYNC_S = 5.0
@@ -35,8 +36,6 @@ _PIECE = 1 << 16
 
 LOCK_S = 10.0
 """Seconds to wait for a process that is about to leave a file."""
-
-_STARTED_S = time.time()
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -76,10 +75,13 @@ def whole_file(path: Path, *, named: bool = True) -> Iterator[Path]:
 
 @cache
 def _sweep(folder: Path) -> None:
-    """Remove partial files that killed processes have left in a folder: those older than this process."""
+    """Remove partial files that killed processes have left in a folder: those older than this process.
+
+    A worker leaves what is younger than the process that shares out the work: others may be writing it.
+    """
     for partial in folder.glob(".*.partial"):
         with suppress(FileNotFoundError):
-            if partial.stat().st_mtime < _STARTED_S:
+            if partial.stat().st_mtime < started_s():
                 partial.unlink()
 
 

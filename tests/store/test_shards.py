@@ -324,7 +324,7 @@ def test_shard_killed_in_mid_line_resumes(three: Path, whole: Path) -> None:
 KILLS = """
 import os, sys, time
 from pathlib import Path
-import aotd.store.files
+import aotd.runtime.pools
 from aotd.cli.main import main
 from benchmarks.crash import Disk, cut_after, cut_before, cut_half, power_cut
 
@@ -334,7 +334,7 @@ while True:
     fault = (cut_before, cut_half, cut_after, power_cut)[kills % 4]
     pid = os.fork()
     if not pid:
-        aotd.store.files._STARTED_S = time.time()  # that is when a process of its own would have begun
+        aotd.runtime.pools._started_s = time.time()  # that is when a process of its own would have begun
         with Disk(root, at, fault, group=False):
             code = main(words)
         os._exit(code)
