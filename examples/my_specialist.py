@@ -3,8 +3,7 @@
     python examples/my_specialist.py runs/mine dataset.playroom.train_videos=4 dataset.playroom.val_videos=0 \
         dataset.playroom.test_videos=0
 
-It finds household things of the built-in world by the colour of their pixels. `register` gives it a name, and the
-settings choose it by that name. The other specialists stay those of the built-in world.
+It finds things of the built-in world by the colour of their pixels. The settings choose it by its registered name.
 """
 
 from __future__ import annotations

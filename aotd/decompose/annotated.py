@@ -9,7 +9,7 @@ scene nor the true answer is ever read.
 from __future__ import annotations
 
 from aotd.datasets.star import STAR_VERBS
-from aotd.decompose.functional import FunctionalQuery, Wanted, read
+from aotd.decompose.functional import FunctionalQuery, FunctionalTarget, read
 from aotd.errors import QuestionError
 from aotd.records import Outcome, Question
 from aotd.sandbox.check import check
@@ -26,7 +26,7 @@ def write(question: Question) -> str:
         QuestionError: `program_invalid`, where there is no functional program or it cannot be translated.
     """
     query = read(question.steps)
-    if query.wanted is Wanted.count:
+    if query.wanted is FunctionalTarget.count:
         body = _counting(query)
     elif query.both:
         body = _ordering(query)
@@ -34,9 +34,9 @@ def write(question: Question) -> str:
         body = _prediction(query)
     elif query.things:
         body = _feasibility(query)
-    elif query.wanted is Wanted.objects:
+    elif query.wanted is FunctionalTarget.objects:
         body = _which_thing(query)
-    elif query.wanted is Wanted.verbs:
+    elif query.wanted is FunctionalTarget.verbs:
         body = _what_with(query)
     else:
         body = _what_happened(query)
@@ -159,7 +159,7 @@ def _prediction(query: FunctionalQuery) -> list[str]:
         ]
         clip = "after"
     lines += [f"ending = trim({clip}, {clip}.end - {ENDING}, None)", 'person = Find(ending, "person")']
-    if query.wanted is Wanted.objects:
+    if query.wanted is FunctionalTarget.objects:
         question = f"Which thing is the person about to {_plain(query.verb)}?"
         lines += [f'thing = Video_query(ending, "{question}")', "where = Find(ending, thing)"]
         fact, value = f"the thing the person is about to {_plain(query.verb)}", "thing"

@@ -20,7 +20,7 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z /_-]*")
 """What may stand in a program: a step's inputs end up inside string literals there."""
 
 
-class Wanted(Enum):
+class FunctionalTarget(Enum):
     """What the last step of a program gives."""
 
     objects = "objects"
@@ -47,7 +47,7 @@ class FunctionalQuery:
     """All but those that were named (`Except`)."""
     both: tuple[FunctionalQuery, ...] = ()
     """The sets of which this is the union, where there are several."""
-    wanted: Wanted | None = None
+    wanted: FunctionalTarget | None = None
 
 
 def read(steps: tuple[Step, ...]) -> FunctionalQuery:
@@ -116,12 +116,12 @@ FUNCTIONS: dict[str, tuple[tuple[type, ...], Callable[..., FunctionalQuery]]] = 
         (FunctionalQuery, FunctionalQuery),
         _except,
     ),
-    "Count": ((FunctionalQuery,), lambda query: replace(query, wanted=Wanted.count)),
+    "Count": ((FunctionalQuery,), lambda query: replace(query, wanted=FunctionalTarget.count)),
     "Query_Earliest_Action": ((FunctionalQuery,), lambda query: replace(query, pick="first")),
     "Query_Latest_Action": ((FunctionalQuery,), lambda query: replace(query, pick="last")),
-    "Query_Objs": ((FunctionalQuery,), lambda query: replace(query, wanted=Wanted.objects)),
-    "Query_Verbs": ((FunctionalQuery,), lambda query: replace(query, wanted=Wanted.verbs)),
-    "Query_Actions": ((FunctionalQuery,), lambda query: replace(query, wanted=Wanted.actions)),
+    "Query_Objs": ((FunctionalQuery,), lambda query: replace(query, wanted=FunctionalTarget.objects)),
+    "Query_Verbs": ((FunctionalQuery,), lambda query: replace(query, wanted=FunctionalTarget.verbs)),
+    "Query_Actions": ((FunctionalQuery,), lambda query: replace(query, wanted=FunctionalTarget.actions)),
 }
 """Name of a step -> what it takes from the stack, and what it makes of that. `Filter_Objs_with_Class` and `Count`
 are playroom's; the rest is STAR's."""

@@ -30,7 +30,7 @@ import numpy as np
 
 from aotd.video.clip import Pixels
 from aotd.video.launch import end, from_outside, start
-from aotd.video.messages import EndReply, Found, FoundReply, FramesReply, NonsenseError, Refusal, understand
+from aotd.video.messages import EndReply, FactsReply, FramesReply, NonsenseError, Refusal, StreamFacts, understand
 
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -67,7 +67,7 @@ class DamagedError(Exception):
     """The file cannot be decoded; the message says why."""
 
 
-K = TypeVar("K", FoundReply, FramesReply, EndReply)
+K = TypeVar("K", FactsReply, FramesReply, EndReply)
 
 
 class _KilledError(DamagedError):
@@ -95,7 +95,7 @@ class Decoder:
         if self._process is None:
             self._process, self._wire = start(self._deadline_s)
 
-    def facts(self, path: Path, every_frame: bool = False) -> Found:
+    def facts(self, path: Path, every_frame: bool = False) -> StreamFacts:
         """What a file is.
 
         Args:
@@ -107,9 +107,9 @@ class Decoder:
         """
         return self._twice(lambda: self._facts(path, every_frame))
 
-    def _facts(self, path: Path, every_frame: bool) -> Found:
+    def _facts(self, path: Path, every_frame: bool) -> StreamFacts:
         with self._request(path, {"do": "probe" if every_frame else "facts"}) as reply:
-            found: Found = reply.next(FoundReply).facts
+            found: StreamFacts = reply.next(FactsReply).facts
             return found
 
     def frames(self, path: Path, times: list[float], width: int, height: int) -> Pixels:
@@ -302,7 +302,7 @@ class _Reply:
         return kind(f"the decoder crashed on it (status {status})")
 
 
-def cut_off(facts: Found) -> str:
+def cut_off(facts: StreamFacts) -> str:
     """What is said of a file that ends before its time."""
     return f"cut off: ends at {facts.duration_s:.2f} s of {facts.promised_s or 0.0:.2f} s"
 

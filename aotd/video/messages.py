@@ -19,11 +19,11 @@ class NonsenseError(Exception):
     """It is no reply to what was asked."""
 
 
-class _Heard(BaseModel):
+class _DecoderMessage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Found(_Heard):
+class StreamFacts(_DecoderMessage):
     """`aotd.video.reader.Facts`; what the fields mean is said there."""
 
     codec: Annotated[str, Field(pattern=r"\A[!-~]{1,64}\z")]
@@ -39,13 +39,13 @@ class Found(_Heard):
     cut: bool
 
 
-class FoundReply(_Heard):
+class FactsReply(_DecoderMessage):
     """The one reply to `facts` and `probe`."""
 
-    facts: Found
+    facts: StreamFacts
 
 
-class FramesReply(_Heard):
+class FramesReply(_DecoderMessage):
     """Stands before the bytes of one frame."""
 
     first: _Count
@@ -57,19 +57,19 @@ class FramesReply(_Heard):
     bytes: _Count
 
 
-class EndReply(_Heard):
+class EndReply(_DecoderMessage):
     """Stands behind the last frame."""
 
     end: Literal[True]
 
 
-class Refusal(_Heard):
+class Refusal(_DecoderMessage):
     """Stands in place of any of them: the file is at fault, and the process is fit for the next one."""
 
     error: str
 
 
-H = TypeVar("H", bound=_Heard)
+H = TypeVar("H", bound=_DecoderMessage)
 
 
 def understand(text: bytes | bytearray, wanted: type[H]) -> H | Refusal:

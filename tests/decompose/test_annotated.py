@@ -12,7 +12,7 @@ from aotd.datasets.playroom.staging import play
 from aotd.datasets.playroom.storyboard import family
 from aotd.datasets.star import STAR_VERBS
 from aotd.decompose.annotated import write
-from aotd.decompose.functional import Wanted, read
+from aotd.decompose.functional import FunctionalTarget, read
 from aotd.errors import QuestionError
 from aotd.records import Outcome, Question, Step
 from aotd.sandbox.check import check
@@ -147,4 +147,4 @@ def test_untrusted_word_stays_inside_its_string() -> None:
 def test_functional_query_is_read_from_steps() -> None:
     steps = (*ACTIONS, ("Filter_Actions_with_Verb", "open"), ("Unique",), ("Query_Objs",))
     asked = read(question("Interaction_T1", *steps).steps)
-    assert (asked.verb, asked.obj, asked.wanted) == ("open", None, Wanted.objects)
+    assert (asked.verb, asked.obj, asked.wanted) == ("open", None, FunctionalTarget.objects)
