@@ -14,6 +14,7 @@ or not its tool is known here.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -65,28 +66,28 @@ class Support:
     boxes: tuple[Detection, ...] = ()
 
 
-class FindingText(Generic[F]):
+class FindingText(ABC, Generic[F]):
     """One kind of finding in words."""
 
+    @abstractmethod
     def label(self, query: str) -> str:
         """What was asked, before a colon."""
-        raise NotImplementedError
 
+    @abstractmethod
     def phrase(self, finding: F, boxes: int) -> str:
         """What was found, inside a sentence; empty where nothing was found."""
-        raise NotImplementedError
 
+    @abstractmethod
     def listed(self, finding: F, boxes: int) -> str:
         """What was found, behind a label."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sentence(self, query: str, finding: F, boxes: int) -> str:
         """What was asked and found, in a chain of thought."""
-        raise NotImplementedError
 
+    @abstractmethod
     def detail(self, finding: F, trace: Trace, most: int) -> str:
         """What was found, with scores and seconds."""
-        raise NotImplementedError
 
     def track(self, event: Event, finding: F, trace: Trace) -> Track | None:
         """The finding over time; None where it has no place in time."""
