@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from aotd.llm.choice import Choice, read_option
+from aotd.llm.reasoning import split_reasoning
 from aotd.prompts import inert
 
 ChatRole = Literal["system", "user", "assistant"]
@@ -106,19 +107,60 @@ class Reply:
     """A model's reply to one request."""
 
     text: str
+    """What the model said, without its reasoning."""
     finished: bool
     """False where the token limit cut it off; such a reply is never read as complete."""
     prompt_tokens: int
     reply_tokens: int
     constrained: bool = False
     """Whether the engine held the model to the options."""
+    reasoning: str = ""
+    """What the model thought aloud; kept for the record, and never read as a reply."""
     recorded: bool = field(default=False, compare=False)
     """Whether the reply was read from a record or the cache, so that the model was not asked."""
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str,
+        finished: bool,
+        prompt_tokens: int,
+        reply_tokens: int,
+        *,
+        constrained: bool = False,
+        reasoning: str = "",
+        opened: bool = False,
+    ) -> Reply:
+        """The reply in a text as a model wrote it: every engine makes its replies here, so that no reasoning gets by.
+
+        Args:
+            reasoning: what a server gives in a field of its own.
+            opened: whether the prompt ended in a mark that opens reasoning.
+        """
+        split = split_reasoning(text, opened=opened)
+        thought = "\n".join(part for part in (reasoning.strip(), split.reasoning) if part)
+        return cls(split.text, finished, prompt_tokens, reply_tokens, constrained, thought)
 
     @property
     def refused(self) -> bool:
         """Whether the prompt was too long for the model, so that it wrote nothing."""
-        return not self.finished and not self.text and not self.reply_tokens
+        return not self.finished and not self.text and not self.reasoning and not self.reply_tokens
+
+    @property
+    def silent(self) -> bool:
+        """Whether the model thought and said nothing: it never ended its reasoning, or wrote nothing behind it."""
+        return bool(self.reasoning) and not self.text.strip()
+
+    def silence(self, settings: str) -> str:
+        """Why a `silent` reply says nothing, on one line.
+
+        Args:
+            settings: those that give the model more room, e.g. `llm.thinking_tokens or decompose.max_tokens`.
+        """
+        if self.finished:
+            return "the reply was all reasoning, and nothing was said"
+        told = f"after {self.reply_tokens} tokens " if self.reply_tokens else ""
+        return f"the model was still reasoning at its token limit {told}and said nothing: raise {settings}"
 
 
 class Engine(ABC):

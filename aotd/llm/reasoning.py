@@ -1,0 +1,279 @@
+"""Reasoning in a model's reply: what a model thinks aloud is cut from what it says, once, where the reply enters.
+
+    <think>Red or blue? It says red.</think>A        thinks "Red or blue? It says red.", says "A"
+    Red or blue? It says red.</think>A               the same: the chat template had written `<think>`
+    <think>Red or blue? It                           says nothing: it never ended its reasoning
+
+Models mark their reasoning in many ways:
+
+- tags: `<think>`, `<thinking>`, `<thought>`, `<reasoning>` in any case, with attributes, blanks or a prefix
+  (`<seed:think>`, `<mm:think>`, `<longcat_think>`, `<think:opensource>`);
+- `[THINK]` (Magistral), `◁think▷` (Kimi), `<|START_THINKING|>` (Command A), `<|begin_of_thought|>` (Sky-T1),
+  `<|inner_prefix|>` (Apertus), `<|channel>thought` (Gemma 4), `<unused94>thought` (MedGemma), `[unused16]` (Pangu);
+- channels (gpt-oss): `<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…`, and what
+  is left of them where special tokens were skipped: `analysis…assistantfinal…`;
+- sentences (Granite): "Here is my thought process:" … "Here is my response:".
+
+A mark that is quoted, or stands in a string or a comment of a program, is a word as others are. A reply without a mark
+is left as it is, byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Split:
+    """A reply, parted into what the model thought and what it said."""
+
+    reasoning: str
+    """What it thought, without the marks around; empty where it did not think aloud."""
+    text: str
+    """What it said."""
+    closed: bool = True
+    """False where it never ended its reasoning: then it said nothing."""
+
+
+_WORD = r"(?:ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?)"
+_TAG = rf"(?:[a-z]\w*[:_])?{_WORD}(?::\w+)?"
+_OPENING = re.compile(
+    rf"<\s*{_TAG}(?:\s[^<>\n]*)?(?<!/)>"
+    r"|<\|(?:(?:begin|start)_(?:of_)?)?(?:think(?:ing)?|thought|reasoning)(?:_(?:start|begin))?\|>"
+    r"|<\|inner_prefix\|>|<\|im_start\|>think\b|<\|?channel\|?>[ \t]*(?:thought|thinking)\b(?!<\|message\|>)"
+    r"|<unused94>(?:thought\b)?|\[unused16\]|◁\s*think(?:ing)?\s*▷|(?-i:\[(?:THINK|REASONING)\])",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(
+    rf"<\s*/\s*{_TAG}\s*>"
+    r"|<\|(?:/|end_(?:of_)?)(?:think(?:ing)?|thought|reasoning)\|>|<\|(?:think(?:ing)?|thought|reasoning)_end\|>"
+    r"|<\|inner_suffix\|>|<\|im_start\|>answer\b|<channel\|>|<\|/channel\|>"
+    r"|<\|end\|>\s*<\|begin\|>\s*assistant\s*<\|content\|>"
+    r"|<unused95>|\[unused17\]|◁\s*/\s*think(?:ing)?\s*▷|(?-i:\[/(?:THINK|REASONING)\])",
+    re.IGNORECASE,
+)
+_CHANNEL = re.compile(
+    r"(?:<\|start\|>\s*)?(?:\bassistant\s*)?<\|channel\|>\s*(?P<name>[a-z]+)[^<>\n]{0,80}(?:<\|constrain\|>\s*\w+\s*)?"
+    r"<\|message\|>"
+)
+_CHANNEL_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
+_BARE_CHANNELS = re.compile(
+    r"\s*(?:assistant)?analysis(?=\S).*?assistantfinal|\s*(?:assistant)?analysis\s.*?[^\w\s]\s?assistantfinal"
+    r"|\s*assistantfinal(?=\W|[A-Z])",
+    re.DOTALL,
+)
+_BARE_OPENED = re.compile(r"\s*(?:assistant)?analysis(?=[A-Z])")
+_SENTENCES = re.compile(
+    r"\s*\**here(?:'s| is) my thought process:(?P<thought>.*?)\**here(?:'s| is) my response:\**",
+    re.IGNORECASE | re.DOTALL,
+)
+_LITERAL = re.compile(
+    r'"""(?:.*?)"""|'
+    r"'''(?:.*?)'''|"
+    r"(?<!`)`[^`\n]+`(?!`)|"
+    r'"(?:[^"\\\n]|\\.)*"|'
+    r"(?<!\w)'(?:[^'\\\n]|\\.)*'(?!\w)|"
+    r"“[^“”\n]*”|‘[^‘’\n]*’(?!\w)|«[^«»\n]*»|「[^「」\n]*」|『[^『』\n]*』|"
+    r"^[ \t]+#[^\n]*$",
+    re.DOTALL | re.MULTILINE,
+)
+"""Where a mark is a word: a string or a comment of a program, code in a line, a quotation."""
+_WRAPPER = re.compile(
+    r"\s*(?:<(?P<tag>answer|response|output|final_answer)>|<\|(?:begin_of_solution|start_response|answer_prefix)\|>)"
+    r"(?P<inside>.*?)"
+    r"(?:</(?:answer|response|output|final_answer)>|<\|(?:end_of_solution|end_response|answer_suffix)\|>)?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What models of these families put around the whole of what they say."""
+_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "「": "」", "『": "』", "(": ")", "‹": "›"}
+_BEFORE_A_WORD = "([{“‘«‹「『=/\\|-"
+_ENDS = ".!?:;…。！？：；"
+
+
+def holds_reasoning_marks(text: str) -> bool:
+    """Whether a text holds a mark of reasoning, in whatever place, as it is or made inert (`aotd.prompts.inert`).
+
+    >>> holds_reasoning_marks("</think> a red bar"), holds_reasoning_marks("I think it is red.")
+    (True, False)
+    """
+    text = text.replace("‹", "<").replace("›", ">")
+    return bool(
+        _OPENING.search(text)
+        or _CLOSING.search(text)
+        or _CHANNEL.search(text)
+        or re.match(_BARE_OPENED, text)
+        or re.match(_BARE_CHANNELS, text)
+    )
+
+
+def split_reasoning(text: str, *, opened: bool = False) -> Split:
+    """Part a reply into what the model thought and what it said.
+
+    Args:
+        text: the reply as it came.
+        opened: whether the prompt ended in a mark that opens reasoning.
+
+    >>> split_reasoning("Red or blue? Red.</think>A")
+    Split(reasoning='Red or blue? Red.', text='A', closed=True)
+    >>> split_reasoning("The sign says '<think>'.").text
+    "The sign says '<think>'."
+    """
+    return _channels(text) or _sentences(text) or _blocks(text, opened)
+
+
+def opens_reasoning(prompt: str) -> bool:
+    """Whether a prompt ends in a mark that opens reasoning, so that the model's reply begins inside.
+
+    >>> opens_reasoning("<|im_start|>assistant\\n<think>\\n"), opens_reasoning("<think>\\n\\n</think>\\n\\n")
+    (True, False)
+    """
+    end = prompt.rstrip()[-200:]
+    return any(hit.end() == len(end) for hit in _OPENING.finditer(end)) or end.endswith("analysis<|message|>")
+
+
+def _channels(text: str) -> Split | None:
+    """The channels of gpt-oss; None where a text has none."""
+    heads = list(_CHANNEL.finditer(text))
+    if not heads:
+        return _bare_channels(text)
+    thought, said, final = [text[: heads[0].start()]], [], False
+    for head, following in zip(heads, [*heads[1:], None], strict=True):
+        part = text[head.end() : following.start() if following else len(text)]
+        end = _CHANNEL_END.search(part)
+        body = part[: end.start()] if end else part
+        if head["name"] == "final":
+            final = True
+            said.append(body)
+        else:
+            thought.append(body)
+    return _split(thought, _trimmed("".join(said)) if final else None, text)
+
+
+def _bare_channels(text: str) -> Split | None:
+    """Channels of which the special tokens were skipped."""
+    head = _BARE_CHANNELS.match(text)
+    if head:
+        thought = re.sub(r"^\s*(?:assistant)?analysis|assistantfinal$", "", head[0])
+        return _split([re.sub(r"assistant(?:analysis|commentary)", "\n", thought)], _trimmed(text[head.end() :]), text)
+    return _split([text], None, text) if _BARE_OPENED.match(text) else None
+
+
+def _sentences(text: str) -> Split | None:
+    head = _SENTENCES.match(text)
+    return _split([head["thought"]], _trimmed(text[head.end() :]), text) if head else None
+
+
+@dataclass(frozen=True)
+class _Mark:
+    start: int
+    end: int
+    opens: bool
+
+
+def _blocks(text: str, opened: bool) -> Split:
+    """Blocks between an opening and a closing mark."""
+    marks = sorted(_marks(text), key=lambda mark: mark.start)
+    if not marks and not opened:
+        return Split("", text)
+    literal = [hit.span() for hit in _LITERAL.finditer(text)]
+    real = [mark for mark in marks if not _inside(mark, literal)]
+    walked = _walk(text, real, opened)
+    if not walked.closed:
+        # A quotation mark that stands for inches, or is never closed, does not hide where the reasoning ends.
+        hidden = [mark for mark in marks if not mark.opens and _inside(mark, literal) and not _quoted(text, mark)]
+        if hidden:
+            walked = _walk(text, sorted([*real, hidden[-1]], key=lambda mark: mark.start), opened)
+    return walked
+
+
+def _inside(mark: _Mark, spans: list[tuple[int, int]]) -> bool:
+    """Whether a mark begins in one of some spans, which are in order."""
+    before = bisect_right(spans, mark.start, key=lambda span: span[0]) - 1
+    return before >= 0 and mark.start < spans[before][1]
+
+
+def _marks(text: str) -> Iterator[_Mark]:
+    for pattern, opens in ((_OPENING, True), (_CLOSING, False)):
+        for hit in pattern.finditer(text):
+            yield _Mark(hit.start(), hit.end(), opens)
+
+
+def _walk(text: str, marks: list[_Mark], opened: bool) -> Split:
+    thought: list[str] = []
+    said: list[str] = []
+    depth, at, thinks = int(opened), 0, opened
+    last_closing = max((number for number, mark in enumerate(marks) if not mark.opens), default=-1)
+    for number, mark in enumerate(marks):
+        if mark.opens:
+            if not depth:
+                if not _begins(text, mark, thinks):
+                    continue
+                said.append(_said(text, at, mark.start))
+                at, thinks = mark.end, True
+            depth += 1
+        elif not depth:
+            # The template wrote the opening, or the model went on thinking: what stands before was not the reply.
+            thought += [*said, text[at : mark.start]]
+            said, at, thinks = [], mark.end, True
+        else:
+            # An opening that is never closed, inside a block, ends with the block.
+            depth = depth - 1 if number < last_closing else 0
+            if not depth:
+                thought.append(text[at : mark.start])
+                at = mark.end
+    if not thinks:
+        return Split("", text)
+    if depth:
+        return _split([*thought, *said, text[at:]], None, text)
+    return _split(thought, _joined([*said, _said(text, at, len(text))]), text)
+
+
+def _begins(text: str, mark: _Mark, thinks: bool) -> bool:
+    """Whether an opening mark begins a block where it stands, or is a word of a sentence: "the <think> tag"."""
+    if thinks:
+        return True
+    before = text[max(mark.start - 200, 0) : mark.start]
+    word = before.rstrip(" \t")
+    if not word.strip() or word[-1] in f"\r\n{_ENDS}":
+        return True
+    return word == before and word[-1] not in _BEFORE_A_WORD
+
+
+def _quoted(text: str, mark: _Mark) -> bool:
+    """Whether quotation marks stand right around a mark."""
+    before, after = text[mark.start - 1 : mark.start], text[mark.end : mark.end + 1]
+    return bool(before) and _QUOTES.get(before) == after
+
+
+def _said(text: str, start: int, end: int) -> str:
+    """A piece of a text, which stands at its beginning or behind reasoning."""
+    return _trimmed(text[start:end]) if start else text[start:end]
+
+
+def _trimmed(text: str) -> str:
+    """Without the blank lines, or the blanks, that part it from the reasoning; a first line keeps its indentation."""
+    blank = re.match(r"\s*\n", text)
+    return text[blank.end() :] if blank else text.lstrip(" \t")
+
+
+def _joined(pieces: list[str]) -> str:
+    """What stands around blocks, as one text."""
+    text = ""
+    for piece in pieces:
+        if piece.strip():
+            text += ("\n" if text and not text[-1].isspace() else "") + piece
+    return text
+
+
+def _split(thought: list[str], said: str | None, text: str) -> Split:
+    """`said` is None where the reasoning was never closed."""
+    reasoning = "\n".join(part.strip() for part in thought if part.strip())
+    if said is None:
+        return Split(reasoning or text.strip(), "", closed=False)
+    wrapper = _WRAPPER.fullmatch(said)
+    if wrapper and not re.search(r"</?(?:answer|response|output|final_answer)>", wrapper["inside"], re.IGNORECASE):
+        said = wrapper["inside"].strip()
+    return Split(reasoning, said if said.strip() else "")
