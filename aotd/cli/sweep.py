@@ -14,22 +14,23 @@ import logging
 import re
 import signal
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from rich.console import Console
 
 from aotd.cli.launchers import Launcher
 from aotd.cli.logs import configure
 from aotd.commands.run import run_verb
-from aotd.config.command_line import TEXT, TEXT_BY_NAME, read_settings
+from aotd.config.command_line import read_settings
 from aotd.config.compose import one_line
+from aotd.config.texts import is_text, split
 from aotd.config.tree import Config
 from aotd.distill.ranks import is_launched
 from aotd.errors import QuestionError, UserError
@@ -129,17 +130,12 @@ def _points(verb: str, words: Sequence[str]) -> list[Point]:
     """The points, whose settings are whole and checked, and all different."""
     fixed, axes = [], []
     for word in words:
-        name = word.split("=", 1)[0]
-        if name == "configs" or name in TEXT or name.rpartition(".")[0] in TEXT_BY_NAME:
+        key, value = word.split("=", 1)
+        if key in ("configs", "run"):
             fixed.append(word)  # as typed: a comma in it is a comma
             continue
-        try:
-            (override,) = OverridesParser.create().parse_overrides([word])
-            swept = override.is_sweep_override()
-            values = list(itertools.islice(_values(override), _MOST + 1)) if swept else []
-        except (HydraException, ValueError) as error:
-            raise UserError(one_line(error)) from None
-        axes.append([(f"{override.get_key_element()}={value}", True) for value in values] if swept else [(word, False)])
+        found = _choices(key, value)
+        axes.append([(word, False)] if found is None else [(f"{key}={one}", True) for one in found])
     count = 1
     for axis in axes:
         count *= len(axis)
@@ -159,12 +155,40 @@ def _points(verb: str, words: Sequence[str]) -> list[Point]:
     return list(points.values())
 
 
-def _values(override: Override) -> Iterator[str]:
+def _choices(key: str, value: str) -> list[str] | None:
+    """The values that a setting is swept over; None where it has one value.
+
+    Raises:
+        UserError: they cannot be read, or cannot be counted.
+    """
+    text = is_text(key.lstrip("+"))
+    try:
+        (override,) = OverridesParser.create().parse_overrides([f"{key}={value}"])
+    except (HydraException, ValueError) as error:
+        if not text:
+            raise UserError(one_line(error)) from None
+        override = None
+    if override is not None and override.is_sweep_override():
+        if not text or override.value_type is not ValueType.SIMPLE_CHOICE_SWEEP:
+            return _counted(override)
+    elif not text:
+        return None
+    # Commas separate texts as they are typed.
+    found = re.split(r"(?<=\])\s*,\s*(?=\[)", value) if value.startswith("[") else split(value)
+    if len(found) < 2:
+        return None
+    if "" in found:
+        raise UserError(f"-m: {key}={value}: a value is empty: take the comma away, or write ''")
+    return found
+
+
+def _counted(override: Override) -> list[str]:
+    """Values of a sweep in Hydra's grammar; some more than a sweep may have, where there are too many."""
     if not override.is_discrete_sweep():
         raise UserError(f"-m: {override.input_line}: write the values, as 1,2,3 or range(1,4)")
-    if override.value_type is not None and override.value_type.name == "GLOB_CHOICE_SWEEP":
+    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
         raise UserError(f"-m: {override.input_line}: write the names out")
-    yield from override.sweep_string_iterator()
+    return list(itertools.islice(override.sweep_string_iterator(), _MOST + 1))
 
 
 def _folder_name(text: str) -> str:

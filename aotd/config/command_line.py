@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from aotd.config.compose import compose
-from aotd.config.tree import Config
+from aotd.config.texts import typed_text
+from aotd.config.tree import AskConfig, Config
 from aotd.errors import UserError
-
-TEXT_OF_ASK = ("video", "question", "mode", "by")
-TEXT_OF_DATASET = tuple(f"dataset.{key}" for key in ("root", "questions", "spans", "answers", "cuts", "type_by"))
-TEXT_OF_DATA = (*TEXT_OF_DATASET, "specialists.captions", "specialists.embedder", "select.actions")
-TEXT_OF_EVALUATE = ("evaluate.baseline_run", "evaluate.train_root")
-TEXT = ("run", "export.to", *TEXT_OF_EVALUATE, *TEXT_OF_DATA, *(f"ask.{key}" for key in TEXT_OF_ASK))
-"""Settings that are text or paths: taken as typed, never parsed as Hydra's grammar or interpolated."""
-TEXT_BY_NAME = ("evaluate.external",)
-"""The same of settings that hold one for each name: `evaluate.external.NAME=PATH`."""
 
 
 @dataclass
@@ -49,7 +40,7 @@ def read_flags(verb: str, words: Sequence[str]) -> tuple[Flags, list[str]]:
             flags.show = True
         elif flag in ("-p", "--package"):
             flags.part = value if given else next(left, "")
-        elif word.startswith("-") or not given:
+        elif word.startswith(("-", "=")) or not given:
             raise UserError(f"{word!r} is not a setting: write key=value, or see `aotd {verb} --help`")
         else:
             settings.append(word)
@@ -66,25 +57,24 @@ def read_settings(verb: str, words: Sequence[str]) -> Config:
     Raises:
         UserError: an unknown setting or a value of the wrong type.
     """
-    texts, overrides, own = {}, [], ""
+    texts, overrides, own = [], [], ""
     for word in words:
         key, value = word.split("=", 1)
-        if verb == "ask" and key in (*TEXT_OF_ASK, "options"):
-            key = f"ask.{key}"
+        key = whole_key(verb, key)
         if key == "configs":
             own = value
-        elif key in TEXT or key.rpartition(".")[0] in TEXT_BY_NAME:
-            texts[key] = value
+        elif (text := typed_text(key.lstrip("+"), value)) is not None:
+            texts.append(text)
         else:
             overrides.append(f"{key}={value}")
-    config = compose(overrides, own)
-    for key, value in texts.items():
-        *parents, name = key.split(".")
-        holder = functools.reduce(getattr, parents, config)
-        if isinstance(holder, dict):
-            holder[name] = value
-        else:
-            setattr(holder, name, value)
+    config = compose(overrides, own, texts)
     if not config.run:
         raise UserError("run= is empty: name the folder of the run")
     return config
+
+
+def whole_key(verb: str, key: str) -> str:
+    """The name of a setting as it stands in the tree; `ask` may leave out its own prefix."""
+    plus = key[: len(key) - len(key.lstrip("+"))]
+    own = verb == "ask" and key[len(plus) :] in {item.name for item in fields(AskConfig)}
+    return f"{plus}ask.{key[len(plus) :]}" if own else key

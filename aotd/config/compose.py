@@ -17,13 +17,14 @@ import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 from omegaconf.resolvers import oc
 from yaml import YAMLError
 
-from aotd.config.errors import plainly
+from aotd.config.errors import plainly, setting_names, unreadable
+from aotd.config.texts import TypedText, put, type_of
 from aotd.config.tree import Config
 from aotd.datasets.benchmarks import check_name
 from aotd.errors import UserError, meant
@@ -36,11 +37,13 @@ from aotd.store.untrusted import DEEPEST, is_file
 ConfigStore.instance().store(name="schema", node=Config)
 
 
-def compose(overrides: Sequence[str], own: str = "") -> Config:
+def compose(overrides: Sequence[str], own: str = "", texts: Sequence[TypedText] = ()) -> Config:
     """The settings of a job.
 
     Args:
+        overrides: words in Hydra's grammar.
         own: a folder of further config files, laid out as `configs/` is; values only, and untrusted.
+        texts: what was typed for settings that are text; put in last, so that nothing of it is read as grammar.
 
     Raises:
         UserError: an unknown setting, a value of the wrong type, an unknown choice, a number beyond all others, or one
@@ -59,6 +62,7 @@ def compose(overrides: Sequence[str], own: str = "") -> Config:
     try:
         with without_environment(), initialize_config_dir(str(shipped("configs")), version_base="1.3"):
             tree = hydra_compose("run", overrides=list(overrides))
+            put(tree, texts)
             config: Any = OmegaConf.to_object(tree)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(one_line(error)) from None
@@ -194,6 +198,9 @@ def _strays(part: Any, at: str) -> Iterator[str]:
 
 def one_line(error: Exception) -> str:
     """Hydra's complaint and its cause on one line, without the advice for Hydra's own users."""
+    if isinstance(error, OverrideParseException):
+        kind = type_of(error.override.partition("=")[0].lstrip("+~"))
+        return f"settings: {unreadable(error.override, kind, setting_names(Config), group_names())}"
     told = [str(error), str(error.__cause__ or "")]
     if plain := plainly("\n".join(told), Config, group_names()):
         return f"settings: {plain}"

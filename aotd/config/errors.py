@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import is_dataclass
+from enum import Enum
 from typing import get_args, get_type_hints
 
 from aotd.errors import meant
@@ -36,7 +37,7 @@ def plainly(told: str, tree: type, groups: Iterable[str]) -> str:
         holder, _, last = key.rpartition(".")
         fields = _classes(tree).get(found[2], ())
         near = meant(last, fields, f"{holder}." if holder else "") if found[2] != tree.__name__ else ""
-        return f"{file}there is no setting {key}{near or meant(key, [*_names(tree), *groups])}"
+        return f"{file}there is no setting {key}{near or meant(key, [*setting_names(tree), *groups])}"
     if found := re.search(r"Key '[^']*' is not in struct full_key: (\S+)", text):
         return f"{file}there is no setting {found[1]}, and a new name goes into an experiment file"
     if found := re.search(
@@ -51,9 +52,32 @@ def plainly(told: str, tree: type, groups: Iterable[str]) -> str:
     if found := re.search(r"Value '(.*?)' (?:of type '\w+' could not be converted to|is not a valid) (\w+)", text):
         kind = found[2]
         return f"{at}{found[1]!r} is {_KINDS.get(kind, f'no {kind}')}"
+    if re.search(r"Cannot assign \w+ to Dict", text):
+        return f"{at}it holds a value for each name: write {where[1] if where else ''}.NAME=value"
     if re.search(r"Invalid value assigned: \w+ is not a ListConfig", text):
         return f"{at}it is a list: write [value, …]"
     return ""
+
+
+def unreadable(word: str, kind: object, names: Iterable[str], groups: Iterable[str]) -> str:
+    """What is said of a word whose value is no value in Hydra's grammar.
+
+    Args:
+        kind: the type of the setting; None where there is none of its name.
+        names: of all settings.
+        groups: the names of the config groups.
+    """
+    key, _, value = word.partition("=")
+    name = key.lstrip("+~")
+    if name.partition("@")[0] in groups:
+        return f"there is no {word}: `aotd VERB --help` lists the choices"
+    if kind is None and not name.startswith("hydra"):
+        return f"there is no setting {name}{meant(name, names)}"
+    if told := next((told for one, told in _TYPES.items() if one is kind), ""):
+        return f"{name}: {value!r} is {told}"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return f"{name}: {value!r} is none of {', '.join(choice.value for choice in kind)}"
+    return f"{name}: {value} cannot be read: put each text in it into quotes, as [{{name: 'a (b)'}}]"
 
 
 RENAMED = {
@@ -74,6 +98,7 @@ RENAMED = {
 """Setting of version 0.1 -> its name now. The nearest name is another setting for most of them."""
 
 _KINDS = {"Integer": "no whole number", "Float": "no number", "bool": "neither true nor false"}
+_TYPES = {int: _KINDS["Integer"], float: _KINDS["Float"], bool: _KINDS["bool"]}
 
 
 def _whole(at: str, key: str) -> str:
@@ -81,13 +106,13 @@ def _whole(at: str, key: str) -> str:
     return at if key in (at, at.rpartition(".")[2], at.partition(".")[0]) else f"{at}.{key}".lstrip(".")
 
 
-def _names(kind: type, at: str = "") -> Iterator[str]:
+def setting_names(kind: type, at: str = "") -> Iterator[str]:
     """The dotted names of all settings below a dataclass."""
     for name, hint in get_type_hints(kind).items():
         yield f"{at}{name}"
         if is_dataclass(hint):
             assert isinstance(hint, type)
-            yield from _names(hint, f"{at}{name}.")
+            yield from setting_names(hint, f"{at}{name}.")
 
 
 def _classes(kind: type) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -147,13 +148,16 @@ def test_sweep_names_failed_point_and_does_others(run: Path, capsys: pytest.Capt
         (["convert", "convert.boxes=range(0,100)", "seed=range(0,100)"], "a sweep has 1 to 1000 points"),
         (["convert", "convert.boxes=range(3,3)"], "a sweep has 1 to 1000 points"),
         (["convert", "convert.boxes=interval(0,1)"], "write the values"),
+        (["convert", "llm.model=a,,b"], "llm.model=a,,b: a value is empty"),
+        (["convert", "llm.model='a,b'"], "nothing to sweep over"),
+        (["run", "verbs=load,execute"], "verbs: it is a list: write verbs=[load]"),
         (["convert", "llm=glob(*)"], "write the names out"),
         (["execute", "convert.boxes=1,2"], "execute comes before convert"),
         (["convert", "tracking.tracker=none,wandb"], "the points differ in tracking, on which no result depends"),
         (["ask", "seed=1,2"], "ask is no step of the flow"),
         (["convert", "+a=1,2"], "no setting a "),
-        (["convert", "seed=1,2", "llm.model=${oc.env:A_SECRET}"], "oc.env"),
-        (["convert", "llm.model=x,${oc.env:A_SECRET}"], "oc.env"),
+        (["convert", "seed=1,2", "llm.batch=${oc.env:A_SECRET}"], "oc.env"),
+        (["convert", "llm.batch=1,${oc.env:A_SECRET}"], "oc.env"),
         (
             ["convert", "convert.boxes=1,2", "hydra/launcher=submitit_slrm"],
             "did you mean hydra/launcher=submitit_slurm?",
@@ -335,3 +339,29 @@ def test_sweep_submitit_slurm(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     check_points(run)
     assert len(list((run / "sweep" / "jobs").glob("*/*_*/*_log.out"))) == 2, "not one array of two jobs"
+
+
+@pytest.mark.parametrize(
+    ("word", "values"),
+    [
+        ("llm.model=a,b", ["a", "b"]),
+        ("llm.model=don't, it's", ["don't", "it's"]),
+        ("llm.url=http://[::1]:1/v1?a=b,http://x", ["http://[::1]:1/v1?a=b", "http://x"]),
+        ("dataset.root=v 1,v 2", ["v 1", "v 2"]),
+        ("llm.model='a,b','c'", ["a,b", "c"]),
+        ("llm.model=choice(a,b)", ["a", "b"]),
+        ("evaluate.arms=[it's],[b (c),d]", [["it's"], ["b (c)", "d"]]),
+        ("evaluate.external.x=a?,b!", ["a?", "b!"]),
+    ],
+)
+def test_sweep_over_texts_separates_at_commas(word: str, values: list[object]) -> None:
+    key = word.partition("=")[0]
+    names = ["evaluate", "external", "x"] if "external" in key else key.split(".")
+    found = []
+    for point in sweeps._points("evaluate", ["run=a, b", word]):
+        at: Any = point.config
+        for name in names:
+            at = at[name] if isinstance(at, dict) else getattr(at, name)
+        found.append(at)
+        assert point.config.run == "a, b"
+    assert found == values

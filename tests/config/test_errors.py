@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aotd.config.compose import compose
-from aotd.config.errors import RENAMED, _names
+from aotd.config.errors import RENAMED, setting_names
 from aotd.config.tree import Config
 from aotd.errors import UserError
 
@@ -86,6 +86,6 @@ def test_plainly_names_the_file(text: str, says: str, tmp_path: Path) -> None:
 
 
 def test_renamed_settings_are_gone_and_their_new_names_are_there() -> None:
-    names = set(_names(Config))
+    names = set(setting_names(Config))
     assert not names & set(RENAMED)
     assert {name for name in RENAMED.values() if "=" not in name} <= names
