@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from aotd.agents.program.examples import read_programs
+from aotd.agents.program.reply_code import extract, written
 from aotd.datasets import star
 from aotd.datasets.base import DatasetConfig
 from aotd.datasets.playroom import PlayroomConfig
@@ -41,7 +42,6 @@ from aotd.decompose.annotated import write
 from aotd.errors import QuestionError
 from aotd.llm.replay import RecordedReply
 from aotd.records import Detection, Event, Program, Question, Trace
-from aotd.sandbox.check import extract, written
 from aotd.sandbox.layers import raised
 from aotd.sandbox.process import Limits, Sandbox
 from aotd.specialists.mock import Mock

@@ -6,7 +6,6 @@ The check is the first wall; `process` is the second.
 from __future__ import annotations
 
 import ast
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -45,36 +44,6 @@ class InvalidProgramError(Exception):
     """The text is not a program that may run; the message says why, for the ledger and for the author."""
 
 
-def extract(reply: str) -> str:
-    """The program in a model's reply: its functions.
-
-    What else stands at the top is left out: models begin with imports that they do not use, and end with an example
-    of use. A function that does need it is refused for a name that it does not know.
-    """
-    code = written(reply)
-    try:
-        body = _parsed(code).body
-    except InvalidProgramError:
-        return code
-    functions = [statement for statement in body if isinstance(statement, ast.FunctionDef)]
-    if len(functions) in (0, len(body)):
-        return code
-    lines = re.split(r"\r\n|\r|\n", code)  # as Python counts them
-    starts = [min([function.lineno, *(mark.lineno for mark in function.decorator_list)]) for function in functions]
-    ends = [function.end_lineno for function in functions]
-    return "\n\n\n".join("\n".join(lines[start - 1 : end]) for start, end in zip(starts, ends, strict=True)) + "\n"
-
-
-def written(reply: str) -> str:
-    """What a model wrote: the first fenced block that defines the entry, else the text from its `def`."""
-    for block in re.findall(r"```(?:python|py)?[ \t]*\n(.*?)```", reply, flags=re.DOTALL):
-        if f"def {ENTRY}" in block:
-            return str(block).strip("\n") + "\n"
-    start = reply.find(f"def {ENTRY}")
-    text = reply[start:] if start >= 0 else reply
-    return text.split("```")[0].strip("\n") + "\n"
-
-
 def check(code: str, toolbox: Toolbox) -> None:
     """Accept a program or say why not.
 
@@ -93,7 +62,7 @@ def check(code: str, toolbox: Toolbox) -> None:
 
 @lru_cache(_CACHED)
 def _check(code: str, tools: tuple[str, ...], reserved: frozenset[str]) -> None:
-    tree = _parsed(code)
+    tree = syntax_tree(code)
     _check_shape(tree)
     everywhere = _Scope({*tools, *BUILTINS, *_bound_in(tree.body)}, None)
     for node, scope in _walk(tree, everywhere):
@@ -103,7 +72,12 @@ def _check(code: str, tools: tuple[str, ...], reserved: frozenset[str]) -> None:
             raise InvalidProgramError(line + problem)
 
 
-def _parsed(code: str) -> ast.Module:
+def syntax_tree(code: str) -> ast.Module:
+    """A program's text as Python reads it.
+
+    Raises:
+        InvalidProgramError: it is no Python, or too long.
+    """
     if len(code) > LONGEST:
         raise InvalidProgramError(f"longer than {LONGEST} characters")
     try:

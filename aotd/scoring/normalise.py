@@ -15,7 +15,11 @@ _NUMBERS = (
     *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
 )
 _WORD = re.compile(r"(?<!\w)-?\d+(?:[.,]\d+)+|(?<!\w)-\d+|[^\W_]+(?:'[^\W_]+)*")
-_END = re.compile(r"</s>|<\|(?:im_end|endoftext|eot_id|end|end_of_text)\|>|<(?:end_of_turn|eos)>|\[/?INST\]")
+_END = re.compile(
+    r"</s>|<\|(?:im_end|endoftext|eot_id|eom_id|end|end_of_text|EOT|return|eos|end_of_turn|END_OF_TURN_TOKEN)\|>"
+    r"|<｜end▁of▁sentence｜>|<(?:end_of_turn|eos|end_code|end_of_utterance)>|\[/?INST\]"
+)
+"""What ends a reply, as tokenisers write it."""
 _SPECIAL = re.compile(
     r"<\|(?:im_start|start_header_id)\|>\s*\w*|<\|[^|<>\n]{1,40}\|>|<(?:s|pad|unk|bos|start_of_turn)>|^\s*assistant\s*:",
     re.IGNORECASE,
@@ -42,14 +46,18 @@ def plain(text: str) -> str:
     return " ".join(word for word in words if word not in _ARTICLES)
 
 
+def until_end(text: str) -> str:
+    """A reply up to the token that ends it, without what a model that did not stop wrote behind."""
+    return next((part for part in _END.split(text) if part.strip()), "")
+
+
 def clean(text: str) -> str:
     """A reply without what its decoder left in it, with full-width and foreign signs as ASCII; bold stays `**`.
 
     Cut are reasoning in `<think>`, special tokens, what a model that did not stop wrote after its end, and emoji.
     """
     text = text.rpartition("</think>")[2].partition("<think>")[0]
-    parts = [part for part in _END.split(text) if part.strip()]
-    text = _SPECIAL.sub(" ", parts[0] if parts else "")
+    text = _SPECIAL.sub(" ", until_end(text))
     text = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS)
     text = "".join(
         c for c in text if c in "\n\t" or not (unicodedata.category(c) in _DROPPED or "\ufe00" <= c <= "\ufe0f")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from aotd.sandbox.check import InvalidProgramError, check, extract, written
+from aotd.sandbox.check import InvalidProgramError, check
 from aotd.tools.video import VIDEO_TOOLS
 
 HEAD = "def execute_command(video_clip, query, possible_answers):\n"
@@ -119,32 +119,11 @@ def test_parameter_cannot_bring_back_excluded_tool() -> None:
         )
 
 
-def test_extract_keeps_functions_only() -> None:
-    helper = "def helper(x):\n    return x\n"
-    code = helper + "\n\n" + program("return helper('x')")
-    around = f'"""A program."""\nimport json\n\n\n{code}\n\nif __name__ == "__main__":\n    print(1)\n'
-    assert extract(f"Sure:\n```python\n{around}```\n") == code
-    check(extract(f"```python\n{around}```"), VIDEO_TOOLS)
-    assert extract(f"```python\n# note\n{code}```") == "# note\n" + code
-    with pytest.raises(InvalidProgramError, match="line 2: math is not a tool"):
-        check(extract("```python\nimport math\n" + program("return str(math)") + "```"), VIDEO_TOOLS)
-    with pytest.raises(InvalidProgramError, match="decorators"):
-        check(extract("```python\nimport math\n@math\n" + program("return 'x'") + "```"), VIDEO_TOOLS)
-    assert written(f"```python\n{around}```") == around
-
-
 def test_entry_parameters_may_have_other_names() -> None:
     check(
         "def execute_command(clip, question, options=None):\n    return select_answer(question, {}, options)\n",
         VIDEO_TOOLS,
     )
-
-
-def test_extract_finds_program_in_chatty_reply() -> None:
-    code = program("return 'x'")
-    assert extract(f"Sure! Here it is:\n```python\n{code}```\nThis works because…") == code
-    assert extract(f"Of course.\n{code}") == code
-    assert extract("I cannot do that.").startswith("I cannot")
 
 
 def test_check_cache_depends_on_toolbox() -> None:

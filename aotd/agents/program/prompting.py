@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from aotd.agents.program.examples import ExampleProgram
+from aotd.agents.program.reply_code import extract
 from aotd.errors import UserError
 from aotd.llm import RoleLLMConfig
 from aotd.llm.base import Reply
 from aotd.prompts import one_line, render
 from aotd.records import Question
-from aotd.sandbox.check import InvalidProgramError, check, extract
+from aotd.sandbox.check import InvalidProgramError, check
 from aotd.tools.toolbox import Toolbox
 
 PROMPTS = ("write_program", "repair_program")
@@ -101,7 +102,7 @@ def read_program(reply: Reply, max_tokens: int, toolbox: Toolbox) -> tuple[str, 
         max_tokens: the longest that the reply could be.
         toolbox: the tools that the program may use.
     """
-    code = extract(reply.text)
+    code = extract(reply.text, toolbox.names)
     if not reply.finished:
         return code, f"the reply was not finished (limit: {max_tokens} tokens)"
     try:
