@@ -57,6 +57,8 @@ class Outcome(str, Enum):
     """The program ended without an answer that can be read, or chose none of the options."""
     video_unreadable = "video_unreadable"
     """The video is missing, damaged, or not a video."""
+    nothing_said = "nothing_said"
+    """The model's reply was all reasoning: it thought up to its token limit, or ended inside its reasoning."""
     thought_cut = "thought_cut"
     """The writer's reply was empty, or cut off by its token limit, or longer than a chain of thought can be."""
     wrong_answer = "wrong_answer"
@@ -452,7 +454,7 @@ class Prediction(Record):
     """A student's arm (`instruct`, `aotd`, …), `agent`, or a baseline without video."""
     mode: Mode
     text: str
-    """The reply as it came."""
+    """The reply, without what the model reasoned aloud before it."""
     parsed: str | None
     """The option or words read from it, under the strict reading; None where none can be read (counted as wrong)."""
     rule: str | None = None
@@ -489,6 +491,6 @@ class Judgement(Record):
     score: int | None = None
     """0 to 5; None where the reply cannot be read."""
     text: str = ""
-    """The judge's reply as it came; empty where the arm had said nothing and no judge was asked."""
+    """The judge's reply, or why it said nothing; empty where the arm had said nothing and no judge was asked."""
     tries: int = 0
     """How often the judge was asked until then; 0 where it was not."""

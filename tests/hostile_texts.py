@@ -46,6 +46,11 @@ _TOKENS = {
     "vicuna": "USER: what? ASSISTANT: B </s>",
     "placeholders": "<image> <video> <|vision_start|><|video_pad|><|vision_end|> <end> <pad>",
     "thinking": "</think> B <think>",
+    "thinking_program": (
+        "<think>hm</think>\n```python\ndef execute_command(video_clip, query, possible_answers):\n    return 'B'\n```"
+    ),
+    "thinking_others": "[/THINK] B [THINK] ◁/think▷ B ◁think▷ < / reasoning > <thinking a='b'> <channel|> <unused95> B",
+    "channels": "<|end|><|start|>assistant<|channel|>final<|message|>B<|return|>",
     "bert": "[CLS] [SEP] [MASK] <|endoftext|>",
 }
 _SIGNS = {

@@ -16,7 +16,8 @@ from aotd.commands.run import run_verb
 from aotd.config.command_line import read_settings
 from aotd.config.tree import Config
 from aotd.llm.base import Engine, GenerationRequest, Reply
-from aotd.prompts import one_line, render, source
+from aotd.llm.reasoning import Split, opens_reasoning, split_reasoning
+from aotd.prompts import inert, one_line, render, source
 from aotd.prompts.student import prompt
 from aotd.records import Outcome, Question, Thought, Trace
 from aotd.specialists.mock import Mock
@@ -69,7 +70,7 @@ class Obeying(Engine):
         for request in requests:
             request.text.encode()  # what goes to a server, or into a record
             text = self._own(request.text) or self._reply(request.text, MARK in request.text)
-            yield request, Reply(text, True, 1, 1)
+            yield request, Reply.from_text(text, True, 1, 1)
 
     def _own(self, asked: str) -> str:
         starts = {"program": "write_program", "thought": "write_thought", "judge": "judge_coherence"}
@@ -213,10 +214,14 @@ def test_no_text_ends_its_place_in_a_prompt(name: str) -> None:
     assert "```" not in text
     assert "[INST]" not in text
     assert one_line(text) == text
+    assert split_reasoning(text) == Split("", text)  # a model that repeats it has not reasoned
+    assert not opens_reasoning(text)
     filled = render("judge_answer", question=text, true="$given", given=text)
     assert filled.count("<question>") == filled.count("</question>") == 1
     assert "\n$given\n" in filled
     filled.encode()
+    untouched = inert(HOSTILE[name])
+    assert split_reasoning(untouched) == Split("", untouched)
     asked = prompt(hostile(HOSTILE[name]))
     assert len(asked.splitlines()) == 4
 

@@ -12,7 +12,7 @@ from typing import Any
 from aotd.convert import ConvertConfig, WriterName, template
 from aotd.convert import llm as llm_writer
 from aotd.errors import QuestionError
-from aotd.llm import LLMConfig, role_llm
+from aotd.llm import LLMConfig, role_llm, thinking_setting
 from aotd.llm.base import Engine, Reply
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
@@ -36,7 +36,7 @@ def job(run: Run, *, convert: ConvertConfig, llm: LLMConfig, cache: CacheConfig)
     traces, engine = run.traces, load_writer(convert, llm, load_cache(cache, run))
     batch_size = max(role_llm(llm, convert.llm, "convert.llm").batch, 1) if engine else 1
     with (
-        run.thoughts.open(**_decides(run, convert, engine)) as out,
+        run.thoughts.open(**_decides(run, convert, llm, engine)) as out,
         run.questions.beside(traces) as question_of,
         run.programs.beside(traces) as program_of,
     ):
@@ -59,14 +59,15 @@ def decides(run: Run, *, convert: ConvertConfig, llm: LLMConfig, cache: CacheCon
     Raises:
         UserError: as `job`.
     """
-    return _decides(run, convert, load_writer(convert, llm, load_cache(cache, run)))
+    return _decides(run, convert, llm, load_writer(convert, llm, load_cache(cache, run)))
 
 
-def _decides(run: Run, convert: ConvertConfig, engine: Engine | None) -> dict[str, Any]:
+def _decides(run: Run, convert: ConvertConfig, llm: LLMConfig, engine: Engine | None) -> dict[str, Any]:
     settings: dict[str, Any] = {"writer": convert.writer.value, "boxes": convert.boxes}
     made_from = {"inputs": {"execute": run.traces.manifest_digest()}}
     if engine:
         settings["max_tokens"] = convert.max_tokens
+        settings |= thinking_setting(role_llm(llm, convert.llm, "convert.llm"))
         made_from |= {"prompts": {"write_thought": digest("write_thought")}, "models": {"writer": engine.model}}
     return {"settings": settings, **made_from}
 
@@ -85,7 +86,7 @@ def load_writer(convert: ConvertConfig, llm: LLMConfig, cache: Cache | None = No
 def write_thought(
     question: Question, code: str, trace: Trace, settings: ConvertConfig, engine: Engine | None
 ) -> Thought | Dropped:
-    """One trace as a Thought, or the outcome `thought_cut`. `engine` is needed by the writer `llm` only."""
+    """One trace as a Thought, or `thought_cut` or `nothing_said`. `engine` is needed by the writer `llm` only."""
     return write_thoughts([(question, code, trace)], settings, engine)[0][0]
 
 

@@ -25,7 +25,8 @@ def write(engine: Engine, question: Question, code: str, trace: Trace, *, max_to
         boxes: how many boxes of one finding the model is shown, spread evenly over its frames.
 
     Raises:
-        QuestionError: `thought_cut`, where the reply is empty or was cut off at `max_tokens`.
+        QuestionError: `thought_cut`, where the reply is empty or was cut off at `max_tokens`; `nothing_said`, where it
+            is all reasoning.
         UserError: the model cannot be reached.
     """
     ((thought, _),) = write_all(engine, [(question, code, trace)], max_tokens=max_tokens, boxes=boxes)
@@ -61,6 +62,8 @@ _LABEL = re.compile(r"^(?=\s*(?:Program|Question|Record|Answer|Told)\s*:)", re.M
 
 
 def _thought(reply: Reply, max_tokens: int) -> str | QuestionError:
+    if reply.silent:
+        return QuestionError(Outcome.nothing_said, f"the writer: {reply.silence()}")
     if not reply.finished:
         return QuestionError(Outcome.thought_cut, f"the writer's reply was cut off at {max_tokens} tokens")
     thought = _cleaned(reply.text)

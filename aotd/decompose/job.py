@@ -18,7 +18,7 @@ from aotd.agents.program.examples import programs_digest, read_programs
 from aotd.agents.program.prompting import PROMPTS, allowed_tools
 from aotd.decompose import Author, DecomposeConfig, annotated, fixed, llm
 from aotd.errors import QuestionError
-from aotd.llm import LLMConfig, role_llm
+from aotd.llm import LLMConfig, role_llm, thinking_setting
 from aotd.llm.base import Reply
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
@@ -155,7 +155,7 @@ def _llm(settings: DecomposeConfig, engine_settings: LLMConfig, cache: Cache | N
     allowed = allowed_tools(toolbox, settings)
     return ProgramWriter(
         write=lambda questions: llm.write(engine, questions, programs, settings, allowed),
-        settings={name: getattr(settings, name) for name in DECIDES},
+        settings={name: getattr(settings, name) for name in DECIDES} | thinking_setting(engine_settings),
         made_from={
             "programs": {"examples": programs_digest(programs), "tools": value_digest(allowed.prompt_text())},
             "prompts": {name: digest(name) for name in PROMPTS},

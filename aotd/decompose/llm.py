@@ -50,21 +50,23 @@ def write(
                 question_id=key, code=codes[0], author="llm", attempts=attempts, others=more
             )
         else:
-            reason = f"after {settings.retries + settings.candidates} tries: {errors[task]}"
-            record = Dropped(question_id=key, outcome=Outcome.program_invalid, reason=reason)
+            error, silent = errors[task]
+            outcome = Outcome.nothing_said if silent else Outcome.program_invalid
+            reason = f"after {settings.retries + settings.candidates} tries: {error}"
+            record = Dropped(question_id=key, outcome=outcome, reason=reason)
         written.append((record, replies.pop(task, [])))
     return written
 
 
 def _greedy(
     engine: Engine, tasks: Sequence[str], settings: DecomposeConfig, toolbox: Toolbox, received: dict[str, list[Reply]]
-) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
-    """Prompt -> (program, how many it took), and prompt -> the last error where none could be had.
+) -> tuple[dict[str, tuple[str, int]], dict[str, tuple[str, bool]]]:
+    """Prompt -> (program, how many it took), and prompt -> (the last error, whether nothing was said).
 
     Replies are added to those of their prompt in `received`.
     """
     done: dict[str, tuple[str, int]] = {}
-    errors: dict[str, str] = {}
+    errors: dict[str, tuple[str, bool]] = {}
     todo = {task: task for task in tasks}
     for attempt in range(1, settings.retries + 2):
         replies = engine.generate(list(todo.values()), max_tokens=settings.max_tokens) if todo else []
@@ -75,7 +77,7 @@ def _greedy(
             if problem is None:
                 done[task] = code, attempt
             else:
-                errors[task] = problem
+                errors[task] = problem, reply.silent
                 again[task] = repair_prompt(task, code, problem)
         todo = again
     return done, errors

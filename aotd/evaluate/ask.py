@@ -109,7 +109,9 @@ def student_replies(
                 continue
             reply = next(replies)
             costs[key] = total([video_costs[key], meter.cost(key, batch=len(inputs), replies=[reply])])
-            yield reply.text
+            room = "evaluate.max_rationale_tokens" if mode is Mode.rationale else "the limit of an answer"
+            silence = f"the student: {reply.silence(room)}" if reply.silent else ""
+            yield Dropped(question_id=key, outcome=Outcome.nothing_said, reason=silence) if silence else reply.text
 
 
 def _read_features(features: FeatureCache, question: Question, paid: bool) -> tuple[VideoFeatures, Cost]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aotd.errors import UserError
+from aotd.llm.reasoning import split_reasoning
 from aotd.records import Dropped, Mode, Outcome, Prediction, Question
 from aotd.store.stage import Stage
 from aotd.store.untrusted import is_file, lines
@@ -67,12 +68,18 @@ def read_replies(path: Path, known: Collection[str]) -> ReplyFile:
 def file_replies(replies: ReplyFile, questions: Sequence[Question], mode: Mode) -> list[str | Dropped]:
     """The reply to each question, or that there is none."""
     texts = replies.get(mode, {})
-    return [
-        texts[key]
-        if (key := question.question_id) in texts
-        else Dropped(question_id=key, outcome=Outcome.no_answer, reason="the file holds no reply to it")
-        for question in questions
-    ]
+    return [_said(question.question_id, texts.get(question.question_id)) for question in questions]
+
+
+def _said(question_id: str, text: str | None) -> str | Dropped:
+    """What the model said in a reply, without its reasoning."""
+    if text is None:
+        return Dropped(question_id=question_id, outcome=Outcome.no_answer, reason="the file holds no reply to it")
+    split = split_reasoning(text)
+    if split.closed:
+        return split.text
+    reason = "the reply in the file never ends its reasoning, and says nothing"
+    return Dropped(question_id=question_id, outcome=Outcome.nothing_said, reason=reason)
 
 
 def check_ids(stage: Stage[Prediction], known: Collection[str]) -> None:

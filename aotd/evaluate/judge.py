@@ -14,12 +14,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache as once
+from typing import Any
 
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig, JudgeConfig
 from aotd.evaluate.judge_aspects import ASPECTS, PROTOCOLS, Aspect, JudgeTask, is_open, tasks
 from aotd.evaluate.judge_replies import read_judgement
-from aotd.llm import EngineName, LLMConfig
+from aotd.llm import EngineName, LLMConfig, thinking_setting
 from aotd.llm.base import Engine, GenerationRequest, Reply
 from aotd.llm.identity import identity
 from aotd.llm.load import load_engine
@@ -131,7 +132,12 @@ def judge_arms(
                 "models": {"judge": who_judged(stage) if llm.engine is EngineName.none else pinned()},
                 "prompts": {ASPECTS[aspect].prompt: digest(ASPECTS[aspect].prompt)},
             }
-            _judge(stage, ASPECTS[aspect], tasks(aspect, questions, answers), judge, engine, made_from)
+            decides = {
+                "protocol": judge.protocol.value,
+                "retries": judge.retries,
+                "max_tokens": judge.max_tokens,
+            } | thinking_setting(llm)
+            _judge(stage, ASPECTS[aspect], tasks(aspect, questions, answers), judge, engine, decides, made_from)
 
 
 def _judge(
@@ -140,9 +146,9 @@ def _judge(
     to_judge: Sequence[JudgeTask],
     settings: JudgeConfig,
     engine: Callable[[], Engine],
+    decides: dict[str, Any],
     made_from: Mapping[str, Mapping[str, str]],
 ) -> None:
-    decides = {"protocol": settings.protocol.value, "retries": settings.retries, "max_tokens": settings.max_tokens}
     with stage.open(decides, **made_from) as out:
         path = stage.folder / "unread.jsonl"
         tries = Counter(before.question_id for before in read_jsonl(path, Judgement))
@@ -186,4 +192,5 @@ def _replies(
 def _read(task: JudgeTask, reply: Reply, aspect: Aspect, tries: int) -> Judgement:
     reading = read_judgement(reply.text, aspect.verdict) if reply.finished else None
     correct, score = reading or (None, None)
-    return Judgement(question_id=task.question_id, correct=correct, score=score, text=reply.text, tries=tries)
+    text = reply.silence() if reply.silent else reply.text
+    return Judgement(question_id=task.question_id, correct=correct, score=score, text=text, tries=tries)

@@ -33,9 +33,7 @@ def read_judgement(reply: str, verdict: bool) -> ReadJudgement | None:
     >>> read_judgement('{"score": 6}', verdict=False), read_judgement("Yes, 4.", verdict=True)
     (None, None)
     """
-    # What a reasoning model thinks aloud is not its reply.
-    text = reply.rpartition("</think>")[2]
-    objects = _objects(text) if len(reply) <= LONGEST else []
+    objects = _objects(reply) if len(reply) <= LONGEST else []
     readings = [_reading(pairs, verdict) for pairs in objects]
     return readings[0] if readings and len(set(readings)) == 1 else None
 

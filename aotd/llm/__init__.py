@@ -40,6 +40,9 @@ class LLMConfig:
     """openai: seconds to wait for one reply."""
     retries: int = 4
     """openai: how often a failed request is sent again."""
+    thinking_tokens: int | None = None
+    """Tokens on top of a reply's limit for a model that reasons aloud. null finds out whether it does, and gives it
+    4,096; 0 gives none."""
 
     setting = "llm"  # without an annotation: no setting itself, but the name of these settings, for errors
 
@@ -66,6 +69,7 @@ class RoleLLMConfig:
     max_model_len: int | None = None
     timeout_s: float | None = None
     retries: int | None = None
+    thinking_tokens: int | None = None
 
 
 @dataclass
@@ -81,3 +85,8 @@ def role_llm(llm: LLMConfig, role: RoleLLMConfig, setting: str) -> LLMConfig:
     """
     own = {name: value for name, value in vars(role).items() if value is not None}
     return replace(_OwnLLMConfig(**vars(llm), setting=setting), **own) if own else llm
+
+
+def thinking_setting(llm: LLMConfig) -> dict[str, object]:
+    """What a manifest is told of the room to think: nothing, unless a setting says how much."""
+    return {} if llm.thinking_tokens is None else {"thinking_tokens": llm.thinking_tokens}

@@ -151,16 +151,16 @@ class Reply:
         """Whether the model thought and said nothing: it never ended its reasoning, or wrote nothing behind it."""
         return bool(self.reasoning) and not self.text.strip()
 
-    def silence(self, settings: str) -> str:
+    def silence(self, setting: str = "llm.thinking_tokens") -> str:
         """Why a `silent` reply says nothing, on one line.
 
         Args:
-            settings: those that give the model more room, e.g. `llm.thinking_tokens or decompose.max_tokens`.
+            setting: the one that gives the model more room.
         """
         if self.finished:
             return "the reply was all reasoning, and nothing was said"
         told = f"after {self.reply_tokens} tokens " if self.reply_tokens else ""
-        return f"the model was still reasoning at its token limit {told}and said nothing: raise {settings}"
+        return f"the model was still reasoning at its token limit {told}and said nothing: raise {setting}"
 
 
 class Engine(ABC):
@@ -258,4 +258,4 @@ def _choice(request: GenerationRequest, reply: Reply) -> Choice:
         option = reply.text if reply.text in request.options else None
     else:
         option = read_option(reply.text, request.options)
-    return Choice(option, reply.constrained, reply.text)
+    return Choice(option, reply.constrained, reply.text, reply.silence() if reply.silent else "")

@@ -54,7 +54,8 @@ class CachedEngine(Engine):
         for request, reply in self._engine.stream(new) if new else ():
             if not reply.refused:
                 name = self._key(request)
-                self._cache.put(f"{name}.reply", name, _REPLY.dump_json(reply).decode())
+                empty = None if reply.reasoning else {"reasoning"}
+                self._cache.put(f"{name}.reply", name, _REPLY.dump_json(reply, exclude=empty).decode())
             yield request, reply
 
     @cached_property
@@ -74,4 +75,6 @@ class CachedEngine(Engine):
         parts += [request.max_tokens, request.temperature, request.sample, list(request.options)]
         if request.roles or request.stop:  # the key of a single user message is older than these
             parts += [list(request.roles), list(request.stop)]
+        if self._config.thinking_tokens is not None:
+            parts.append({"thinking_tokens": self._config.thinking_tokens})
         return key(*self._decides, *parts)

@@ -17,6 +17,8 @@ class Choice:
     """True: the engine let the model say nothing else. False: a free reply was read."""
     reply: str
     """What the model said."""
+    silence: str = ""
+    """Why it said nothing, where its reply was all reasoning; else empty."""
 
 
 def read_option(reply: str, options: Sequence[str]) -> str | None:

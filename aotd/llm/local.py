@@ -1,7 +1,9 @@
-"""A model that runs in this process: where its files are, and how a request becomes tokens."""
+"""A model that runs in this process: where its files are, how a request becomes tokens, and tokens a reply."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from jinja2 import TemplateError
 
 from aotd.errors import UserError
 from aotd.llm.base import GenerationRequest
+from aotd.llm.reasoning import closing_mark, opens_reasoning, reasoning_tokens
 from aotd.models.checkpoints import COMPLAINTS, first_line
 from aotd.prompts import without_tokens
 
@@ -44,6 +47,9 @@ def encode_prompt(tokenizer: Any, request: GenerationRequest, setting: str = "ll
     came with the model. transformers renders it in Jinja's sandbox, where it reaches nothing; how long it takes is not
     bounded.
 
+    Where the template opens a model's reasoning, and the reply shall be one of some options, the reasoning is closed
+    again: the options are weighed as replies, not as thoughts.
+
     Args:
         setting: whose model it is among the settings, for errors.
 
@@ -63,10 +69,56 @@ def encode_prompt(tokenizer: Any, request: GenerationRequest, setting: str = "ll
         text = _rendered(tokenizer, messages)
     except _CANNOT_RENDER as error:
         raise UserError(f"{setting}.model: its chat template cannot be rendered ({first_line(error)})") from None
+    if request.options and (closing := closing_mark(text)):
+        text = f"{text.rstrip()}\n\n{closing}\n\n"
     # The template writes the special tokens itself.
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
+def ends_in_reasoning(tokenizer: Any, prompt: Sequence[int]) -> bool:
+    """Whether a prompt ends in a mark that opens reasoning, so that the reply begins inside."""
+    return opens_reasoning(str(tokenizer.decode(list(prompt[-_TAIL:]))))
+
+
+def decode(tokenizer: Any, tokens: Sequence[int], **how: Any) -> str:
+    """The text of a reply, without special tokens but for those that part reasoning from what is said.
+
+    Args:
+        how: further arguments of the tokenizer's `decode`.
+    """
+    if not parts_by_special_tokens(tokenizer):
+        return str(tokenizer.decode(list(tokens), skip_special_tokens=True, **how))
+    dropped = set(_dropped(tokenizer).values())
+    return str(tokenizer.decode([token for token in tokens if token not in dropped], **how))
+
+
+def without_special(tokenizer: Any, text: str) -> str:
+    """A reply that was decoded with special tokens, without those that are no part of it."""
+    for token in _dropped(tokenizer) if parts_by_special_tokens(tokenizer) else ():
+        text = text.replace(token, "")
+    return text
+
+
+def parts_by_special_tokens(tokenizer: Any) -> bool:
+    """Whether special tokens part a model's reasoning from its reply, so that they must not be skipped."""
+    return len(_dropped(tokenizer)) < len(_special(tokenizer))
+
+
+@lru_cache(maxsize=4)
+def _special(tokenizer: Any) -> dict[str, int]:
+    return {str(token): number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+
+
+@lru_cache(maxsize=4)
+def _dropped(tokenizer: Any) -> dict[str, int]:
+    """The special tokens that are no part of a reply."""
+    special = _special(tokenizer)
+    marks = reasoning_tokens(special)
+    return {name: number for name, number in special.items() if name not in marks}
+
+
+_TAIL = 32
+"""Tokens at the end of a prompt that may hold a mark and the blanks behind it."""
 _CANNOT_RENDER = (*COMPLAINTS, TemplateError)
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 
@@ -93,20 +93,25 @@ _BEFORE_A_WORD = "([{“‘«‹「『=/\\|-"
 _ENDS = ".!?:;…。！？：；"
 
 
-def holds_reasoning_marks(text: str) -> bool:
-    """Whether a text holds a mark of reasoning, in whatever place, as it is or made inert (`aotd.prompts.inert`).
+def reasoning_mark(text: str) -> str:
+    """The first mark of reasoning in a text, as it is or made inert (`aotd.prompts.inert`); empty where there is none.
 
-    >>> holds_reasoning_marks("</think> a red bar"), holds_reasoning_marks("I think it is red.")
-    (True, False)
+    >>> reasoning_mark("The end.</think> a red bar"), reasoning_mark("I think it is red.")
+    ('</think>', '')
     """
-    text = text.replace("‹", "<").replace("›", ">")
-    return bool(
-        _OPENING.search(text)
-        or _CLOSING.search(text)
-        or _CHANNEL.search(text)
-        or re.match(_BARE_OPENED, text)
-        or re.match(_BARE_CHANNELS, text)
-    )
+    text = _INERT.sub(r"[\1]", text.translate(_SHARP))
+    found = [hit for mark in (_OPENING, _CLOSING, _CHANNEL, _BARE_MARK) if (hit := mark.search(text))]
+    return min(found, key=lambda hit: hit.start())[0] if found else ""
+
+
+def holds_reasoning_marks(text: str) -> bool:
+    """Whether a text holds a mark of reasoning, wherever it stands."""
+    return bool(reasoning_mark(text))
+
+
+_SHARP = str.maketrans("‹›", "<>")
+_INERT = re.compile(r"\((/?(?:THINK|REASONING|unused1[67]))\)")
+_BARE_MARK = re.compile(r"assistantfinal(?![a-z])|\banalysis(?=[A-Z])|<(?=\s*/?\s*think(?:ing)?\s*▷)")
 
 
 def split_reasoning(text: str, *, opened: bool = False) -> Split:
@@ -132,6 +137,61 @@ def opens_reasoning(prompt: str) -> bool:
     """
     end = prompt.rstrip()[-200:]
     return any(hit.end() == len(end) for hit in _OPENING.finditer(end)) or end.endswith("analysis<|message|>")
+
+
+_CHANNEL_TOKENS = {
+    "<|channel|>": {"<|message|>", "<|start|>", "<|end|>", "<|return|>", "<|call|>", "<|constrain|>"},
+    "<|channel>": {"<channel|>"},
+    "<|content|>": {"<|begin|>", "<|end|>"},
+}
+"""A token of a family -> the others that part its reasoning from its reply."""
+
+
+def reasoning_tokens(vocabulary: Collection[str]) -> set[str]:
+    """The tokens without which a model's reasoning cannot be told from its reply.
+
+    Args:
+        vocabulary: special tokens of the model.
+    """
+    marks = {token for token in vocabulary if _OPENING.fullmatch(token) or _CLOSING.fullmatch(token)}
+    for token, others in _CHANNEL_TOKENS.items():
+        if token in vocabulary:
+            marks |= {token, *others} & set(vocabulary)
+    return marks
+
+
+_CLOSED_BY = (
+    (re.compile(r"<\|inner_prefix\|>$"), "<|inner_suffix|>"),
+    (re.compile(r"<\|im_start\|>think$", re.IGNORECASE), "<|im_start|>answer"),
+    (re.compile(r"<\|channel>[ \t]*\w+$"), "<channel|>"),
+    (re.compile(r"<\|channel\|>[ \t]*\w+$"), "<|/channel|>"),
+    (re.compile(r"analysis<\|message\|>$"), "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    (re.compile(r"<unused94>(?:thought)?$"), "<unused95>"),
+    (re.compile(r"\[unused16\]$"), "[unused17]"),
+    (re.compile(r"<\|begin_(\w+)\|>$"), r"<|end_\1|>"),
+    (re.compile(r"<\|start_(\w+)\|>$"), r"<|end_\1|>"),
+    (re.compile(r"<\|START_(\w+)\|>$"), r"<|END_\1|>"),
+    (re.compile(r"<\|(\w+)_(?:start|begin)\|>$"), r"<|\1_end|>"),
+    (re.compile(r"<\|think\|>$"), "<|end|><|begin|>assistant<|content|>"),
+    (re.compile(r"<\|(\w+)\|>$"), r"<|/\1|>"),
+    (re.compile(r"<\s*([^\s<>]+)[^<>]*>$"), r"</\1>"),
+    (re.compile(r"\[(\w+)\]$"), r"[/\1]"),
+    (re.compile(r"◁\s*(\w+)\s*▷$"), r"◁/\1▷"),
+)
+"""An opening mark, and the mark that closes what it opened; the first that fits."""
+
+
+def closing_mark(prompt: str) -> str:
+    """The mark that closes the reasoning in which a prompt ends; empty where it ends in none.
+
+    >>> closing_mark("<|im_start|>assistant\\n<think>\\n")
+    '</think>'
+    """
+    end = prompt.rstrip()[-200:]
+    if not opens_reasoning(end):
+        return ""
+    opening, closing = next((hit, closing) for mark, closing in _CLOSED_BY if (hit := mark.search(end)))
+    return opening.expand(closing)
 
 
 def _channels(text: str) -> Split | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -46,23 +47,31 @@ class RecordedReply(BaseModel):
     """What the reply had to be one of; empty where it was free."""
     stop: tuple[str, ...] = ()
     """Strings before which the reply had to end."""
+    thinking_tokens: int | None = None
+    """`llm.thinking_tokens`, where it was set."""
     model: str
     text: str
     finished: bool
     prompt_tokens: int
     reply_tokens: int
     constrained: bool = False
+    reasoning: str = ""
+    """What the model thought before it said the text. Older lines hold both in `text`."""
 
     @property
     def key(self) -> tuple[object, ...]:
         """What decides a reply, except the model."""
         prompt = self.prompt, self.roles
-        return prompt, self.max_tokens, self.temperature, self.sample, self.seed, self.options, self.stop
+        limits = self.max_tokens, self.thinking_tokens
+        return prompt, limits, self.temperature, self.sample, self.seed, self.options, self.stop
 
     @property
     def reply(self) -> Reply:
         tokens = self.prompt_tokens, self.reply_tokens
-        return Reply(self.text, self.finished, *tokens, self.constrained, recorded=True)
+        if self.reasoning:
+            return Reply(self.text, self.finished, *tokens, self.constrained, self.reasoning, recorded=True)
+        reply = Reply.from_text(self.text, self.finished, *tokens, constrained=self.constrained)
+        return replace(reply, recorded=True)
 
 
 class RecordedEngine(Engine):
@@ -133,19 +142,21 @@ class RecordedEngine(Engine):
             seed=self._config.seed if request.temperature > 0 else 0,
             options=request.options,
             stop=request.stop,
+            thinking_tokens=self._config.thinking_tokens,
             model=self.model,
             text=reply.text,
             finished=reply.finished,
             prompt_tokens=reply.prompt_tokens,
             reply_tokens=reply.reply_tokens,
             constrained=reply.constrained,
+            reasoning=reply.reasoning,
         )
 
     def _missing(self, request: GenerationRequest) -> str:
         line, setting = self._line(request, _NOTHING), self._config.setting
         words = one_line(request.messages[0].content[:400])[:60]
         if line.prompt in self._prompts:
-            fields = ("max_tokens", "temperature", "sample", "seed", "options", "stop", "roles")
+            fields = ("max_tokens", "thinking_tokens", "temperature", "sample", "seed", "options", "stop", "roles")
             values = ", ".join(f"{name} {getattr(line, name)}" for name in fields if getattr(line, name))
             what = f"holds the prompt {words!r} … {line.ends_in[-40:]!r}, but not with {values}"
         else:

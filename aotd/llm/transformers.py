@@ -6,15 +6,20 @@ no code that comes with a model is run.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
 from aotd.llm.base import Engine, GenerationRequest, Reply, before_stop
-from aotd.llm.local import encode_prompt, find
+from aotd.llm.local import decode, encode_prompt, ends_in_reasoning, find
+from aotd.llm.reasoning import split_reasoning
+from aotd.llm.thinking import THINKING_TOKENS, cut_in_thought
 from aotd.models.checkpoints import COMPLAINTS, check_checkpoint, check_finite, check_size, first_line
 
 if TYPE_CHECKING:
@@ -62,6 +67,7 @@ class TransformersEngine(Engine):
             raise UserError(f"{config.setting}.dtype: {config.dtype!r} is not a torch dtype; e.g. float32, bfloat16")
         disable_progress_bar()  # type: ignore[no-untyped-call]
         self._batch, self._seed, self._setting = max(config.batch, 1), config.seed, config.setting
+        self._thinking_tokens = config.thinking_tokens
         path = find(config.model, config.setting)
         self.model = path.name if path else config.model
         self._tokenizer, self._network = _load(config.model, path, dtype, config.setting)
@@ -89,14 +95,54 @@ class TransformersEngine(Engine):
             prompts = [encode_prompt(self._tokenizer, request, self._setting) for request in batch]
             fits = [self._fits(request, prompt) for request, prompt in zip(batch, prompts, strict=True)]
             fitting = [at for at, fit in enumerate(fits) if fit]
-            made = self._answer([batch[at] for at in fitting], [prompts[at] for at in fitting]) if fitting else []
+            made = self._reply_to([batch[at] for at in fitting], [prompts[at] for at in fitting]) if fitting else []
             reply_of = dict(zip(fitting, made, strict=True))
             for at, request in enumerate(batch):
                 too_long = Reply("", finished=False, prompt_tokens=len(prompts[at]), reply_tokens=0)
                 yield request, reply_of.get(at, too_long)
 
-    def _answer(self, requests: Sequence[GenerationRequest], prompts: list[list[int]]) -> list[Reply]:
-        work = self._choose if requests[0].options else self._generate
+    def _reply_to(self, requests: Sequence[GenerationRequest], prompts: list[list[int]]) -> list[Reply]:
+        """The replies; one that the limit cut off in a thought is made again, with room to think."""
+        if requests[0].options:
+            return self._answer(requests, prompts, 0)
+        more = self._thinking_tokens or 0
+        rooms = [self._room_to_think(request, prompt) for request, prompt in zip(requests, prompts, strict=True)]
+        # A prompt that ends inside reasoning needs the room at once.
+        first = [
+            min(room, THINKING_TOKENS if self._thinking_tokens is None and self._opened(prompt) else more)
+            for room, prompt in zip(rooms, prompts, strict=True)
+        ]
+        replies = self._with_room(requests, prompts, dict(enumerate(first)))
+        if self._thinking_tokens is None:
+            again = {
+                at: min(rooms[at], THINKING_TOKENS)
+                for at, reply in replies.items()
+                if not first[at] and rooms[at] and cut_in_thought(reply)
+            }
+            replies |= self._with_room(requests, prompts, again)
+        return [replies[at] for at in range(len(requests))]
+
+    def _with_room(
+        self, requests: Sequence[GenerationRequest], prompts: list[list[int]], room: dict[int, int]
+    ) -> dict[int, Reply]:
+        """Place among the requests -> its reply, for those that `room` gives room to think; equal rooms together."""
+        replies: dict[int, Reply] = {}
+        for more in sorted({*room.values()}):
+            places = [at for at in room if room[at] == more]
+            made = self._answer([requests[at] for at in places], [prompts[at] for at in places], more)
+            replies.update(zip(places, made, strict=True))
+        return replies
+
+    def _opened(self, prompt: list[int]) -> bool:
+        return ends_in_reasoning(self._tokenizer, prompt)
+
+    def _room_to_think(self, request: GenerationRequest, prompt: list[int]) -> int:
+        """Tokens that the model has left behind a prompt and the longest reply to it."""
+        context = getattr(self._network.config, "max_position_embeddings", None)
+        return sys.maxsize if context is None else int(context) - len(prompt) - request.max_tokens
+
+    def _answer(self, requests: Sequence[GenerationRequest], prompts: list[list[int]], more: int) -> list[Reply]:
+        work = self._choose if requests[0].options else partial(self._generate, more=more)
         made = work(requests, prompts, together=self._batch > 1)
         again = self._exact and self._batch > 1
         return [
@@ -110,9 +156,13 @@ class TransformersEngine(Engine):
         return room is None or len(prompt) + longest <= room
 
     def _generate(
-        self, requests: Sequence[GenerationRequest], prompts: list[list[int]], *, together: bool
+        self, requests: Sequence[GenerationRequest], prompts: list[list[int]], *, together: bool, more: int
     ) -> list[tuple[Reply, bool]]:
-        """Each reply, and whether rounding may have decided it."""
+        """Each reply, and whether rounding may have decided it.
+
+        Args:
+            more: tokens that a reply may have on top, for what the model thinks.
+        """
         import torch
 
         start, stop = max(len(prompt) for prompt in prompts), requests[0].stop
@@ -126,12 +176,14 @@ class TransformersEngine(Engine):
             together,
             logits_processor=[pick],
             stopping_criteria=[_stopping(self._tokenizer, stop, start, ended)] if stop else [],
-            max_new_tokens=requests[0].max_tokens,
+            max_new_tokens=requests[0].max_tokens + more,
         )
         made = []
         for row, prompt, tight in zip(out.sequences, prompts, close.tolist(), strict=True):
-            text, finished, tokens = self._read(row[start:], stop)
-            made.append((Reply(text, finished, prompt_tokens=len(prompt), reply_tokens=tokens), tight))
+            reply = self._read(row[start:], stop, prompt)
+            if more and not reply.reasoning:  # the room is for thoughts
+                reply = self._read(row[start : start + requests[0].max_tokens], stop, prompt)
+            made.append((reply, tight))
         return made
 
     def _choose(
@@ -204,32 +256,31 @@ class TransformersEngine(Engine):
             "attention_mask": torch.tensor(mask, device=device),
         }
 
-    def _read(self, row: torch.Tensor, stop: Sequence[str]) -> tuple[str, bool, int]:
-        """The text, whether the reply came to its end, and the number of tokens, the end token not counted."""
+    def _read(self, row: torch.Tensor, stop: Sequence[str], prompt: list[int]) -> Reply:
+        """The reply in the tokens behind a prompt. The end token is not counted."""
         tokens = row.tolist()
         end = next((at for at, token in enumerate(tokens) if token in self._ends), None)
         written = tokens if end is None else tokens[:end]
-        text = _decoded(self._tokenizer, written)
-        before = before_stop(text, stop)
+        opened = self._opened(prompt)
+
+        def reply(count: int, finished: bool) -> Reply:
+            text = decode(self._tokenizer, written[:count])
+            return Reply.from_text(text, finished, len(prompt), count, opened=opened)
+
+        whole = reply(len(written), end is not None)
+        before = before_stop(whole.text, stop)
         if before is None:
-            return text, end is not None, len(written)
+            return whole
         # The first token that completes a stop string is the reply's last.
-        count = bisect_left(
-            range(len(written)),
-            True,
-            key=lambda n: before_stop(_decoded(self._tokenizer, written[:n]), stop) is not None,
-        )
-        return before, True, count
-
-
-def _decoded(tokenizer: Any, tokens: Sequence[int]) -> str:
-    return str(tokenizer.decode(tokens, skip_special_tokens=True))
+        count = bisect_left(range(len(written)), True, key=lambda n: before_stop(reply(n, True).text, stop) is not None)
+        return replace(reply(count, True), text=before)
 
 
 def _stopping(tokenizer: Any, stop: Sequence[str], start: int, ended: torch.Tensor) -> StoppingCriterion:
     """End a row when its last tokens hold a stop string.
 
-    This saves the tokens behind a stop string. It does not decide the text: `_read` cuts the whole reply.
+    This saves the tokens behind a stop string. It does not decide the text: `_read` cuts the whole reply. A stop string
+    in a thought ends nothing.
 
     Args:
         start: where replies begin, behind the padded prompts.
@@ -240,9 +291,18 @@ def _stopping(tokenizer: Any, stop: Sequence[str], start: int, ended: torch.Tens
     # No token stands for less than a byte, but for a few that leave no text.
     tail = max(len(string.encode()) for string in stop) + 4
 
+    def said(row: torch.Tensor) -> bool:
+        opened = ends_in_reasoning(tokenizer, row[:start].tolist())
+        return (
+            before_stop(split_reasoning(decode(tokenizer, row[start:].tolist()), opened=opened).text, stop) is not None
+        )
+
     def stopped(tokens: torch.Tensor, _: Any) -> torch.Tensor:
         replies = tokens[:, max(start, tokens.shape[1] - tail) :].tolist()
-        hits = [before_stop(_decoded(tokenizer, reply), stop) is not None for reply in replies]
+        hits = [
+            before_stop(decode(tokenizer, reply), stop) is not None and said(row)
+            for row, reply in zip(tokens, replies, strict=True)
+        ]
         ended.logical_or_(torch.tensor(hits, device=ended.device))
         return ended.clone()
 

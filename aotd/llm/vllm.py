@@ -15,7 +15,8 @@ from typing import Any
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
 from aotd.llm.base import Engine, GenerationRequest, Reply
-from aotd.llm.local import encode_prompt, find
+from aotd.llm.local import decode, encode_prompt, ends_in_reasoning, find, parts_by_special_tokens, without_special
+from aotd.llm.thinking import THINKING_TOKENS, cut_in_thought
 from aotd.models.checkpoints import check_checkpoint, first_line
 
 _QUIET = {
@@ -46,6 +47,7 @@ class VLLMEngine(Engine):
         check_checkpoint(path or config.model, f"{config.setting}.model")
         self.model = path.name if path else config.model
         self._batch, self._seed, self._setting = max(config.batch, 1), config.seed, config.setting
+        self._thinking_tokens = config.thinking_tokens
         model, setting = str(path or config.model), config.setting
         try:
             with warnings.catch_warnings():
@@ -68,40 +70,77 @@ class VLLMEngine(Engine):
 
     def _replies_to(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
         prompts = [encode_prompt(self._tokenizer, request, self._setting) for request in requests]
-        sampling = [self._sampling(request) for request in requests]
-        fitting = [
-            at
-            for at, (prompt, params) in enumerate(zip(prompts, sampling, strict=True))
-            if len(prompt) + params.max_tokens <= self._room
+        rooms = [self._room_to_think(request, prompt) for request, prompt in zip(requests, prompts, strict=True)]
+        opened = [ends_in_reasoning(self._tokenizer, prompt) for prompt in prompts]
+        more = self._thinking_tokens or 0
+        # A prompt that ends inside reasoning needs room to think at once.
+        first = [
+            0 if request.options else min(room, THINKING_TOKENS if begun and self._thinking_tokens is None else more)
+            for request, room, begun in zip(requests, rooms, opened, strict=True)
         ]
-        outputs = self._llm.generate(
-            [{"prompt_token_ids": prompts[at]} for at in fitting], [sampling[at] for at in fitting], use_tqdm=False
-        )
-        output_of = dict(zip(fitting, outputs, strict=True))
+        fitting = {at: first[at] for at, room in enumerate(rooms) if room >= 0}
+        replies = self._generated(requests, prompts, opened, fitting)
+        if self._thinking_tokens is None:
+            again = {
+                at: min(rooms[at], THINKING_TOKENS)
+                for at, reply in replies.items()
+                if not first[at] and rooms[at] and cut_in_thought(reply)
+            }
+            replies |= self._generated(requests, prompts, opened, again)
         for at, request in enumerate(requests):
-            if at not in output_of:
-                yield request, Reply("", finished=False, prompt_tokens=len(prompts[at]), reply_tokens=0)
-                continue
-            output = output_of[at].outputs[0]
-            # "length" is the limit; "stop" is the model's own end, or a stop string.
-            finished, constrained = output.finish_reason == "stop", bool(request.options)
-            yield request, Reply(output.text, finished, len(prompts[at]), len(output.token_ids), constrained)
+            too_long = Reply("", finished=False, prompt_tokens=len(prompts[at]), reply_tokens=0)
+            yield request, replies.get(at, too_long)
 
-    def _sampling(self, request: GenerationRequest) -> Any:
+    def _room_to_think(self, request: GenerationRequest, prompt: list[int]) -> int:
+        """Tokens that the model has left behind a prompt and the longest reply to it; below 0 it does not fit."""
+        return self._room - len(prompt) - _longest(request)
+
+    def _generated(
+        self, requests: Sequence[GenerationRequest], prompts: list[list[int]], opened: list[bool], room: dict[int, int]
+    ) -> dict[int, Reply]:
+        """Place among the requests -> its reply, for those that `room` gives room to think."""
+        if not room:
+            return {}
+        outputs = self._llm.generate(
+            [{"prompt_token_ids": prompts[at]} for at in room],
+            [self._sampling(requests[at], more) for at, more in room.items()],
+            use_tqdm=False,
+        )
+        replies = {}
+        for (at, more), output in zip(room.items(), outputs, strict=True):
+            made, request = output.outputs[0], requests[at]
+            tokens = list(made.token_ids)
+            # "length" is the limit; "stop" is the model's own end, or a stop string.
+            finished = made.finish_reason == "stop"
+            text = without_special(self._tokenizer, made.text)
+            reply = Reply.from_text(
+                text, finished, len(prompts[at]), len(tokens), constrained=bool(request.options), opened=opened[at]
+            )
+            if more and not reply.reasoning and len(tokens) > request.max_tokens:  # the room is for thoughts
+                cut = decode(self._tokenizer, tokens[: request.max_tokens])
+                reply = Reply(cut, False, len(prompts[at]), request.max_tokens)
+            replies[at] = reply
+        return replies
+
+    def _sampling(self, request: GenerationRequest, more: int) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
         if request.options:
-            # No token stands for less than a byte, so that no option is cut.
-            longest = max(len(option.encode()) for option in request.options)
             only = StructuredOutputsParams(choice=list(request.options))
-            return SamplingParams(temperature=0.0, max_tokens=longest + 1, structured_outputs=only)
+            return SamplingParams(temperature=0.0, max_tokens=_longest(request), structured_outputs=only)
         return SamplingParams(
             temperature=request.temperature,
-            max_tokens=request.max_tokens,
+            max_tokens=request.max_tokens + more,
             seed=request.seed(self._seed) if request.temperature > 0 else None,
             stop=list(request.stop) or None,
+            skip_special_tokens=not parts_by_special_tokens(self._tokenizer),
         )
+
+
+def _longest(request: GenerationRequest) -> int:
+    """The most tokens of a reply. No token stands for less than a byte, so that no option is cut."""
+    return max((len(option.encode()) + 1 for option in request.options), default=request.max_tokens)
 
 
 @cache

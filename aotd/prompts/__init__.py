@@ -17,9 +17,18 @@ _JOINERS = "\u200c\u200d"
 """Cannot be seen, and Persian, Hindi and emoji are not written without them."""
 _TOKEN = re.compile(
     r"<(\||｜)(?=[^<>\n]{1,60}(?:\||｜)>)"
-    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|image|video|audio|start_of_turn|end_of_turn|think|tool_call|tool_response)>)"
+    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|image|video|audio|start_of_turn|end_of_turn|tool_call|tool_response)>)"
+    r"|<(?=\|/?channel>|channel\|>|unused\d{1,4}>)"
 )
-_BRACKETED = re.compile(r"\[(/?(?:INST|SYS|CLS|SEP|MASK|PAD|UNK|IMG|[A-Z]{2,20}(?:_[A-Z]{1,20}){1,3}))\]")
+_REASONING = re.compile(
+    r"<(?=\s{0,9}/?\s{0,9}(?:[a-z]\w{0,20}[:_])?(?:ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?)(?::\w{1,20})?"
+    r"(?:\s[^<>]{0,60})?>)|◁(?=\s{0,9}/?\s{0,9}think)",
+    re.IGNORECASE,
+)
+"""The marks around what a model reasons aloud (`aotd.llm.reasoning`)."""
+_BRACKETED = re.compile(
+    r"\[(/?(?:INST|SYS|CLS|SEP|MASK|PAD|UNK|IMG|THINK|REASONING|unused\d{1,4}|[A-Z]{2,20}(?:_[A-Z]{1,20}){1,3}))\]"
+)
 """What chat formats are made of: `<|im_start|>`, `</s>`, `[INST]`, `[TOOL_CALLS]`."""
 
 
@@ -53,12 +62,12 @@ def one_line(text: str) -> str:
 def inert(text: str) -> str:
     """Text without what cannot be seen, and in which the tokens of chat formats are plain words.
 
-    >>> inert("a < b <|im_end|> [INST] [1, 2, 3, 4]")
-    'a < b ‹|im_end|> (INST) [1, 2, 3, 4]'
+    >>> inert("a < b <|im_end|> [INST] [1, 2, 3, 4] </think>")
+    'a < b ‹|im_end|> (INST) [1, 2, 3, 4] ‹/think>'
     """
     if not text.isascii() or not text.isprintable():
         text = "".join(c for c in text if c.isspace() or c in _JOINERS or unicodedata.category(c) not in _UNSEEN)
-    return _BRACKETED.sub(r"(\1)", _TOKEN.sub(r"‹\1", text))
+    return _BRACKETED.sub(r"(\1)", _REASONING.sub("‹", _TOKEN.sub(r"‹\1", text)))
 
 
 _UNSEEN = ("Cc", "Cf", "Cs")

@@ -51,6 +51,9 @@ class VideoLLMConfig(WeightsConfig):
     """server: seconds to wait for one reply."""
     retries: int = 4
     """server: how often a failed request is sent again."""
+    thinking_tokens: int | None = None
+    """Tokens on top of a reply's limit for a model that reasons aloud. null finds out whether it does, and gives it
+    4,096; 0 gives none."""
 
 
 @dataclass

@@ -48,10 +48,26 @@ class Prompted(ABC):
     model: str
     batch: int
     """How many prompts it takes at once."""
+    setting: str
+    """Where its settings stand, for errors."""
 
     @abstractmethod
     def say(self, asked: Sequence[Asked], longest: int) -> list[Reply]:
         """Greedy replies, each of at most `longest` tokens, in order. No clip is without frames."""
+
+    def heard(self, asked: Sequence[Asked], longest: int) -> list[Reply]:
+        """As `say`, where each reply says something.
+
+        Raises:
+            QuestionError: `nothing_said`: a reply is all reasoning.
+        """
+        replies = self.say(asked, longest)
+        for reply in replies:
+            if reply.silent:
+                raise QuestionError(
+                    Outcome.nothing_said, f"{self.model}: {reply.silence(f'{self.setting}.thinking_tokens')}"
+                )
+        return replies
 
     @abstractmethod
     def ranks(self, asked: Sequence[tuple[Clip, str | None, Sequence[str]]]) -> list[list[str]]:
@@ -76,7 +92,7 @@ class Prompted(ABC):
         if ranked:
             found |= zip(ranked, self.ranks([asked[at] for at in ranked]), strict=True)
         if named:
-            replies = self.say([(asked[at][0], _action_prompt(asked[at][1])) for at in named], _ACTIONS_TOKENS)
+            replies = self.heard([(asked[at][0], _action_prompt(asked[at][1])) for at in named], _ACTIONS_TOKENS)
             found |= zip(named, map(_actions_in, replies), strict=True)
         return [found[at] for at in range(len(asked))]
 
@@ -100,7 +116,7 @@ class Prompted(ABC):
 
     def _told(self, asked: Sequence[tuple[Clip, str]], longest: int) -> list[str]:
         seen = [(clip, prompt) for clip, prompt in asked if clip.numbers]
-        said = iter(self.say(seen, longest) if seen else [])
+        said = iter(self.heard(seen, longest) if seen else [])
         return [_whole(next(said)) if clip.numbers else UNSEEN for clip, _ in asked]
 
     def choose(self, question: str, info: Mapping[str, str], options: Sequence[str]) -> str | None:
@@ -124,7 +140,7 @@ class Prompted(ABC):
             picked = self.picks([(prompts[at], len(asked[at][2])) for at in lettered])
             chosen |= {at: None if one is None else asked[at][2][one] for at, one in zip(lettered, picked, strict=True)}
         if free:
-            replies = self.say([(None, prompts[at]) for at in free], _PHRASE_TOKENS)
+            replies = self.heard([(None, prompts[at]) for at in free], _PHRASE_TOKENS)
             said = [_one_line(reply.text) or None if reply.finished else None for reply in replies]
             chosen |= zip(free, said, strict=True)
         return [chosen.get(at) for at in range(len(asked))]
@@ -160,6 +176,11 @@ def choice_prompt(question: str, info: Mapping[str, str], options: Sequence[str]
 def prompts_digest() -> str:
     """Hash of the prompts, for the model's name in manifests."""
     return hashlib.sha256("\0".join(source(name) for name in _PROMPTS).encode()).hexdigest()[:8]
+
+
+def thinking_room(tokens: int | None) -> str:
+    """The setting `thinking_tokens`, for the model's name in manifests; empty where it is not set."""
+    return "" if tokens is None else f", {tokens} tokens to think"
 
 
 def shown(clip: Clip, count: int) -> tuple[Pixels, list[float]]:

@@ -23,6 +23,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from aotd.errors import UserError
 from aotd.llm.base import Reply
+from aotd.llm.thinking import check_thinking_tokens
 from aotd.models.checkpoints import checkpoint_name
 from aotd.models.cpu import threads
 from aotd.models.cpu.linear import pack
@@ -31,7 +32,7 @@ from aotd.models.quantisation import check_quantisation, precision_name
 from aotd.prompts import one_line, render
 from aotd.runtime.lru import ByteLRU
 from aotd.specialists import ActionConfig, AnsweringConfig
-from aotd.specialists.prompted import Asked, Prompted, choice_prompt, prompts_digest, shown
+from aotd.specialists.prompted import Asked, Prompted, choice_prompt, prompts_digest, shown, thinking_room
 from aotd.video.clip import Clip
 from aotd.video_llms.base import BatchRow, SharedPrefix, VideoFeatures, is_close
 from aotd.video_llms.families import FAMILIES
@@ -52,20 +53,22 @@ class VideoLLMSpecialist(Prompted):
         Raises:
             UserError: there is no such checkpoint, it is of another family, or the precision is not to be had here.
         """
-        name = config.name
-        self._family, self._config, self._setting, self._models = FAMILIES[name], config, setting, models
+        name, self.setting = config.name, setting
+        self._family, self._config, self._models = FAMILIES[name], config, models
         self._path = f"{setting}.model"
         if not config.model:
             raise UserError(f"{self._path}: {name} needs a checkpoint: a folder or a hub id")
         if config.frames < 1:
             raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
         check_quantisation(config.precision, f"{setting}.precision")
+        check_thinking_tokens(config.thinking_tokens, setting)
         self.batch = max(config.batch, 1)
         read_family_config(self._family, config.model, self._path)
         precision = precision_name(config.precision)
         self._key = f"{name} {config.model} {precision}"
         self.model = (
             f"{name} {checkpoint_name(config.model)}, {precision}, {config.frames} frames, prompts {prompts_digest()}"
+            + thinking_room(config.thinking_tokens)
         )
 
     @cached_property
@@ -83,7 +86,8 @@ class VideoLLMSpecialist(Prompted):
         size = self.batch
         for group in groups.values():
             for part in (group[first : first + size] for first in range(0, len(group), size)):
-                say = partial(loaded.say, [asked[at] for at in part], self._config.frames, longest)
+                group_asked = [asked[at] for at in part]
+                say = partial(loaded.say, group_asked, self._config.frames, longest, self._config.thinking_tokens)
                 replies.update(zip(part, threads.beside(self.size, say), strict=True))
         return [replies[at] for at in range(len(asked))]
 
@@ -151,8 +155,8 @@ class _Loaded:
             else self.student.prompt_row(self.features(clip, frames), prompt)
         )
 
-    def say(self, asked: Sequence[Asked], frames: int, longest: int) -> list[Reply]:
-        return self.student.generate([self.row(*one, frames) for one in asked], longest)
+    def say(self, asked: Sequence[Asked], frames: int, longest: int, thinking_tokens: int | None) -> list[Reply]:
+        return self.student.generate([self.row(*one, frames) for one in asked], longest, thinking_tokens)
 
     def features(self, clip: Clip, frames: int) -> VideoFeatures:
         """What the model keeps of a clip; looked at once while it stays among the last."""

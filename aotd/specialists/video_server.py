@@ -25,10 +25,11 @@ from aotd.llm.base import Reply
 from aotd.llm.chat_client import ChatClient
 from aotd.llm.http_client import error_text
 from aotd.llm.served import POISON
+from aotd.llm.thinking import check_thinking_tokens
 from aotd.prompts import one_line, render
 from aotd.records import Outcome
 from aotd.specialists import VideoLLMConfig
-from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown
+from aotd.specialists.prompted import Asked, Prompted, prompts_digest, shown, thinking_room
 from aotd.video.clip import Clip, Pixels
 
 _LONG = 8_000
@@ -56,12 +57,14 @@ class VideoServer(Prompted):
             raise UserError(f"{setting}.model: name the model at {config.url} (its /models lists them)")
         if config.frames < 1:
             raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
-        self._config, self.batch = config, max(config.batch, 1)
+        check_thinking_tokens(config.thinking_tokens, setting)
+        self._config, self.setting, self.batch = config, setting, max(config.batch, 1)
         names = ("url", "model", "key_variable", "timeout_s", "retries", "batch")
         settings = {name: getattr(config, name) for name in names}
         refused = f", and does it take {config.frames} pictures in a prompt?"
         self._client = ChatClient(setting, **settings, pause_s=pause_s, refused=refused)
-        self.model = f"{config.model} at a server, {config.frames} frames, prompts {prompts_digest()}"
+        shown_to = f"{config.model} at a server, {config.frames} frames"
+        self.model = f"{shown_to}, prompts {prompts_digest()}{thinking_room(config.thinking_tokens)}"
 
     def say(self, asked: Sequence[Asked], longest: int) -> list[Reply]:
         """As `Prompted.say`, with up to `batch` requests in flight.
@@ -85,7 +88,7 @@ class VideoServer(Prompted):
         for clip, obj, candidates in asked:
             listed = "\n".join(f"{number}. {one_line(name)}" for number, name in enumerate(candidates, start=1))
             prompts.append((clip, render("clip_rank", thing=one_line(obj or "anything"), actions=listed)))
-        replies = self.say(prompts, _NUMBERS_TOKENS)
+        replies = self.heard(prompts, _NUMBERS_TOKENS)
         return [self._ranked(reply, candidates) for reply, (_, _, candidates) in zip(replies, asked, strict=True)]
 
     def _ranked(self, reply: Reply, candidates: Sequence[str]) -> list[str]:
@@ -102,7 +105,7 @@ class VideoServer(Prompted):
 
     def picks(self, asked: Sequence[tuple[str, int]]) -> list[int | None]:
         """The letter in each reply, which must be nothing else ("B", "(B)", "B."); otherwise None."""
-        replies = self.say([(None, prompt) for prompt, _ in asked], _LETTER_TOKENS)
+        replies = self.heard([(None, prompt) for prompt, _ in asked], _LETTER_TOKENS)
         return [_letter(reply, count) for reply, (_, count) in zip(replies, asked, strict=True)]
 
     def _ask(self, clip: Clip | None, prompt: str, longest: int) -> Reply:

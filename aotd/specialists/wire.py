@@ -28,7 +28,7 @@ _OWN = ("url", "key_variable", "timeout_s", "retries", "batch")
 _PATHS = ("model", "clip", "features", "names")
 """Settings whose last part alone must be alike on both nodes. What lies there is in the model's name."""
 
-Setting = str | int | float | bool
+Setting = str | int | float | bool | None
 
 
 class _Message(BaseModel):

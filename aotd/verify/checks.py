@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from aotd.records import Check, Event, Question, Thought, Trace
+from aotd.llm.reasoning import reasoning_mark
+from aotd.records import ActionsFinding, Check, Event, Question, TextFinding, Thought, Trace
 from aotd.scoring.answers import plain, same_answer
 from aotd.scoring.claims import final_answer, read_claims
 from aotd.tools.toolbox import ToolKind
@@ -24,12 +25,13 @@ def check_answer(question: Question, given: str) -> Check:
 def check_faithful(question: Question, thought: Thought, trace: Trace, answer: Check) -> Check:
     """(2) Every box, frame, span and count in the text stands in the trace, and it ends in the true answer.
 
+    Neither the text nor a finding holds what a model reasoned aloud.
     Where a judge took the program's open-ended answer for the true one (`answer`), it may end in that.
     """
     assert question.answer is not None
     true = {plain(question.answer), *([plain(thought.answer)] if answer.passed else [])}
     claims, held = read_claims(thought.text), _Held(trace)
-    problems = []
+    problems = _thought_aloud(thought, trace)
     for box in claims.boxes:
         if not held.has_box(box.label, box.frame, box.box):
             problems.append(f"no box {list(box.box)} of {box.label or 'anything'} in frame {box.frame}")
@@ -55,6 +57,23 @@ def check_faithful(question: Question, thought: Thought, trace: Trace, answer: C
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         return Check(passed=False, reason=problems[0] + more)
     return Check(passed=True, reason="all that it states stands in the trace")
+
+
+def _thought_aloud(thought: Thought, trace: Trace) -> list[str]:
+    """What stands in a thought, or in the findings that it tells, and is what a model reasoned aloud."""
+    found = [(f"step {event.step} ({event.tool})", _words(event)) for event in trace.events]
+    marks = [
+        (where, reasoning_mark(text)) for where, text in (("it", thought.text), *found, ("the answer", trace.answer))
+    ]
+    return [f"{where} holds {mark!r}, a mark of a model's reasoning" for where, mark in marks if mark]
+
+
+def _words(event: Event) -> str:
+    """What came back from a tool, as text."""
+    finding = event.finding
+    named = finding.actions if isinstance(finding, ActionsFinding) else ()
+    told = finding.text if isinstance(finding, TextFinding) else ""
+    return "\n".join((told, *named, event.observation, event.thought))
 
 
 _OTHER_BOX = re.compile(r"[({<（［【〔｛〈⟨‹]\s*(?:-?\d[\d.]*\s*[,;，、]\s*){3}-?\d")

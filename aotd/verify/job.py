@@ -11,7 +11,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from aotd.llm import LLMConfig, role_llm
+from aotd.errors import QuestionError
+from aotd.llm import LLMConfig, role_llm, thinking_setting
 from aotd.llm.base import Engine
 from aotd.llm.load import load_engine
 from aotd.prompts import digest
@@ -37,7 +38,7 @@ def job(run: Run, *, verify: VerifyConfig, llm: LLMConfig, cache: CacheConfig) -
     thoughts, engine = run.thoughts, _engine(run, verify, llm, cache)
     batch_size = max(role_llm(llm, verify.llm, "verify.llm").batch, 1) if engine else 1
     with (
-        run.verdicts.open(**_decides(run, verify, engine)) as out,
+        run.verdicts.open(**_decides(run, verify, llm, engine)) as out,
         run.questions.beside(thoughts) as question_of,
         run.traces.beside(thoughts) as trace_of,
     ):
@@ -57,16 +58,17 @@ def decides(run: Run, *, verify: VerifyConfig, llm: LLMConfig, cache: CacheConfi
     Raises:
         UserError: as `job`.
     """
-    return _decides(run, verify, _engine(run, verify, llm, cache))
+    return _decides(run, verify, llm, _engine(run, verify, llm, cache))
 
 
-def _decides(run: Run, verify: VerifyConfig, engine: Engine | None) -> dict[str, Any]:
+def _decides(run: Run, verify: VerifyConfig, llm: LLMConfig, engine: Engine | None) -> dict[str, Any]:
     settings: dict[str, Any] = {name: judge.value for name, judge in _judges(verify).items()}
     made_from = {"inputs": {"convert": run.thoughts.manifest_digest()}}
     if engine:
         made_from["prompts"] = {name: digest(name) for name in ("judge_coherence", "judge_answer")}
         made_from["models"] = {"judge": engine.model}
         settings["max_tokens"] = verify.max_tokens
+        settings |= thinking_setting(role_llm(llm, verify.llm, "verify.llm"))
     return {"settings": settings, **made_from}
 
 
@@ -93,27 +95,37 @@ def judge_thoughts(
     coherence = _coherence(labelled, settings, engine)
     verdicts: dict[str, Verdict] = {}
     for (question, thought, trace), answer, coherent in zip(labelled, answers, coherence, strict=True):
-        faithful = check_faithful(question, thought, trace, answer)
+        faithful = check_faithful(question, thought, trace, _made(answer))
         checks = {Outcome.wrong_answer: answer, Outcome.unfaithful: faithful, Outcome.incoherent: coherent}
-        failed = [outcome for outcome, check in checks.items() if not check.passed]
+        failed = [
+            check.outcome if isinstance(check, QuestionError) else outcome
+            for outcome, check in checks.items()
+            if not _made(check).passed
+        ]
         verdicts[question.question_id] = Verdict(
             question_id=question.question_id,
             outcome=failed[0] if failed else Outcome.kept,
-            answer=answer,
+            answer=_made(answer),
             faithful=faithful,
-            coherent=coherent,
+            coherent=_made(coherent),
         )
     return [verdicts.get(question.question_id) or _unlabelled(question) for question, _, _ in tasks]
 
 
+def _made(check: Check | QuestionError) -> Check:
+    """A check; one that a judge did not make has failed, and says why."""
+    return Check(passed=False, reason=check.reason) if isinstance(check, QuestionError) else check
+
+
 def _answers(
     tasks: Sequence[tuple[Question, Thought, Trace]], settings: VerifyConfig, engine: Engine | None
-) -> list[Check]:
+) -> list[Check | QuestionError]:
     """(1) by rules; a judge is asked about the open-ended answers that the rules do not take."""
-    checks = [check_answer(question, thought.answer) for question, thought, _ in tasks]
+    by_rules = [check_answer(question, thought.answer) for question, thought, _ in tasks]
+    checks: list[Check | QuestionError] = [*by_rules]
     if settings.open_answer is Judge.llm:
         assert engine is not None
-        doubtful = [at for at, task in enumerate(tasks) if not task[0].options and not checks[at].passed]
+        doubtful = [at for at, task in enumerate(tasks) if not task[0].options and not by_rules[at].passed]
         answers = [(tasks[at][0], tasks[at][1].answer) for at in doubtful]
         judged = llm_judge.same_answer(engine, answers, max_tokens=settings.max_tokens) if answers else []
         for at, check in zip(doubtful, judged, strict=True):
@@ -123,7 +135,7 @@ def _answers(
 
 def _coherence(
     tasks: Sequence[tuple[Question, Thought, Trace]], settings: VerifyConfig, engine: Engine | None
-) -> list[Check]:
+) -> list[Check | QuestionError]:
     """(3) by rules or by a judge."""
     if settings.coherence is not Judge.llm:
         return [check_coherent(thought, trace) for _, thought, trace in tasks]

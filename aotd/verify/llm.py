@@ -1,7 +1,7 @@
 """Judge `llm`: a language model says yes or no (paper §3.3 and appendix D.3).
 
 The judge is held to Yes or No where its engine can do that. A judgement that cannot be read is a failed
-check that says so; it is never taken for a yes.
+check that says so; it is never taken for a yes. A judge that only thought, and said nothing, has not judged.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from aotd.errors import QuestionError
 from aotd.llm.base import Engine
 from aotd.llm.choice import Choice
 from aotd.prompts import one_line, render
-from aotd.records import Check, Question, Thought
+from aotd.records import Check, Outcome, Question, Thought
 
 _OPTIONS = ("Yes", "No")
 
 
-def coherent(engine: Engine, tasks: Sequence[tuple[Question, Thought]], *, max_tokens: int) -> list[Check]:
+def coherent(
+    engine: Engine, tasks: Sequence[tuple[Question, Thought]], *, max_tokens: int
+) -> list[Check | QuestionError]:
     """Whether each thought goes step by step and helps to answer its question; in order.
 
     Raises:
@@ -31,7 +34,9 @@ def coherent(engine: Engine, tasks: Sequence[tuple[Question, Thought]], *, max_t
     return [_check(engine.model, choice, "step by step and helpful") for choice in choices]
 
 
-def same_answer(engine: Engine, tasks: Sequence[tuple[Question, str]], *, max_tokens: int) -> list[Check]:
+def same_answer(
+    engine: Engine, tasks: Sequence[tuple[Question, str]], *, max_tokens: int
+) -> list[Check | QuestionError]:
     """Whether each given open-ended answer means what the true one of its question means; in order.
 
     Raises:
@@ -60,7 +65,9 @@ def read_verdict(reply: str) -> bool | None:
     return verdicts[0] if decided else None
 
 
-def _check(judge: str, choice: Choice, claim: str) -> Check:
+def _check(judge: str, choice: Choice, claim: str) -> Check | QuestionError:
+    if choice.silence:
+        return QuestionError(Outcome.nothing_said, f"{judge} gave no judgement: {choice.silence}")
     verdict = read_verdict(choice.reply)
     if verdict is None:
         return Check(passed=False, reason=f"{judge} gave no readable judgement: {one_line(choice.reply)[:80]!r}")

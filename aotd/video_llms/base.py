@@ -20,6 +20,7 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from aotd.llm.base import Reply
+from aotd.llm.thinking import THINKING_TOKENS, cut_in_thought
 from aotd.models.common_prefix import common_prefix_length
 from aotd.models.kv_cache import PastKeyValues, reserve
 from aotd.prompts.student import suffix
@@ -404,16 +405,29 @@ class VideoLLM(ABC):
         """Make the row of a prompt behind a video."""
         return BatchRow(features, self.video_prefix(features), [self.encode_prompt(text)])
 
-    def generate(self, rows: Sequence[BatchRow], max_tokens: int) -> list[Reply]:
+    def generate(self, rows: Sequence[BatchRow], max_tokens: int, thinking_tokens: int | None = None) -> list[Reply]:
         """Generate replies to a batch of rows of one text each, greedily.
 
         A reply that does not end within `max_tokens` tokens is unfinished. The prompt's tokens include the video's.
+
+        Args:
+            thinking_tokens: how many more a reply may have that is cut off in a thought; None: `THINKING_TOKENS`.
         """
+        replies = self._generate(rows, max_tokens)
+        more = THINKING_TOKENS if thinking_tokens is None else thinking_tokens
+        again = [at for at, reply in enumerate(replies) if more and cut_in_thought(reply)]
+        if again:
+            longer = self._generate([rows[at] for at in again], max_tokens + more)
+            for at, reply in zip(again, longer, strict=True):
+                replies[at] = reply
+        return replies
+
+    def _generate(self, rows: Sequence[BatchRow], max_tokens: int) -> list[Reply]:
         self.model.train(False)
         generated = self.model.greedy_decode(rows, self.end_token, self.pad_token, max_tokens)
         prompts = [len(row.prefix.tokens) + len(row.texts[0]) for row in rows]
         return [
-            Reply(self.decode(tokens).strip(), len(tokens) < max_tokens, prompt_tokens=count, reply_tokens=len(tokens))
+            Reply.from_text(self.decode(tokens).strip(), len(tokens) < max_tokens, count, len(tokens))
             for tokens, count in zip(generated, prompts, strict=True)
         ]
 

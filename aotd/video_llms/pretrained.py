@@ -24,6 +24,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.utils.hub import cached_file
 
 from aotd.errors import UserError
+from aotd.llm.local import decode
 from aotd.models import QUANTISED, Precision
 from aotd.models.checkpoints import COMPLAINTS, first_line
 from aotd.models.loading import empty_model, load_model, read_config
@@ -171,7 +172,7 @@ class PretrainedVideoLLM(VideoLLM):
         return [*self.tokenizer.encode(self._plain(reply), add_special_tokens=False), self._end]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        return decode(self.tokenizer, tokens, clean_up_tokenization_spaces=False)
 
     def _plain(self, text: str) -> str:
         return without_tokens(text, self._special)

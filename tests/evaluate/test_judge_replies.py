@@ -29,7 +29,7 @@ VERDICTS: list[tuple[str, ReadJudgement | None]] = [
     ('{\n  "correct": "yes",\n  "score": 4\n}', (True, 4)),
     ('```json\n{"correct": "yes", "score": 4}\n```', (True, 4)),
     ('Here is my judgement:\n{"correct": "no", "score": 1}\nI hope that helps.', (False, 1)),
-    ('<think>{"correct": "no"} or yes?</think>{"correct": "yes", "score": 4}', (True, 4)),
+    ('<think>{"correct": "no"} or yes?</think>{"correct": "yes", "score": 4}', None),  # engines cut it: two verdicts
     ('{"correct": "no", "score": 1, "reason": "it isn\'t red"}', (False, 1)),
     ('{"correct": "no", "score": 1, "reason": "it says \\"red\\", not blue"}', (False, 1)),
     ('{"correct": "no", "score": 1, "reason": "a list, of: things}"}', (False, 1)),

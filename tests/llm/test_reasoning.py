@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from aotd.llm.reasoning import Split, holds_reasoning_marks, split_reasoning
+from aotd.llm.reasoning import (
+    Split,
+    closing_mark,
+    holds_reasoning_marks,
+    opens_reasoning,
+    reasoning_tokens,
+    split_reasoning,
+)
+from aotd.prompts import inert, one_line
 
 CODE = "def execute_command(video_clip, query, possible_answers):\n    return possible_answers[1]\n"
 FENCED = f"```python\n{CODE}```"
@@ -52,6 +60,17 @@ def test_mark_is_found_in_any_place(opening: str, closing: str) -> None:
     if opening != PAIRS[-1][0]:
         assert holds_reasoning_marks(f"I look. {opening} hm")
         assert holds_reasoning_marks(f"I look.{closing} It is red.")
+
+
+@pytest.mark.parametrize(("opening", "closing"), PAIRS[:-1])
+def test_mark_in_foreign_text_is_none(opening: str, closing: str) -> None:
+    if "im_start" in opening:
+        return  # the tokens of chat formats are made plain, not the words behind them
+    for clean in (inert, one_line):
+        text = clean(f"What is {opening} B {closing} here? {opening}")
+        assert split_reasoning(text) == Split("", text)
+        assert not opens_reasoning(text)
+        assert holds_reasoning_marks(text)  # no thought may hold it all the same
 
 
 @pytest.mark.parametrize(
@@ -191,3 +210,29 @@ def test_time_grows_with_the_text_only() -> None:
         "# ",
     ):
         split_reasoning(piece * 20_000)
+
+
+@pytest.mark.parametrize(("opening", "closing"), PAIRS[:-1])
+def test_a_prompt_that_ends_inside_reasoning_is_closed(opening: str, closing: str) -> None:
+    prompt = f"<|im_start|>user\nWhich?<|im_end|>\n<|im_start|>assistant\n{opening}\n"
+    assert opens_reasoning(prompt)
+    mark = closing_mark(prompt)
+    assert split_reasoning(f"{prompt[-len(opening) - 1 :]}\n{mark}\n\nA").text == "A"
+    assert not opens_reasoning(f"{prompt}hm {closing}\n")
+    assert closing_mark(f"{prompt}{closing}\n\n") == ""
+
+
+def test_a_prompt_in_channels() -> None:
+    prompt = "<|start|>assistant<|channel|>analysis<|message|>"
+    assert opens_reasoning(prompt)
+    assert split_reasoning(f"{prompt}hm{closing_mark(prompt)}A") == Split("hm", "A")
+    for plain in ("", "Which?", "<|im_start|>assistant\n", "assistant: <think>\n\n</think>\n\n", "the <think> tag"):
+        assert (opens_reasoning(plain), closing_mark(plain)) == (False, ""), plain
+
+
+def test_special_tokens_that_are_needed_to_tell_reasoning_apart() -> None:
+    gpt_oss = ["<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|return|>", "<|endoftext|>"]
+    assert reasoning_tokens(gpt_oss) == set(gpt_oss) - {"<|endoftext|>"}
+    assert reasoning_tokens(["<s>", "</s>", "[INST]", "[THINK]", "[/THINK]"]) == {"[THINK]", "[/THINK]"}
+    assert reasoning_tokens(["<bos>", "<|channel>", "<channel|>", "<|turn>"]) == {"<|channel>", "<channel|>"}
+    assert reasoning_tokens(["<|endoftext|>", "<|end|>", "<|assistant|>", "<unused5>"]) == set()

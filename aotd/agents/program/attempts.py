@@ -14,6 +14,7 @@ from aotd.scoring.answers import same_answer
 
 REPAIRABLE = {
     Outcome.program_invalid,
+    Outcome.nothing_said,
     Outcome.program_error,
     Outcome.program_timeout,
     Outcome.program_memory,

@@ -48,7 +48,8 @@ def repaired(turns: Sequence[Turn[Attempt]], repairer: Repairer) -> tuple[list[A
             attempts.append(attempt)
         else:
             key = attempt.question.question_id
-            dropped = Dropped(question_id=key, outcome=Outcome.program_invalid, reason=f"when mended: {problem}")
+            outcome = Outcome.nothing_said if reply.silent else Outcome.program_invalid
+            dropped = Dropped(question_id=key, outcome=outcome, reason=f"when mended: {problem}")
             unusable.append(Turn(attempt, dropped, (), attempt.costs))
     return attempts, unusable
 
