@@ -58,7 +58,7 @@ class ThinkingRoom:
         reply = send(longest + given)
         if reply.reasoning:
             self._thinks = True
-        if self._tokens is None and not given and not reply.constrained:
+        if self._tokens is None and not given:
             reply = self._with_room(longest, send, reply)
         return _within(reply, longest) if given else reply
 
@@ -69,7 +69,9 @@ class ThinkingRoom:
 
     def _with_room(self, longest: int, send: Callable[[int], Reply], reply: Reply) -> Reply:
         """The reply again with room to think, if the limit cut it off in a thought."""
-        if reply.finished or reply.refused or (self._thinks is False and not reply.reasoning):
+        if reply.finished or reply.refused:
+            return reply
+        if not reply.reasoning and (reply.constrained or self._thinks is False):
             return reply
         if reply.reasoning or self._thinks:
             longer = send(longest + THINKING_TOKENS)
@@ -85,7 +87,7 @@ class ThinkingRoom:
 
 def _within(reply: Reply, longest: int) -> Reply:
     """A reply that had room to think, and is no longer than it may be if the model did not think."""
-    if reply.reasoning or reply.refused:
+    if reply.reasoning or reply.refused or reply.constrained:
         return reply
     if not reply.finished:
         # A model that thinks, and never came to an end: the template had opened its reasoning.

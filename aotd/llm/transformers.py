@@ -300,8 +300,8 @@ def _stopping(tokenizer: Any, stop: Sequence[str], start: int, ended: torch.Tens
     def stopped(tokens: torch.Tensor, _: Any) -> torch.Tensor:
         replies = tokens[:, max(start, tokens.shape[1] - tail) :].tolist()
         hits = [
-            before_stop(decode(tokenizer, reply), stop) is not None and said(row)
-            for row, reply in zip(tokens, replies, strict=True)
+            over or (before_stop(decode(tokenizer, reply), stop) is not None and said(row))
+            for row, reply, over in zip(tokens, replies, ended.tolist(), strict=True)
         ]
         ended.logical_or_(torch.tensor(hits, device=ended.device))
         return ended.clone()

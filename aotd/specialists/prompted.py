@@ -48,7 +48,7 @@ class Prompted(ABC):
     model: str
     batch: int
     """How many prompts it takes at once."""
-    setting: str
+    setting: str = "specialists.answering"
     """Where its settings stand, for errors."""
 
     @abstractmethod

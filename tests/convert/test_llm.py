@@ -178,3 +178,14 @@ def test_a_question_costs_its_reply(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     cost = Stage(tmp_path, "convert", Thought).costs()["a"]
     assert (cost.llm_calls, cost.prompt_tokens, cost.reply_tokens, cost.batch) == (1, 1, 1, 1)
     assert cost.seconds > 0
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_reply_that_is_all_reasoning_says_nothing(finished: bool) -> None:
+    engine = Says("")
+    engine.reply = Reply.from_text("<think>It is so. So the answer is X.", finished, 1, 1)
+    with pytest.raises(QuestionError, match=r"the writer: the .* reasoning") as caught:
+        write(engine, question("a"), CODE, SEEN, max_tokens=50)
+    assert caught.value.outcome is Outcome.nothing_said
+    engine.reply = Reply.from_text("<think>Hm.</think>\nIt is so.", True, 1, 1)
+    assert write(engine, question("a"), CODE, SEEN, max_tokens=50) == "It is so."

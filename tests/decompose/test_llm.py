@@ -7,7 +7,14 @@ from collections.abc import Sequence
 import pytest
 
 from aotd.agents.program.examples import ExampleProgram, read_programs
-from aotd.agents.program.prompting import allowed_tools, examples_for, nearest, program_prompt, repair_prompt
+from aotd.agents.program.prompting import (
+    allowed_tools,
+    examples_for,
+    nearest,
+    program_prompt,
+    read_program,
+    repair_prompt,
+)
 from aotd.decompose import DecomposeConfig
 from aotd.decompose.llm import write
 from aotd.errors import QuestionError, UserError
@@ -16,6 +23,7 @@ from aotd.records import Dropped, Outcome, Program, Question
 from aotd.tools.video import VIDEO_TOOLS
 
 GOOD = "def execute_command(video_clip, query, possible_answers):\n    return Video_query(video_clip, query)\n"
+LITERAL = GOOD.replace("query)", "'the <think> tag </think>')")
 BAD = GOOD.replace("Video_query", "Fetch_answer")
 
 
@@ -220,3 +228,31 @@ def test_excluded_tool_is_neither_prompted_nor_allowed() -> None:
     assert "def Find(" in tools
     with pytest.raises(UserError, match=r"decompose\.exclude_tools: there is no tool 'Look'; one of Query_Objs, "):
         allowed_tools(VIDEO_TOOLS, DecomposeConfig(exclude_tools=["Look"]))
+
+
+def thinks(text: str, finished: bool = True) -> Reply:
+    return Reply.from_text(text, finished, 1, 9)
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (f"<think>\n```python\n{BAD}```\nNo.</think>\n```python\n{GOOD}```", GOOD),
+        (f"{BAD}\nNo.</think>\n{GOOD}", GOOD),
+        (f"<|channel|>analysis<|message|>{BAD}<|end|><|start|>assistant<|channel|>final<|message|>{GOOD}", GOOD),
+        (f"<think>hm</think>\n{LITERAL}", LITERAL),
+        (f"```python\n<think>\nhm\n</think>\n{GOOD}```", GOOD),
+    ],
+)
+def test_program_is_what_stands_behind_the_reasoning(reply: str, code: str) -> None:
+    assert read_program(thinks(reply), 512, VIDEO_TOOLS) == (code, None)
+
+
+def test_draft_in_a_reasoning_that_never_ends_is_no_program() -> None:
+    engine = Told()
+    engine.generate = lambda prompts, **_: [thinks(f"<think>\n```python\n{GOOD}```", False)]  # type: ignore[method-assign, assignment]
+    dropped = one(engine)
+    assert isinstance(dropped, Dropped)
+    assert dropped.outcome is Outcome.nothing_said
+    assert dropped.reason.startswith("after 3 tries: the model was still reasoning at its token limit after 9 tokens")
+    assert "raise llm.thinking_tokens" in dropped.reason

@@ -10,10 +10,11 @@ import pytest
 from aotd.config.tree import Config
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig, Reading
-from aotd.evaluate.external import read_replies
-from aotd.records import Outcome, Prediction, Question
+from aotd.evaluate.external import file_replies, read_replies
+from aotd.records import Dropped, Mode, Outcome, Prediction, Question
 from aotd.scoring.tables import Comparison, Scores
 from aotd.store.stage import Stage, read_jsonl
+from tests import sample_run
 from tests.corners import corner_config
 from tests.jobs import do
 
@@ -164,3 +165,11 @@ def test_compare_runs_refuses_another_reading(two_runs: tuple[Path, Path], tmp_p
     again = {"arms": [], "external": {"leniently": str(tmp_path / "10.jsonl")}, "reading": Reading.lenient}
     with pytest.raises(UserError, match=r"them: its replies were read with evaluate\.reading=strict, these leniently"):
         do("evaluate", settings(run, baseline_run=str(other / "evaluate" / "them"), **again))
+
+
+def test_reasoning_in_a_file_of_replies_is_no_answer() -> None:
+    asked = [sample_run.question(key) for key in ("a", "b", "c", "d")]
+    replies = {Mode.answer: {"a": "<think>B?</think>A", "b": "<think>B", "c": "the <think> tag"}}
+    said = file_replies(replies, asked, Mode.answer)
+    assert (said[0], said[2]) == ("A", "the <think> tag")
+    assert [one.outcome for one in said if isinstance(one, Dropped)] == [Outcome.nothing_said, Outcome.no_answer]

@@ -168,3 +168,16 @@ def test_a_record_stands_before_the_cache(model: Path, tmp_path: Path) -> None:
     engine(model, tmp_path / "cache", record=record).generate(["a"], max_tokens=5)
     assert engine(model, tmp_path / "other", record=record).generate(["a"], max_tokens=5)[0].recorded
     assert Echo.made == 1
+
+
+def test_reasoning_and_the_room_for_it(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def thinking(_: Echo, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+        for request in requests:
+            yield request, Reply.from_text("<think>hm</think>A", True, 3, 2)
+
+    monkeypatch.setattr(Echo, "stream", thinking)
+    first = engine(model, tmp_path / "cache").generate(["a"], max_tokens=8)
+    again = engine(model, tmp_path / "cache").generate(["a"], max_tokens=8)
+    assert again == first
+    assert (again[0].text, again[0].reasoning, again[0].recorded) == ("A", "hm", True)
+    assert not engine(model, tmp_path / "cache", thinking_tokens=9).generate(["a"], max_tokens=8)[0].recorded

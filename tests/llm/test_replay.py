@@ -213,3 +213,41 @@ def test_a_replay_needs_a_record_that_is_there(path: Path) -> None:
     path.write_text("")
     with pytest.raises(UserError, match="holds replies of no model"):
         recorded(path, None)
+
+
+def test_raw_reasoning_of_an_older_record_is_no_reply(path: Path) -> None:
+    class Raw(Counting):
+        def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+            for request in requests:
+                yield (
+                    request,
+                    Reply(f"<think>hm</think>{request.text}" if request.text == "a" else "<think>", True, 5, 3),
+                )
+
+    recorded(path, Raw()).generate(["a", "b"], max_tokens=8)
+    said, silent = recorded(path, None).generate(["a", "b"], max_tokens=8)
+    assert (said.text, said.reasoning) == ("a", "hm")
+    assert silent.silent
+
+
+def test_reasoning_is_kept_beside_the_reply(path: Path) -> None:
+    class Thinking(Counting):
+        def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+            for request in requests:
+                yield request, Reply.from_text("<think>hm</think>A '<think>'", True, 5, 3)
+
+    (reply,) = recorded(path, Thinking()).generate(["a"], max_tokens=8)
+    assert (reply.text, reply.reasoning) == ("A '<think>'", "hm")
+    assert '"reasoning":"hm"' in path.read_text()
+    assert recorded(path, None).generate(["a"], max_tokens=8) == [reply]
+
+
+def test_room_to_think_is_part_of_a_record_where_it_is_set(path: Path) -> None:
+    recorded(path, Counting()).generate(["a"], max_tokens=8)
+    engine = Counting()
+    recorded(path, engine, thinking_tokens=9).generate(["a"], max_tokens=8)
+    recorded(path, engine, thinking_tokens=9).generate(["a"], max_tokens=8)
+    recorded(path, engine).generate(["a"], max_tokens=8)
+    assert len(engine.asked) == 1
+    with pytest.raises(UserError, match="but not with max_tokens 8, thinking_tokens 10"):
+        recorded(path, None, thinking_tokens=10).generate(["a"], max_tokens=8)

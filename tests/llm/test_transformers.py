@@ -15,6 +15,7 @@ from aotd.errors import UserError
 from aotd.llm import LLMConfig
 from aotd.llm.base import GenerationRequest, Message, Prompt
 from aotd.llm.local import encode_prompt
+from aotd.llm.thinking import THINKING_TOKENS
 from aotd.llm.transformers import TransformersEngine
 
 WORDS = ["<end>", "<pad>", "?", *"abcdefghijklmnopqrstuvwxyz", "user:", "you:"]
@@ -283,3 +284,93 @@ def test_a_model_that_is_not_there_is_one_line(
         TransformersEngine(LLMConfig(**given))
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+THINKER = "{% for m in messages %}user: {{ m.content }} {% endfor %}you: "
+OPENER = THINKER + "<think> "
+
+
+def thinking(folder: Path, scripts: dict[str, str], template: str = THINKER, **settings: Any) -> Any:
+    """An engine whose model writes a text for the last word of each prompt, and how many tokens each row might have."""
+    words = [*WORDS, "<think>", "</think>", "[THINK]", "[/THINK]"]
+    tokens = Tokenizer(models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="?"))
+    tokens.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    special = {"additional_special_tokens": ["[THINK]", "[/THINK]", "<pad>"]}
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokens, eos_token="<end>", unk_token="?", chat_template=template, **special
+    ).save_pretrained(save(folder))
+    made = TransformersEngine(LLMConfig(model=str(folder), **{"batch": 8, **settings}))
+    made._prefix_cache, limits = None, []
+
+    def generate(input_ids: torch.Tensor, *, generation_config: Any, **_: Any) -> Any:
+        limit, rows = generation_config.max_new_tokens, []
+        for row in input_ids.tolist():
+            asked = next(words[token] for token in reversed(row) if words[token] in scripts)
+            written = [words.index(word) for word in scripts[asked].split()] + [0]
+            rows.append(row + (written + [1] * limit)[:limit])
+            limits.append((asked, limit))
+        out = type("Out", (), {"sequences": torch.tensor(rows)})
+        return out
+
+    made._network.generate = generate
+    made._network.config.max_position_embeddings = 9999
+    return made, limits
+
+
+HMS = " h" * 30
+
+
+def test_thought_gets_room_and_other_replies_stay(tmp_path: Path) -> None:
+    scripts = {"a": f"<think>{HMS} </think> b c", "b": "d e", "c": "x " * 12, "d": "<think> h </think> y"}
+    made, limits = thinking(tmp_path, scripts)
+    replies = made.generate(["a", "b", "c", "d"], max_tokens=8)
+    assert [(reply.text, reply.finished, bool(reply.reasoning)) for reply in replies] == [
+        ("b c", True, True),
+        ("d e", True, False),
+        (" ".join("x" * 8), False, False),
+        ("y", True, True),
+    ]
+    assert sorted(limits) == [("a", 8), ("a", 8 + THINKING_TOKENS), ("b", 8), ("c", 8), ("d", 8)]
+
+
+def test_thought_that_the_template_opens_gets_room_at_once(tmp_path: Path) -> None:
+    made, limits = thinking(tmp_path, {"a": f"{HMS} </think> b", "b": "x " * 9999}, OPENER)
+    said, silent = made.generate(["a", "b"], max_tokens=8)
+    assert (said.text, said.finished) == ("b", True)
+    assert (silent.text, silent.finished, silent.silent) == ("", False, True)
+    assert {limit for _, limit in limits} == {8 + THINKING_TOKENS}
+
+
+@pytest.mark.parametrize(("tokens", "text"), [(0, ""), (10, ""), (40, "b")])
+def test_room_to_think_is_what_the_setting_says(tokens: int, text: str, tmp_path: Path) -> None:
+    made, limits = thinking(tmp_path, {"a": f"<think>{HMS} </think> b", "c": "x " * 20}, thinking_tokens=tokens)
+    said, plain = made.generate(["a", "c"], max_tokens=8)
+    assert (said.text, said.silent) == (text, not text)
+    assert (len(plain.text.split()), plain.finished, plain.reply_tokens) == (8, False, 8)
+    assert {limit for _, limit in limits} == {8 + tokens}
+
+
+def test_room_to_think_ends_with_the_context(tmp_path: Path) -> None:
+    made, limits = thinking(tmp_path, {"a": f"<think>{HMS} </think> b"})
+    made._network.config.max_position_embeddings = 20
+    assert made.generate(["a"], max_tokens=8)[0].silent
+    assert [limit for _, limit in limits] == [8, 17], "the prompt has three tokens"
+
+
+def test_reasoning_between_special_tokens_is_no_reply(tmp_path: Path) -> None:
+    made, _ = thinking(tmp_path, {"a": "[THINK] h h [/THINK] b <pad> c"})
+    (reply,) = made.generate(["a"], max_tokens=9)
+    assert (reply.text, reply.reasoning) == ("b c", "h h")
+
+
+def test_stop_string_in_a_thought_ends_nothing(tmp_path: Path) -> None:
+    made, _ = thinking(tmp_path, {"a": "<think> b h </think> c b d"})
+    (reply,) = made.generate(["a"], max_tokens=9, stop=["b"])
+    assert (reply.text, reply.finished, reply.reply_tokens) == ("c ", True, 6)
+
+
+def test_choice_is_weighed_behind_closed_reasoning(tmp_path: Path) -> None:
+    made, _ = thinking(tmp_path, {"a": "b"}, OPENER)
+    request = GenerationRequest.from_prompt("a", 8, options=("b", "c"))
+    text = made._tokenizer.decode(encode_prompt(made._tokenizer, request))
+    assert text == "user: a you: <think> </think>"

@@ -153,3 +153,22 @@ def test_more_options_than_letters_are_refused() -> None:
     with pytest.raises(QuestionError) as caught:
         Told().choose("what?", {"seen": "a door"}, [str(number) for number in range(27)])
     assert caught.value.outcome is Outcome.tool_failed
+
+
+def test_reply_that_is_all_reasoning_is_no_finding() -> None:
+    class Thinking(Told):
+        def say(self, asked: Sequence[Asked], longest: int) -> list[Reply]:
+            return [Reply.from_text("<think>Maybe a kettle. No.", False, 0, 32) for _ in asked]
+
+    told = Thinking()
+    for ask in (
+        lambda: told.answer(whole(), "what?"),
+        lambda: told.summarise(whole(), ""),
+        lambda: told.actions(whole(), None, []),
+        lambda: told.choose("which?", {"seen": "a door"}, []),
+    ):
+        with pytest.raises(
+            QuestionError, match=r"reasoning .* raise specialists\.answering\.thinking_tokens"
+        ) as caught:
+            ask()
+        assert caught.value.outcome is Outcome.nothing_said

@@ -129,3 +129,17 @@ def test_empty_step_is_incoherent() -> None:
     assert not got.passed
     assert "person flying was not found" in got.reason
     assert not check_coherent(thought, trace(SEEN.events[3])).passed
+
+
+@pytest.mark.parametrize(
+    "mark", ["<think>", "</think>", "‹/think›", "[/THINK]", "(THINK)", "◁/think▷", "assistantfinal"]
+)
+def test_what_a_model_reasoned_aloud_is_never_kept(mark: str) -> None:
+    passed, reason = faithful(f"It may be a box. {mark} {TRUE}")
+    assert not passed
+    assert reason.startswith("it holds '")
+    assert "a mark of a model's reasoning" in reason
+    told = event(4, "Video_query", "What?", TextFinding(text=f"<a box? {mark} a door"))
+    passed, reason = faithful(TRUE, SEEN.model_copy(update={"events": (*SEEN.events, told)}))
+    assert not passed
+    assert reason.startswith("step 4 (Video_query) holds '")

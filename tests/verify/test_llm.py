@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from aotd.llm.base import Engine, GenerationRequest, Reply
-from aotd.records import Dropped, Question, Thought, Trace, Verdict
+from aotd.records import Check, Dropped, Outcome, Question, Thought, Trace, Verdict
 from aotd.verify import Judge, VerifyConfig
 from aotd.verify.job import judge_thoughts
 from aotd.verify.llm import coherent, read_verdict, same_answer
@@ -112,3 +112,25 @@ def test_the_job_asks_the_judge_only_what_rules_leave_open() -> None:
     passed = [record.answer.passed for record in verdicts if isinstance(record, Verdict)]
     assert passed == [False, True, True, False]
     assert [len(prompts) for prompts in engine.asked] == [2]
+
+
+@pytest.mark.parametrize(
+    ("reply", "passed"),
+    [("<think>No?</think>Yes", True), ("No or yes?</think>\n\nNo", False), ("<think>Yes.</think>Perhaps", False)],
+)
+def test_verdict_is_what_stands_behind_the_reasoning(reply: str, passed: bool) -> None:
+    engine = Says("")
+    engine.stream = lambda requests: iter([(requests[0], Reply.from_text(reply, True, 1, 1))])  # type: ignore[method-assign]
+    (check,) = coherent(engine, [(question("a"), thought("a"))], max_tokens=4)
+    assert isinstance(check, Check)
+    assert check.passed is passed
+
+
+def test_judge_that_only_thought_has_not_judged() -> None:
+    engine = Says("")
+    engine.stream = lambda requests: iter([(requests[0], Reply.from_text("<think>Yes", False, 1, 9))])  # type: ignore[method-assign]
+    told = thought("a").model_copy(update={"text": "Seen. So the answer is The door."})
+    (verdict,) = judge_thoughts([(question("a"), told, trace("a"))], VerifyConfig(coherence=Judge.llm), engine)
+    assert isinstance(verdict, Verdict)
+    assert verdict.outcome is Outcome.nothing_said
+    assert verdict.coherent.reason.startswith("judge-7b gave no judgement: the model was still reasoning")

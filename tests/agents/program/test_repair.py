@@ -58,3 +58,13 @@ def test_unusable_repair_uses_up_a_repair() -> None:
     assert isinstance(end, Dropped)
     assert end.outcome is Outcome.program_invalid
     assert end.reason.startswith("after 3 programs: when mended: line 1: not Python")
+
+
+def test_repair_that_is_all_reasoning_says_nothing() -> None:
+    llm = repairer(repairs=1)
+    llm.engine.generate = lambda prompts, **_: [Reply.from_text(f"<think>{GOOD}", False, 1, 9) for _ in prompts]  # type: ignore[method-assign]
+    again, unusable = repaired([failed(attempt())], llm)
+    assert not again
+    end = settled(unusable[0], llm.repairs)
+    assert isinstance(end, Dropped)
+    assert end.outcome is Outcome.nothing_said
