@@ -53,6 +53,8 @@ class Outcome(str, Enum):
     """The program made more tool calls, or sent more text, than its limits."""
     tool_failed = "tool_failed"
     """A specialist crashed. Never written as "nothing found"."""
+    model_refused = "model_refused"
+    """A model has no room for the prompt, or its server refused it (a content filter). The reason has its words."""
     no_answer = "no_answer"
     """The program ended without an answer that can be read, or chose none of the options."""
     video_unreadable = "video_unreadable"

@@ -39,6 +39,7 @@ from aotd.distill import DistillConfig
 from aotd.errors import UserError
 from aotd.execute import ExecuteConfig
 from aotd.llm import EngineName, LLMConfig, role_llm
+from aotd.llm.connection import certificate_problem, joined, key_headers, open_client, server_url
 from aotd.llm.http_client import error_text
 from aotd.llm.served import address
 from aotd.models import Precision, WeightsConfig
@@ -404,19 +405,25 @@ def _asked(
     found: PartReport, url: str, key_variable: str, setting: str, path: str, body: dict[str, Any] | None = None
 ) -> httpx.Response | None:
     """A server's answer to one request; None where there is none, which `found` is told."""
-    where = address(url, key_variable)
+    try:
+        where = address(url, key_variable)
+    except UserError as error:  # a key that cannot be
+        found.missing.append(str(error))
+        return None
     if where is None:
         found.missing.append(f"{setting}.url={url} is not there: start `aotd serve` for it")
         return None
     inside = url.endswith(".json")  # of the cluster, where no proxy leads
     at, key = where
     try:
-        local = httpx.URL(at).host in ("127.0.0.1", "localhost", "::1")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        with httpx.Client(timeout=_SERVER_S, trust_env=not (local or inside), headers=headers) as client:
-            response = client.post(f"{at}/{path}", json=body) if body else client.get(f"{at}/{path}")
+        at = server_url(at, f"{setting}.url")
+        with open_client(at, timeout=_SERVER_S, inside=inside) as client:
+            headers, asked = key_headers(at, key), joined(at, path)
+            response = client.post(asked, json=body, headers=headers) if body else client.get(asked, headers=headers)
             response.raise_for_status()
             return response
+    except UserError as error:
+        found.missing.append(str(error))
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
         mend = f"put a valid key into ${key_variable}" if status in (401, 403) else f"see {setting}.url"
@@ -424,9 +431,11 @@ def _asked(
         found.missing.append(f"{setting}.url={url} answers {status}: {mend}")
     except httpx.ReadTimeout:
         found.missing.append(f"{setting}.url={url} gave no reply within {_SERVER_S:g} s: it is busy, or no such server")
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except httpx.HTTPError as error:
+        problem = certificate_problem(error)
         found.missing.append(
-            f"{setting}.url={url} cannot be reached ({type(error).__name__}): start the server, or set {setting}.url"
+            f"{setting}.url={url} "
+            + (problem or f"cannot be reached ({type(error).__name__}): start the server, or set {setting}.url")
         )
     return None
 

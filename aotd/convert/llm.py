@@ -26,7 +26,7 @@ def write(engine: Engine, question: Question, code: str, trace: Trace, *, max_to
 
     Raises:
         QuestionError: `thought_cut`, where the reply is empty or was cut off at `max_tokens`; `nothing_said`, where it
-            is all reasoning.
+            is all reasoning; `model_refused`.
         UserError: the model cannot be reached.
     """
     ((thought, _),) = write_all(engine, [(question, code, trace)], max_tokens=max_tokens, boxes=boxes)
@@ -62,6 +62,8 @@ _LABEL = re.compile(r"^(?=\s*(?:Program|Question|Record|Answer|Told)\s*:)", re.M
 
 
 def _thought(reply: Reply, max_tokens: int) -> str | QuestionError:
+    if reply.failed:
+        return QuestionError(Outcome.model_refused, f"the writer: {reply.failed}")
     if reply.silent:
         return QuestionError(Outcome.nothing_said, f"the writer: {reply.silence()}")
     if not reply.finished:

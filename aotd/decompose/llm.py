@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from aotd.agents.program.examples import ExampleProgram
 from aotd.agents.program.prompting import examples_for, program_prompt, read_program, repair_prompt
 from aotd.decompose import DecomposeConfig
+from aotd.errors import QuestionError
 from aotd.llm.base import Engine, Reply
 from aotd.records import Dropped, Outcome, Program, Question
 from aotd.tools.toolbox import Toolbox
@@ -38,46 +39,51 @@ def write(
     tasks = sorted(set(prompts))
     replies: dict[str, list[Reply]] = {task: [] for task in tasks}
     done, errors = _greedy(engine, tasks, settings, toolbox, replies)
-    others = _sampled(engine, tasks, settings, toolbox, replies)
+    refused = {task for task, error in errors.items() if error.outcome is Outcome.model_refused}
+    others = _sampled(engine, [task for task in tasks if task not in refused], settings, toolbox, replies)
+    tries = {task: len(received) for task, received in replies.items()}
     written: list[tuple[Program | Dropped, list[Reply]]] = []
     for question, task in zip(questions, prompts, strict=True):
         key = question.question_id
         first, attempts = done.get(task, (None, settings.retries + 2))
-        codes = list(dict.fromkeys([*([first] if first else []), *others[task]]))
+        codes = list(dict.fromkeys([*([first] if first else []), *others.get(task, [])]))
         if codes:
             more = tuple(codes[1:])
             record: Program | Dropped = Program(
                 question_id=key, code=codes[0], author="llm", attempts=attempts, others=more
             )
         else:
-            error, silent = errors[task]
-            outcome = Outcome.nothing_said if silent else Outcome.program_invalid
-            reason = f"after {settings.retries + settings.candidates} tries: {error}"
-            record = Dropped(question_id=key, outcome=outcome, reason=reason)
+            error = errors[task]
+            reason = error.reason if task in refused else f"after {tries[task]} tries: {error.reason}"
+            record = Dropped(question_id=key, outcome=error.outcome, reason=reason)
         written.append((record, replies.pop(task, [])))
     return written
 
 
 def _greedy(
     engine: Engine, tasks: Sequence[str], settings: DecomposeConfig, toolbox: Toolbox, received: dict[str, list[Reply]]
-) -> tuple[dict[str, tuple[str, int]], dict[str, tuple[str, bool]]]:
-    """Prompt -> (program, how many it took), and prompt -> (the last error, whether nothing was said).
+) -> tuple[dict[str, tuple[str, int]], dict[str, QuestionError]]:
+    """Prompt -> (program, how many it took), and prompt -> the last error where none could be had.
 
     Replies are added to those of their prompt in `received`.
     """
     done: dict[str, tuple[str, int]] = {}
-    errors: dict[str, tuple[str, bool]] = {}
+    errors: dict[str, QuestionError] = {}
     todo = {task: task for task in tasks}
     for attempt in range(1, settings.retries + 2):
         replies = engine.generate(list(todo.values()), max_tokens=settings.max_tokens) if todo else []
         again = {}
         for task, reply in zip(todo, replies, strict=True):
             received[task].append(reply)
+            if reply.failed:  # to ask again would be to hear it again
+                errors[task] = QuestionError(Outcome.model_refused, reply.failed)
+                continue
             code, problem = read_program(reply, settings.max_tokens, toolbox)
             if problem is None:
                 done[task] = code, attempt
             else:
-                errors[task] = problem, reply.silent
+                outcome = Outcome.nothing_said if reply.silent else Outcome.program_invalid
+                errors[task] = QuestionError(outcome, problem)
                 again[task] = repair_prompt(task, code, problem)
         todo = again
     return done, errors

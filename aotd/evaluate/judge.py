@@ -162,7 +162,7 @@ def _judge(
                 left = [t for t in to_judge if t.question_id not in out.done and tries[t.question_id] == number]
                 for task, reply in _replies(engine, left, number, settings.max_tokens, stage.name):
                     judgement = _read(task, reply, aspect, number + 1)
-                    if judgement.score is None and number < settings.retries:
+                    if judgement.score is None and number < settings.retries and not reply.refused:
                         unread.append(judgement)
                         tries[task.question_id] += 1
                     else:
@@ -192,5 +192,5 @@ def _replies(
 def _read(task: JudgeTask, reply: Reply, aspect: Aspect, tries: int) -> Judgement:
     reading = read_judgement(reply.text, aspect.verdict) if reply.finished else None
     correct, score = reading or (None, None)
-    text = reply.silence() if reply.silent else reply.text
+    text = reply.failed or (reply.silence() if reply.silent else reply.text)
     return Judgement(question_id=task.question_id, correct=correct, score=score, text=text, tries=tries)

@@ -43,6 +43,8 @@ class LLMConfig:
     thinking_tokens: int | None = None
     """Tokens on top of a reply's limit for a model that reasons aloud. null finds out whether it does, and gives it
     4,096; 0 gives none."""
+    wait_s: float = 600.0
+    """openai: seconds to wait, in all, for a server that loads its model or asks for patience."""
 
     setting = "llm"  # without an annotation: no setting itself, but the name of these settings, for errors
 
@@ -70,6 +72,7 @@ class RoleLLMConfig:
     timeout_s: float | None = None
     retries: int | None = None
     thinking_tokens: int | None = None
+    wait_s: float | None = None
 
 
 @dataclass

@@ -7,6 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Literal
 
 from aotd.llm.choice import Choice, read_option
@@ -102,6 +103,24 @@ def _plain_text(message: Message) -> str:
     return inert(message.content) if message.role == "assistant" else message.content
 
 
+class ReplyFailure(str, Enum):
+    """Why a reply is not whole, where it is not the token limit that cut it off."""
+
+    prompt_too_long = "prompt_too_long"
+    """The model has no room for the prompt."""
+    content_filter = "content_filter"
+    """The server, or the model, refuses the prompt for what it says, or its filter ended the reply."""
+    refused = "refused"
+    """The server fails at this prompt, and answers others."""
+
+
+_FAILURES = {
+    ReplyFailure.prompt_too_long: "the prompt is longer than the model's context",
+    ReplyFailure.content_filter: "the prompt or the reply was held back by a content filter",
+    ReplyFailure.refused: "the server fails at this prompt, and answers others",
+}
+
+
 @dataclass(frozen=True)
 class Reply:
     """A model's reply to one request."""
@@ -109,7 +128,7 @@ class Reply:
     text: str
     """What the model said, without its reasoning."""
     finished: bool
-    """False where the token limit cut it off; such a reply is never read as complete."""
+    """False where the token limit cut it off, or it failed; such a reply is never read as complete."""
     prompt_tokens: int
     reply_tokens: int
     constrained: bool = False
@@ -118,6 +137,14 @@ class Reply:
     """What the model thought aloud; kept for the record, and never read as a reply."""
     recorded: bool = field(default=False, compare=False)
     """Whether the reply was read from a record or the cache, so that the model was not asked."""
+
+    failure: ReplyFailure | None = None
+    """What else than the token limit ended it; such a reply is not finished."""
+    words: str = ""
+    """What the server said of that, on one line."""
+
+    def __post_init__(self) -> None:
+        assert self.failure is None or not (self.finished or self.text), "a reply that failed holds no text"
 
     @classmethod
     def from_text(
@@ -143,13 +170,22 @@ class Reply:
 
     @property
     def refused(self) -> bool:
-        """Whether the prompt was too long for the model, so that it wrote nothing."""
-        return not self.finished and not self.text and not self.reasoning and not self.reply_tokens
+        """Whether the prompt was refused, so that nothing was written."""
+        empty = not (self.finished or self.text or self.reasoning or self.reply_tokens)  # as older records tell it
+        return self.failure is not None or empty
+
+    @property
+    def failed(self) -> str:
+        """Why it failed, with the server's own words; empty where it did not."""
+        if self.failure is None:
+            return ""
+        said = f" (the server says: {self.words})" if self.words else ""
+        return f"{_FAILURES[self.failure]}{said}"
 
     @property
     def silent(self) -> bool:
         """Whether the model thought and said nothing: it never ended its reasoning, or wrote nothing behind it."""
-        return bool(self.reasoning) and not self.text.strip()
+        return bool(self.reasoning) and not self.text.strip() and self.failure is None
 
     def silence(self, setting: str = "llm.thinking_tokens") -> str:
         """Why a `silent` reply says nothing, on one line.
@@ -161,6 +197,11 @@ class Reply:
             return "the reply was all reasoning, and nothing was said"
         told = f"after {self.reply_tokens} tokens " if self.reply_tokens else ""
         return f"the model was still reasoning at its token limit {told}and said nothing: raise {setting}"
+
+
+def prompt_too_long(prompt_tokens: int) -> Reply:
+    """The reply of a model in this process that has no room for a prompt."""
+    return Reply("", False, prompt_tokens, 0, failure=ReplyFailure.prompt_too_long)
 
 
 class Engine(ABC):
@@ -258,4 +299,5 @@ def _choice(request: GenerationRequest, reply: Reply) -> Choice:
         option = reply.text if reply.text in request.options else None
     else:
         option = read_option(reply.text, request.options)
-    return Choice(option, reply.constrained, reply.text, reply.silence() if reply.silent else "")
+    silence = reply.failed or (reply.silence() if reply.silent else "")
+    return Choice(option, reply.constrained, reply.text, silence, bool(reply.failed))

@@ -18,7 +18,9 @@ class Choice:
     reply: str
     """What the model said."""
     silence: str = ""
-    """Why it said nothing, where its reply was all reasoning; else empty."""
+    """Why it said nothing, where its prompt was refused or its reply was all reasoning; else empty."""
+    refused: bool = False
+    """Whether its prompt was refused."""
 
 
 def read_option(reply: str, options: Sequence[str]) -> str | None:

@@ -8,21 +8,16 @@ server that answers with one of two made-up strings holds its model to them.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import httpx
-
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
 from aotd.llm.base import Engine, GenerationRequest, Reply, before_stop
 from aotd.llm.chat_client import ChatClient
-from aotd.llm.http_client import error_text
-from aotd.llm.served import POISON
 from aotd.runtime.signals import stopping
 
 ChoiceFields = Callable[[Sequence[str]], dict[str, Any]]
@@ -36,10 +31,6 @@ DIALECTS: dict[str, ChoiceFields] = {
 """How servers are told to let the model say nothing but one of some strings."""
 
 _MADE_UP = ("qzxv", "wkjd")
-_TOO_LONG = re.compile(
-    r"context|\b(?:prompt|inputs?|request)\b.{0,80}?(?:too (?:long|large)|exceed|longer|tokens)", re.IGNORECASE
-)
-"""What servers reply to a prompt that is too long."""
 
 
 class OpenAIEngine(Engine):
@@ -58,7 +49,7 @@ class OpenAIEngine(Engine):
             )
         self.model = config.model
         self._config = config
-        names = ("url", "model", "key_variable", "timeout_s", "retries", "batch")
+        names = ("url", "model", "key_variable", "timeout_s", "retries", "wait_s", "batch", "thinking_tokens")
         self._client = ChatClient(config.setting, **{name: getattr(config, name) for name in names}, pause_s=pause_s)
 
     def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
@@ -97,16 +88,17 @@ class OpenAIEngine(Engine):
         """How this server is held to options; None where it knows none of the ways."""
         request = GenerationRequest.from_prompt("Reply with the word blue.", max_tokens=8, options=_MADE_UP)
         for fields in DIALECTS.values():
-            response = self._client.send(self._body(request, fields))
             # A field that it does not know is a bad request to one server, and nothing to another.
-            refused = 400 <= response.status_code < 500 and response.status_code not in (401, 403, 404)
-            if not refused and self._read(response, constrained=True).text in _MADE_UP:
+            reply = self._client.tried(self._body(request, fields))
+            if reply is not None and reply.text in _MADE_UP:
                 return fields
         return None
 
     def _reply_to(self, request: GenerationRequest, choice_fields: ChoiceFields | None) -> Reply:
-        response = self._client.send(self._body(request, choice_fields))
-        reply = self._read(response, constrained=bool(request.options and choice_fields))
+        constrained = bool(request.options and choice_fields)
+        reply = self._client.ask(self._body(request, choice_fields), constrained=constrained)
+        if reply.failure is not None:
+            return reply
         # Some servers ignore `stop`, and some leave the stop string in the text.
         text = before_stop(reply.text, request.stop)
         return reply if text is None else replace(reply, text=text, finished=True)
@@ -126,20 +118,6 @@ class OpenAIEngine(Engine):
             longest = max(len(option.encode()) for option in request.options)
             body |= {"max_tokens": longest + 1, **choice_fields(request.options)}
         return body
-
-    def _read(self, response: httpx.Response, *, constrained: bool) -> Reply:
-        if (
-            response.status_code == 413
-            or POISON in response.headers
-            or (
-                response.status_code not in (401, 403, 404)
-                and response.status_code >= 400
-                and _TOO_LONG.search(error_text(response))
-            )
-        ):
-            # A prompt that is too long for the model, or ends the server, is that question's failure, not the run's.
-            return Reply("", finished=False, prompt_tokens=0, reply_tokens=0)
-        return self._client.read(response, constrained=constrained)
 
 
 def _quoted(text: str) -> str:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
-from aotd.llm.base import Engine, GenerationRequest, Reply
+from aotd.llm.base import Engine, GenerationRequest, Reply, ReplyFailure
 from aotd.prompts import one_line
 from aotd.store.files import Shard
 from aotd.store.untrusted import is_file, lines
@@ -57,6 +57,10 @@ class RecordedReply(BaseModel):
     constrained: bool = False
     reasoning: str = ""
     """What the model thought before it said the text. Older lines hold both in `text`."""
+    failure: ReplyFailure | None = None
+    """Why the reply is not whole, where it is not the limit; earlier records say nothing."""
+    words: str = ""
+    """What the server said of that."""
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -68,8 +72,9 @@ class RecordedReply(BaseModel):
     @property
     def reply(self) -> Reply:
         tokens = self.prompt_tokens, self.reply_tokens
-        if self.reasoning:
-            return Reply(self.text, self.finished, *tokens, self.constrained, self.reasoning, recorded=True)
+        if self.reasoning or self.failure:
+            finished = self.finished and self.failure is None
+            return Reply(self.text, finished, *tokens, self.constrained, self.reasoning, True, self.failure, self.words)
         reply = Reply.from_text(self.text, self.finished, *tokens, constrained=self.constrained)
         return replace(reply, recorded=True)
 
@@ -150,6 +155,8 @@ class RecordedEngine(Engine):
             reply_tokens=reply.reply_tokens,
             constrained=reply.constrained,
             reasoning=reply.reasoning,
+            failure=reply.failure,
+            words=reply.words,
         )
 
     def _missing(self, request: GenerationRequest) -> str:

@@ -6,12 +6,12 @@ another node; the file says where it is now.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aotd.errors import UserError
+from aotd.llm.connection import key_of
 from aotd.store.untrusted import is_file, read_object
 
 POISON = "X-Ends-The-Server"
@@ -25,7 +25,7 @@ class Served(BaseModel):
 
     url: str = Field(pattern=r"^http://[^\s/]+/v1$")
     """Address that other nodes know it by."""
-    key: str = Field(min_length=16)
+    key: str = Field(min_length=16, pattern=r"^[!-~]+$")
     """What it wants to be told: made anew each time, and readable by the run's owner only."""
     model: str
     """The name under which it has its model."""
@@ -44,10 +44,10 @@ def address(url: str, key_variable: str) -> tuple[str, str] | None:
         key_variable: environment variable with the key for an address; a file brings its own.
 
     Raises:
-        UserError: the file holds something else.
+        UserError: the file holds something else, or the variable what no key holds.
     """
     if not url.endswith(".json"):
-        return url.rstrip("/"), os.environ.get(key_variable, "").strip()
+        return url.rstrip("/"), key_of(key_variable)
     served = served_at(Path(url))
     return (served.url, served.key) if served else None
 

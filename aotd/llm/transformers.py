@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
-from aotd.llm.base import Engine, GenerationRequest, Reply, before_stop
+from aotd.llm.base import Engine, GenerationRequest, Reply, before_stop, prompt_too_long
 from aotd.llm.local import decode, encode_prompt, ends_in_reasoning, find
 from aotd.llm.reasoning import split_reasoning
 from aotd.llm.thinking import THINKING_TOKENS, cut_in_thought
@@ -98,8 +98,7 @@ class TransformersEngine(Engine):
             made = self._reply_to([batch[at] for at in fitting], [prompts[at] for at in fitting]) if fitting else []
             reply_of = dict(zip(fitting, made, strict=True))
             for at, request in enumerate(batch):
-                too_long = Reply("", finished=False, prompt_tokens=len(prompts[at]), reply_tokens=0)
-                yield request, reply_of.get(at, too_long)
+                yield request, reply_of.get(at) or prompt_too_long(len(prompts[at]))
 
     def _reply_to(self, requests: Sequence[GenerationRequest], prompts: list[list[int]]) -> list[Reply]:
         """The replies; one that the limit cut off in a thought is made again, with room to think."""

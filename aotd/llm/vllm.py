@@ -14,7 +14,7 @@ from typing import Any
 
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
-from aotd.llm.base import Engine, GenerationRequest, Reply
+from aotd.llm.base import Engine, GenerationRequest, Reply, prompt_too_long
 from aotd.llm.local import decode, encode_prompt, ends_in_reasoning, find, parts_by_special_tokens, without_special
 from aotd.llm.thinking import THINKING_TOKENS, cut_in_thought
 from aotd.models.checkpoints import check_checkpoint, first_line
@@ -88,8 +88,7 @@ class VLLMEngine(Engine):
             }
             replies |= self._generated(requests, prompts, opened, again)
         for at, request in enumerate(requests):
-            too_long = Reply("", finished=False, prompt_tokens=len(prompts[at]), reply_tokens=0)
-            yield request, replies.get(at, too_long)
+            yield request, replies.get(at) or prompt_too_long(len(prompts[at]))
 
     def _room_to_think(self, request: GenerationRequest, prompt: list[int]) -> int:
         """Tokens that the model has left behind a prompt and the longest reply to it; below 0 it does not fit."""

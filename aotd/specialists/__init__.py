@@ -54,6 +54,8 @@ class VideoLLMConfig(WeightsConfig):
     thinking_tokens: int | None = None
     """Tokens on top of a reply's limit for a model that reasons aloud. null finds out whether it does, and gives it
     4,096; 0 gives none."""
+    wait_s: float = 600.0
+    """server: seconds to wait, in all, for one that loads its model or asks for patience."""
 
 
 @dataclass

@@ -23,8 +23,6 @@ from PIL import Image
 from aotd.errors import QuestionError, UserError
 from aotd.llm.base import Reply
 from aotd.llm.chat_client import ChatClient
-from aotd.llm.http_client import error_text
-from aotd.llm.served import POISON
 from aotd.llm.thinking import check_thinking_tokens
 from aotd.prompts import one_line, render
 from aotd.records import Outcome
@@ -59,7 +57,7 @@ class VideoServer(Prompted):
             raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
         check_thinking_tokens(config.thinking_tokens, setting)
         self._config, self.setting, self.batch = config, setting, max(config.batch, 1)
-        names = ("url", "model", "key_variable", "timeout_s", "retries", "batch")
+        names = ("url", "model", "key_variable", "timeout_s", "retries", "wait_s", "batch", "thinking_tokens")
         settings = {name: getattr(config, name) for name in names}
         refused = f", and does it take {config.frames} pictures in a prompt?"
         self._client = ChatClient(setting, **settings, pause_s=pause_s, refused=refused)
@@ -70,6 +68,7 @@ class VideoServer(Prompted):
         """As `Prompted.say`, with up to `batch` requests in flight.
 
         Raises:
+            QuestionError: `model_refused`: the server refuses a prompt.
             UserError: the server cannot be reached, or refuses.
         """
         pool = ThreadPoolExecutor(max_workers=min(self.batch, len(asked)))
@@ -114,14 +113,10 @@ class VideoServer(Prompted):
             "max_tokens": longest,
             "temperature": 0.0,
         }
-        response = self._client.send(body)
-        if POISON in response.headers:
-            raise QuestionError(Outcome.tool_failed, error_text(response))
-        if response.status_code >= 400 and response.status_code not in (401, 403, 404) and len(prompt) > _LONG:
-            raise QuestionError(
-                Outcome.tool_failed, f"the server refuses a prompt of {len(prompt)} characters ({error_text(response)})"
-            )
-        return self._client.read(response)
+        reply = self._client.ask(body, blame=len(prompt) > _LONG)
+        if reply.failed:
+            raise QuestionError(Outcome.model_refused, f"{self._config.model}: {reply.failed}")
+        return reply
 
 
 def _letter(reply: Reply, count: int) -> int | None:

@@ -23,7 +23,7 @@ MOST_CALLS = 1024
 LONGEST = 64 << 20
 """Bytes of a request."""
 
-_OWN = ("url", "key_variable", "timeout_s", "retries", "batch")
+_OWN = ("url", "key_variable", "timeout_s", "retries", "wait_s", "batch")
 """Settings that each side has its own of."""
 _PATHS = ("model", "clip", "features", "names")
 """Settings whose last part alone must be alike on both nodes. What lies there is in the model's name."""

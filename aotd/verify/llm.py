@@ -67,7 +67,8 @@ def read_verdict(reply: str) -> bool | None:
 
 def _check(judge: str, choice: Choice, claim: str) -> Check | QuestionError:
     if choice.silence:
-        return QuestionError(Outcome.nothing_said, f"{judge} gave no judgement: {choice.silence}")
+        outcome = Outcome.model_refused if choice.refused else Outcome.nothing_said
+        return QuestionError(outcome, f"{judge} gave no judgement: {choice.silence}")
     verdict = read_verdict(choice.reply)
     if verdict is None:
         return Check(passed=False, reason=f"{judge} gave no readable judgement: {one_line(choice.reply)[:80]!r}")

@@ -139,12 +139,12 @@ def test_passing_trouble_is_tried_again(trouble: Answer | None) -> None:
 
 def test_trouble_that_stays_is_one_line_that_says_what_to_do() -> None:
     with (
-        server(lambda body, number: (503, {"error": {"message": "still\nloading"}})) as (url, seen),
+        server(lambda body, number: (503, {"error": {"message": "no\nserver"}})) as (url, seen),
         pytest.raises(UserError) as caught,
     ):
         engine(url, retries=1).generate(["p"], max_tokens=4)
     assert len(seen) == 2
-    assert str(caught.value).startswith(f"llm.url: {url} answered 503 still loading (2 tries)")
+    assert str(caught.value).startswith(f"llm.url: {url} answered 503 no server (2 tries)")
     assert "\n" not in str(caught.value)
 
 

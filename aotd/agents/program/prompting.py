@@ -102,6 +102,8 @@ def read_program(reply: Reply, max_tokens: int, toolbox: Toolbox) -> tuple[str, 
         max_tokens: the longest that the reply could be.
         toolbox: the tools that the program may use.
     """
+    if reply.failed:
+        return "", reply.failed
     if reply.silent:
         return "", reply.silence()
     code = extract(reply.text, toolbox.names)

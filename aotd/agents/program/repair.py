@@ -48,7 +48,9 @@ def repaired(turns: Sequence[Turn[Attempt]], repairer: Repairer) -> tuple[list[A
             attempts.append(attempt)
         else:
             key = attempt.question.question_id
-            outcome = Outcome.nothing_said if reply.silent else Outcome.program_invalid
+            outcome = Outcome.program_invalid
+            if reply.silent or reply.failed:
+                outcome = Outcome.model_refused if reply.failed else Outcome.nothing_said
             dropped = Dropped(question_id=key, outcome=outcome, reason=f"when mended: {problem}")
             unusable.append(Turn(attempt, dropped, (), attempt.costs))
     return attempts, unusable
