@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +12,7 @@ from aotd.datasets.base import locate
 from aotd.errors import UserError
 from aotd.runtime.progress import progress
 from aotd.store.files import write_atomically
-from aotd.video.decode import Decoder, VideoFacts, probe, unusable
+from aotd.video.decode import Decoder, Examined, probe
 from aotd.view.tables import printable
 
 
@@ -33,8 +32,8 @@ def files_below(root: str, limit: int | None) -> list[str]:
     return shown[:limit]
 
 
-def examine(root: str, names: Sequence[str], deadline_s: float) -> dict[str, VideoFacts]:
-    """Decode every file once; each may take `deadline_s` seconds.
+def examine(root: str, names: Sequence[str], deadline_s: float) -> dict[str, Examined]:
+    """Decode every file once; each may go `deadline_s` seconds without progress.
 
     Raises:
         UserError: nothing can be decoded here.
@@ -46,7 +45,7 @@ def examine(root: str, names: Sequence[str], deadline_s: float) -> dict[str, Vid
             try:
                 path = locate(root, name)
             except UserError as error:  # a link that leads outside
-                found[name] = unusable(str(error))
+                found[name] = Examined(None, str(error))
             else:
                 found[name] = probe(path, decoder)
     finally:
@@ -54,28 +53,43 @@ def examine(root: str, names: Sequence[str], deadline_s: float) -> dict[str, Vid
     return found
 
 
-def write_facts(path: Path, facts: dict[str, VideoFacts]) -> None:
-    """One JSON line per file: `video`, and the fields of `VideoFacts`."""
-    lines = [json.dumps({"video": name, **asdict(found)}) + "\n" for name, found in facts.items()]
-    write_atomically(path, "".join(lines))
+def write_facts(path: Path, facts: dict[str, Examined]) -> None:
+    """One JSON line per file: `video`, what it is, and its `defect`; zeros where it is no video."""
+    write_atomically(path, "".join(json.dumps({"video": name, **_row(found)}) + "\n" for name, found in facts.items()))
 
 
-def show_facts(facts: dict[str, VideoFacts], console: Console) -> None:
+def _row(found: Examined) -> dict[str, str | float | None]:
+    facts = found.facts
+    return {
+        "frames": facts.decoded if facts else 0,
+        "promised": facts.expected if facts else None,
+        "fps": facts.fps if facts else None,
+        "duration_s": facts.duration_s if facts else 0.0,
+        "width": facts.width if facts else 0,
+        "height": facts.height if facts else 0,
+        "rotation": facts.rotation if facts else 0,
+        "codec": facts.codec if facts else "",
+        "defect": found.defect,
+    }
+
+
+def show_facts(facts: dict[str, Examined], console: Console) -> None:
     """The same as a table; a line is as long as it is, so that it can be piped on."""
     rows = [("video", "frames", "fps", "seconds", "turned", "size", "codec", "defect")]
     for name, found in facts.items():
-        if found.frames:
-            seen = (f"{found.duration_s:.2f}", f"{found.rotation}°", f"{found.width}x{found.height}", found.codec)
+        if seen := found.facts:
+            fps = f"{seen.fps:.2f}" if seen.fps else "-"
+            size = f"{seen.width}x{seen.height}"
+            cells = (str(seen.decoded), fps, f"{seen.duration_s:.2f}", f"{seen.rotation}°", size, seen.codec)
         else:
-            seen = ("-", "-", "-", "-")
-        fps = f"{found.fps:.2f}" if found.fps else "-"
-        rows.append((name, str(found.frames), fps, *seen, found.defect or ""))
+            cells = ("0", "-", "-", "-", "-", "-")
+        rows.append((name, *cells, found.defect or ""))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        cells = [
+        line = [
             cell.rjust(width) if 1 <= at <= 4 else cell.ljust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        console.print(printable("  ".join(cells).rstrip()), markup=False, highlight=False, soft_wrap=True)
+        console.print(printable("  ".join(line).rstrip()), markup=False, highlight=False, soft_wrap=True)
     broken = sum(found.defect is not None for found in facts.values())
     console.print(f"{len(facts)} files, {broken} with a defect", highlight=False)

@@ -220,7 +220,7 @@ def _write(
             facts = examine(dataset.root, present, specialists.decode_deadline_s)
             show_facts(facts, console)
             write_facts(run.questions.folder / "videos.jsonl", facts)
-            defects |= {name: str(found.defect) for name, found in facts.items() if not found.frames}
+            defects |= {name: str(found.defect) for name, found in facts.items() if not found.facts}
         for question in questions:
             content.add(question)
             if question.question_id in out.done:

@@ -94,7 +94,7 @@ class SpecialistsConfig:
     memory_gb: float = 0.0
     """GiB that the weights of all specialists may take together; the one idle longest makes room. 0 is no limit."""
     decode_deadline_s: float = 60.0
-    """A video that is not decoded by then is unreadable."""
+    """A video is unreadable where decoding it makes no progress for so long."""
     captions: str = ""
     """captions: JSON file {video: {second: caption}}."""
     embedder: str = ""

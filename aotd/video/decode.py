@@ -1,4 +1,4 @@
-"""Frames in: video files decoded in a separate process that is killed when it is late or damaged.
+"""Frames in: video files decoded in a separate process that is killed when it hangs or talks nonsense.
 
     $ aotd load dataset=clips dataset.root=DIR         names what each file is, or its defect
 
@@ -29,8 +29,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from aotd.video.clip import Pixels
+from aotd.video.facts import VideoFacts
 from aotd.video.launch import end, from_outside, start
-from aotd.video.messages import EndReply, FactsReply, FramesReply, NonsenseError, Refusal, StreamFacts, understand
+from aotd.video.messages import (
+    EndReply,
+    FactsReply,
+    FramesReply,
+    NonsenseError,
+    ProgressReply,
+    Refusal,
+    understand,
+)
 
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -38,27 +47,22 @@ _HEADER_BYTES = 1 << 20
 _SAMPLE_BYTES = 4 << 30
 """The most that the sampled frames of one video may take."""
 
+PASSES = 4
+"""A packet is read and decoded, and once more where a video turns out odd. It takes a byte of the file at least."""
+_SPARE = 1000
+"""Empty packets, which end streams."""
+_PIECES = 20
+"""Of a deadline."""
+
 _Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
-class VideoFacts:
-    """What a video file is. A file that is no video has a defect and zeros."""
+class Examined:
+    """What is known of a file of which every frame was to be decoded."""
 
-    frames: int
-    """Frames that were really decoded."""
-    promised: int | None
-    """Frames that the container promises; None where it does not say."""
-    fps: float | None
-    """Average frame rate in the container."""
-    duration_s: float
-    """Where the last frame ends, in seconds from the container's start."""
-    width: int
-    """Of the upright frame, in pixels."""
-    height: int
-    rotation: int
-    """Degrees by which stored frames are turned counterclockwise to stand upright: 0, 90, 180 or 270."""
-    codec: str
+    facts: VideoFacts | None
+    """None where it is no video."""
     defect: str | None
     """One line: what is wrong with it; None for a sound file."""
 
@@ -82,6 +86,9 @@ class Decoder:
     """
 
     def __init__(self, deadline_s: float) -> None:
+        """Args:
+        deadline_s: how long a file may go without progress: no packet read or decoded, no frame answered.
+        """
         self._deadline_s = deadline_s
         self._process: subprocess.Popen[bytes] | None = None
         self._wire: socket.socket | None = None
@@ -95,7 +102,7 @@ class Decoder:
         if self._process is None:
             self._process, self._wire = start(self._deadline_s)
 
-    def facts(self, path: Path, every_frame: bool = False) -> StreamFacts:
+    def facts(self, path: Path, every_frame: bool = False) -> VideoFacts:
         """What a file is.
 
         Args:
@@ -107,9 +114,9 @@ class Decoder:
         """
         return self._twice(lambda: self._facts(path, every_frame))
 
-    def _facts(self, path: Path, every_frame: bool) -> StreamFacts:
+    def _facts(self, path: Path, every_frame: bool) -> VideoFacts:
         with self._request(path, {"do": "probe" if every_frame else "facts"}) as reply:
-            found: StreamFacts = reply.next(FactsReply).facts
+            found: VideoFacts = reply.next(FactsReply).facts
             return found
 
     def frames(self, path: Path, times: list[float], width: int, height: int) -> Pixels:
@@ -168,14 +175,14 @@ class Decoder:
             self.begin()
             assert self._process is not None
             assert self._wire is not None
-            reply = _Reply(self._process, self._deadline_s)
+            reply = _Reply(self._process, self._deadline_s, PASSES * os.fstat(file).st_size + _SPARE)
             text = json.dumps({**request, "deadline_s": self._deadline_s}).encode()
             self._wire.settimeout(self._deadline_s)
             try:
                 socket.send_fds(self._wire, [struct.pack(">I", len(text))], [file])
                 self._wire.sendall(text)
             except TimeoutError:
-                raise DamagedError(f"not decoded within {self._deadline_s:g} s") from None
+                raise _stuck(self._deadline_s) from None
             except (BrokenPipeError, ConnectionResetError):
                 pass  # it died; the reply says how
             yield reply
@@ -237,6 +244,10 @@ def content_digest(path: Path) -> str:
     return found.hexdigest()
 
 
+def _stuck(deadline_s: float) -> DamagedError:
+    return DamagedError(f"decoding made no progress for {deadline_s:g} s")
+
+
 _NO_FILE = "is a folder, a pipe or a device"
 
 
@@ -253,44 +264,70 @@ class _RefusedError(Exception):
 
 
 class _Reply:
-    """Reads one answer from the process, up to the deadline."""
+    """Reads one answer from the process, as long as it makes progress."""
 
-    def __init__(self, process: subprocess.Popen[bytes], deadline_s: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], deadline_s: float, most: int) -> None:
+        """Args:
+        deadline_s: how long one part of the answer may take.
+        most: packets that can be read and decoded.
+        """
         assert process.stdout is not None
         self._process = process
         self._pipe = process.stdout.fileno()
-        self._limit_s = deadline_s
-        self._until = time.monotonic() + deadline_s
+        self._deadline_s = deadline_s
+        self._left_s = deadline_s
+        self._progress = 0
+        self._most = most
 
     def next(self, kind: type[K]) -> K:
         """The next part of the answer."""
-        head = bytearray(4)
-        self.into(memoryview(head))
-        (length,) = struct.unpack(">I", head)
-        if length > _HEADER_BYTES:
-            raise DamagedError("the decoder answered nonsense")
-        text = bytearray(length)
-        self.into(memoryview(text))
-        try:
-            found = understand(text, kind)
-        except NonsenseError:
-            raise DamagedError("the decoder answered nonsense") from None
-        if isinstance(found, Refusal):
-            raise _RefusedError("".join(c if c.isprintable() else "?" for c in found.error[:300]))
-        return found
+        while True:
+            self._left_s = self._deadline_s
+            head = bytearray(4)
+            self._read(memoryview(head))
+            (length,) = struct.unpack(">I", head)
+            if length > _HEADER_BYTES:
+                raise DamagedError("the decoder answered nonsense")
+            text = bytearray(length)
+            self._read(memoryview(text))
+            try:
+                found = understand(text, kind)
+            except NonsenseError:
+                raise DamagedError("the decoder answered nonsense") from None
+            if isinstance(found, Refusal):
+                raise _RefusedError("".join(c if c.isprintable() else "?" for c in found.error[:300]))
+            if not isinstance(found, ProgressReply):
+                return found
+            if not self._progress < found.progress <= self._most:
+                raise DamagedError("the decoder reads more packets than the file can hold")
+            self._progress = found.progress
 
     def into(self, target: memoryview) -> None:
-        """Fill `target` with the next bytes."""
+        """Fill `target` with the bytes that follow a part of the answer."""
+        self._left_s = self._deadline_s
+        self._read(target)
+
+    def _read(self, target: memoryview) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._pipe, selectors.EVENT_READ)
             while target:
-                left = self._until - time.monotonic()
-                if left <= 0 or not selector.select(left):
-                    raise DamagedError(f"not decoded within {self._limit_s:g} s")
+                self._wait(selector)
                 count = os.readv(self._pipe, [target[: 1 << 20]])
                 if not count:
                     raise self._crashed()
                 target = target[count:]
+
+    def _wait(self, selector: selectors.BaseSelector) -> None:
+        """Wait for bytes. Time counts in short pieces: for how long a scheduler or Ctrl-Z had stopped this process does
+        not count."""
+        piece_s = self._deadline_s / _PIECES
+        while self._left_s > 0:
+            started_s = time.monotonic()
+            ready = selector.select(piece_s)
+            self._left_s -= min(time.monotonic() - started_s, piece_s)
+            if ready:
+                return
+        raise _stuck(self._deadline_s)
 
     def _crashed(self) -> DamagedError:
         """How it ended; one that only fell silent is ended by whoever asked."""
@@ -302,18 +339,15 @@ class _Reply:
         return kind(f"the decoder crashed on it (status {status})")
 
 
-def cut_off(facts: StreamFacts) -> str:
+def cut_off(facts: VideoFacts) -> str:
     """What is said of a file that ends before its time."""
-    return f"cut off: ends at {facts.duration_s:.2f} s of {facts.promised_s or 0.0:.2f} s"
+    if facts.container_s is None or facts.container_s <= facts.duration_s:
+        return f"cut off: ends at {facts.duration_s:.2f} s, in the middle of its data"
+    return f"cut off: ends at {facts.duration_s:.2f} s of {facts.container_s:.2f} s"
 
 
-def unusable(defect: str) -> VideoFacts:
-    """Facts of a file that is no video."""
-    return VideoFacts(0, None, None, 0.0, 0, 0, 0, "", defect)
-
-
-def probe(path: Path, decoder: Decoder) -> VideoFacts:
-    """Decode a whole file and say what it is, or its defect.
+def probe(path: Path, decoder: Decoder) -> Examined:
+    """Decode a whole file and say what it is, and its defect.
 
     Raises:
         UserError: nothing can be decoded here.
@@ -321,24 +355,13 @@ def probe(path: Path, decoder: Decoder) -> VideoFacts:
     try:
         facts = decoder.facts(path, every_frame=True)
     except DamagedError as error:
-        return unusable(str(error))
-    promised, decoded, damaged = facts.promised, facts.decoded, facts.damaged
+        return Examined(None, str(error))
     defects = [cut_off(facts)] if facts.cut else []
-    if promised is not None and decoded < promised:
-        defects.append(f"{promised - decoded} of {promised} frames cannot be decoded")
-    if damaged:
-        defects.append(f"damaged in {damaged} places")
-    return VideoFacts(
-        frames=decoded,
-        promised=promised,
-        fps=facts.fps,
-        duration_s=facts.duration_s,
-        width=facts.width,
-        height=facts.height,
-        rotation=facts.rotation,
-        codec=facts.codec,
-        defect="; ".join(defects) or None,
-    )
+    if facts.decoded < facts.expected:
+        defects.append(f"{facts.expected - facts.decoded} of {facts.expected} frames cannot be decoded")
+    if facts.damaged:
+        defects.append(f"damaged in {facts.damaged} places")
+    return Examined(facts, "; ".join(defects) or None)
 
 
 def frame_rate(path: Path, decoder: Decoder) -> float | None:

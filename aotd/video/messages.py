@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from aotd.video.facts import VideoFacts
 
 _Count = Annotated[int, Field(ge=0, le=2**63)]
 _Side = Annotated[int, Field(ge=1, le=2**26)]
-_Seconds = Annotated[float, Field(ge=0)]
 
 
 class NonsenseError(Exception):
@@ -23,26 +24,32 @@ class _DecoderMessage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class StreamFacts(_DecoderMessage):
-    """`aotd.video.reader.Facts`; what the fields mean is said there."""
-
-    codec: Annotated[str, Field(pattern=r"\A[!-~]{1,64}\z")]
-    width: _Side
-    height: _Side
-    rotation: Literal[0, 90, 180, 270]
-    fps: Annotated[float, Field(gt=0)] | None
-    duration_s: _Seconds
-    promised_s: float | None
-    promised: _Count
-    decoded: Annotated[int, Field(ge=1, le=2**63)]
-    damaged: _Count
-    cut: bool
+def _in_range(facts: VideoFacts) -> VideoFacts:
+    counts = (facts.expected, facts.decoded - 1, facts.damaged)
+    sound = (
+        all("!" <= letter <= "~" for letter in facts.codec)
+        and 1 <= len(facts.codec) <= 64
+        and all(1 <= side <= 2**26 for side in (facts.width, facts.height))
+        and all(0 <= count < 2**63 for count in counts)
+        and (facts.fps is None or facts.fps > 0)
+        and facts.duration_s >= 0
+    )
+    if not sound:
+        raise ValueError
+    return facts
 
 
 class FactsReply(_DecoderMessage):
     """The one reply to `facts` and `probe`."""
 
-    facts: StreamFacts
+    facts: Annotated[VideoFacts, AfterValidator(_in_range)]
+
+
+class ProgressReply(_DecoderMessage):
+    """Stands before any of the others, however often: the process is at work."""
+
+    progress: Annotated[int, Field(ge=1)]
+    """Packets read and packets decoded so far."""
 
 
 class FramesReply(_DecoderMessage):
@@ -72,13 +79,13 @@ class Refusal(_DecoderMessage):
 H = TypeVar("H", bound=_DecoderMessage)
 
 
-def understand(text: bytes | bytearray, wanted: type[H]) -> H | Refusal:
+def understand(text: bytes | bytearray, wanted: type[H]) -> H | ProgressReply | Refusal:
     """One reply.
 
     Raises:
-        NonsenseError: it is neither such a reply nor a refusal.
+        NonsenseError: it is neither such a reply nor what may stand before it or in its place.
     """
-    for kind in (wanted, Refusal):
+    for kind in (wanted, ProgressReply, Refusal):
         try:
             return kind.model_validate_json(text)
         except ValidationError:

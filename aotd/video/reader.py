@@ -6,67 +6,107 @@ its own walls.
 
 from __future__ import annotations
 
+import math
+import re
+import struct
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from collections.abc import Callable, Collection, Iterator
+from functools import cached_property
+from typing import Any, BinaryIO, Literal
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type as SideData
+from av.stream import Disposition
 
+from aotd.video.ending import Ending, ending
+from aotd.video.facts import VideoFacts
 from aotd.video.gop import FORMATS as REGULAR
 from aotd.video.gop import Group, Held, OddError, Reading, groups, needed, reading
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif"
 """Containers that hold their own frames. Playlists (hls, concat, dash) are left out: they open other files."""
+SOUND = "mp3,flac,wav,aiff"
+"""Containers of music, which may have a cover: they are opened to say that there is no video."""
 MOST_PIXELS = 1 << 26
 """The largest frame, 8192x8192; a header can promise more than any memory holds."""
 HELD_S = 0.5
 """How long the frame before may stand in for frames that cannot be decoded."""
+LOST = 0.02
+"""The share of a video that may be missing at its end."""
+PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+"""Marks of a stream that is a cover, chapters' pictures, or one still."""
+PICTURES = {"mjpeg", "ljpeg", "jpegls", "jpeg2000", "jpegxl", "png", "bmp", "gif", "tiff", "webp", "targa", "ppm"}
+"""Codecs of single pictures, which also films are made of."""
+ONLY_PICTURE = "has no video stream: it holds only a picture, as music has a cover"
+FEW = 5
+"""A stream of fewer packets is less of a film than one that has them; as in FFmpeg's choice of a best stream."""
+LOOKED_AT = 500
+"""Packets that are looked at to choose a stream."""
+PREVIEW = 4
+"""A stream whose frames are so many times smaller than another's is a preview of it."""
+TABLED = "mov,mp4,m4a,3gp,3g2,mj2"
+"""The container whose header says how long each stream is."""
+TIMED_BY_ITS_END = {"mpegts", "mpeg", "ogg"}
+"""Containers without a duration in the header: FFmpeg takes that of the last packets there are."""
 
 
 class UnreadableError(Exception):
     """The file is not a video that can be used; the message says why."""
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What a container says and what was found in it. Times in seconds from the container's start."""
+Progress = Callable[[], object]
+"""Is called for each packet that is read or decoded."""
 
-    codec: str
-    width: int
-    """Of the upright frame."""
-    height: int
-    rotation: int
-    """Degrees by which stored frames are turned counterclockwise to stand upright: 0, 90, 180 or 270."""
-    fps: float | None
-    duration_s: float
-    """Where the last frame ends."""
-    promised_s: float | None
-    """The duration in the container's header."""
-    promised: int
-    """Frames to show: the packets found, or what the header of a file that is cut says."""
-    decoded: int
-    """Frames that were decoded: all that can be for `probe`, the first for `facts`."""
-    damaged: int
-    """Decoded frames that the decoder marks as damaged, and packets it refuses."""
-    cut: bool
-    """The file ends well before its header says."""
+
+def unheard() -> None:
+    """Nobody asks how far it has come."""
+
+
+def _open(file: BinaryIO) -> Any:
+    # No protocol at all: FFmpeg is given the bytes, and opens nothing that they name.
+    options = {"format_whitelist": f"{FORMATS},{SOUND}", "protocol_whitelist": "none"}
+    try:
+        return av.open(file, "r", options=options, metadata_errors="ignore")
+    except av.FFmpegError as error:
+        raise UnreadableError(f"not a video that can be opened ({error.strerror})") from None
+
+
+def _film(packets: dict[Any, int]) -> Any:
+    """Which of several video streams is the film: no picture and no preview; then what players show, the marked one,
+    the larger one, the first."""
+    areas = {one: one.codec_context.width * one.codec_context.height if one.codec_context else 0 for one in packets}
+
+    def rank(one: Any) -> tuple[bool | int, ...]:
+        known = one.codec_context is not None
+        moves = known and not _is_picture(one)
+        preview = known and PREVIEW * areas[one] <= max(areas.values())
+        marked = bool(one.disposition & Disposition.default)
+        return min(packets[one], FEW), known, moves, not preview, marked, areas[one], -one.index
+
+    return max(packets, key=rank)
+
+
+def _is_picture(stream: Any) -> bool:
+    """Whether its codec is one for single pictures."""
+    return stream.codec_context.codec.canonical_name in PICTURES
 
 
 class Reader:
     """One pass over a video file."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        # No protocol at all: FFmpeg is given the bytes, and opens nothing that they name.
-        options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
-        try:
-            self.container = av.open(file, "r", options=options, metadata_errors="ignore")
-        except av.FFmpegError as error:
-            raise UnreadableError(f"not a video that can be opened ({error.strerror})") from None
-        if not self.container.streams.video:
-            raise UnreadableError("has no video stream")
-        self.stream = self.container.streams.video[0]
+    def __init__(self, file: BinaryIO, progress: Progress = unheard) -> None:
+        """Args:
+            file: from its beginning.
+
+        Raises:
+            UnreadableError: there is no video in it that can be decoded.
+        """
+        self._file = file
+        self._progress = progress
+        self.container = _open(file)
+        chosen = self._chosen()
+        self.stream = self.container.streams[chosen]
         codec = self.stream.codec_context
         if codec is None:
             raise UnreadableError("its codec is not known")
@@ -85,10 +125,35 @@ class Reader:
         self.discarded = 0
         """Packets that an edit list leaves out of the show."""
         self.damaged = 0
-        self.end_s = 0.0
+        self.packets_end_s = 0.0
+        """Where the last packet ends."""
         self.any_end_s = 0.0
+        """Where the last packet of any stream ends."""
         self.size = (0, 0)
         """Width and height of the first frame that was decoded, as it is stored; zeros before."""
+
+    def _chosen(self) -> int:
+        """The number of the stream that is the film. Of several, packets are looked at, and the file is opened anew."""
+        streams = self.container.streams
+        films = [stream for stream in streams.video if not stream.disposition & PICTURE]
+        if not films:
+            raise UnreadableError(ONLY_PICTURE if streams.video else "has no video stream")
+        if len(films) == 1:
+            return int(films[0].index)
+        packets = dict.fromkeys(films, 0)
+        try:
+            for packet, _ in zip(self.container.demux(films), range(LOOKED_AT), strict=False):
+                self._progress()
+                packets[packet.stream] += bool(packet.size)
+                if min(packets.values()) >= FEW:
+                    break
+        except av.FFmpegError:
+            pass
+        found = _film(packets).index
+        self.container.close()
+        self._file.seek(0)
+        self.container = _open(self._file)
+        return int(found)
 
     def __enter__(self) -> Reader:
         return self
@@ -102,6 +167,7 @@ class Reader:
         clock = self.stream.time_base
         try:
             for packet in self.container.demux():
+                self._progress()
                 ours = packet.stream is self.stream
                 stamp = packet.pts if packet.pts is not None else packet.dts
                 base = clock if ours else packet.time_base
@@ -111,7 +177,8 @@ class Reader:
                     self.any_end_s = max(self.any_end_s, time_s + length_s)
                     if ours and not packet.is_discard:
                         self.packets.append(time_s)
-                        self.end_s = max(self.end_s, time_s + (length_s or step_s))
+                        if not packet.is_corrupt:  # such as the half of one
+                            self.packets_end_s = max(self.packets_end_s, time_s + (length_s or step_s))
                 if ours:
                     self.count += bool(packet.size)
                     self.discarded += bool(packet.size) and packet.is_discard
@@ -123,6 +190,7 @@ class Reader:
         """The frames that can be decoded, with the moments at which they are first shown, ascending."""
         shown_s = 0.0
         for packet in self.demux():
+            self._progress()
             try:
                 decoded = packet.decode()
             except av.FFmpegError:
@@ -171,6 +239,7 @@ class Reader:
         due: set[int] = set()
         before = None
         for packet in (*(one.packet for one in packets), None):  # none: what is still inside comes out
+            self._progress()
             if packet is not None:
                 due.add(packet.pts)
             for frame in codec.decode(packet):
@@ -185,33 +254,93 @@ class Reader:
             raise OddError("packets without a frame")
         codec.flush_buffers()
 
-    def promised_s(self) -> float | None:
+    def container_s(self) -> float | None:
+        """The container's duration; None where its header does not say one."""
         if self.container.format.name == "avi" and self.stream.frames and self.fps:
-            return self.stream.frames / self.fps  # `duration` is already shortened to what a cut file holds
-        return self.container.duration / av.time_base if self.container.duration else None
+            return float(self.stream.frames / self.fps)  # `duration` is already shortened to what a cut file holds
+        if self.container.format.name in TIMED_BY_ITS_END or not self.container.duration:
+            return None
+        return float(self.container.duration / av.time_base)
 
-    def promised(self) -> int:
+    def _tagged_s(self) -> float | None:
+        """Where the video stream ends by its tag in Matroska, which counts how long the last frame stands."""
+        for name, value in self.stream.metadata.items():
+            if name.partition("-")[0] == "DURATION" and (found := _clock(value)) is not None:
+                return found - self.start_s
+        return None
+
+    def _told_s(self) -> float | None:
+        """Where the video ends by the header: the stream where that is told, else the container. Once all packets are
+        read."""
+        if self.container.format.name not in TABLED:
+            return self._tagged_s() or self.container_s()
+        if not self.stream.duration or self.count > self.stream.frames:
+            return None  # of fragments, FFmpeg adds up those that it finds
+        ticks = (self.stream.start_time or 0) + self.stream.duration
+        return float(ticks * self.stream.time_base) - self.start_s
+
+    @cached_property
+    def _ending(self) -> Ending:
+        return ending(self._file, self.container.format.name)
+
+    def end_s(self) -> float:
+        """Where the last frame ends; once all packets are read. One that stands still has a short packet, or a packet
+        without a length; how long it is shown, the stream's own duration says."""
+        told_s = self._tagged_s()
+        if told_s is None or not _lacks(self.packets_end_s, told_s) or self._ending is not Ending.whole:
+            return self.packets_end_s
+        return told_s
+
+    def expected(self) -> int:
         """Frames to show; a file that is not cut holds as many packets, whatever its header counts."""
         held = self.count - self.discarded
         return max(held, (self.stream.frames or 0) - self.discarded) if self.cut() else held
 
     def cut(self) -> bool:
-        promised_s = self.promised_s()
-        return promised_s is not None and self.any_end_s < promised_s - max(HELD_S, 0.02 * promised_s)
+        """Whether the file ends before its video does; once all packets are read. What a header says of time makes
+        one suspect, and its container's parts decide."""
+        told_s, container_s = self._told_s(), self.container_s()
+        if told_s is not None and self.packets_end_s >= (1 - LOST) * told_s:
+            return False
+        if self._ending is not Ending.untold or container_s is None:
+            return self._ending is Ending.torn
+        return _lacks(self.any_end_s, container_s)
 
 
-def turned(frame: Any) -> int:
-    """Degrees counterclockwise by which a frame is turned to stand upright."""
-    return int(round(frame.rotation / 90) * 90) % 360
+def _lacks(end_s: float, told_s: float) -> bool:
+    """Whether an end is well before the one that a header tells; a whole number of seconds may be rounded up."""
+    return end_s < told_s - max(1.0 if told_s == round(told_s) else HELD_S, LOST * told_s)
 
 
-def read_facts(file: BinaryIO, every_frame: bool) -> Facts:
+def _clock(text: str) -> float | None:
+    """Seconds of `00:00:07.900000000`."""
+    found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", text)
+    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else None
+
+
+def turned(frame: Any) -> tuple[Literal[0, 90, 180, 270], bool]:
+    """How a frame is made to stand upright: mirrored from left to right where it says so, and then turned by so many
+    degrees counterclockwise.
+
+    Source: FFmpeg's libavutil/display.h.
+    """
+    found = frame.side_data.get(SideData.DISPLAYMATRIX)
+    if found is None:
+        return 0, False
+    a, b, _, c, d = struct.unpack("=5i", bytes(found)[:20])
+    mirrored = a * d < b * c
+    degrees = -math.degrees(math.atan2(-b, -a) if mirrored else math.atan2(b, a))
+    quarters: tuple[Literal[0], Literal[90], Literal[180], Literal[270]] = (0, 90, 180, 270)
+    return quarters[round(degrees / 90) % 4], mirrored
+
+
+def read_facts(file: BinaryIO, every_frame: bool, progress: Progress = unheard) -> VideoFacts:
     """Facts of a video file.
 
     Raises:
         UnreadableError: not a video, or no frame of it can be decoded.
     """
-    with Reader(file) as reader:
+    with Reader(file, progress) as reader:
         first, decoded = None, 0
         for _, frame in reader.frames():
             first = first or frame
@@ -222,17 +351,19 @@ def read_facts(file: BinaryIO, every_frame: bool) -> Facts:
                 break
         if first is None:
             raise UnreadableError("no frame of it can be decoded" if reader.count else "holds no frames")
-        rotation = turned(first)
+        if reader.count == 1 and _is_picture(reader.stream) and reader.container.streams.audio:
+            raise UnreadableError(ONLY_PICTURE)  # a cover that is not marked as one
+        rotation, _ = turned(first)
         width, height = (first.height, first.width) if rotation in (90, 270) else (first.width, first.height)
-        return Facts(
+        return VideoFacts(
             codec=reader.stream.codec_context.name,
             width=width,
             height=height,
             rotation=rotation,
             fps=reader.fps,
-            duration_s=reader.end_s,
-            promised_s=reader.promised_s(),
-            promised=reader.promised(),
+            duration_s=reader.end_s(),
+            container_s=reader.container_s(),
+            expected=reader.expected(),
             decoded=decoded,
             damaged=reader.damaged,
             cut=reader.cut(),
@@ -243,7 +374,7 @@ Shown = tuple[int, int, Any]
 """The index of the first moment at which a frame is shown, at how many it is, and its RGB, `[h, w, 3]`."""
 
 
-def sampled(file: BinaryIO, times: list[float]) -> Iterator[Shown]:
+def sampled(file: BinaryIO, times: list[float], progress: Progress = unheard) -> Iterator[Shown]:
     """The frames shown at `times` (ascending).
 
     Where the video is regular (`aotd.video.gop`), only what they are made from is decoded; what is left out is not
@@ -253,7 +384,7 @@ def sampled(file: BinaryIO, times: list[float]) -> Iterator[Shown]:
         UnreadableError: no frame is shown at one of the moments.
     """
     number = 0
-    with Reader(file) as reader:
+    with Reader(file, progress) as reader:
         read = reader.reading()
         if read is None:
             yield from _from_all(reader, times, number)
@@ -266,7 +397,7 @@ def sampled(file: BinaryIO, times: list[float]) -> Iterator[Shown]:
         except (OddError, av.FFmpegError):
             pass
     file.seek(0)
-    with Reader(file) as reader:
+    with Reader(file, progress) as reader:
         yield from _from_all(reader, times, number)
 
 
@@ -275,7 +406,7 @@ def _from_groups(reader: Reader, read: Reading, times: list[float]) -> Iterator[
     codec.options = {**codec.options, "err_detect": "explode"}  # what the decoder could cover up is an error
     number = 0
     for group in groups(reader.held(read)):
-        if group.until_s == float("inf") and times[-1] > reader.end_s + HELD_S:
+        if group.until_s == float("inf") and times[-1] > reader.end_s() + HELD_S:
             raise OddError("ends before the last moment")
         wanted = _wanted(group, times[number : bisect_left(times, group.until_s)])
         if not any(reader.size) and not wanted:
@@ -326,7 +457,7 @@ def _from_all(reader: Reader, times: list[float], seen: int) -> Iterator[Shown]:
         held = (time_s, frame)
     if held is None:
         raise UnreadableError("no frame of it can be decoded" if reader.count else "holds no frames")
-    end_s = max(reader.end_s, held[0]) if reader.packets else held[0]
+    end_s = max(reader.end_s(), held[0]) if reader.packets else held[0]
     if times[-1] > end_s + HELD_S:
         raise UnreadableError(f"ends at {end_s:.2f} s; the frame at {times[-1]:.2f} s is missing")
     _check_held(reader, held[0], times[-1], end_s)
@@ -341,7 +472,8 @@ def _check_held(reader: Reader, held_s: float, moment_s: float, next_s: float) -
 
 
 def upright(frame: Any, size: tuple[int, int]) -> Any:
-    """A frame as RGB in the size of the first one, turned upright: `[height, width, 3]`, uint8, contiguous."""
+    """A frame as RGB in the size of the first one, upright: `[height, width, 3]`, uint8, contiguous."""
     width, height = size
     pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
-    return np.ascontiguousarray(np.rot90(pixels, turned(frame) // 90))
+    degrees, mirrored = turned(frame)
+    return np.ascontiguousarray(np.rot90(pixels[:, ::-1] if mirrored else pixels, degrees // 90))

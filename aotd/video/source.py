@@ -23,7 +23,7 @@ from aotd.runtime.lru import ByteLRU
 from aotd.runtime.pools import cores
 from aotd.video.clip import Pixels, frame_times
 from aotd.video.decode import DamagedError, Decoder, content_digest, cut_off
-from aotd.video.messages import StreamFacts
+from aotd.video.facts import VideoFacts
 
 _MOST_FRAMES = 100_000
 CACHED_BYTES = 1 << 30
@@ -75,7 +75,7 @@ class DecodedVideos:
         """Args:
             root: the folder.
             frames: how many are sampled from each video.
-            deadline_s: for reading a container, and again for decoding its frames.
+            deadline_s: how long a file may go without progress.
             cached_bytes: how much of decoded videos stays in memory; the last one does in any case.
 
         Raises:
@@ -95,7 +95,7 @@ class DecodedVideos:
         self._cores = threading.Semaphore(cores())
         """More files at once would not be read sooner."""
         self._paths: dict[str, Path] = {}
-        self._facts: dict[str, StreamFacts] = {}
+        self._facts: dict[str, VideoFacts] = {}
         self._defects: dict[str, str] = {}
         self._useless = ""
         """Why nothing can be decoded here at all."""
@@ -232,7 +232,7 @@ class DecodedVideos:
             self._cached[key] = self._held[key] = pixels
             self._largest = max(self._largest, pixels.nbytes)
 
-    def _read_facts(self, path: Path) -> StreamFacts:
+    def _read_facts(self, path: Path) -> VideoFacts:
         key = str(path)
         with self._alone("facts", key):
             if key not in self._facts:

@@ -9,9 +9,10 @@ no file is read, and what goes wrong is printed on stderr, which leads nowhere a
     {"do": "probe"}           -> {"facts": {…}}                         every frame decoded
     {"do": "frames", "times"} -> {"first", "copies", "shape", "bytes"} + RGB, …, {"end": true}
 
-and `{"error": "…"}` in place of any of them. Stdin is a Unix socket: the descriptor of the video file comes
-with the length of each request. Every request carries `deadline_s`, after which the process ends itself,
-should nobody be left to kill it.
+and `{"error": "…"}` in place of any of them. `{"progress": n}` comes before them as long as packets are read and
+decoded, `n` so far: the parent waits for as long as it comes. Stdin is a Unix socket: the descriptor of the video file
+comes with the length of each request. Every request carries `deadline_s`: after so much time of the processor without
+progress the process ends itself, should nobody be left to kill it.
 
 Once it has begun to serve, it opens no file and no socket, starts no thread and no process, and imports
 nothing. So it raises the sandbox's layers around itself before it does: its one argument says which. (For an
@@ -31,7 +32,8 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any, BinaryIO
 
@@ -47,6 +49,8 @@ for _part in ("audio", "video", "subtitles", "data", "attachments"):  # PyAV imp
 
 MEMORY_BYTES = 6 << 30
 """Address space of this process."""
+BEATS = 10
+"""How often it may say within a deadline that it is at work."""
 
 
 def send(out: BinaryIO, header: dict[str, Any], raw: Any = None) -> None:
@@ -71,13 +75,43 @@ def receive(wire: socket.socket) -> tuple[dict[str, Any], BinaryIO] | None:
     return json.loads(text), os.fdopen(files[0], "rb", buffering=0)
 
 
-def answer(request: dict[str, Any], file: BinaryIO, out: BinaryIO) -> None:
+class Heartbeat:
+    """Says now and then that a request is being worked on."""
+
+    def __init__(self, out: BinaryIO, deadline_s: float) -> None:
+        self._out = out
+        self._deadline_s = deadline_s
+        self._count = 0
+        self._said_s = time.monotonic()
+        self._wind()
+
+    def __call__(self) -> None:
+        """Something has been read or decoded."""
+        self._count += 1
+        now_s = time.monotonic()
+        if now_s - self._said_s > self._deadline_s / BEATS:
+            self._said_s = now_s
+            self._wind()
+            send(self._out, {"progress": self._count})
+
+    def _wind(self) -> None:
+        # Time of the processor: a machine that has no time for this process, or has stopped it, ends nothing.
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_PROF, self._deadline_s + 5)
+
+    def stop(self) -> None:
+        """The request is answered."""
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def answer(request: dict[str, Any], file: BinaryIO, out: BinaryIO, progress: Callable[[], None]) -> None:
     """Answer one request."""
     try:
         if request["do"] in ("facts", "probe"):
-            send(out, {"facts": asdict(read_facts(file, every_frame=request["do"] == "probe"))})
+            send(out, {"facts": asdict(read_facts(file, request["do"] == "probe", progress))})
             return
-        for first, copies, pixels in sampled(file, request["times"]):
+        for first, copies, pixels in sampled(file, request["times"], progress):
             send(out, {"first": first, "copies": copies, "shape": pixels.shape, "bytes": pixels.nbytes}, pixels)
         send(out, {"end": True})
     except UnreadableError as error:
@@ -115,12 +149,10 @@ def main() -> None:
     send(out, {"ready": True})
     while received := receive(wire):
         request, file = received
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, request["deadline_s"] + 5)
+        heartbeat = Heartbeat(out, request["deadline_s"])
         with file:
-            answer(request, file, out)
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            answer(request, file, out, heartbeat)
+        heartbeat.stop()
 
 
 if __name__ == "__main__":

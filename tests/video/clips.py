@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 
 def write_video(
@@ -96,3 +99,56 @@ def turn(path: Path, quarter: int) -> None:
     assert bytes(data[start : start + 4]) == whole, "the identity matrix stands here"
     data[start : start + 36] = matrix
     path.write_bytes(bytes(data))
+
+
+def write_streams(path: Path, order: str, disposition: Disposition | None = None, **how: Any) -> Path:
+    """Streams in some order: `f` is a film of 20 frames, 64x48; `p` a small preview of it, 16x16; `c` a cover of one
+    frame, 200x200; `s` two seconds of silence; `a` a cover as an attachment.
+
+    Args:
+        disposition: of the cover.
+        how: `codec` of the film, `cover` of the cover and `previews`, the preview's number of frames; `format`.
+    """
+    codecs = {"f": how.get("codec", "mpeg4"), "p": how.get("codec", "mpeg4"), "c": how.get("cover", "mjpeg")}
+    sizes = {"f": (64, 48), "p": (16, 16), "c": (200, 200)}
+    counts = {"f": 20, "p": how.get("previews", 20), "c": 1}
+    with av.open(str(path), "w", format=how.get("format")) as container:
+        streams: dict[str, Any] = {}
+        for kind in order:
+            if kind == "s":
+                streams[kind] = container.add_stream("aac", rate=8000, layout="mono")
+            elif kind == "a":
+                container.add_attachment("cover.jpg", "image/jpeg", picture())
+            else:
+                stream = streams[kind] = container.add_stream(codecs[kind], rate=25)
+                stream.width, stream.height = sizes[kind]
+                stream.pix_fmt = {"mjpeg": "yuvj420p", "png": "rgb24"}.get(codecs[kind], "yuv420p")
+                if kind == "c" and disposition:
+                    stream.disposition = disposition
+        for number in range(20):
+            for kind in sizes.keys() & streams.keys():
+                if number < counts[kind]:
+                    stream = streams[kind]
+                    grey = np.full((stream.height, stream.width, 3), 10 * number + 20, np.uint8)
+                    frame = av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format=stream.pix_fmt)
+                    frame.pts, frame.time_base = number, Fraction(1, 25)
+                    container.mux(stream.encode(frame))
+        if "s" in streams:
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
+            silence.sample_rate, silence.pts = 8000, 0
+            container.mux(streams["s"].encode(silence))
+        for stream in streams.values():
+            container.mux(stream.encode())
+    return path
+
+
+def picture() -> bytes:
+    """A JPEG."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="mjpeg") as container:
+        stream = container.add_stream("mjpeg", rate=1)
+        stream.width = stream.height = 200
+        stream.pix_fmt = "yuvj420p"
+        container.mux(stream.encode(av.VideoFrame(200, 200, "yuvj420p")))
+        container.mux(stream.encode())
+    return out.getvalue()
