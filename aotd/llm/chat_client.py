@@ -77,17 +77,18 @@ class ChatClient(HTTPClient):
             UserError: the server cannot be reached, keeps failing, refuses the key or any request, or does not know
                 the model.
         """
-        return self._room.ask(
-            body["max_tokens"], lambda longest: self._asked(body | {"max_tokens": longest}, constrained, blame)
-        )
 
-    def _asked(self, body: dict[str, Any], constrained: bool, blame: bool) -> Reply:
-        answer = self._answer(body)
-        if isinstance(answer, Reply):
-            return replace(answer, constrained=constrained) if answer.failure is None else answer
-        if blame and answer.cause is Cause.request:
-            return _failed(ReplyFailure.refused, answer.words)
-        raise self._ends_run(answer)
+        def send(limit: int, roomy: bool) -> Reply:
+            answer = self._answer(body | {"max_tokens": limit})
+            if isinstance(answer, Reply):
+                return replace(answer, constrained=constrained) if answer.failure is None else answer
+            if answer.cause is Cause.request and (roomy or blame):
+                # No model is asked for more than it can say, only because it might think.
+                failure = ReplyFailure.prompt_too_long if roomy else ReplyFailure.refused
+                return _failed(failure, answer.words)
+            raise self._ends_run(answer)
+
+        return self._room.ask(body["max_tokens"], send)
 
     def tried(self, body: dict[str, Any]) -> Reply | None:
         """The reply to a request that the server may not understand; None where it refuses it for its form.
@@ -95,12 +96,8 @@ class ChatClient(HTTPClient):
         Raises:
             UserError: as `ask`, for all other reasons.
         """
-        answer = self._answer(body)
-        if isinstance(answer, Reply):
-            return answer
-        if answer.cause is Cause.request:
-            return None
-        raise self._ends_run(answer)
+        reply = self.ask(body, constrained=True, blame=True)
+        return None if reply.failure is ReplyFailure.refused else reply
 
     def _answer(self, body: dict[str, Any]) -> Reply | ServerError:
         """The reply, or the error that ends the run."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from aotd.errors import UserError
-from aotd.llm.base import Reply
+from aotd.llm.base import Reply, ReplyFailure
 
 THINKING_TOKENS = 4096
 """Room to think where no setting says how much."""
@@ -36,53 +36,63 @@ def cut_in_thought(reply: Reply) -> bool:
     return bool(reply.reasoning) and not reply.finished
 
 
+Send = Callable[[int, bool], Reply]
+"""Sends a request with a token limit. Told that the limit leaves room to think, it gives a reply that failed where the
+server has no such room."""
+
+
 class ThinkingRoom:
     """The room that a server's model gets, which tells by its replies whether it thinks. Threads may share it."""
 
     def __init__(self, tokens: int | None) -> None:
         """Args:
-        tokens: given to every reply from the start; None gives `THINKING_TOKENS` as soon as the model thinks.
+        tokens: given to every reply from the start; None gives room as soon as the model is seen to think.
         """
         self._tokens = tokens
         self._thinks: bool | None = None
         """None until a reply has told."""
         self._finding_out = threading.Lock()
 
-    def ask(self, longest: int, send: Callable[[int], Reply]) -> Reply:
-        """A reply of at most `longest` tokens, and what the model thinks before it.
-
-        Args:
-            send: sends the request with a token limit.
-        """
-        given = self._given()
-        reply = send(longest + given)
+    def ask(self, longest: int, send: Send) -> Reply:
+        """A reply of at most `longest` tokens, and what the model thinks before it."""
+        if self._tokens is not None:
+            reply = send(longest + self._tokens, False)
+            return _within(reply, longest) if self._tokens else reply
+        if self._thinks and (roomy := self._roomy(longest, send)) is not None:
+            return roomy
+        reply = send(longest, False)
         if reply.reasoning:
             self._thinks = True
-        if self._tokens is None and not given:
-            reply = self._with_room(longest, send, reply)
-        return _within(reply, longest) if given else reply
-
-    def _given(self) -> int:
-        if self._tokens is not None:
-            return self._tokens
-        return THINKING_TOKENS if self._thinks else 0
-
-    def _with_room(self, longest: int, send: Callable[[int], Reply], reply: Reply) -> Reply:
-        """The reply again with room to think, if the limit cut it off in a thought."""
         if reply.finished or reply.refused:
             return reply
-        if not reply.reasoning and (reply.constrained or self._thinks is False):
-            return reply
-        if reply.reasoning or self._thinks:
-            longer = send(longest + THINKING_TOKENS)
-            return reply if longer.refused else _within(longer, longest)
-        # A chat template may have opened the reasoning, so that nothing tells it until it ends. Found out once.
-        with self._finding_out:
-            if self._thinks is None:
-                longer = send(longest + THINKING_TOKENS)
-                self._thinks = bool(longer.reasoning)
-                return longer if self._thinks else reply
-        return self._with_room(longest, send, reply)
+        if not reply.reasoning:
+            if reply.constrained:
+                return reply
+            # A chat template may have opened the reasoning, so that nothing tells it until it ends. Found out once.
+            with self._finding_out:
+                if self._thinks is None:
+                    roomy = self._roomy(longest, send, found_out=False)
+                    self._thinks = roomy is not None and bool(roomy.reasoning)
+                    return roomy if roomy is not None and self._thinks else reply
+            if not self._thinks:
+                return reply
+        return self._roomy(longest, send) or reply
+
+    def _roomy(self, longest: int, send: Send, *, found_out: bool = True) -> Reply | None:
+        """The reply with room to think; None where the server has none.
+
+        Args:
+            found_out: whether the model is known to think.
+        """
+        for room in _ROOMS:
+            reply = send(longest + room, True)
+            if reply.failure is not ReplyFailure.prompt_too_long:
+                return _within(reply, longest) if found_out else reply
+        return None
+
+
+_ROOMS = (THINKING_TOKENS, THINKING_TOKENS // 4)
+"""The room that a model gets, and the one where its context does not hold that."""
 
 
 def _within(reply: Reply, longest: int) -> Reply:

@@ -19,6 +19,7 @@ from aotd.llm import LLMConfig
 from aotd.llm.base import GenerationRequest, Message
 from aotd.llm.openai import OpenAIEngine
 from aotd.llm.replay import RecordedEngine
+from aotd.llm.thinking import THINKING_TOKENS
 
 Answer = tuple[int, Any]
 
@@ -363,3 +364,59 @@ def test_a_key_that_is_refused_while_trying_out_is_the_users_to_mend() -> None:
         pytest.raises(UserError, match="refuses the key"),
     ):
         engine(url).choose(["which?"], [("A", "B")])
+
+
+def thought(reasoning: str, text: str | None, finish: str = "stop") -> Answer:
+    message = {"role": "assistant", "content": text, "reasoning_content": reasoning}
+    usage = {"prompt_tokens": 7, "completion_tokens": 3}
+    return 200, {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}
+
+
+def test_thinking_model_gets_room_and_its_thoughts_are_no_reply() -> None:
+    def answer(body: dict[str, Any], _: int) -> Answer:
+        return said("<think>B?", "length") if body["max_tokens"] < 1000 else said("<think>B? No.</think>\n\nA")
+
+    with server(answer) as (url, seen):
+        engine = OpenAIEngine(LLMConfig(url=url, model="m", batch=1))
+        replies = engine.generate(["a", "b"], max_tokens=16)
+    assert [(reply.text, reply.reasoning) for reply in replies] == [("A", "B? No.")] * 2
+    assert [request["max_tokens"] for request in seen] == [16, 16 + THINKING_TOKENS, 16 + THINKING_TOKENS]
+
+
+def test_choice_of_a_model_that_thinks_first_is_held_to_the_options() -> None:
+    def answer(body: dict[str, Any], _: int) -> Answer:
+        if body["max_tokens"] < 1000:
+            return thought("hm", None, "length")
+        return thought("hm hm", body["structured_outputs"]["choice"][0])
+
+    with server(answer) as (url, seen):
+        (choice,) = OpenAIEngine(LLMConfig(url=url, model="m")).choose(["A or B?"], [("A", "B")])
+    assert (choice.option, choice.constrained, choice.silence) == ("A", True, "")
+    assert [request["max_tokens"] > 1000 for request in seen] == [False, True, True]
+
+
+def test_choice_of_a_thinking_model_that_cannot_be_held_is_read() -> None:
+    def answer(body: dict[str, Any], _: int) -> Answer:
+        return said("Well, let me", "length") if body["max_tokens"] < 1000 else said("Well, let me see.</think>B")
+
+    with server(answer) as (url, _):
+        (choice,) = OpenAIEngine(LLMConfig(url=url, model="m")).choose(["A or B?"], [("A", "B")])
+    assert (choice.option, choice.constrained) == ("B", False)
+
+
+def test_choice_that_was_only_thought_about_is_none() -> None:
+    with server(lambda body, _: thought("A, surely", None, "length")) as (url, _):
+        (choice,) = OpenAIEngine(LLMConfig(url=url, model="m")).choose(["A or B?"], [("A", "B")])
+    assert choice.option is None
+    assert choice.silence.startswith("the model was still reasoning at its token limit after 3 tokens")
+
+
+def test_server_that_has_no_room_to_think_ends_no_run() -> None:
+    def answer(body: dict[str, Any], _: int) -> Answer:
+        if body["max_tokens"] > 100:
+            return 400, {"error": {"message": f"max_tokens is too large: {body['max_tokens']}"}}
+        return said("<think>B?", "length")
+
+    with server(answer) as (url, _):
+        (reply,) = OpenAIEngine(LLMConfig(url=url, model="m")).generate(["a"], max_tokens=16)
+    assert reply.silent

@@ -8,7 +8,7 @@ import pytest
 
 from aotd.errors import UserError
 from aotd.llm import EngineName, LLMConfig
-from aotd.llm.base import Reply
+from aotd.llm.base import Reply, ReplyFailure
 from aotd.llm.load import load_engine
 from aotd.llm.thinking import THINKING_TOKENS, ThinkingRoom
 
@@ -19,7 +19,7 @@ class Model:
     def __init__(self, *words: str) -> None:
         self.words, self.limits = words, list[int]()
 
-    def send(self, limit: int) -> Reply:
+    def send(self, limit: int, _: bool = False) -> Reply:
         self.limits.append(limit)
         return Reply.from_text(" ".join(self.words[:limit]), len(self.words) < limit, 5, min(len(self.words), limit))
 
@@ -100,20 +100,41 @@ def test_setting_gives_room_from_the_start_or_none(tokens: int, limit: int, text
     assert model.limits == [limit]
 
 
-def test_server_without_so_much_room_keeps_its_first_reply() -> None:
-    refused = Reply("", False, 0, 0)
+@pytest.mark.parametrize(("most", "limits"), [(100, [16, 4112, 1040]), (2000, [16, 4112, 1040, 4112, 1040])])
+def test_server_with_less_room_gives_what_it_has(most: int, limits: list[int]) -> None:
+    asked, model = list[int](), thinker(400, "A")
 
-    def send(limit: int) -> Reply:
-        return refused if limit > 1000 else Reply.from_text("<think> hm", False, 5, limit)
+    def send(limit: int, _: bool) -> Reply:
+        asked.append(limit)
+        if limit > most:
+            return Reply("", False, 0, 0, failure=ReplyFailure.prompt_too_long)
+        return model.send(limit)
 
-    reply = ThinkingRoom(None).ask(16, send)
-    assert (reply.silent, reply.reply_tokens) == (True, 16)
+    room = ThinkingRoom(None)
+    reply = room.ask(16, send)
+    assert (reply.silent, reply.text) == (most == 100, "" if most == 100 else "A")
+    if most == 2000:
+        assert room.ask(16, send) == reply
+    assert asked == limits
+
+
+def test_server_without_room_is_asked_without_it() -> None:
+    room, thoughts = ThinkingRoom(None), thinker(100, "A")
+    room.ask(16, thoughts.send)
+    model = Model("red")
+
+    def send(limit: int, _: bool) -> Reply:
+        long = Reply("", False, 0, 0, failure=ReplyFailure.prompt_too_long)
+        return long if limit > 16 else model.send(limit)
+
+    assert room.ask(16, send).text == "red"
 
 
 @pytest.mark.parametrize(
     "reply",
     [
         Reply("", False, 0, 0),
+        Reply("", False, 0, 0, failure=ReplyFailure.content_filter),
         Reply("B", False, 5, 2, constrained=True),
         Reply("red", True, 5, 2),
     ],
@@ -121,7 +142,7 @@ def test_server_without_so_much_room_keeps_its_first_reply() -> None:
 def test_what_is_not_asked_again(reply: Reply) -> None:
     sent = list[int]()
 
-    def send(limit: int) -> Reply:
+    def send(limit: int, _: bool) -> Reply:
         sent.append(limit)
         return reply
 
@@ -130,7 +151,7 @@ def test_what_is_not_asked_again(reply: Reply) -> None:
 
 
 def test_constrained_choice_of_a_model_that_thinks_first() -> None:
-    def send(limit: int) -> Reply:
+    def send(limit: int, _: bool) -> Reply:
         if limit < 1000:
             return Reply("", False, 5, limit, constrained=True, reasoning="hm")
         return Reply("B", True, 5, 300, constrained=True, reasoning="hm hm")

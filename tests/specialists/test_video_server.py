@@ -14,6 +14,7 @@ from PIL import Image
 
 from aotd.config.command_line import read_settings
 from aotd.errors import QuestionError, UserError
+from aotd.llm.thinking import THINKING_TOKENS
 from aotd.records import Outcome
 from aotd.specialists import VideoLLMConfig
 from aotd.specialists.load import load_specialists
@@ -160,3 +161,35 @@ def test_a_config_names_it_and_many_processes_may_share_it() -> None:
     assert not config.weighty()
     specialists = load_specialists(config, ".")
     assert specialists.answering.model.startswith("seer at a server, 16 frames")
+
+
+def test_thoughts_of_a_server_are_no_findings() -> None:
+    for reply in ("<think>A green kettle? No.</think>\n\na red bar", "A green kettle? No.\n</think>a red bar"):
+        with replying(reply) as (seer, _):
+            assert seer.answer(whole(), "what?") == "a red bar"
+    with replying("<think>B?</think>A") as (seer, _):
+        assert seer.choose("which?", {"seen": "a door"}, ["a", "b"]) == "a"
+    with replying("[THINK]1?[/THINK]2") as (seer, _):
+        assert seer.actions(whole(), "door", ["open", "close"]) == ["close"]
+
+
+def test_thought_that_never_ends_is_an_outcome_of_its_own() -> None:
+    with replying("<think>A green kettle. Or", finish="length") as (seer, seen):
+        for ask in (
+            lambda: seer.answer(whole(), "what?"),
+            lambda: seer.choose("which?", {"seen": "a door"}, ["a", "b"]),
+            lambda: seer.actions(whole(), "door", ["open", "close"]),
+        ):
+            with pytest.raises(QuestionError, match=r"raise specialists\.answering\.thinking_tokens") as caught:
+                ask()
+            assert caught.value.outcome is Outcome.nothing_said
+    assert max(request["max_tokens"] for request in seen) == 128 + THINKING_TOKENS
+
+
+def test_room_to_think_is_in_the_specialists_name_where_it_is_set() -> None:
+    with replying("<think>hm</think>x", thinking_tokens=99) as (seer, seen):
+        assert seer.answer(whole(), "what?") == "x"
+        assert seer.model.endswith(", 99 tokens to think")
+        assert seen[0]["max_tokens"] == 32 + 99
+    with pytest.raises(UserError, match=r"specialists\.answering\.thinking_tokens=-1 must be 0 or more"):
+        VideoServer(VideoLLMConfig(model="seer", thinking_tokens=-1), "specialists.answering")
