@@ -264,9 +264,11 @@ class Reader:
 
     def _tagged_s(self) -> float | None:
         """Where the video stream ends by its tag in Matroska, which counts how long the last frame stands."""
-        for name, value in self.stream.metadata.items():
-            if name.partition("-")[0] == "DURATION" and (found := _clock(value)) is not None:
-                return found - self.start_s
+        container_s, tags = self.container_s(), self.stream.metadata
+        for name in sorted(tags, key=len):  # FFmpeg's own before `DURATION-eng`, which may be copied from another file
+            if name.partition("-")[0] == "DURATION" and (found := _clock(tags[name])) is not None:
+                stale = container_s is None or found > container_s + HELD_S
+                return None if stale else found - self.start_s
         return None
 
     def _told_s(self) -> float | None:

@@ -145,33 +145,45 @@ def test_a_wrong_duration_in_a_header_makes_no_cut_file(header_s: float, live: b
 
 
 def test_a_still_at_the_end_is_shown_as_long_as_its_track_says(tmp_path: Path) -> None:
-    """The muxer was told how long the last frame stands; its block does not say so."""
-    path = tmp_path / "still.webm"
-    write_grey(path, 20, 8.0)
+    data = write_still(tmp_path / "still.webm")
     source = DecodedVideos(str(tmp_path), 4, 20)
     video = source.open(ask("still.webm"))
     assert video.end_s == pytest.approx(9.9, abs=0.01)
     assert shot(video.pixels()) == [12, 19, 19, 19]
     assert shot(source.open(ask("still.webm", 5.0, 9.0)).pixels()) == [19, 19, 19, 19]
-    data = path.read_bytes()
     (tmp_path / "cut.webm").write_bytes(data[: len(data) * 6 // 10])
     assert "s of 9.90 s" in unreadable(source, ask("cut.webm"))
     source.close()
 
 
-def write_grey(path: Path, frames: int, last_s: float) -> None:
+@pytest.mark.parametrize("tag", [b"00:47:43.778000000", b"one hour and more.", b"-1:00:00.000000000"])
+def test_a_tag_that_was_copied_from_another_file_shows_nothing_longer(tag: bytes, tmp_path: Path) -> None:
+    """Whoever cuts a part out of a film may copy the tags of the whole."""
+    data = write_still(tmp_path / "part.webm")
+    at = data.index(b"00:00:09.9")
+    found = seen(data[:at] + tag + data[at + 18 :])
+    assert isinstance(found, VideoFacts)
+    assert (found.cut, found.duration_s) == (False, pytest.approx(2.0))
+
+
+def write_still(path: Path) -> bytes:
+    """Twenty frames, ten a second; the last stands for 8 s, as header and tag say, and its block does not."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libvpx", rate=10)
         stream.width, stream.height = 64, 48
         stream.pix_fmt = "yuv420p"
         packets = []
-        for number in range(frames):
+        for number in range(20):
             frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 * number + 20, np.uint8), format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, 10)
             packets += stream.encode(frame)
         packets += stream.encode()
-        packets[-1].duration = round(last_s / packets[-1].time_base)
+        packets[-1].duration = round(8 / packets[-1].time_base)
         container.mux(packets)
+    data = path.read_bytes()
+    assert data.count(b"\x9b\x82\x1f\x40") == 1, "a duration of the block"
+    path.write_bytes(data.replace(b"\x9b\x82\x1f\x40", b"\xec\x82\x1f\x40"))
+    return path.read_bytes()
 
 
 def test_a_cut_file_without_a_duration_says_so(tmp_path: Path) -> None:
