@@ -5,13 +5,18 @@ Questions and answers stand in two files, `test_q.json` (`dataset.questions`) an
     {"video_name": "1QIUV7WYKXg", "question": "is the athlete wearing trousers", "question_id": "v_1QIUV7WYKXg_3"}
     {"answer": "no", "type": 3, "question_id": "v_1QIUV7WYKXg_3"}
 
+The hub's parquet (lmms-lab/ActivityNetQA) has all of it in one row, with the type as a text, and needs no
+`dataset.answers`:
+
+    {"video_name": "1QIUV7WYKXg", "question": "is the …", "question_id": "v_1QIUV7WYKXg_3", "answer": "no", "type": "3"}
+
 Types are numbers there; here they have the names that the README of github.com/MILVLG/activitynet-qa gives them.
 The videos are ActivityNet's, `v_<video_name>.mp4` or `.mkv`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -20,13 +25,15 @@ from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, activi
 from aotd.datasets.reader import (
     AnnotationEntry,
     ReadEntry,
-    VideoPlaces,
+    checked,
     collect,
     given_file,
     list_entries,
     question_of,
-    questions_file,
+    questions_files,
+    read_rows,
 )
+from aotd.datasets.video_files import VideoIndex
 
 TYPES = (
     *("Motion", "Spatial Relationship", "Temporal Relationship"),
@@ -48,33 +55,38 @@ class ActivityNetAnswer(AnnotationEntry):
 
 
 def read(config: DatasetConfig) -> LoadedQuestions:
-    """The questions of `config.questions` with the answers of `config.answers`.
+    """The questions of `config.questions` with the answers of `config.answers`, or with those that stand beside them.
 
     A question that has no answer there is skipped: its type is not known either.
 
     Raises:
         UserError: a file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
-    path = questions_file(config, "ActivityNet-QA's file of questions (test_q.json)")
-    of_answers = given_file("dataset.answers", config.answers, "ActivityNet-QA's file of answers (test_a.json)")
-    entries = list_entries(of_answers, ActivityNetAnswer, "ActivityNet-QA's file of answers")
-    answers = {answer.question_id: answer for _, answer in entries}
-    return collect(_read_entries(path, answers, config), config.limit)
+    paths = questions_files(config, "ActivityNet-QA's file of questions (test_q.json)")
+    answers: dict[str, ActivityNetAnswer] | None = None
+    if config.answers or paths[0].suffix.lower() != ".parquet":
+        of_answers = given_file("dataset.answers", config.answers, "ActivityNet-QA's file of answers (test_a.json)")
+        entries = list_entries(of_answers, ActivityNetAnswer, "ActivityNet-QA's file of answers", "question_id")
+        answers = {answer.question_id: answer for _, answer in entries}
+    videos = VideoIndex(config.root)
+    return collect(_read_entries(paths, answers, config, videos), config.limit, videos.notes)
 
 
-def _read_entries(path: Path, answers: dict[str, ActivityNetAnswer], config: DatasetConfig) -> Iterator[ReadEntry]:
-    videos = VideoPlaces(config.root)
-    for where, entry in list_entries(path, ActivityNetQuestion, "ActivityNet-QA's file of questions"):
-        answer = answers.get(entry.question_id)
+def _read_entries(
+    paths: Sequence[Path], answers: dict[str, ActivityNetAnswer] | None, config: DatasetConfig, videos: VideoIndex
+) -> Iterator[ReadEntry]:
+    what = "ActivityNet-QA's file of questions"
+    for where, row in (placed for path in paths for placed in read_rows(path, what, "question_id")):
+        entry = checked(ActivityNetQuestion, row, where)
+        answer = checked(ActivityNetAnswer, row, where) if answers is None else answers.get(entry.question_id)
         if answer is None:
             yield ReadEntry(where, entry.video_name, f"{config.answers} has no answer to {entry.question_id!r}")
             continue
-        names = [f"v_{entry.video_name}.{kind}" for kind in ("mp4", "mkv", "webm")]
         question = question_of(
             config,
             question_id=f"activitynetqa_{entry.question_id}",
             video_id=entry.video_name,
-            video=videos.find(where, *names),
+            video=videos.stem(where, f"v_{entry.video_name}", entry.video_name),
             question=entry.question,
             type=TYPES[answer.type],
             answer=answer.answer,

@@ -6,25 +6,26 @@
                    "ans_type": "open", "structural": "query", "semantic": "object", "global": ["superlative"], …}}
 
 All are open-ended. Those with `ans_type` binary are answered with one of two things that the question itself names,
-or with yes or no. Programs and scene graphs are not read: AGQA's operations are not STAR's.
+or with yes or no. Programs and scene graphs are not read: AGQA's operations are not STAR's. The fields are those that
+other readers of the files load (cs.stanford.edu/people/ranjaykrishna/agqa); a list whose entries have an `id` is read
+as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
 from aotd.datasets.reader import (
     AnnotationEntry,
     ReadEntry,
-    VideoPlaces,
-    checked,
     collect,
-    json_object,
+    list_entries,
     question_of,
-    questions_file,
+    questions_files,
 )
+from aotd.datasets.video_files import VideoIndex
 
 TYPE_FIELDS = ("structural", "semantic", "ans_type")
 
@@ -46,21 +47,20 @@ def read(config: DatasetConfig) -> LoadedQuestions:
         UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
     wanted = "AGQA 2.0's balanced questions (train_balanced.txt or test_balanced.txt)"
-    return collect(_read_entries(questions_file(config, wanted), config), config.limit)
+    videos = VideoIndex(config.root)
+    return collect(_read_entries(questions_files(config, wanted), config, videos), config.limit, videos.notes)
 
 
-def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
-    videos = VideoPlaces(config.root)
+def _read_entries(paths: Sequence[Path], config: DatasetConfig, videos: VideoIndex) -> Iterator[ReadEntry]:
     field = config.type_by or TYPE_FIELDS[0]
-    for key, row in json_object(path, "AGQA's file").items():
-        where = f"{path}: entry {key!r}"
-        entry = checked(AGQAEntry, {**row, "id": key} if isinstance(row, dict) else row, where)
+    rows = (placed for path in paths for placed in list_entries(path, AGQAEntry, "AGQA's file", "id"))
+    for where, entry in rows:
         name = entry.video_id
         question = question_of(
             config,
             question_id=f"agqa_{entry.id}",
             video_id=name,
-            video=videos.find(where, f"{name}.mp4", f"videos/{name}.mp4", f"Charades_v1_480/{name}.mp4"),
+            video=videos.stem(where, name, folders=("", "videos", "Charades_v1_480")),
             question=entry.question,
             type=str(getattr(entry, field)),
             answer=entry.answer,

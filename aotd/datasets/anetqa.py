@@ -12,7 +12,7 @@ github.com/MILVLG/anetqa-code. Programs and scene graphs are not read: ANetQA's 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -21,12 +21,12 @@ from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, activi
 from aotd.datasets.reader import (
     AnnotationEntry,
     ReadEntry,
-    VideoPlaces,
     collect,
     list_entries,
     question_of,
-    questions_file,
+    questions_files,
 )
+from aotd.datasets.video_files import VideoIndex
 
 TYPE_FIELDS = ("question_type", "question structures", "question semantics", "answer types")
 
@@ -53,18 +53,19 @@ def read(config: DatasetConfig) -> LoadedQuestions:
         UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
     wanted = "ANetQA's JSON (qa_train.json, qa_val.json or q_test.json)"
-    return collect(_read_entries(questions_file(config, wanted), config), config.limit)
+    videos = VideoIndex(config.root)
+    return collect(_read_entries(questions_files(config, wanted), config, videos), config.limit, videos.notes)
 
 
-def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
-    videos = VideoPlaces(config.root)
+def _read_entries(paths: Sequence[Path], config: DatasetConfig, videos: VideoIndex) -> Iterator[ReadEntry]:
     field = config.type_by or TYPE_FIELDS[0]
-    for where, entry in list_entries(path, ANetQAEntry, "ANetQA's file"):
+    rows = (placed for path in paths for placed in list_entries(path, ANetQAEntry, "ANetQA's file", "qa_id"))
+    for where, entry in rows:
         question = question_of(
             config,
             question_id=f"anetqa_{entry.qa_id}",
             video_id=entry.video_id,
-            video=videos.find(where, *(f"{entry.video_id}.{kind}" for kind in ("mp4", "mkv", "webm"))),
+            video=videos.stem(where, entry.video_id, entry.video_id.removeprefix("v_")),
             question=entry.question,
             type=entry.taxonomy.model_dump(by_alias=True)[field],
             answer=entry.answer,

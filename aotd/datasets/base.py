@@ -46,6 +46,8 @@ class LoadedQuestions:
     """No two have one id. They can be gone through more than once; a reader that can do so holds none of them."""
     skipped: list[str]
     """One line for each entry of the file that gives no question, saying why."""
+    notes: list[str] = field(default_factory=list)
+    """What the user is told beside; complete once the questions have been gone through."""
 
 
 VideoOrigin = Callable[[str], tuple[str, str]]

@@ -11,13 +11,13 @@
 A descriptive question is open-ended. The others (explanatory, predictive, counterfactual) have choices of which
 any number, also none, is right, so no option can be *the* answer. Each choice becomes a question by itself, to be
 answered with yes or no: nothing is left out, and accuracy on them is what CLEVRER calls accuracy per option.
-The test split has no answers.
+The test split has no answers. The videos unpack in a folder for each thousand
+(`video_train/video_00000-01000/video_00012.mp4`). Shape and folders are those of clevrer.csail.mit.edu.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -25,12 +25,12 @@ from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collec
 from aotd.datasets.reader import (
     AnnotationEntry,
     ReadEntry,
-    VideoPlaces,
     collect,
     list_entries,
     question_of,
-    questions_file,
+    questions_files,
 )
+from aotd.datasets.video_files import VideoIndex
 
 ANSWERS = {"correct": "yes", "wrong": "no"}
 
@@ -61,15 +61,15 @@ def read(config: DatasetConfig) -> LoadedQuestions:
     Raises:
         UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
-    path = questions_file(config, "CLEVRER's JSON (train.json or validation.json)")
-    return collect(_read_entries(path, config), config.limit)
+    paths = questions_files(config, "CLEVRER's JSON (train.json or validation.json)")
+    videos = VideoIndex(config.root)
+    return collect(_read_entries(paths, config, videos), config.limit, videos.notes)
 
 
-def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
-    videos = VideoPlaces(config.root)
-    for where, scene in list_entries(path, ClevrerScene, "CLEVRER's file"):
+def _read_entries(paths: Sequence[Path], config: DatasetConfig, videos: VideoIndex) -> Iterator[ReadEntry]:
+    for where, scene in (placed for path in paths for placed in list_entries(path, ClevrerScene, "CLEVRER's file")):
         name = scene.video_filename
-        video = videos.find(where, *_places(name))
+        video = videos.file(where, name)
         for entry in scene.questions:
             stem = f"clevrer_{scene.scene_index}_{entry.question_id}"
             place = f"{where}, question {entry.question_id}"
@@ -99,17 +99,6 @@ def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
                     answer=None if choice.answer is None else ANSWERS[choice.answer],
                 )
                 yield ReadEntry(f"{place}, choice {choice.choice_id}", name, question)
-
-
-def _places(name: str) -> tuple[str, ...]:
-    """Where a video may lie: beside the others, or as CLEVRER's archives unpack, a folder for each thousand."""
-    number = re.fullmatch(r"video_([0-9]{5})\.mp4", name)
-    if number is None:
-        return (name,)
-    first = int(number[1]) // 1000 * 1000
-    thousand = f"video_{first:05d}-{first + 1000:05d}/{name}"
-    split = "train" if first < 10_000 else "validation" if first < 15_000 else "test"
-    return (name, thousand, f"video_{split}/{thousand}", f"video_{split}/{name}")
 
 
 BENCHMARK = Benchmark(read=read, origin=collection("clevrer"))

@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
 from aotd.datasets.reader import (
     AnnotationEntry,
     ReadEntry,
-    VideoPlaces,
     collect,
     list_entries,
     question_of,
-    questions_file,
+    questions_files,
 )
+from aotd.datasets.video_files import VideoIndex
 
 
 class EgoQAPair(AnnotationEntry):
@@ -46,14 +46,14 @@ def read(config: DatasetConfig) -> LoadedQuestions:
     Raises:
         UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
-    path = questions_file(config, "VideoChat2-IT's video/vqa/ego_qa/train.json")
-    return collect(_read_entries(path, config), config.limit)
+    paths = questions_files(config, "VideoChat2-IT's video/vqa/ego_qa/train.json")
+    videos = VideoIndex(config.root)
+    return collect(_read_entries(paths, config, videos), config.limit, videos.notes)
 
 
-def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
-    videos = VideoPlaces(config.root)
-    for where, clip in list_entries(path, EgoQAClip, "EgoQA's file"):
-        video = videos.find(where, clip.video)
+def _read_entries(paths: Sequence[Path], config: DatasetConfig, videos: VideoIndex) -> Iterator[ReadEntry]:
+    for where, clip in (placed for path in paths for placed in list_entries(path, EgoQAClip, "EgoQA's file")):
+        video = videos.file(where, clip.video)
         for place, pair in enumerate(clip.QA, start=1):
             hashed = json.dumps([clip.video, pair.q, clip.start, clip.end])
             question = question_of(

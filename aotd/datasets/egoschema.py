@@ -8,29 +8,41 @@ and `subset_answers.json` (`dataset.answers`) is an object, question -> number o
 5,031. The other questions have no public answer: they are read, worked on, and never scored (`unlabelled`). Without
 `dataset.answers` that is every question. There are no types: the type is `choice`. Fields are those that the readers
 in github.com/egoschema/EgoSchema use.
+
+The hub's parquet (lmms-lab/egoschema, folders `MC` and `Subset`) has rows such as
+
+    {"question_idx": "1", "question": "What is …?", "video_idx": "001934bb-…", "option": ["A. …", …, "E. …"],
+     "answer": "3"}
+
+whose answer is the number of an option in `Subset` and null in `MC`. Columns are those that lmms-eval reads
+(github.com/EvolvingLMMs-Lab/lmms-eval, lmms_eval/tasks/egoschema/utils.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from pydantic import Field
 
 from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
+from aotd.datasets.json_files import json_object
 from aotd.datasets.reader import (
     AnnotationEntry,
     ReadEntry,
-    VideoPlaces,
     checked,
     collect,
     given_file,
-    json_object,
-    list_entries,
     numbered,
     question_of,
-    questions_file,
+    questions_files,
+    read_rows,
 )
+from aotd.datasets.video_files import VideoIndex
 from aotd.errors import UserError
+
+LETTERS = "ABCDE"
 
 
 class EgoSchemaEntry(AnnotationEntry):
@@ -43,6 +55,13 @@ class EgoSchemaEntry(AnnotationEntry):
     option_4: str = Field(alias="option 4")
 
 
+class EgoSchemaRow(AnnotationEntry):
+    video_idx: str
+    question: str
+    option: list[str] = Field(min_length=len(LETTERS), max_length=len(LETTERS))
+    answer: int | None = None
+
+
 class EgoSchemaAnswers(AnnotationEntry):
     numbers: dict[str, int]
 
@@ -53,36 +72,53 @@ def read(config: DatasetConfig) -> LoadedQuestions:
     Raises:
         UserError: a file is not there, an entry is malformed, or the answers are to other questions.
     """
-    path = questions_file(config, "EgoSchema's file of questions (questions.json)")
+    paths = questions_files(config, "EgoSchema's file of questions (questions.json)")
     answers: dict[str, int] = {}
     if config.answers:
         of_answers = given_file("dataset.answers", config.answers, "EgoSchema's subset_answers.json, or leave it empty")
         numbers = json_object(of_answers, "EgoSchema's file of answers")
         answers = checked(EgoSchemaAnswers, {"numbers": numbers}, str(of_answers)).numbers
-    entries = list(list_entries(path, EgoSchemaEntry, "EgoSchema's file of questions"))
-    strange = answers.keys() - {entry.q_uid for _, entry in entries}
+    rows = [placed for path in paths for placed in _rows(path)]
+    strange = answers.keys() - {row.video_idx for _, row in rows}
     if strange:
-        raise UserError(f"{config.answers}: answers {min(strange)!r}, which {path} does not ask: give files that match")
-    return collect(_read_entries(entries, answers, config), config.limit)
+        raise UserError(
+            f"{config.answers}: answers {min(strange)!r}, which {config.questions} does not ask: give files that match"
+        )
+    videos = VideoIndex(config.root)
+    return collect(_read_entries(rows, answers, config, videos), config.limit, videos.notes)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, EgoSchemaRow]]:
+    """The entries of a file in the hub's shape, options without the letters before them."""
+    for where, given in read_rows(path, "EgoSchema's file of questions", "q_uid"):
+        if not (isinstance(given, dict) and "video_idx" in given):
+            entry = checked(EgoSchemaEntry, given, where)
+            options = [entry.option_0, entry.option_1, entry.option_2, entry.option_3, entry.option_4]
+            yield where, EgoSchemaRow(video_idx=entry.q_uid, question=entry.question, option=options)
+            continue
+        if given.get("option") is None:
+            raise UserError(f"{where}: has no options: give the hub's folder MC or Subset, not GENERATION")
+        row = checked(EgoSchemaRow, given, where)
+        bare = [re.sub(rf"^\s*{letter}\.\s", "", option) for letter, option in zip(LETTERS, row.option, strict=True)]
+        yield where, row.model_copy(update={"option": bare})
 
 
 def _read_entries(
-    entries: list[tuple[str, EgoSchemaEntry]], answers: dict[str, int], config: DatasetConfig
+    rows: Sequence[tuple[str, EgoSchemaRow]], answers: dict[str, int], config: DatasetConfig, videos: VideoIndex
 ) -> Iterator[ReadEntry]:
-    videos = VideoPlaces(config.root)
-    for where, entry in entries:
-        options = [entry.option_0, entry.option_1, entry.option_2, entry.option_3, entry.option_4]
+    for where, row in rows:
+        name = row.video_idx
         question = question_of(
             config,
-            question_id=f"egoschema_{entry.q_uid}",
-            video_id=entry.q_uid,
-            video=videos.find(where, f"{entry.q_uid}.mp4", f"videos/{entry.q_uid}.mp4"),
-            question=entry.question,
+            question_id=f"egoschema_{name}",
+            video_id=name,
+            video=videos.stem(where, name, folders=("", "videos")),
+            question=row.question,
             type="choice",
-            options=options,
-            answer=numbered(options, answers.get(entry.q_uid), where),
+            options=row.option,
+            answer=numbered(row.option, answers.get(name, row.answer), where),
         )
-        yield ReadEntry(where, entry.q_uid, question)
+        yield ReadEntry(where, name, question)
 
 
 BENCHMARK = Benchmark(read=read, origin=collection("egoschema"), extra_files=("answers",))

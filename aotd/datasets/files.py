@@ -1,4 +1,4 @@
-"""Your own questions, as JSON lines or CSV.
+"""Your own questions, as JSON, JSON lines, a table (CSV, TSV) or parquet.
 
     {"video": "kitchen/0001.mp4", "question": "What did she open?", "options": ["the door", "a jar"], "answer": "a jar"}
 
@@ -6,15 +6,15 @@
     kitchen/0001.mp4,What did she open?,the door | a jar,a jar
 
 `video` and `question` are needed; `options`, `answer`, `id`, `type`, `split`, `start_s` and `end_s` may be
-left out. In CSV, options stand in one field, between ` | ` or as a JSON list. A question without an
+left out. In a table, options stand in one field, between ` | ` or as a JSON list. A question without an
 `id` gets one from what it asks, the same in every run.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions
-from aotd.datasets.reader import questions_file
-from aotd.errors import UserError
+from aotd.datasets.json_files import json_entries
+from aotd.datasets.parquet_files import parquet_rows
+from aotd.datasets.reader import bad_part, questions_file
+from aotd.datasets.sheets import sheet_rows
+from aotd.datasets.video_files import VideoIndex
+from aotd.errors import UserError, meant
 from aotd.records import Question
 
 _LONGEST = 1 << 20
@@ -34,57 +38,89 @@ COLUMNS = ("video", "question", "options", "answer", "id", "type", "split", "sta
 
 
 def read(config: DatasetConfig) -> LoadedQuestions:
-    """The questions of `config.questions`, read and checked line by line whenever they are gone through.
+    """The questions of `config.questions`, read and checked entry by entry whenever they are gone through.
 
     Raises:
-        UserError: the file is not there; while they are gone through: a line is malformed; says which and why.
+        UserError: the file is not there; while they are gone through: an entry is malformed; says which and why.
     """
     wanted = "a file of questions, JSON lines (.jsonl) or CSV (.csv)"
     path = questions_file(config, wanted)
-    if path.suffix.lower() not in _READERS:
-        raise UserError(f"dataset.questions: {path}: the name must end in .jsonl (JSON lines) or .csv")
-    return LoadedQuestions(FileQuestions(path, config), [])
+    if _ending(path) not in _READERS:
+        hint = ": save the sheet as CSV in UTF-8" if path.suffix.lower() in (".xlsx", ".xls", ".ods") else ""
+        raise UserError(f"dataset.questions: {path}: the name must end in {', '.join(_READERS)}{hint}")
+    videos = VideoIndex(config.root)
+    return LoadedQuestions(FileQuestions(path, config, videos), [], videos.notes)
 
 
 @dataclass(frozen=True)
 class FileQuestions(Iterable[Question]):
-    """The questions of a file. The ids are all that is held, while it is read."""
+    """The questions of a file. The ids and the names of videos are all that is held, while it is read."""
 
     path: Path
     config: DatasetConfig
+    videos: VideoIndex
 
     def __iter__(self) -> Iterator[Question]:
         path, limit = self.path, self.config.limit
-        lines: dict[str, int] = {}
-        videos: set[str] = set()
-        for number, entry in _READERS[path.suffix.lower()](path):
-            question = _question(entry, self.config.split, f"{path}:{number}")
-            if question.question_id in lines:
+        places: dict[str, str] = {}
+        seen: set[str] = set()
+        for where, entry in _READERS[_ending(path)](path):
+            question = _question(entry, self.config.split, where)
+            if question.question_id in places:
                 raise UserError(
-                    f"{path}:{number}: the same question as in line {lines[question.question_id]} "
+                    f"{where}: the same question as in {places[question.question_id]} "
                     f"(id {question.question_id}): delete one, or give each its own id"
                 )
-            lines[question.question_id] = number
+            places[question.question_id] = _short(where, path)
             if limit is not None:
-                if question.video_id not in videos and len(videos) >= limit:
+                if question.video_id not in seen and len(seen) >= limit:
                     continue
-                videos.add(question.video_id)
-            yield question
+                seen.add(question.video_id)
+            yield question.model_copy(update={"video": self.videos.file(where, question.video_id)})
 
 
-def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _ending(path: Path) -> str:
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def _short(where: str, path: Path) -> str:
+    """A place in a file, for messages that name the file already."""
+    place = where.removeprefix(str(path)).lstrip(": ")
+    return f"line {place}" if place.isdigit() else place
+
+
+def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    if path.suffix.lower() == ".gz":
+        yield from _json(path)
+        return
     for number, line in _lines(path):
         if not line.strip():
             continue
+        where = f"{path}:{number}"
         try:
             entry = json.loads(line.decode("utf-8-sig"))
         except ValueError as error:
-            raise UserError(f"{path}:{number}: not JSON ({error}); one question per line") from None
+            raise UserError(f"{where}: not JSON ({error}); one question per line") from None
         except RecursionError:
-            raise UserError(f"{path}:{number}: lists within lists, too deep to be a question") from None
-        if not isinstance(entry, dict):
-            raise UserError(f'{path}:{number}: wants an object like {{"video": …, "question": …}}')
-        yield number, {name: value for name, value in entry.items() if value is not None}
+            raise UserError(f"{where}: lists within lists, too deep to be a question") from None
+        yield where, _given(entry, where)
+
+
+def _json(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for where, entry in json_entries(path, "id", "a file of questions"):
+        yield where, _given(entry, where)
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for where, entry in parquet_rows(path):
+        yield where, _given(entry, where)
+
+
+def _given(entry: Any, where: str) -> dict[str, Any]:
+    """The fields of an entry that have a value."""
+    if not isinstance(entry, dict):
+        raise UserError(f'{where}: wants an object like {{"video": …, "question": …}}')
+    return {name: value for name, value in entry.items() if value is not None}
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -98,40 +134,19 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as source:
-        table = csv.DictReader(source, strict=True)
-        try:
-            for row in table:
-                if None in row or None in row.values():
-                    raise UserError(
-                        f"{path}:{table.line_num}: has not as many fields as the first line has columns; "
-                        "a comma inside a field needs quotes around the field"
-                    )
-                entry: dict[str, Any] = {name: text.strip() for name, text in row.items() if text.strip()}
-                if "options" in entry:
-                    entry["options"] = _options(entry["options"], f"{path}:{table.line_num}")
-                for name in ("start_s", "end_s"):
-                    if name in entry:
-                        entry[name] = _number(entry[name], f"{path}:{table.line_num}: {name}")
-                yield table.line_num, entry
-        except csv.Error as error:
-            raise UserError(f"{path}:{table.reader.line_num}: not CSV ({error})") from None
-        except UnicodeDecodeError:
-            raise UserError(f"{path}:{_undecodable(path)}: not in UTF-8: save the file as CSV in UTF-8") from None
+def _table(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for row in sheet_rows(path, COLUMNS, "a table of questions"):
+        where = f"{path}:{row.line}"
+        entry: dict[str, Any] = {name: text for name, text in row.fields.items() if text}
+        if "options" in entry:
+            entry["options"] = _options(entry["options"], where)
+        for name in ("start_s", "end_s"):
+            if name in entry:
+                entry[name] = _number(entry[name], row.decimal_comma, f"{where}: {name}")
+        yield where, entry
 
 
-_READERS = {".jsonl": _jsonl, ".csv": _csv}
-
-
-def _undecodable(path: Path) -> int:
-    """The first line that is not UTF-8; the decoder reads ahead and cannot tell."""
-    for number, line in _lines(path):
-        try:
-            line.decode()
-        except UnicodeDecodeError:
-            return number
-    raise AssertionError("every line is UTF-8")
+_READERS = {".jsonl": _jsonl, ".csv": _table, ".tsv": _table, ".json": _json, ".parquet": _parquet}
 
 
 def _options(text: str, where: str) -> list[Any]:
@@ -145,17 +160,19 @@ def _options(text: str, where: str) -> list[Any]:
     return options
 
 
-def _number(text: str, where: str) -> float:
+def _number(text: str, decimal_comma: bool, where: str) -> float:
     try:
-        return float(text)
+        return float(text.replace(",", ".") if decimal_comma and re.fullmatch(r"-?\d+,\d+", text) else text)
     except ValueError:
-        raise UserError(f"{where}: {text!r} is not a number of seconds") from None
+        hint = ": write 1.5, not 1,5" if "," in text else ": write 90, not 0:01:30" if ":" in text else ""
+        raise UserError(f"{where}: {text!r} is not a number of seconds{hint}") from None
 
 
 def _question(entry: dict[str, Any], split: str, where: str) -> Question:
     unknown = [name for name in entry if name not in COLUMNS]
     if unknown:
-        raise UserError(f"{where}: unknown field {unknown[0]!r}; known are {', '.join(COLUMNS)}")
+        known = f"known are {', '.join(COLUMNS)}{meant(unknown[0][:80], COLUMNS)}"
+        raise UserError(f"{where}: unknown field {unknown[0]!r}; {known}")
     for name in ("video", "question"):
         if not entry.get(name):
             raise UserError(f"{where}: {name!r} is missing or empty")
@@ -164,9 +181,8 @@ def _question(entry: dict[str, Any], split: str, where: str) -> Question:
         json.dumps(entry, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise UserError(f"{where}: holds half of a character (\\ud800 to \\udfff by itself)") from None
-    part = (entry.get("start_s"), entry.get("end_s"))
-    if (part[0] or 0) < 0 or (part[1] is not None and part[1] <= (part[0] or 0)):
-        raise UserError(f"{where}: end_s must lie after start_s, and start_s must not be negative")
+    if (flaw := bad_part(entry.get("start_s"), entry.get("end_s"))) is not None:
+        raise UserError(f"{where}: {flaw}; end_s must lie after start_s, and start_s must not be negative")
     options = tuple(entry.get("options", ()))
     if any(not option.strip() for option in options) or len(options) == 1:
         raise UserError(

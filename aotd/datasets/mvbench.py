@@ -5,8 +5,9 @@
     {"video": "ZS9XR.mp4", "question": "What happened after …?", "candidates": ["Ate the …", "Tidied up …"],
      "answer": "Ate the …", "start": 11.1, "end": 19.6}
 
-The type is the name of the task, which is that of its file. Folders are those of `mvbench.ipynb` in
-github.com/OpenGVLab/Ask-Anything, and of the dataset's later branch `video`, where they differ. `start` and `end`
+The type is the name of the task, which is that of its file (hub: OpenGVLab/MVBench, folder `json`; a folder of parquet
+with a task's name is read as well). Folders are those of `mvbench.ipynb` in github.com/OpenGVLab/Ask-Anything, and of
+the dataset's later branch `video`, where they differ; they may lie deeper below the root. `start` and `end`
 are the part that is asked about in the five tasks that the notebook cuts; elsewhere they are not read. The videos
 of one of these, episodic_reasoning, are folders of numbered frames, three a second: a video is made of each
 (docs/benchmarks.md), and until then these questions name a file that is missing.
@@ -14,19 +15,19 @@ of one of these, episodic_reasoning, are folders of numbered frames, three a sec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions
 from aotd.datasets.reader import (
     AnnotationEntry,
     ReadEntry,
-    VideoPlaces,
     collect,
-    given_files,
+    files_of_kinds,
     list_entries,
     question_of,
 )
+from aotd.datasets.video_files import VideoIndex
 
 FOLDERS = {
     "action_sequence": ("star/Charades_v1_480", "data0613/star/Charades_v1_480"),
@@ -74,22 +75,25 @@ def read(config: DatasetConfig) -> LoadedQuestions:
     Raises:
         UserError: no file is there, or an entry is malformed; names the file, the entry and what is wrong.
     """
-    names = [f"{task}.json" for task in FOLDERS]
-    paths = given_files(config, names, "MVBench's twenty files (action_sequence.json, …)")
-    return collect((entry for path in paths for entry in _read_entries(path, config)), config.limit)
+    kinds = {task: task for task in FOLDERS}
+    by_task = files_of_kinds(config, kinds, "MVBench's twenty files (action_sequence.json, …)")
+    videos = VideoIndex(config.root)
+    entries = (entry for task, paths in by_task.items() for entry in _read_entries(task, paths, config, videos))
+    return collect(entries, config.limit, videos.notes)
 
 
-def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
-    task = path.stem
-    videos = VideoPlaces(config.root)
-    for number, (where, entry) in enumerate(list_entries(path, MVBenchEntry, "a file of MVBench"), start=1):
+def _read_entries(task: str, paths: Sequence[Path], config: DatasetConfig, videos: VideoIndex) -> Iterator[ReadEntry]:
+    rows = (placed for path in paths for placed in list_entries(path, MVBenchEntry, "a file of MVBench"))
+    for number, (where, entry) in enumerate(rows, start=1):
         part = (entry.start, entry.end) if task in PARTS else (None, None)
         name = f"{entry.video}.mp4" if task in FRAMES else entry.video
-        video = videos.find(where, *(f"{folder}/{name}" for folder in FOLDERS[task]))
+        video = videos.file(where, name, FOLDERS[task])
+        places = [f"{folder}/{name}" for folder in FOLDERS[task]]
+        video_id = video if video in places else places[0]  # other tasks have other videos of the same name
         question = question_of(
             config,
             question_id=f"mvbench_{task}_{number}",
-            video_id=video,  # other tasks have other videos of the same name
+            video_id=video_id,
             video=video,
             question=entry.question,
             type=task,
@@ -98,7 +102,7 @@ def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
             start_s=part[0],
             end_s=part[1],
         )
-        yield ReadEntry(where, video, question)
+        yield ReadEntry(where, video_id, question)
 
 
 _COLLECTIONS = {

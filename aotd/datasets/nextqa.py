@@ -2,33 +2,44 @@
 
 Both files as their authors publish them:
 
-    dataset.questions   CSV: video or video_id, question, answer, qid, type, a0 … a4 (more is not read)
+    dataset.questions   CSV, or the hub's parquet (lmms-lab/NExTQA, folder MC)
     dataset.spans       JSON: {video: {"duration": s, "location": {qid: [[start_s, end_s], …]}}}
 
-NExT-QA's own CSV names the column `video` and gives the answer by its number; NExT-GQA's names it
-`video_id` and gives the answer's words. Questions come in lower case and without a question mark. Types
-are CW and CH (causal: why, how), TN, TC and TP (temporal: after, at the same time, before), DC, DL and DO
-(descriptive: how many, where, other).
+Two rows, of NExT-QA's own CSV (github.com/doc-doc/NExT-QA, dataset/nextqa/val.csv) and of NExT-GQA's
+(github.com/doc-doc/NExT-GQA, datasets/nextqa/val.csv); the hub's parquet has the columns of the first, with numbers
+as numbers:
+
+    video,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4
+    4010069381,369,640,480,how do the two man play,0,6,CH,roll the handle,tap their feet,strum,hit,pat
+
+    video_id,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4
+    4010069381,369,640,480,how do the two man play,roll the handle,6,CH,roll the handle,tap their feet,strum,hit,pat
+
+NExT-QA gives the answer by its number, NExT-GQA gives its words. Questions come in lower case and without a question
+mark. Types are CW and CH (causal: why, how), TN, TC and TP (temporal: after, at the same time, before), DC, DL and DO
+(descriptive: how many, where, other). Videos unpack as VidOR's (`0101/2909445186.mp4`), which needs no map file.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
+from aotd.datasets.json_files import read_json
+from aotd.datasets.parquet_files import parquet_rows
 from aotd.datasets.reader import (
     ReadEntry,
-    VideoPlaces,
     collect,
     csv_rows,
     given_file,
     question_of,
-    questions_file,
-    read_json,
+    questions_files,
 )
+from aotd.datasets.video_files import VideoIndex
 from aotd.errors import UserError
 from aotd.records import Evidence, EvidenceSpan
 
@@ -46,24 +57,24 @@ _GROUPS = {
 """Type -> the groups in which NExT-QA's `eval_mc.py` reports (Xiao et al., CVPR 2021)."""
 _OPTIONS = ("a0", "a1", "a2", "a3", "a4")
 _NEEDED = ("question", "answer", "qid", "type", *_OPTIONS)
+_VIDEO = ("video", "video_id")
+"""The names of the column of videos, NExT-QA's and NExT-GQA's."""
 
 
 def read(config: DatasetConfig) -> LoadedQuestions:
-    """The questions of `config.questions`; each names the video `<video>.mp4` below `config.root`.
+    """The questions of `config.questions`; each names a video below `config.root`.
 
     Raises:
         UserError: a file is not there, or a line of it is malformed.
     """
-    path = questions_file(config, "the path of NExT-QA's CSV (val.csv)")
-    return collect(_read_entries(path, config), config.limit)
+    paths = questions_files(config, "the path of NExT-QA's CSV (val.csv)")
+    videos = VideoIndex(config.root)
+    return collect(_read_entries(paths, config, videos), config.limit, videos.notes)
 
 
-def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
-    videos = VideoPlaces(config.root)
+def _read_entries(paths: Sequence[Path], config: DatasetConfig, videos: VideoIndex) -> Iterator[ReadEntry]:
     spans = _read_spans(config.spans) if config.spans else {}
-    for where, row in csv_rows(path, _NEEDED, "NExT-QA's CSV of multiple-choice questions"):
-        if not {"video", "video_id"} & row.keys():
-            raise UserError(f"{path}:1: not NExT-QA's CSV: there is no column 'video' or 'video_id'")
+    for where, row in table_rows(paths, _NEEDED, "NExT-QA's table of multiple-choice questions"):
         if row["type"] not in TYPES:
             raise UserError(f"{where}: type {row['type']!r} is not one of {', '.join(TYPES)}")
         video = row["video_id"] if "video_id" in row else row["video"]
@@ -72,7 +83,7 @@ def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
             config,
             question_id=f"{video}_{row['qid']}",
             video_id=video,
-            video=videos.find(where, f"{video}.mp4"),
+            video=videos.stem(where, video),
             question=row["question"],
             type=row["type"],
             options=options,
@@ -80,6 +91,42 @@ def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
             evidence=spans.get((video, row["qid"])),
         )
         yield ReadEntry(where, video, question)
+
+
+def table_rows(paths: Sequence[Path], needed: Sequence[str], what: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of NExT-QA's tables, CSV or parquet, as texts.
+
+    Raises:
+        UserError: a table is none of NExT-QA's; or a number is not as it was.
+    """
+    for path in paths:
+        parquet = path.suffix.lower() == ".parquet"
+        for where, row in parquet_rows(path) if parquet else csv_rows(path, needed, what, _VIDEO):
+            texts = {name: "" if value is None else str(value).strip() for name, value in row.items()}
+            lacking = next((name for name in needed if name not in texts), None)
+            if lacking or not texts.keys() & set(_VIDEO):
+                raise UserError(
+                    f"{heading_of(path)}: not {what}: there is no column {lacking or 'video (or video_id)'!r}"
+                )
+            for name in {*_VIDEO, "qid", "answer"} & texts.keys():
+                texts[name] = _number_of_spreadsheet(texts[name], name, where)
+            yield where, texts
+
+
+def heading_of(path: Path) -> str:
+    """Where the names of a table's columns stand, for messages."""
+    return str(path) if path.suffix.lower() == ".parquet" else f"{path}:1"
+
+
+def _number_of_spreadsheet(text: str, name: str, where: str) -> str:
+    """A number as it was before pandas made it a fraction.
+
+    Raises:
+        UserError: a spreadsheet has left out digits.
+    """
+    if name in _VIDEO and re.fullmatch(r"\d[.,]?\d*E\+\d+", text, re.IGNORECASE):
+        raise UserError(f"{where}: a spreadsheet has rounded the video's id to {text!r}: use the authors' own file")
+    return text.removesuffix(".0") if re.fullmatch(r"\d+\.0", text) else text
 
 
 def groups(kind: str) -> Sequence[str]:

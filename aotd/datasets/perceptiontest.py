@@ -7,6 +7,11 @@ questions under its id (shortened):
         {"id": 0, "question": "Where is …?", "options": ["…", "…", "…"], "answer_id": 2,
          "area": "Physics", "reasoning": "Predictive", "tag": ["…"]}]}}
 
+The hub's parquet (lmms-lab/PerceptionTest_Val, folder `mc_question_val`) has a row for each question instead:
+
+    {"video_name": "video_1234", "question": "Where is …?", "question_id": "0", "options": ["…", "…", "…"],
+     "answer_id": "2", "area": "Physics", "reasoning": "Predictive", "tag": ["…"]}
+
 The files of all annotations have the same fields among others and are read as well. The test split has no answers.
 Some videos of the other splits go on until they show the answer; `dataset.cuts` (`cut_frame_mapping_valid.json`,
 video -> frame) ends each at its frame, which is turned into seconds by the video's frame rate. The fields are
@@ -16,31 +21,32 @@ expect.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
+from aotd.datasets.json_files import json_object
 from aotd.datasets.reader import (
     AnnotationEntry,
     ReadEntry,
-    VideoPlaces,
     checked,
     collect,
     given_file,
-    json_object,
     numbered,
     question_of,
-    questions_file,
+    questions_files,
+    read_rows,
 )
+from aotd.datasets.video_files import VideoIndex
 from aotd.errors import UserError
 
 TYPE_FIELDS = ("area", "reasoning")
 
 
 class PerceptionQuestion(AnnotationEntry):
-    id: str
+    id: str = Field(validation_alias=AliasChoices("id", "question_id"))
     question: str
     options: list[str]
     answer_id: int | None = None
@@ -53,6 +59,7 @@ class PerceptionMetadata(AnnotationEntry):
 
 
 class PerceptionVideo(AnnotationEntry):
+    video_name: str
     mc_question: list[PerceptionQuestion]
     metadata: PerceptionMetadata = PerceptionMetadata()
 
@@ -67,19 +74,25 @@ def read(config: DatasetConfig) -> LoadedQuestions:
     Raises:
         UserError: a file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
-    path = questions_file(config, "Perception Test's JSON (mc_question_valid.json)")
-    return collect(_read_entries(path, config), config.limit)
+    paths = questions_files(config, "Perception Test's JSON (mc_question_valid.json)")
+    videos = VideoIndex(config.root)
+    return collect(_read_entries(paths, config, videos), config.limit, videos.notes)
 
 
-def _read_entries(path: Path, config: DatasetConfig) -> Iterator[ReadEntry]:
-    videos = VideoPlaces(config.root)
+def _videos(path: Path) -> Iterator[tuple[str, PerceptionVideo]]:
+    for where, row in read_rows(path, "Perception Test's file", "video_name"):
+        if isinstance(row, dict) and "options" in row:  # the hub's row for one question
+            row = {"video_name": row.get("video_name"), "mc_question": [row]}
+        yield where, checked(PerceptionVideo, row, where)
+
+
+def _read_entries(paths: Sequence[Path], config: DatasetConfig, videos: VideoIndex) -> Iterator[ReadEntry]:
     field = config.type_by or TYPE_FIELDS[0]
     cuts = _cuts(config.cuts) if config.cuts else {}
-    for name, row in json_object(path, "Perception Test's file").items():
-        where = f"{path}: entry {name!r}"
-        entry = checked(PerceptionVideo, row, where)
+    for where, entry in (placed for path in paths for placed in _videos(path)):
+        name = entry.video_name
         end_s = _end(cuts[name], entry.metadata.frame_rate, where) if name in cuts else None
-        video = videos.find(where, f"{name}.mp4", f"videos/{name}.mp4")
+        video = videos.stem(where, name, folders=("", "videos"))
         for annotated in entry.mc_question:
             place = f"{where}, question {annotated.id}"
             question = question_of(

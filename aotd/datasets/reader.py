@@ -7,20 +7,22 @@ question) is the benchmark's own fault: it is skipped, and named.
 
 from __future__ import annotations
 
-import csv
-import json
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
-from aotd.datasets.base import DatasetConfig, LoadedQuestions, locate
+from aotd.datasets.base import DatasetConfig, LoadedQuestions
+from aotd.datasets.json_files import json_entries
+from aotd.datasets.parquet_files import parquet_paths, parquet_rows
+from aotd.datasets.sheets import sheet_rows
 from aotd.errors import UserError
 from aotd.records import Evidence, Question
 
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_ANNOTATIONS = (".json.gz", ".jsonl.gz", ".txt.gz", ".json", ".jsonl", ".txt", ".parquet")
+"""Endings of files whose name says what they ask."""
 
 
 class AnnotationEntry(BaseModel):
@@ -48,6 +50,8 @@ def given_file(setting: str, name: str, wanted: str) -> Path:
     Raises:
         UserError: it is not set, or there is no such file; asks for what is `wanted`.
     """
+    if name and Path(name).is_dir():
+        raise UserError(f"{setting}: {name} is a folder: give {wanted}")
     if not name or not Path(name).is_file():
         raise UserError(f"{setting}: {f'{name} is not there' if name else 'not set'}: give {wanted}")
     return Path(name)
@@ -62,96 +66,94 @@ def questions_file(config: DatasetConfig, wanted: str) -> Path:
     return given_file("dataset.questions", config.questions, wanted)
 
 
-def given_files(config: DatasetConfig, names: Sequence[str], wanted: str) -> list[Path]:
-    """`dataset.questions` where a benchmark has several files: one of them, or the folder they are in.
+def questions_files(config: DatasetConfig, wanted: str) -> list[Path]:
+    """The file that `dataset.questions` names, or the shards of parquet in a folder.
 
     Raises:
-        UserError: there is none of `names`, or the file is not one of them.
+        UserError: as `given_file`; or a folder has shards of several splits, or lacks one.
     """
     folder = Path(config.questions)
-    if config.questions and folder.is_dir():
-        present = [folder / name for name in names if (folder / name).is_file()]
-        if not present:
-            raise UserError(f"dataset.questions: {folder} holds none of {wanted}")
-        return present
-    path = questions_file(config, f"{wanted}, or the folder they are in")
-    if path.name not in names:
-        raise UserError(f"dataset.questions: {path} is none of {wanted}: its name says what it asks")
-    return [path]
+    shards = parquet_paths(folder, config.split) if config.questions and folder.is_dir() else []
+    return shards or [questions_file(config, wanted)]
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds; half a character, which JSON can hold and no file of a run, is a question mark.
+def files_of_kinds(config: DatasetConfig, kinds: Mapping[str, str], wanted: str) -> dict[str, list[Path]]:
+    """`dataset.questions` where a benchmark has a file for each kind of question: kind -> its file or its shards.
+
+    It names one of the files, or the folder they are in. On the hub a kind is a folder of parquet.
+
+    Args:
+        kinds: name of a file without its ending, or of a folder, in lower case -> the kind that it asks.
 
     Raises:
-        UserError: it is not JSON in UTF-8.
+        UserError: there is none of them, or two of one kind.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        value = json.loads(text)
-        return (
-            json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace")) if _HALF.search(text) else value
-        )
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON ({str(error).splitlines()[0]}); fetch it anew") from None
+    given = Path(config.questions)
+    if not (config.questions and given.is_dir()):
+        path = questions_file(config, f"{wanted}, or the folder they are in")
+        asked = [kinds[name] for part in (path, *path.absolute().parents[:2]) if (name := _name(part)) in kinds]
+        if not asked:
+            raise UserError(f"dataset.questions: {path} is none of {wanted}: its name says what it asks")
+        return {asked[0]: [path]}
+    if _name(given.absolute()) in kinds and (shards := parquet_paths(given, config.split)):
+        return {kinds[_name(given.absolute())]: shards}
+    found: dict[str, list[Path]] = {}
+    for path in sorted(given.iterdir()):
+        kind = kinds.get(_name(path))
+        paths = [] if kind is None else parquet_paths(path, config.split) if path.is_dir() else [path]
+        if kind is None or not paths:
+            continue
+        if kind in found:
+            raise UserError(f"dataset.questions: {found[kind][0]} and {paths[0]} ask the same: delete one")
+        found[kind] = paths
+    if not found:
+        raise UserError(f"dataset.questions: {given} holds none of {wanted}")
+    return {kind: found[kind] for kind in dict.fromkeys(kinds.values()) if kind in found}
 
 
-def json_list(path: Path, what: str) -> list[Any]:
-    """The list in a JSON file.
+def _name(path: Path) -> str:
+    name = path.name.lower()
+    return next((name.removesuffix(ending) for ending in _ANNOTATIONS if name.endswith(ending)), name)
+
+
+def read_rows(path: Path, what: str, key: str = "") -> Iterator[tuple[str, Any]]:
+    """The entries of a JSON file, or the rows of a parquet file, each with its place for messages.
+
+    Args:
+        what: what the file should be, for messages.
+        key: the field that holds an entry's id; JSON may have the entries under their ids instead.
 
     Raises:
-        UserError: it is not JSON, or no list; says what was expected.
+        UserError: it is neither, or holds no entries.
     """
-    rows = read_json(path)
-    if not isinstance(rows, list):
-        raise UserError(f"{path}: {what} is a list, this is a {type(rows).__name__}")
-    return rows
+    return iter(parquet_rows(path) if path.suffix.lower() == ".parquet" else json_entries(path, key, what))
 
 
-def json_object(path: Path, what: str) -> dict[str, Any]:
-    """The object in a JSON file.
+def list_entries(path: Path, model: type[EntryT], what: str, key: str = "") -> Iterator[tuple[str, EntryT]]:
+    """As `read_rows`, each entry checked.
 
     Raises:
-        UserError: it is not JSON, or no object; says what was expected.
+        UserError: as `read_rows`; or an entry is malformed.
     """
-    rows = read_json(path)
-    if not isinstance(rows, dict):
-        raise UserError(f"{path}: {what} is one JSON object, this is a {type(rows).__name__}")
-    return rows
-
-
-def list_entries(path: Path, model: type[EntryT], what: str) -> Iterator[tuple[str, EntryT]]:
-    """The entries of the list in a JSON file, each checked, with its place for messages.
-
-    Raises:
-        UserError: it is not JSON, or no list; or an entry is malformed.
-    """
-    for number, row in enumerate(json_list(path, what), start=1):
-        where = f"{path}: entry {number}"
+    for where, row in read_rows(path, what, key):
         yield where, checked(model, row, where)
 
 
-def csv_rows(path: Path, needed: Sequence[str], what: str) -> list[tuple[str, dict[str, str]]]:
-    """The rows of a CSV, each with `path:line` and its fields without space around them.
+def csv_rows(
+    path: Path, needed: Sequence[str], what: str, also: Sequence[str] = ()
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of a table, each with `path:line` and its fields without space around them.
+
+    Args:
+        needed: the columns that it must have.
+        what: what the file should be, for messages.
+        also: further columns that are read.
 
     Raises:
-        UserError: it is not CSV in UTF-8, lacks a column of `needed`, or a row has too many or too few fields.
+        UserError: it is no such table, or a row has too many or too few fields.
     """
-    rows = []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as source:
-            table = csv.DictReader(source, strict=True)
-            missing = [name for name in needed if name not in (table.fieldnames or ())]
-            if missing:
-                raise UserError(f"{path}:1: not {what}: there is no column {missing[0]!r}")
-            for row in table:
-                where = f"{path}:{table.line_num}"
-                if None in row or None in row.values():
-                    raise UserError(f"{where}: has not as many fields as the first line has columns")
-                rows.append((where, {name: text.strip() for name, text in row.items()}))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from None
-    return rows
+    for row in sheet_rows(path, (*needed, *also), what, needed):
+        yield f"{path}:{row.line}", row.fields
 
 
 def checked(model: type[EntryT], row: Any, where: str) -> EntryT:
@@ -163,8 +165,15 @@ def checked(model: type[EntryT], row: Any, where: str) -> EntryT:
     try:
         return model.model_validate(row)
     except ValidationError as error:
-        has = ", ".join(field.alias or name for name, field in model.model_fields.items())
+        has = ", ".join(_names(name, field) for name, field in model.model_fields.items())
         raise UserError(f"{where}: {first_fault(error)}; what is read of an entry: {has}") from None
+
+
+def _names(name: str, field: FieldInfo) -> str:
+    """What a field may be called in a file."""
+    if isinstance(field.validation_alias, AliasChoices):
+        return " or ".join(str(choice) for choice in field.validation_alias.choices)
+    return field.alias or name
 
 
 def first_fault(error: ValidationError) -> str:
@@ -226,8 +235,15 @@ def _flaw(
         return f"there are {len(options)} options, and 2 to 26 can be read"
     if options and answer is not None and answer not in options:
         return f"the answer {answer!r} is none of the options"
-    if (start_s or 0) < 0 or (end_s is not None and not (start_s or 0) < end_s):
-        return f"its part of the video, {start_s} s to {end_s} s, is none"
+    return bad_part(start_s, end_s)
+
+
+def bad_part(start_s: float | None, end_s: float | None) -> str | None:
+    """What is wrong with a part of a video, whatever the video; None for nothing."""
+    if (start_s or 0) < 0:
+        return f"its part of the video starts at {start_s:g} s, and a video starts at 0 s"
+    if end_s is not None and not (start_s or 0) < end_s:
+        return f"its part of the video starts at {start_s or 0:g} s and ends at {end_s:g} s: that is no part"
     return None
 
 
@@ -244,10 +260,13 @@ def numbered(options: Sequence[str], number: int | None, where: str) -> str | No
     return options[number]
 
 
-def collect(entries: Iterable[ReadEntry], limit: int | None) -> LoadedQuestions:
+def collect(entries: Iterable[ReadEntry], limit: int | None, notes: list[str]) -> LoadedQuestions:
     """The questions of the first `limit` videos, and a line for every entry of theirs that gives none.
 
     An id that comes again is skipped: benchmarks have such entries, and who reads them cannot mend them.
+
+    Args:
+        notes: what the user is told, which may come to be while entries are read.
     """
     questions: list[Question] = []
     skipped: list[str] = []
@@ -264,26 +283,4 @@ def collect(entries: Iterable[ReadEntry], limit: int | None) -> LoadedQuestions:
         else:
             places[question.question_id] = where
             questions.append(question)
-    return LoadedQuestions(questions, skipped)
-
-
-class VideoPlaces:
-    """Where a benchmark's videos lie below the root. Each is looked for once, however many questions it has."""
-
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self._found: dict[tuple[str, ...], str] = {}
-
-    def find(self, where: str, *names: str) -> str:
-        """The first of the names that is a file below the root; where none is, the first, to be named as missing.
-
-        Raises:
-            UserError: a name leads outside the root.
-        """
-        if names not in self._found:
-            try:
-                present = [name for name in names if locate(self._root, name).is_file()]
-            except UserError as error:
-                raise UserError(f"{where}: {error}") from None
-            self._found[names] = present[0] if present else names[0]
-        return self._found[names]
+    return LoadedQuestions(questions, skipped, notes)

@@ -10,9 +10,14 @@ The JSON is a list of entries such as (shortened)
 
 Boxes are evidence only where the frame numbers of `situations` can be turned into seconds: STAR keeps frame
 rates elsewhere; playroom, which writes the same shape, gives its own and the true spans (see
-`aotd/datasets/playroom/annotation.py`). The CSV (as in IG-VLM) has the columns `video_name` (video, start and
-end joined by `_`), `question`, `question_id`, `question_type`, `a0` … `a3`, `answer`, and neither programs
-nor situations. The videos are `<dataset.root>/videos/<video_id>.mp4`, or `<dataset.root>/<video_id>.mp4`.
+`aotd/datasets/playroom/annotation.py`). The JSON's fields are those that github.com/csbobby/STAR_Benchmark documents.
+The CSV (github.com/imagegridworth/IG-VLM, data/multiple_choice_qa/STAR.csv) has neither programs nor situations:
+
+    video_name,question,answer_number,question_id,question_type,a0,a1,a2,a3,answer
+    6H78U_11.1_19.6,Which object was tidied up by the person?,2,Interaction_T1_13,Interaction_T1,The box.,…,The clothes.
+
+Some pass on the parts alone, each cut from its video: `6H78U_11.1_19.6.mp4`. Where the video itself is not there, such
+a file is the whole of what a question is about.
 """
 
 from __future__ import annotations
@@ -25,8 +30,10 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection, locate
-from aotd.datasets.reader import AnnotationEntry, csv_rows, first_fault, json_list, questions_file
+from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
+from aotd.datasets.json_files import json_entries
+from aotd.datasets.reader import AnnotationEntry, bad_part, csv_rows, first_fault, questions_file
+from aotd.datasets.video_files import VideoIndex
 from aotd.errors import UserError
 from aotd.records import Evidence, EvidenceBox, EvidenceSpan, Question, Step
 
@@ -112,7 +119,7 @@ class StarPlayroom(AnnotationEntry):
 class StarEntry(AnnotationEntry):
     question_id: str
     video_id: str
-    start: float = Field(ge=0)
+    start: float
     end: float
     question: str
     answer: str | None = None
@@ -123,27 +130,26 @@ class StarEntry(AnnotationEntry):
 
 
 def read(config: DatasetConfig) -> LoadedQuestions:
-    """The questions of `config.questions`, whose name ends in `.json` or `.csv`.
+    """The questions of `config.questions`: STAR's JSON, or a table whose name ends in `.csv` or `.tsv`.
 
     Raises:
         UserError: the file is not there, or an entry is malformed; names the file, the entry and what is wrong.
     """
     path = questions_file(config, "STAR's JSON (STAR_val.json) or a CSV of it")
-    if path.suffix not in (".json", ".csv"):
+    if not path.name.lower().endswith((*_JSON, *_TABLES)):
         raise UserError(f"{path}: a STAR file ends in .json or .csv")
-    rows = _csv_rows(path) if path.suffix == ".csv" else _json_rows(path)
+    rows = _csv_rows(path) if path.name.lower().endswith(_TABLES) else _json_rows(path)
     questions: list[Question] = []
     places: dict[str, str] = {}
-    videos: dict[str, str] = {}
+    seen: dict[str, None] = {}
+    videos = VideoIndex(config.root)
     for where, row in rows:
         try:
             entry = StarEntry.model_validate(row)
-            question = _question(entry, config, videos)
+            question = _question(entry, config, videos, where)
         except ValidationError as error:
             raise UserError(f"{where}: {first_fault(error)}") from None
         except ValueError as error:
-            raise UserError(f"{where}: {error}") from None
-        except UserError as error:
             raise UserError(f"{where}: {error}") from None
         if question.question_id in places:
             raise UserError(
@@ -151,17 +157,20 @@ def read(config: DatasetConfig) -> LoadedQuestions:
                 "ids must be unique in a file"
             )
         places[question.question_id] = where
-        if config.limit is None or list(videos).index(question.video_id) < config.limit:
+        if config.limit is None or question.video_id in seen or len(seen) < config.limit:
+            seen[question.video_id] = None
             questions.append(question)
-    return LoadedQuestions(questions, [])
+    return LoadedQuestions(questions, [], videos.notes)
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    for number, row in enumerate(json_list(path, "STAR's file"), start=1):
+    for where, row in json_entries(path, "", "STAR's file"):
         name = f" ({row['question_id']})" if isinstance(row, dict) and "question_id" in row else ""
-        yield f"{path}: entry {number}{name}", row
+        yield f"{where}{name}", row
 
 
+_JSON, _TABLES = (".json", ".json.gz", ".jsonl"), (".csv", ".tsv", ".csv.gz")
+_FOLDERS = ("videos", "", "Charades_v1_480")
 COLUMNS = ("video_name", "question", "question_id", "question_type", "a0", "a1", "a2", "a3", "answer")
 VIDEO_NAME = re.compile(r"(?P<video>.+)_(?P<start>\d+(\.\d+)?)_(?P<end>\d+(\.\d+)?)")
 
@@ -187,25 +196,24 @@ def _from_csv(where: str, row: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _question(entry: StarEntry, config: DatasetConfig, videos: dict[str, str]) -> Question:
-    """An entry as a record; `videos` remembers where each video was found."""
+def _question(entry: StarEntry, config: DatasetConfig, videos: VideoIndex, where: str) -> Question:
+    """An entry as a record."""
     kind, _, number = entry.question_id.rpartition("_")
     if not kind or not number:
         raise ValueError(f"question_id {entry.question_id!r} is not <type>_<number>")
-    if entry.end <= entry.start:
-        raise ValueError(f"the part ends ({entry.end:g} s) before it starts ({entry.start:g} s)")
+    if (flaw := bad_part(entry.start, entry.end)) is not None:
+        raise ValueError(flaw)
     if not entry.question.strip():
         raise ValueError("the question is empty")
-    if entry.video_id not in videos:
-        videos[entry.video_id] = _video(config.root, entry.video_id)
+    video, is_cut = _video(entry, videos, where)
     return Question(
         question_id=entry.question_id,
         dataset="star",
         split=config.split,
         video_id=entry.video_id,
-        video=videos[entry.video_id],
-        start_s=entry.start,
-        end_s=entry.end,
+        video=video,
+        start_s=None if is_cut else entry.start,
+        end_s=None if is_cut else entry.end,
         question=entry.question,
         type=kind,
         options=tuple(choice.choice for choice in entry.choices),
@@ -215,14 +223,22 @@ def _question(entry: StarEntry, config: DatasetConfig, videos: dict[str, str]) -
     )
 
 
-def _video(root: str, video_id: str) -> str:
-    """A video's file, relative to the root; where none is there, the name it should have."""
-    if not video_id or "/" in video_id or "\\" in video_id or "\0" in video_id:
-        raise ValueError(f"video_id {video_id!r} is no plain name")
-    inner = f"videos/{video_id}.mp4"
-    outer = f"{video_id}.mp4"
-    locate(root, inner)
-    return outer if locate(root, outer).is_file() and not locate(root, inner).is_file() else inner
+def _video(entry: StarEntry, videos: VideoIndex, where: str) -> tuple[str, bool]:
+    """The file of an entry's video, relative to the root, and whether it holds the entry's part alone.
+
+    Raises:
+        ValueError: its name is none.
+        UserError: as `VideoIndex.stem`.
+    """
+    name = entry.video_id
+    if not name or "/" in name or "\\" in name or "\0" in name:
+        raise ValueError(f"video_id {name!r} is no plain name")
+    if (whole := videos.cut(where, name, folders=_FOLDERS)) is None:
+        times = {(f"{entry.start:g}", f"{entry.end:g}"), (str(entry.start), str(entry.end))}
+        cut = videos.cut(where, *sorted(f"{name}_{start}_{end}" for start, end in times))
+        if cut is not None:
+            return cut, True
+    return whole or videos.stem(where, name, folders=_FOLDERS), False
 
 
 def _evidence(entry: StarEntry) -> Evidence | None:
@@ -248,26 +264,27 @@ def situations(config: DatasetConfig, fps_of: Callable[[str], float | None]) -> 
         UserError: the file is not there or malformed, or is a CSV, which holds no situations.
     """
     path = questions_file(config, "STAR's JSON (STAR_val.json)")
-    if path.suffix != ".json":
+    if not path.name.lower().endswith(_JSON):
         raise UserError(f"{path}: holds no situations, as only STAR's own JSON does (STAR_val.json)")
     by_question: dict[str, tuple[StarSituation, ...]] = {}
     rates: dict[str, float | None] = {}
+    videos = VideoIndex(config.root)
     for where, row in _json_rows(path):
         try:
             entry = StarEntry.model_validate(row)
-            video = _video(config.root, entry.video_id)
+            video, is_cut = _video(entry, videos, where)
             if video not in rates:
                 rates[video] = entry.playroom.fps if entry.playroom else fps_of(video)
             rate, marked = rates[video], []
             for frame, situation in entry.situations.items():
                 if rate is None:
                     break
-                time = _frame(frame) / rate
+                time = _frame(frame) / rate - (entry.start if is_cut else 0.0)
                 boxes = tuple(_boxes(frame, situation, time, None))
                 marked.append(StarSituation(time, situation.actions, boxes, _held(situation)))
         except ValidationError as error:
             raise UserError(f"{where}: {first_fault(error)}") from None
-        except (ValueError, UserError) as error:
+        except ValueError as error:
             raise UserError(f"{where}: {error}") from None
         by_question[entry.question_id] = tuple(sorted(marked, key=lambda situation: situation.time_s))
     return by_question

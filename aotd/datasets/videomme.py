@@ -1,12 +1,13 @@
 """Video-MME (Fu et al., CVPR 2025): multiple-choice questions about short, medium and long web videos.
 
-The dataset's parquet file (extra `export`) has a row for each question, with the columns `videoID`, `question_id`,
-`duration`, `domain`, `sub_category`, `task_type`, `question`, `options` and `answer`. A JSON file may hold the same
-rows as a list, or the shape of the authors' `output_test_template.json`, videos with their questions (shortened):
+The hub's parquet (lmms-lab/Video-MME, extra `export`) has a row for each question, with the columns `video_id`,
+`duration`, `domain`, `sub_category`, `url`, `videoID`, `question_id`, `task_type`, `question`, `options` (a list) and
+`answer` (a letter). JSON may hold the same rows, or videos with their questions, as the authors' template for results
+does (github.com/MME-Benchmarks/Video-MME, evaluation/output_test_template.json). A question there ends in a comma:
 
-    {"video_id": "001", "duration": "short", "domain": "Knowledge", "sub_category": "…", "questions": [
+    [{"video_id": "001", "duration": "short", "domain": "Knowledge", "sub_category": "…", "questions": [
         {"question_id": "001-1", "task_type": "Counting Problem", "question": "How many …?",
-         "options": ["A. 1.", "B. 4.", "C. 2.", "D. 3."], "answer": "D"}]}
+         "options": ["A. 1.", "B. 4.", "C. 2.", "D. 3."], "answer": "D", "response": "D. 3.",}]},]
 
 Options lose their letters, and the answer becomes the option that its letter means. `videoID` is the video's name;
 where it is not given, `video_id` is. Subtitles are not read.
@@ -15,7 +16,7 @@ where it is not given, `video_id` is. Subtitles are not read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,14 +26,14 @@ from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collec
 from aotd.datasets.reader import (
     AnnotationEntry,
     ReadEntry,
-    VideoPlaces,
     checked,
     collect,
-    json_list,
     numbered,
     question_of,
-    questions_file,
+    questions_files,
+    read_rows,
 )
+from aotd.datasets.video_files import VideoIndex
 from aotd.errors import UserError
 
 LETTERS = "ABCD"
@@ -53,35 +54,21 @@ class VideoMMEEntry(AnnotationEntry):
 
 
 def read(config: DatasetConfig) -> LoadedQuestions:
-    """The questions of `config.questions`, whose name ends in `.parquet` or `.json`.
+    """The questions of `config.questions`: parquet, a folder of it, or JSON.
 
     Raises:
         UserError: the file is not there or pyarrow is missing, or an entry is malformed; says which and what is wrong.
     """
-    path = questions_file(config, "Video-MME's parquet file, or JSON of the same")
-    readers = {".parquet": _parquet, ".json": _json}
-    if path.suffix not in readers:
-        raise UserError(f"dataset.questions: {path}: the name must end in .parquet or .json")
-    return collect(_read_entries(readers[path.suffix](path), config), config.limit)
+    paths = questions_files(config, "Video-MME's parquet file, or JSON of the same")
+    for path in paths:
+        if not path.name.lower().endswith((".parquet", ".json", ".jsonl", ".json.gz", ".jsonl.gz")):
+            raise UserError(f"dataset.questions: {path}: the name must end in .parquet or .json")
+    videos = VideoIndex(config.root)
+    return collect(_read_entries(paths, config, videos), config.limit, videos.notes)
 
 
-def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        import pyarrow
-        from pyarrow.parquet import read_table
-    except ImportError:
-        raise UserError(f"{path}: to read parquet takes pyarrow: pip install 'aotd[export]'") from None
-    try:
-        rows = read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a parquet file ({str(error).splitlines()[0]}); fetch it anew") from None
-    for number, row in enumerate(rows, start=1):
-        yield f"{path}: row {number}", row
-
-
-def _json(path: Path) -> Iterator[tuple[str, Any]]:
-    for number, row in enumerate(json_list(path, "Video-MME's file"), start=1):
-        where = f"{path}: entry {number}"
+def _rows(path: Path) -> Iterator[tuple[str, Any]]:
+    for where, row in read_rows(path, "Video-MME's file", "question_id"):
         if not (isinstance(row, dict) and isinstance(row.get("questions"), list)):
             yield where, row
             continue
@@ -89,10 +76,9 @@ def _json(path: Path) -> Iterator[tuple[str, Any]]:
             yield f"{where}, question {place}", {**row, **entry} if isinstance(entry, dict) else entry
 
 
-def _read_entries(rows: Iterator[tuple[str, Any]], config: DatasetConfig) -> Iterator[ReadEntry]:
-    videos = VideoPlaces(config.root)
+def _read_entries(paths: Sequence[Path], config: DatasetConfig, videos: VideoIndex) -> Iterator[ReadEntry]:
     field = config.type_by or TYPE_FIELDS[0]
-    for where, row in rows:
+    for where, row in (placed for path in paths for placed in _rows(path)):
         entry = checked(VideoMMEEntry, row, where)
         name = entry.youtube_id or entry.video_id
         options = [_bare(option) for option in entry.options]
@@ -100,7 +86,7 @@ def _read_entries(rows: Iterator[tuple[str, Any]], config: DatasetConfig) -> Ite
             config,
             question_id=f"videomme_{entry.question_id}",
             video_id=name,
-            video=videos.find(where, f"{name}.mp4", f"data/{name}.mp4"),
+            video=videos.stem(where, name, folders=("", "data")),
             question=entry.question,
             type=str(getattr(entry, field)),
             options=options,

@@ -33,6 +33,7 @@ from aotd.agents.program.prompting import PromptSettings
 from aotd.datasets.base import DatasetConfig
 from aotd.errors import UserError
 from aotd.execute import ExecuteConfig
+from aotd.execute.parts import PastTheEnd
 from aotd.execute.worker import Work, Worker, run_together, start_worker
 from aotd.llm import LLMConfig
 from aotd.runtime.batches import batches
@@ -102,10 +103,14 @@ def job(
             cache=cache,
         )
         workers = _workers(execute.workers, specialists, toolbox)
+        past = PastTheEnd()
         with _executor(work, models, workers, count) as do:
-            for entry in progress("execute", _ends(tasks, do, assignment), count):
+            for entry in progress("execute", _ends(past.noting(tasks), do, assignment), count):
                 out.add(entry)
+                past.compare(entry)
         out.sort(assignment.ids())
+    if told := past.told():
+        _log.info(told)
 
 
 def decides(

@@ -22,6 +22,7 @@ import json
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -35,12 +36,15 @@ from aotd.load.clips import examine, files_below, show_facts, write_facts
 from aotd.records import Dropped, Outcome, Question
 from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.store.run import Run
+from aotd.video.decode import Examined
 from aotd.view.tables import printable
 
 LONGEST = 20_000
 """Characters that a question, its options and its answer may have together; a benchmark's have some hundreds."""
 _NAMED = 80
 """How much of an id is shown where its question is skipped."""
+_ROUNDING_S = 0.1
+"""Annotated times are rounded; a part that ends so little after its video is not counted."""
 _SHOWN = 3
 """How many missing videos and skipped entries are named before the rest is counted."""
 
@@ -138,6 +142,8 @@ class _Survey:
     videos: set[str] = field(default_factory=set)
     files: Counter[str] = field(default_factory=Counter)
     """Video file -> how many questions are about it."""
+    notes: list[str] = field(default_factory=list)
+    """What reading found out beside."""
     missing: set[str] = field(default_factory=set)
     """Those that are no files below the root."""
 
@@ -161,14 +167,13 @@ def _survey(loaded: LoadedQuestions, drawn: Container[int] | None, dataset: Data
     if not survey.types:
         raise UserError(f"dataset={dataset.name}: there is no question in {dataset.questions}")
     survey.content = content.digest()
+    survey.notes = loaded.notes
     survey.missing = {video for video in survey.files if not locate(dataset.root, video).is_file()}
     return survey
 
 
 def _summary(survey: _Survey, dataset: DatasetConfig, from_files: bool, console: Console) -> None:
-    def say(text: str) -> None:
-        console.print(printable(text).replace("\n", " "), highlight=False, markup=False, soft_wrap=True)
-
+    say = partial(_say, console)
     count = survey.types.total()
     say(f"{dataset.name}: {count} questions about {len(survey.videos)} videos")
     say("splits: " + ", ".join(f"{name} {count}" for name, count in sorted(survey.splits.items())))
@@ -177,12 +182,18 @@ def _summary(survey: _Survey, dataset: DatasetConfig, from_files: bool, console:
     say(f"{closed} multiple-choice, {opened} open-ended; {unlabelled} without a true answer")
     if survey.skipped:
         say(f"skipped: {len(survey.skipped)} ({_some(survey.skipped, '; ')})")
+    if survey.notes:
+        say(f"note: {_some(survey.notes, '; ')}")
     if survey.missing and from_files:
         lost = sum(survey.files[video] for video in survey.missing)
         say(
             f"warning: {len(survey.missing)} of {len(survey.videos)} videos are not in {dataset.root} "
             f"({_some(sorted(survey.missing), ', ')}): {lost} questions end as video_unreadable"
         )
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(printable(text).replace("\n", " "), highlight=False, markup=False, soft_wrap=True)
 
 
 def _some(texts: Sequence[str], separator: str) -> str:
@@ -215,14 +226,19 @@ def _write(
         }
     content = _Content()
     with run.questions.open(settings, inputs={"questions": survey.content}) as out:
+        facts: dict[str, Examined] = {}
         if load.check_videos:
             present = sorted(survey.files.keys() - survey.missing)
             facts = examine(dataset.root, present, specialists.decode_deadline_s)
             show_facts(facts, console)
             write_facts(run.questions.folder / "videos.jsonl", facts)
             defects |= {name: str(found.defect) for name, found in facts.items() if not found.facts}
+        past = 0
         for question in questions:
             content.add(question)
+            found = facts.get(question.video or "")
+            if question.end_s is not None and found is not None and found.facts is not None:
+                past += question.end_s > found.facts.duration_s + _ROUNDING_S
             if question.question_id in out.done:
                 continue
             if from_files and question.video in defects:
@@ -232,6 +248,8 @@ def _write(
                 out.write(question.model_copy(update={"video": None}))  # perception is stored text
             else:
                 out.write(question)
+    if past:
+        _say(console, f"parts that end after their video, and are shown up to its end: {past}")
     if content.digest() != survey.content:
         raise UserError(
             f"{dataset.questions} was changed while it was read: delete {run.questions.folder} and run again"

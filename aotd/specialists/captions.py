@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aotd.datasets.reader import read_json
+from aotd.datasets.json_files import read_json
 from aotd.errors import QuestionError, UserError
 from aotd.records import Detection, Outcome, Question, SpanFinding
 from aotd.specialists import SpecialistsConfig

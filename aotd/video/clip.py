@@ -60,6 +60,16 @@ class Video(Protocol):
         ...
 
 
+def part_shown(start_s: float | None, end_s: float | None, duration_s: float) -> tuple[float, float] | None:
+    """The part of a video that is shown where an annotation asks for one: it ends with the video at the latest.
+
+    Returns:
+        Its start and end in seconds; None where no part of it is in the video.
+    """
+    start, end = start_s or 0.0, duration_s if end_s is None else min(end_s, duration_s)
+    return (start, end) if 0 <= start < end else None
+
+
 def frame_times(start_s: float, end_s: float, frames: int) -> list[float]:
     """The moments at which `frames` uniform frames are taken: the middle of each of `frames` equal parts."""
     part = (end_s - start_s) / frames

@@ -21,7 +21,7 @@ from aotd.errors import QuestionError, UserError
 from aotd.records import Outcome, Question
 from aotd.runtime.lru import ByteLRU
 from aotd.runtime.pools import cores
-from aotd.video.clip import Pixels, frame_times
+from aotd.video.clip import Pixels, frame_times, part_shown
 from aotd.video.decode import DamagedError, Decoder, content_digest, cut_off
 from aotd.video.facts import VideoFacts
 
@@ -126,7 +126,7 @@ class DecodedVideos:
         """The video of a question; reads the container and the first frame, and decodes the rest when asked for.
 
         Raises:
-            QuestionError: `video_unreadable`: no such file, not a video, cut off, or shorter than the question's part.
+            QuestionError: `video_unreadable`: no such file, not a video, cut off, or over before the question's part.
             UserError: nothing can be decoded here.
         """
         if question.video is None:
@@ -135,19 +135,18 @@ class DecodedVideos:
             self._paths[question.video] = locate(self._root, question.video)
         path = self._paths[question.video]
         facts = self._read_facts(path)
-        duration_s = facts.duration_s
-        start_s = question.start_s or 0.0
-        end_s = duration_s if question.end_s is None else question.end_s
-        if not start_s < end_s or end_s > duration_s + 1.0:
+        part = part_shown(question.start_s, question.end_s, facts.duration_s)
+        if part is None:
             raise QuestionError(
                 Outcome.video_unreadable,
-                f"{question.video}: the part {start_s:g}-{end_s:g} s is not in it, it ends at {duration_s:.2f} s",
+                f"{question.video}: the part from {question.start_s or 0.0:g} s is not in it, it ends at "
+                f"{facts.duration_s:.2f} s",
             )
         return DecodedVideo(
             video_id=question.video_id,
             frames=self._frames,
-            start_s=start_s,
-            end_s=min(end_s, duration_s),
+            start_s=part[0],
+            end_s=part[1],
             width=facts.width,
             height=facts.height,
             path=path,

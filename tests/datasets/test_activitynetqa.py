@@ -47,7 +47,7 @@ def test_entries_are_skipped_and_limited(tmp_path: Path) -> None:
     [
         ([{"question": "why"}], [TOLD], r"q\.json: entry 1: video_name: Field required"),
         ([ASKED], [TOLD, {**TOLD, "type": 9}], r"a\.json: entry 2: type: "),
-        ([ASKED], {"v_a_B-1_1": "no"}, r"a\.json: ActivityNet-QA's file of answers is a list"),
+        ([ASKED], {"v_a_B-1_1": "no"}, r"a\.json: entry 1: question_id: Field required"),
     ],
 )
 def test_malformed_file_is_refused(asked: Any, told: Any, says: str, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_folders_of_frames_are_named_as_videos(tmp_path: Path) -> None:
         ({"candidates": ["a nap", " "]}, "an option is empty"),
         ({"candidates": ["a nap"]}, "there are 1 options"),
         ({"question": " "}, "the question is empty"),
-        ({"end": 1.0}, "its part of the video, 1.5 s to 1.0 s, is none"),
+        ({"end": 1.0}, "its part of the video starts at 1.5 s and ends at 1 s: that is no part"),
     ],
 )
 def test_flawed_entries_are_skipped(fields: dict[str, Any], why: str, tmp_path: Path) -> None:

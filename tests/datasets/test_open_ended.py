@@ -159,7 +159,7 @@ def test_agqa_ids_are_its_keys_and_name_bad_entries(tmp_path: Path) -> None:
     assert load("agqa", tmp_path, ASKED[:1]).questions[0].question_id == "agqa_A1-1"
     path = tmp_path / "train_balanced.txt"
     for entry, says in (({"question": "Who?"}, "answer: Field required"), ("Who?", "entry: ")):
-        path.write_text(json.dumps({"A1-7": entry}))
+        path.write_text(json.dumps({"A1-7": entry, "A1-8": {}}))
         with pytest.raises(UserError, match=rf"train_balanced\.txt: entry 'A1-7': {says}"):
             reading("agqa", path)
 

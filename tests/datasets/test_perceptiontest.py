@@ -73,7 +73,7 @@ def test_entries_are_skipped_and_limited(tmp_path: Path) -> None:
         ({"../8": video(ASKED)}, None, "leads outside"),
         ({"a\0b": video(ASKED)}, None, "no name of a file"),
         ({"x" * 300: video(ASKED)}, None, "longer than a name of a file"),
-        ([video(ASKED)], None, "is one JSON object, this is a list"),
+        ([video(ASKED)], None, "entry 1: video_name: Field required"),
         ({"video_8": video(ASKED)}, {"video_8": "soon"}, r"cuts\.json: frames\.video_8"),
         ({"video_8": video(ASKED, frame_rate=None)}, {"video_8": 3}, r"no metadata\.frame_rate"),
     ],

@@ -102,7 +102,7 @@ def test_limit_counts_videos(tmp_path: Path) -> None:
     ("entry", "complaint"),
     [
         (changed(answer="The bag."), "entry 2 .*'The bag.' is not one of the options"),
-        (changed(end=1.0), "entry 2 .*ends .1 s. before it starts"),
+        (changed(end=1.0), "entry 2 .*starts at 1.5 s and ends at 1 s"),
         (changed(start="soon"), "entry 2 .*start: "),
         (changed(question_id="nothing"), "entry 2 .*is not <type>_<number>"),
         (changed(video_id="../../etc/passwd"), "entry 2 .*no plain name"),

@@ -169,10 +169,17 @@ def test_a_playlist_opens_no_other_file(kind: str, tmp_path: Path, source: Decod
     assert "not a video" in unreadable(source, ask("list.mp4"))
 
 
-def test_a_part_outside_the_video(tmp_path: Path, source: DecodedVideos) -> None:
+def test_a_part_is_shown_up_to_the_end_of_the_video(tmp_path: Path, source: DecodedVideos) -> None:
     write_video(tmp_path / "a.mp4")
-    assert "ends at 2.00 s" in unreadable(source, ask("a.mp4", 1.0, 9.0))
-    assert "ends at 2.00 s" in unreadable(source, ask("a.mp4", 5.0))
+    video, whole = source.open(ask("a.mp4", 1.0, 9.0)), source.open(ask("a.mp4", 1.0))
+    assert (video.start_s, video.end_s) == (whole.start_s, whole.end_s) == (1.0, 2.0)
+    assert np.array_equal(video.pixels(), whole.pixels())
+
+
+@pytest.mark.parametrize("part", [(5.0, None), (2.0, 9.0), (5.0, 9.0), (-1.0, 1.0), (1.5, 1.5), (1.5, 0.5)])
+def test_a_part_outside_the_video(part: tuple[float, float | None], tmp_path: Path, source: DecodedVideos) -> None:
+    write_video(tmp_path / "a.mp4")
+    assert "ends at 2.00 s" in unreadable(source, ask("a.mp4", *part))
 
 
 def test_names_cannot_leave_the_root(tmp_path: Path) -> None:
