@@ -16,12 +16,12 @@ from aotd.datasets.benchmarks import BENCHMARKS
 from aotd.datasets.reader import (
     AnnotationEntry,
     ReadEntry,
-    VideoPlaces,
     collect,
     list_entries,
     question_of,
     questions_file,
 )
+from aotd.datasets.video_files import VideoIndex
 
 
 class FilmEntry(AnnotationEntry):
@@ -35,21 +35,21 @@ class FilmEntry(AnnotationEntry):
 
 def read_films(config: DatasetConfig) -> LoadedQuestions:
     """Read the questions. A malformed entry is named with its place; the ids must stay the same in every run."""
-    videos, found = VideoPlaces(config.root), []
+    videos, found = VideoIndex(config.root), []
     path = questions_file(config, "a JSON list of questions about films")
     for number, (where, entry) in enumerate(list_entries(path, FilmEntry, "a file of films"), start=1):
         question = question_of(
             config,
             question_id=f"films_{number}",
             video_id=entry.film,
-            video=videos.find(where, f"{entry.film}.mp4"),
+            video=videos.stem(where, entry.film),
             question=entry.ask,
             type="film",
             options=entry.choices,
             answer=entry.right,
         )
         found.append(ReadEntry(where, entry.film, question))
-    return collect(found, config.limit)
+    return collect(found, config.limit, videos.notes)
 
 
 BENCHMARKS["films"] = Benchmark(read=read_films, origin=collection("films"))
