@@ -45,4 +45,4 @@ class _Lines(logging.Handler):
         elif record.levelno < logging.INFO:
             text = f"{record.name}: {text}"
         style = "dim" if record.levelno < logging.INFO else None
-        console.print(spelt_out(text), style=style, markup=False, highlight=False, soft_wrap=True)
+        console.print(spelt_out(text), style=style, soft_wrap=True)

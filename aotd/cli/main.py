@@ -14,19 +14,24 @@ keeps its traceback.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from aotd import __version__
 from aotd.cli.logs import configure, take_level
+from aotd.commands.documents import evaluation_printed
 from aotd.commands.run import run_verb
 from aotd.config.command_line import read_flags, read_settings
 from aotd.errors import QuestionError, UserError, meant, spelt_out
+from aotd.runtime.output import drop_output, is_unicode, open_streams, say
 from aotd.runtime.signals import Stopped, gone_in_time, leave
 from aotd.store.files import sync_shards
+from aotd.store.run import Run
 from aotd.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -43,6 +48,7 @@ def main(arguments: Sequence[str] | None = None, toolbox: Toolbox | None = None)
     Returns:
         The exit status.
     """
+    open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     with gone_in_time(sync_shards):
         return _reported(words, toolbox)
@@ -51,7 +57,9 @@ def main(arguments: Sequence[str] | None = None, toolbox: Toolbox | None = None)
 def _reported(words: list[str], toolbox: Toolbox | None) -> int:
     """Do what the words say; what ends it before its time is one line on standard error."""
     try:
-        return _dispatch(words, toolbox)
+        status = _dispatch(words, toolbox)
+        sys.stdout.flush()
+        return status
     except Stopped as told:
         return leave(told, sync_shards)
     except UserError as error:
@@ -61,9 +69,14 @@ def _reported(words: list[str], toolbox: Toolbox | None) -> int:
         print(f"aotd: {error.outcome.value}: {_plain(error)}", file=sys.stderr)  # noqa: T201
         return 2
     except BrokenPipeError:
-        # The reader (`| head`) has gone. Closing stderr keeps the interpreter from complaining at exit.
-        sys.stderr.close()
+        drop_output()  # the reader (`| head`) has gone
         return 141
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        drop_output()
+        print(f"aotd: {error.strerror}: make room where output is written to", file=sys.stderr)  # noqa: T201
+        return 2
 
 
 def _plain(error: Exception) -> str:
@@ -77,7 +90,10 @@ _SHOWN = 2000
 
 def _dispatch(words: list[str], toolbox: Toolbox | None) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        Console().print(_overview(), highlight=False, markup=False)
+        say(_overview())
+        return 0
+    if words[0] in ("-V", "--version", "version"):
+        say(f"aotd {__version__}")
         return 0
     name, rest = words[0], words[1:]
     verb = VERBS.get(name)
@@ -92,7 +108,7 @@ def _dispatch(words: list[str], toolbox: Toolbox | None) -> int:
         from aotd.config.help import describe
 
         about = importlib.import_module(verb.module).__doc__ or ""
-        Console().print(describe(verb, about), highlight=False, markup=False, soft_wrap=True)
+        say(describe(verb, about))
         return 0
     flags, settings = read_flags(name, rest)
     if flags.sweep:
@@ -106,9 +122,13 @@ def _dispatch(words: list[str], toolbox: Toolbox | None) -> int:
     if flags.show:
         from aotd.config.help import settings_text
 
-        print(settings_text(config, flags.part), end="")  # noqa: T201
+        print(settings_text(config, flags.part, ascii_only=not is_unicode()), end="")  # noqa: T201
         return 0
-    run_verb(name, config, toolbox)
+    if flags.json and name == "doctor":
+        importlib.import_module(verb.module).job(config, as_json=True)
+        return 0
+    with evaluation_printed(Run(Path(config.run)), config.evaluate) if flags.json else nullcontext():
+        run_verb(name, config, toolbox)
     return 0
 
 

@@ -23,7 +23,6 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
-from rich.console import Console
 
 from aotd.cli.launchers import Launcher
 from aotd.cli.logs import configure
@@ -34,6 +33,7 @@ from aotd.config.texts import is_text, split
 from aotd.config.tree import Config
 from aotd.distill.ranks import is_launched
 from aotd.errors import QuestionError, UserError
+from aotd.runtime.output import open_streams, say, wide_console
 from aotd.runtime.signals import Stopped, listening, tell
 from aotd.store.cache import cache_folder
 from aotd.store.cache import key as digest
@@ -41,7 +41,7 @@ from aotd.store.files import disk_errors, make_folder
 from aotd.store.run import Run
 from aotd.verbs import STEPS, VERBS
 from aotd.view.question import scores
-from aotd.view.tables import arms_sheet, drawn, wide_console
+from aotd.view.tables import arms_sheet, drawn
 
 _HEEDED = {verb: () if verb == "select" else VERBS[verb].explains for verb in STEPS}
 """What decides a step's outcome, beside its own settings. No record depends on what `select` has ranked."""
@@ -76,6 +76,7 @@ class SweepJob:
 
     def __call__(self, told: Any) -> str:
         """Do the point; the words of a person's mistake, empty where there was none."""
+        open_streams()
         configure(self.level)
         point = self.points[told.number]
         try:
@@ -270,4 +271,4 @@ def _print(points: Sequence[Point]) -> None:
     if found:
         console.print(drawn(arms_sheet(found)))
     for point in points:
-        Console().print(point.config.run, highlight=False, markup=False, soft_wrap=True)
+        say(point.config.run)

@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
-from rich.console import Console
 
 from aotd.config.tree import AskConfig, Config
 from aotd.errors import QuestionError, UserError
 from aotd.records import Dropped, Mode, Question
+from aotd.runtime.output import say
 from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.specialists.load import SOURCES
 from aotd.store.run import Run
@@ -40,7 +40,7 @@ def job(config: Config, toolbox: Toolbox = VIDEO_TOOLS) -> None:
         QuestionError: the video cannot be read, or the agent came to no answer.
     """
     text = printable(reply(config, toolbox)) or "(an empty reply)"
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+    say(text)
 
 
 def reply(config: Config, toolbox: Toolbox = VIDEO_TOOLS) -> str:

@@ -21,14 +21,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rich.console import Console
-
 from aotd.config.tree import CaptionConfig
 from aotd.datasets.base import DatasetConfig
 from aotd.datasets.benchmarks import CLIPS, read
 from aotd.errors import QuestionError, UserError
 from aotd.load.clips import files_below
 from aotd.records import Dropped, Question, Record
+from aotd.runtime.output import say
 from aotd.runtime.progress import progress
 from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.specialists.load import SOURCES, load_specialist
@@ -78,10 +77,7 @@ def job(run: Run, *, caption: CaptionConfig, dataset: DatasetConfig, specialists
     told = {one.question_id: {str(second): text for second, text in enumerate(one.captions)} for one in found}
     write_atomically(path, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     seconds, broken = sum(len(one.captions) for one in found), len(stage.dropped())
-    Console().print(
-        f"{path}: {len(found)} videos, {seconds} seconds; {broken} videos cannot be read",
-        highlight=False, markup=False, soft_wrap=True,
-    )  # fmt: skip
+    say(f"{path}: {len(found)} videos, {seconds} seconds; {broken} videos cannot be read")
 
 
 def _videos(dataset: DatasetConfig) -> list[Question]:

@@ -27,9 +27,9 @@ import httpx
 import psutil
 import torch
 from pydantic import ValidationError
-from rich.console import Console
 
 from aotd import __version__
+from aotd.commands.documents import print_document
 from aotd.config.tree import Config, llm_roles
 from aotd.convert import WriterName
 from aotd.datasets.base import DatasetConfig, locate
@@ -45,6 +45,7 @@ from aotd.llm.served import address
 from aotd.models import Precision, WeightsConfig
 from aotd.models.checkpoints import StoredCheckpoint, find_checkpoint, looks_local
 from aotd.models.quantisation import check_quantisation, precision_name, stored_bytes
+from aotd.runtime.output import say
 from aotd.runtime.pools import cores
 from aotd.sandbox.layers import Layer, raised
 from aotd.sandbox.layers import missing as lacks
@@ -57,7 +58,7 @@ from aotd.specialists.subtasks import SUBTASKS
 from aotd.specialists.wire import SpecialistOffer, SpecialistRequest, wire_settings
 from aotd.store.run import Run
 from aotd.students import StudentConfig, StudentName
-from aotd.tracking import TrackingConfig
+from aotd.tracking import TrackingConfig, take_key
 from aotd.tracking import check as check_tracking
 from aotd.verbs import FLOW, STEPS
 from aotd.verify import Judge
@@ -78,16 +79,15 @@ class PartReport:
     """What is not there, and how to mend it, a line each."""
 
 
-def job(config: Config) -> None:
+def job(config: Config, *, as_json: bool = False) -> None:
     """Print what is there and what is missing.
+
+    Args:
+        as_json: as one JSON document.
 
     Raises:
         UserError: something is missing.
     """
-    console = Console()
-
-    def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def parts() -> Iterator[tuple[str, PartReport]]:
         """What is looked at, in this order. A part may be added for whatever a config comes to need."""
@@ -105,18 +105,26 @@ def job(config: Config) -> None:
         )
         yield "run", _run(run, config.verbs, config.tracking)
 
-    missing: list[str] = []
+    take_key()
+    told, absent = dict[str, list[str]](), dict[str, None]()
     for name, found in parts():
-        say(name)
-        for line in found.lines:
-            say(f"  {line}")
-        missing += found.missing
-    if missing:
-        say("missing")
-        for line in dict.fromkeys(missing):
-            say(f"  {line}")
-        raise UserError(f"doctor: {len(dict.fromkeys(missing))} of the things this config needs are missing, see above")
-    say("everything that this config needs is there")
+        told[name] = found.lines
+        absent |= dict.fromkeys(found.missing)
+        if not as_json:
+            _say(name, found.lines)
+    if as_json:
+        print_document({"parts": told, "missing": list(absent)})
+    elif absent:
+        _say("missing", list(absent))
+    if absent:
+        raise UserError(f"doctor: {len(absent)} of the things this config needs are missing, see above")
+    if not as_json:
+        say("everything that this config needs is there")
+
+
+def _say(title: str, lines: Sequence[str]) -> None:
+    for line in (title, *(f"  {line}" for line in lines)):
+        say(line)
 
 
 # ── the machine ───────────────────────────────────────────────────────────────────────────────────

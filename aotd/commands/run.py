@@ -18,8 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from aotd import tracking
 from aotd.config.tree import Config, llm_roles
 from aotd.datasets.benchmarks import CLIPS
@@ -28,6 +26,7 @@ from aotd.llm import EngineName, LLMConfig, role_llm
 from aotd.llm.load import release_engines
 from aotd.records import Record
 from aotd.runtime.gc import loading_modules
+from aotd.runtime.output import say
 from aotd.runtime.progress import console
 from aotd.sandbox.layers import raised
 from aotd.store.cache import cache_folder
@@ -127,7 +126,7 @@ def _call(verb: Verb, config: Config, toolbox: Toolbox | None) -> None:
         _log.debug("%s: done in %.1f s", verb.name, time.monotonic() - started)
     if verb.name == "load" and config.load.dry_run and config.dataset.name != CLIPS:
         for line in _intentions(vars(config)):
-            Console().print(line, highlight=False, markup=False, soft_wrap=True)
+            say(line)
 
 
 def arguments(verb: Verb, config: Config, job: Callable[..., object], toolbox: Toolbox | None = None) -> dict[str, Any]:

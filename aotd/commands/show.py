@@ -2,6 +2,7 @@
 
     aotd show runs/demo                 what became of the questions, verb by verb, and the table of arms
     aotd show runs/demo QUESTION_ID     question, program, trace, chain of thought, verdict, the arms' answers
+    aotd show runs/demo --json          the same as one JSON document, for scripts
 
 Questions, programs and replies are untrusted text: control characters in them are never sent to the
 terminal.
@@ -21,17 +22,19 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from aotd.commands.documents import print_document, question_document, run_document
 from aotd.errors import UserError
 from aotd.records import Dropped, Mode, Outcome, Trace, Verdict
+from aotd.runtime.output import wide_console
 from aotd.store.ledger import Ledger, Passage, kept_by_tries, ledger, place_of, tries_words
-from aotd.store.run import Run
+from aotd.store.run import Run, run_named
 from aotd.view.contamination_table import print_leaks
 from aotd.view.cost_table import faster_words
 from aotd.view.finding_text import finding_words, frame_words
 from aotd.view.question import ArmReplies, Story, comparisons, leaks, scores, stories
-from aotd.view.tables import comparison_sheets, drawn, print_scores, printable, wide_console
+from aotd.view.tables import comparison_sheets, drawn, print_scores, printable
 
-USAGE = "usage: aotd show RUN [QUESTION_ID]"
+USAGE = "usage: aotd show RUN [QUESTION_ID] [--json]"
 _BOXES = 4
 """Boxes of one finding that are printed; the rest is counted."""
 _EXAMPLES = 2
@@ -48,20 +51,29 @@ def main(arguments: list[str]) -> int:
     if arguments and arguments[0] in ("-h", "--help"):
         console.print((__doc__ or "").strip() + "\n")
         return 0
-    if not 1 <= len(arguments) <= 2 or any(word.startswith("-") for word in arguments[:1]):
+    as_json = "--json" in arguments
+    words = [word for word in arguments if word != "--json"]
+    if not 1 <= len(words) <= 2 or words[0].startswith("-"):
         raise UserError(f"show takes a run's folder and, if wanted, a question's id ({USAGE})")
-    run = Run(Path(arguments[0]))
+    run = run_named(words[0])
     if not run.questions.manifest_path.is_file():
         raise UserError(f"{run} is not a run{_close(run.folder.name, _runs_beside(run.folder))} ({USAGE})")
-    if len(arguments) == 1:
-        _print_run(console, run, ledger(run))
+    if len(words) == 1:
+        if as_json:
+            print_document(run_document(run, ledger(run), _EXAMPLES))
+        else:
+            _print_run(console, run, ledger(run))
         return 0
-    key = arguments[1]
+    key = words[1]
     place = place_of(run, key)
     if place is None:
         known = (*run.questions.ids(), *(drop.question_id for drop in run.questions.stream_dropped()))
         raise UserError(f"{run} has no question {key!r}{_close(key, known)}")
-    _print_story(console, stories(run, [key], {key: place})[0])
+    story = stories(run, [key], {key: place})[0]
+    if as_json:
+        print_document(question_document(run, story))
+    else:
+        _print_story(console, story)
     return 0
 
 

@@ -3,6 +3,7 @@
     aotd status runs/big            shards done, running and failed, questions per second, when it may end
     aotd status runs/big 4          the division into 4 shards, where there are several or none yet
     aotd status runs/big 4 --tsv    verb, shard (- is the whole run), state, lines, of how many: for scripts
+    aotd status runs/big --json     all that is known, as one JSON document
 
 Reads files alone, so it works wherever the run's folder is seen; no job is asked. A process that was killed
 outright has said nothing: its verb is running, as far as files tell, and a line says since when nothing was heard.
@@ -15,7 +16,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.box import SIMPLE_HEAD
@@ -23,14 +24,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from aotd.commands.documents import print_document
 from aotd.errors import UserError
-from aotd.store.run import Run
+from aotd.runtime.output import wide_console
+from aotd.store.run import Run, run_named
 from aotd.store.shards import MOST, ShardId, divisions, shards
 from aotd.store.state import Doing, State, state_of
 from aotd.verbs import FLOW, SHARDED, STEPS
-from aotd.view.tables import printable, wide_console
+from aotd.view.tables import printable
 
-USAGE = "usage: aotd status RUN [SHARDS] [--tsv]"
+USAGE = "usage: aotd status RUN [SHARDS] [--tsv | --json]"
 SHOWN = (*FLOW, "gather", *(verb for verb in STEPS[STEPS.index(FLOW[-1]) + 1 :]))
 """Verbs whose state is shown."""
 GONE = "gone"
@@ -70,20 +73,24 @@ def main(arguments: Sequence[str]) -> int:
     """
     console = wide_console()
     if arguments and arguments[0] in ("-h", "--help"):
-        console.print((__doc__ or "").strip() + "\n", highlight=False)
+        console.print((__doc__ or "").strip() + "\n")
         return 0
-    words = [word for word in arguments if word != "--tsv"]
+    words = [word for word in arguments if word not in ("--tsv", "--json")]
     if not 1 <= len(words) <= 2 or any(word.startswith("-") for word in words):
         raise UserError(f"status takes a run's folder and, if wanted, a number of shards ({USAGE})")
-    run, asked = Run(Path(words[0])), words[1] if len(words) == 2 else ""
+    run, asked = run_named(words[0]), words[1] if len(words) == 2 else ""
     if asked and not (asked.isdecimal() and 1 <= int(asked) <= MOST):
         raise UserError(f"status: {asked!r} is no number of shards, 1 to {MOST} ({USAGE})")
-    tsv = "--tsv" in arguments
+    tsv, as_json = "--tsv" in arguments, "--json" in arguments
+    if tsv and as_json:
+        raise UserError(f"status: --tsv and --json do not go together ({USAGE})")
     if not run.folder.is_dir() and not tsv:
         raise UserError(f"{run} is not a run: there is no such folder ({USAGE})")
     of = int(asked) if asked else _newest(run)
     found = units(run, of)
-    if tsv:
+    if as_json:
+        print_document({"run": str(run), "shards": of, "verbs": [_document(unit) for unit in found]})
+    elif tsv:
         for unit in found:
             print(*_row(unit), sep="\t")  # noqa: T201
     else:
@@ -163,6 +170,25 @@ def _row(unit: Unit) -> tuple[str, ...]:
     shard = str(unit.shard.number) if unit.shard else "-"
     numbers = ("-" if number is None else str(number) for number in (unit.lines, unit.of))
     return unit.verb, shard, unit.doing, *numbers
+
+
+def _document(unit: Unit) -> dict[str, Any]:
+    state = unit.state
+    return {
+        "verb": unit.verb,
+        "shard": unit.shard.number if unit.shard else None,
+        "state": unit.doing,
+        "lines": unit.lines,
+        "of": unit.of,
+        "per_second": unit.rate,
+        "heard_s": unit.heard_s or None,
+        "started_s": state and state.started_s,
+        "ended_s": state and state.ended_s,
+        "host": (state and state.host) or None,
+        "job": (state and state.job) or None,
+        "log": (state and state.log) or None,
+        "error": (state and state.error) or None,
+    }
 
 
 # ── as a page ─────────────────────────────────────────────────────────────────────────────────────

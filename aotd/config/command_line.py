@@ -10,6 +10,9 @@ from aotd.config.texts import typed_text
 from aotd.config.tree import AskConfig, Config
 from aotd.errors import UserError
 
+VERBS_WITH_JSON = ("doctor", "evaluate")
+"""Verbs with settings that take `--json`; `show` and `status` read their own words."""
+
 
 @dataclass
 class Flags:
@@ -21,6 +24,8 @@ class Flags:
     """--cfg job: print the settings."""
     part: str = ""
     """--package NAME: this part of them."""
+    json: bool = False
+    """--json: print one JSON document instead of tables."""
 
 
 def read_flags(verb: str, words: Sequence[str]) -> tuple[Flags, list[str]]:
@@ -40,12 +45,16 @@ def read_flags(verb: str, words: Sequence[str]) -> tuple[Flags, list[str]]:
             flags.show = True
         elif flag in ("-p", "--package"):
             flags.part = value if given else next(left, "")
+        elif word == "--json" and verb in VERBS_WITH_JSON:
+            flags.json = True
         elif word.startswith(("-", "=")) or not given:
             raise UserError(f"{word!r} is not a setting: write key=value, or see `aotd {verb} --help`")
         else:
             settings.append(word)
     if flags.sweep and flags.show:
         raise UserError("-m and --cfg do not go together: --cfg job shows the settings of one job")
+    if flags.json and (flags.sweep or flags.show):
+        raise UserError(f"--json goes with a job of `aotd {verb}`: not with -m, nor with --cfg, which prints YAML")
     if flags.part and not flags.show:
         raise UserError(f"--package {flags.part} goes with --cfg job")
     return flags, settings

@@ -60,11 +60,12 @@ def sentence(text: str) -> str:
     return ""
 
 
-def settings_text(config: Config, part: str = "") -> str:
+def settings_text(config: Config, part: str = "", *, ascii_only: bool = False) -> str:
     """Settings as YAML.
 
     Args:
         part: a dotted name, to show that part alone.
+        ascii_only: spell out all other characters, so that nothing of a value is lost.
 
     Raises:
         UserError: there is no such part.
@@ -75,7 +76,7 @@ def settings_text(config: Config, part: str = "") -> str:
             known = list(shown) if isinstance(shown, Mapping) else []
             raise UserError(f"--package {part}: there is no {name}{meant(name, known)}")
         shown = shown[name]
-    text: str = yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)
+    text: str = yaml.safe_dump(shown, sort_keys=False, allow_unicode=not ascii_only)
     return text.removesuffix("...\n")
 
 

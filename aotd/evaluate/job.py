@@ -41,6 +41,7 @@ from aotd.evaluate.judge_tables import agreements, judge_scores
 from aotd.evaluate.scores import score
 from aotd.llm import LLMConfig, role_llm
 from aotd.records import Cost, Dropped, Mode, Prediction, Question
+from aotd.runtime.output import wide_console
 from aotd.runtime.progress import progress
 from aotd.scoring.answers import parse, read_answer, same_answer
 from aotd.scoring.claims import final_answer
@@ -54,7 +55,7 @@ from aotd.store.run import Run
 from aotd.students import StudentConfig
 from aotd.view.contamination_table import print_leaks
 from aotd.view.cost_table import faster_words
-from aotd.view.tables import agreement_sheet, comparison_sheets, drawn, print_scores, wide_console
+from aotd.view.tables import agreement_sheet, comparison_sheets, drawn, print_scores
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def job(
     console = wide_console()
     print_scores(console, scores)
     for line in faster_words(scores):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     _print_agreements(console, run, questions, arms)
     students = distilled(run, evaluate.external, arms)
     print_leaks(console, write_contamination(run, students, questions, evaluate, dataset.root, seed))

@@ -27,8 +27,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from aotd import __version__
 from aotd.datasets.base import DatasetConfig
 from aotd.errors import QuestionError, UserError
@@ -41,6 +39,7 @@ from aotd.export.parquet import write_card, write_parquet
 from aotd.prompts import digest
 from aotd.prompts.student import SUFFIXES
 from aotd.records import SCHEMA, Example, Outcome, Question, Trace
+from aotd.runtime.output import say
 from aotd.runtime.progress import progress
 from aotd.specialists import SpecialistsConfig
 from aotd.store.ledger import ledger
@@ -254,16 +253,10 @@ def _manifest(run: Run, settings: ExportConfig, reads: Sequence[str]) -> dict[st
 
 
 def _print_summary(target: Path, written: str, manifest: Mapping[str, Any]) -> None:
-    console = Console()
-    console.print(written, highlight=False)
-    console.print("rows: " + ", ".join(f"{split} {rows}" for split, rows in manifest["rows"].items()), highlight=False)
+    say(written)
+    say("rows: " + ", ".join(f"{split} {rows}" for split, rows in manifest["rows"].items()))
     left_out = manifest.get("left_out")
     if left_out:
         key, reason = next(iter(left_out.items()))
-        console.print(
-            f"{len(left_out)} questions left out, their video cannot be read (first: {key}: {reason})",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
-    console.print(str(target), highlight=False, markup=False, soft_wrap=True)
+        say(f"{len(left_out)} questions left out, their video cannot be read (first: {key}: {reason})")
+    say(str(target))

@@ -90,6 +90,6 @@ def show_facts(facts: dict[str, Examined], console: Console) -> None:
             cell.rjust(width) if 1 <= at <= 4 else cell.ljust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        console.print(printable("  ".join(line).rstrip()), markup=False, highlight=False, soft_wrap=True)
+        console.print(printable("  ".join(line).rstrip()), soft_wrap=True)
     broken = sum(found.defect is not None for found in facts.values())
-    console.print(f"{len(facts)} files, {broken} with a defect", highlight=False)
+    console.print(f"{len(facts)} files, {broken} with a defect", soft_wrap=True)

@@ -34,6 +34,7 @@ from aotd.errors import UserError
 from aotd.load import LoadConfig
 from aotd.load.clips import examine, files_below, show_facts, write_facts
 from aotd.records import Dropped, Outcome, Question
+from aotd.runtime.output import StandardConsole
 from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.store.run import Run
 from aotd.video.decode import Examined
@@ -55,7 +56,7 @@ def job(run: Run, *, load: LoadConfig, dataset: DatasetConfig, specialists: Spec
     Raises:
         UserError: a file is not there or malformed, two questions have one id, or there are no questions.
     """
-    console = Console()
+    console = StandardConsole()
     if dataset.name == CLIPS:
         _clips(run, load, dataset, specialists.decode_deadline_s, console)
         return
@@ -63,7 +64,7 @@ def job(run: Run, *, load: LoadConfig, dataset: DatasetConfig, specialists: Spec
     if load.dry_run and dataset.name == PLAYROOM and not world.is_file():
         made = dataset.playroom
         count = made.train_videos + made.val_videos + made.test_videos
-        console.print(f"would render {count} videos with their questions into {dataset.root}", highlight=False)
+        console.print(f"would render {count} videos with their questions into {dataset.root}", soft_wrap=True)
         return
     loaded = read(dataset)
     drawn = _drawn(loaded, dataset.sample, seed)
@@ -77,7 +78,7 @@ def job(run: Run, *, load: LoadConfig, dataset: DatasetConfig, specialists: Spec
 def _clips(run: Run, load: LoadConfig, dataset: DatasetConfig, deadline_s: float, console: Console) -> None:
     names = files_below(dataset.root, dataset.limit)
     if load.dry_run:
-        console.print(f"would decode {len(names)} files below {dataset.root}; writes nothing", highlight=False)
+        console.print(f"would decode {len(names)} files below {dataset.root}; writes nothing", soft_wrap=True)
         return
     facts = examine(dataset.root, names, deadline_s)
     show_facts(facts, console)
@@ -193,7 +194,7 @@ def _summary(survey: _Survey, dataset: DatasetConfig, from_files: bool, console:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(printable(text).replace("\n", " "), highlight=False, markup=False, soft_wrap=True)
+    console.print(printable(text).replace("\n", " "), soft_wrap=True)
 
 
 def _some(texts: Sequence[str], separator: str) -> str:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from rich.console import Console
 
 from aotd.datasets.base import DatasetConfig
 from aotd.errors import UserError
 from aotd.records import Dropped, Estimate, Outcome
 from aotd.report import ReportConfig
 from aotd.report.pick import pick
+from aotd.runtime.output import say
 from aotd.runtime.progress import progress
 from aotd.specialists import SpecialistsConfig
 from aotd.store.files import write_atomically
@@ -77,7 +77,7 @@ def job(run: Run, *, report: ReportConfig, dataset: DatasetConfig, specialists: 
         cards=cards,
     )
     write_atomically(run.folder / "report.html", page)
-    Console().print(f"{run.folder / 'report.html'}", highlight=False, soft_wrap=True)
+    say(str(run.folder / "report.html"))
 
 
 def render(**facts_of_run: Any) -> str:

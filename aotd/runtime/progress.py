@@ -6,12 +6,14 @@ import logging
 from collections.abc import Iterable
 from typing import TypeVar
 
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
+
+from aotd.runtime.output import StandardConsole
 
 T = TypeVar("T")
 
-console = Console(stderr=True)
+console = StandardConsole(stderr=True)
 """Standard error. Bars and messages go through the same console, so that a message stands above the bar."""
 
 
@@ -26,4 +28,4 @@ def progress(title: str, items: Iterable[T], total: int | None = None) -> Iterab
     Args:
         total: how many there are, where that cannot be asked of the items.
     """
-    return track(items, title, total=total, console=console, disable=not bars_are_shown())
+    return track(items, escape(title), total=total, console=console, disable=not bars_are_shown())

@@ -29,13 +29,13 @@ from typing import Any
 
 import numpy as np
 from omegaconf import OmegaConf
-from rich.console import Console
 from rich.table import Table
 
 from aotd.datasets.base import DatasetConfig, locate
 from aotd.datasets.benchmarks import PLAYROOM, STAR
 from aotd.errors import UserError
 from aotd.records import Measured, Program, Question, Ranking
+from aotd.runtime.output import wide_console
 from aotd.runtime.progress import progress
 from aotd.scoring.intervals import estimate, percent
 from aotd.select import DECOMPOSITION, SelectConfig
@@ -89,9 +89,7 @@ def job(
     folder = run.folder / "select"
     write_atomically(folder / "rankings.json", json.dumps([r.model_dump() for r in rankings], indent=1) + "\n")
     _write_winners(run, select, specialists, rankings)
-    console = Console()
-    # A table squeezed into the 80 columns of a pipe cannot be read.
-    Console(width=None if console.is_terminal else 120).print(table(rankings))
+    wide_console().print(table(rankings))
 
 
 def _by_score(ranking: Ranking) -> float:

@@ -29,10 +29,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from rich.console import Console
-
 from aotd.errors import UserError
 from aotd.llm.served import Served
+from aotd.runtime.output import say
 from aotd.serve.backend import Backend
 from aotd.serve.gate import Gate
 from aotd.store.files import disk_errors, make_folder, write_atomically
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         UserError: no command, a name that is none, or the server does not start.
     """
     if "--help" in arguments[:1]:
-        Console().print((__doc__ or "").strip(), highlight=False, markup=False, soft_wrap=True)
+        say((__doc__ or "").strip())
         return 0
     words, dashes = list(arguments), "--" in arguments
     at = words.index("--") if dashes else 2

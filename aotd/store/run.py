@@ -81,3 +81,8 @@ class Run:
         """This run, its folder resolved; for a shard (`aotd.store.shards`), the run that it belongs to."""
         folder = self.folder.resolve()
         return Run(folder.parents[1] if folder.parent.name == "shards" else folder)
+
+
+def run_named(word: str) -> Run:
+    """The run that a word names: by its folder, or as the verbs with settings have it, `run=` and the folder."""
+    return Run(Path(word if Path(word).exists() else word.removeprefix("run=")))

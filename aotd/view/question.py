@@ -22,7 +22,7 @@ from aotd.records import (
     Trace,
     Verdict,
 )
-from aotd.scoring.tables import Comparison, Contamination, Scores
+from aotd.scoring.tables import Comparison, Contamination, JudgeAgreement, Scores
 from aotd.store.ledger import Place, ledger
 from aotd.store.run import Run
 from aotd.store.stage import Stage
@@ -157,6 +157,19 @@ def comparisons(run: Run) -> list[Comparison]:
         return [Comparison.model_validate_json(line) for _, line in lines(path)] if is_file(path) else []
     except ValidationError:
         raise UserError(f"{path} does not hold comparisons: run `aotd evaluate` again") from None
+
+
+def agreements(run: Run) -> list[JudgeAgreement]:
+    """How far judges agree; none where no arm has two.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = run.folder / "evaluate" / "agreement.jsonl"
+    try:
+        return [JudgeAgreement.model_validate_json(line) for _, line in lines(path)] if is_file(path) else []
+    except ValidationError:
+        raise UserError(f"{path} does not hold agreements: run `aotd evaluate` again") from None
 
 
 def _some(stage: Stage[R], ids: Collection[str]) -> dict[str, R]:

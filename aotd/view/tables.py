@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,14 +28,6 @@ class Sheet:
     """How many columns, from the left, hold words; the others hold figures."""
     ends: tuple[int, ...] = ()
     """Rows behind which a part of the sheet ends."""
-
-
-_PIPED_WIDTH = 120
-
-
-def wide_console() -> Console:
-    """Standard output; into a file or a pipe the sheets are wider than the 80 columns that rich takes there."""
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
 
 def print_scores(console: Console, scores: Sequence[Scores]) -> None:

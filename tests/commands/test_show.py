@@ -10,9 +10,10 @@ from aotd.cli.main import main
 from aotd.evaluate import EvaluateConfig
 from aotd.evaluate.contamination import write_contamination
 from aotd.records import Dropped, Example, Outcome, Prediction, Program, Question, Trace
+from aotd.runtime.output import wide_console
 from aotd.store.run import Run
 from aotd.store.stage import Stage
-from aotd.view.tables import Sheet, drawn, printable, wide_console
+from aotd.view.tables import Sheet, drawn, printable
 from tests.sample_run import evaluated, program, question, sample_run, trace, write
 
 

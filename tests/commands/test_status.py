@@ -179,7 +179,7 @@ def test_status_wrong_usage_is_one_line(
     assert main(["status", *(str(run) if word == "RUN" else word for word in more)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
-    assert "usage: aotd status RUN [SHARDS] [--tsv]" in line
+    assert "usage: aotd status RUN [SHARDS] [--tsv | --json]" in line
 
 
 def test_status_imports_no_torch(run: Path) -> None:
