@@ -165,6 +165,7 @@ class Reader:
         """The packets of the video stream, flushing one at the end; notes where every stream ends."""
         step_s = 1 / self.fps if self.fps else 0.0
         clock = self.stream.time_base
+        vp8 = self.stream.codec_context.name == "vp8"  # some of its packets hold a picture that is not to be shown
         try:
             for packet in self.container.demux():
                 self._progress()
@@ -180,7 +181,7 @@ class Reader:
                         if not packet.is_corrupt:  # such as the half of one
                             self.packets_end_s = max(self.packets_end_s, time_s + (length_s or step_s))
                 if ours:
-                    self.count += bool(packet.size)
+                    self.count += bool(packet.size) and not (vp8 and not memoryview(packet)[0] & 16)
                     self.discarded += bool(packet.size) and packet.is_discard
                     yield packet
         except av.FFmpegError:

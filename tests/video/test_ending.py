@@ -140,8 +140,7 @@ def test_a_wrong_duration_in_a_header_makes_no_cut_file(header_s: float, live: b
     found = seen(bytes(data))
     assert isinstance(found, VideoFacts)
     assert (found.cut, found.duration_s) == (False, pytest.approx(3.0))
-    if header_s:
-        assert cut(bytes(data[: len(data) // 2]))
+    assert cut(bytes(data[: len(data) // 2]))
 
 
 def test_a_still_at_the_end_is_shown_as_long_as_its_track_says(tmp_path: Path) -> None:
@@ -237,6 +236,8 @@ BYTES: dict[str, tuple[str, bytes, Ending]] = {
     "no AVI": ("avi", b"RIFF" + bytes(100), Ending.torn),
     "short AVI": ("avi", b"RIFF", Ending.untold),
     "AVI, sizes never written": ("avi", b"RIFF\0\0\0\0AVI LIST\0\0\0\0movi" + bytes(50), Ending.untold),
+    "AVI of two parts": ("avi", 2 * (b"RIFF\x18\0\0\0AVIXLIST\x08\0\0\0movi" + bytes(4)), Ending.whole),
+    "the second one cut": ("avi", (2 * (b"RIFF\x18\0\0\0AVIXLIST\x08\0\0\0movi" + bytes(4)))[:-1], Ending.torn),
     "no transport stream": ("mpegts", b"x" * 2000, Ending.untold),
     "no FLV": ("flv", b"FLV", Ending.torn),
     "no Ogg": ("ogg", b"x" * 99, Ending.torn),

@@ -129,6 +129,18 @@ def test_every_kind_opens_and_is_shown_right(kind: str, tmp_path: Path) -> None:
         assert blue[2] > 150 > blue[:2].max()
 
 
+def test_pictures_that_are_not_to_be_shown_are_no_missing_frames(tmp_path: Path) -> None:
+    """VP8 keeps some of them beside the frames, to make others from."""
+    write(tmp_path / "a.webm", "libvpx", "yuv420p", options={"deadline": "realtime"})
+    with av.open(str(tmp_path / "a.webm")) as container:
+        heads = [(packet.pos, bytes(packet)[:9]) for packet in container.demux(video=0) if packet.size]
+    data = bytearray((tmp_path / "a.webm").read_bytes())
+    for place, head in heads[4:6]:
+        data[data.index(head, place)] &= ~16
+    facts = read_facts(io.BytesIO(bytes(data)), every_frame=True)
+    assert (facts.decoded, facts.expected, facts.damaged) == (8, 8, 0)
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_turned_and_mirrored_frames_stand_upright(degrees: int, name: str, tmp_path: Path) -> None:
