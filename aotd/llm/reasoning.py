@@ -264,20 +264,26 @@ def _marks(text: str) -> Iterator[_Mark]:
 def _walk(text: str, marks: list[_Mark], opened: bool) -> Split:
     thought: list[str] = []
     said: list[str] = []
+    behind = opened
     depth, at, thinks = int(opened), 0, opened
+    word: _Mark | None = None
+    """An opening mark that is a word of the sentence."""
     last_closing = max((number for number, mark in enumerate(marks) if not mark.opens), default=-1)
     for number, mark in enumerate(marks):
         if mark.opens:
             if not depth:
-                if not _begins(text, mark, thinks):
+                if not thinks and _is_word(text, mark):
+                    word = mark
                     continue
-                said.append(_said(text, at, mark.start))
+                said.append(text[at : mark.start])
                 at, thinks = mark.end, True
             depth += 1
+        elif not depth and word and "\n" not in text[word.end : mark.start] and _is_word(text, mark):
+            word = None
         elif not depth:
             # The template wrote the opening, or the model went on thinking: what stands before was not the reply.
             thought += [*said, text[at : mark.start]]
-            said, at, thinks = [], mark.end, True
+            said, at, thinks, behind = [], mark.end, True, True
         else:
             # An opening that is never closed, inside a block, ends with the block.
             depth = depth - 1 if number < last_closing else 0
@@ -288,18 +294,17 @@ def _walk(text: str, marks: list[_Mark], opened: bool) -> Split:
         return Split("", text)
     if depth:
         return _split([*thought, *said, text[at:]], None, text)
-    return _split(thought, _joined([*said, _said(text, at, len(text))]), text)
+    return _split(thought, _joined([*said, text[at:]], behind), text)
 
 
-def _begins(text: str, mark: _Mark, thinks: bool) -> bool:
-    """Whether an opening mark begins a block where it stands, or is a word of a sentence: "the <think> tag"."""
-    if thinks:
-        return True
+def _is_word(text: str, mark: _Mark) -> bool:
+    """Whether a mark is a word of a sentence ("the <think> tag"): not at the beginning of a line, nor glued to text."""
     before = text[max(mark.start - 200, 0) : mark.start]
-    word = before.rstrip(" \t")
-    if not word.strip() or word[-1] in f"\r\n{_ENDS}":
-        return True
-    return word == before and word[-1] not in _BEFORE_A_WORD
+    words = before.rstrip(" \t")
+    if not words.strip() or words[-1] in f"\r\n{_ENDS}":
+        return False
+    parted = before != words or words[-1] in _BEFORE_A_WORD
+    return parted and not re.match(r"\w", text[mark.end :])
 
 
 def _quoted(text: str, mark: _Mark) -> bool:
@@ -308,23 +313,26 @@ def _quoted(text: str, mark: _Mark) -> bool:
     return bool(before) and _QUOTES.get(before) == after
 
 
-def _said(text: str, start: int, end: int) -> str:
-    """A piece of a text, which stands at its beginning or behind reasoning."""
-    return _trimmed(text[start:end]) if start else text[start:end]
-
-
 def _trimmed(text: str) -> str:
     """Without the blank lines, or the blanks, that part it from the reasoning; a first line keeps its indentation."""
     blank = re.match(r"\s*\n", text)
     return text[blank.end() :] if blank else text.lstrip(" \t")
 
 
-def _joined(pieces: list[str]) -> str:
-    """What stands around blocks, as one text."""
+def _joined(pieces: list[str], behind: bool) -> str:
+    """What stands around blocks, as one text.
+
+    Args:
+        behind: whether a block stands before the first piece.
+    """
     text = ""
-    for piece in pieces:
-        if piece.strip():
-            text += ("\n" if text and not text[-1].isspace() else "") + piece
+    for number, piece in enumerate(pieces):
+        words = _trimmed(piece) if number or behind else piece
+        if not words.strip():
+            continue
+        breaks = text and not text.endswith("\n") and "\n" in piece[: len(piece) - len(words)]
+        glued = text and not text[-1].isspace()
+        text += ("\n" if breaks or glued else "") + words
     return text
 
 

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from aotd.video_llms.base import VideoFeatures
 
 UNREAD = "-"
-"""Stands for the reply where a video cannot be read. No option is read in it; and it is not empty, because some tasks
-(MVBench) leave empty replies out of the count instead of counting them as wrong."""
+"""Stands for the reply where a video cannot be read, or a model thought and said nothing. No option is read in it;
+and it is not empty, because some tasks (MVBench) leave empty replies out of the count instead of counting them as
+wrong."""
 
 VIEWS_KEPT = 4
 """Questions about one video come one after the other."""
@@ -125,7 +126,8 @@ class LmmsStudent(lmms):  # type: ignore[misc]
                 continue
             rows.append(self._student.prompt_row(view, text.rstrip("\n") + "\n"))
         replies = iter(self._student.generate(rows, longest) if rows else [])
-        return [UNREAD if place in unread else _cut(next(replies).text, until) for place in range(len(batch))]
+        said = [None if place in unread else next(replies) for place in range(len(batch))]
+        return [UNREAD if reply is None or reply.silent else _cut(reply.text, until) for reply in said]
 
     def seen_of(self, visuals: Any, where: str) -> VideoFeatures:
         """What the student sees of the video that a task shows.

@@ -15,6 +15,8 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -26,6 +28,8 @@ from aotd.errors import UserError
 from aotd.llm import EngineName, LLMConfig
 from aotd.llm.base import Engine, Message, Reply
 from aotd.llm.load import load_engine
+from aotd.llm.thinking import THINKING_TOKENS
+from aotd.llm.vllm import VLLMEngine
 
 SHARED = "The person opens the door, takes the cup and puts it on the table. " * 4
 PROMPTS = [*(f"{SHARED}{asked}" for asked in ("What was taken?", "What was opened?", "Where is it?")), "Why?", "é ✓"]
@@ -238,3 +242,61 @@ def test_what_a_person_must_mend_is_said(
     name = model.format(file=tmp_path / "weights.gguf", folder=folder)
     with pytest.raises(UserError, match=says):
         load_engine(LLMConfig(engine=EngineName.vllm, model=name), "a test")
+
+
+class Scripted:
+    """Stands for vLLM: writes a text behind each prompt, up to the limit that it is sent."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, text: str) -> None:
+        self.tokenizer, self.text, self.limits = tokenizer, text, list[int]()
+
+    def generate(self, prompts: list[Any], sampling: list[int], *, use_tqdm: bool) -> list[Any]:
+        self.limits += sampling
+        tokens = self.tokenizer(self.text, add_special_tokens=False)["input_ids"]
+        made = []
+        for limit in sampling:
+            text = self.tokenizer.decode(tokens[:limit])
+            out = SimpleNamespace(
+                token_ids=tokens[:limit], text=text, finish_reason="length" if len(tokens) > limit else "stop"
+            )
+            made.append(SimpleNamespace(outputs=[out]))
+        return made
+
+
+def scripted(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[VLLMEngine, Scripted]:
+    """An engine without vLLM."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer.chat_template = settings.pop("template", TEMPLATE)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
+    engine, model = VLLMEngine.__new__(VLLMEngine), Scripted(tokenizer, text)
+    engine.model, engine._setting, engine._batch, engine._seed = "tiny", "llm", 4, 0
+    engine._thinking_tokens, engine._room = settings.get("thinking_tokens"), settings.get("room", 9999)
+    engine._tokenizer, engine._llm = tokenizer, model
+    monkeypatch.setattr(engine, "_sampling", lambda request, more: request.max_tokens + more)
+    return engine, model
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("<think>", "</think>"), ("[THINK]", "[/THINK]")])
+def test_thought_gets_room(opening: str, closing: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, model = scripted(folder, f"{opening}{'Why? ' * 99}{closing}A<s>", monkeypatch)
+    (reply,) = engine.generate(["Which?"], max_tokens=16)
+    assert (reply.text, reply.finished, reply.reasoning) == ("A", True, ("Why? " * 99).strip())
+    assert model.limits == [16, 16 + THINKING_TOKENS]
+
+
+def test_thought_that_the_template_opens_gets_room_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, model = scripted(folder, f"{'Why? ' * 99}</think>A", monkeypatch, template=TEMPLATE + "<think>")
+    assert engine.generate(["Which?"], max_tokens=16)[0].text == "A"
+    assert model.limits == [16 + THINKING_TOKENS]
+    engine, model = scripted(folder, "Why? " * 9999, monkeypatch, template=TEMPLATE + "<think>", room=300)
+    assert engine.generate(["Which?"], max_tokens=16)[0].silent
+
+
+@pytest.mark.parametrize(("tokens", "limits"), [(None, [16]), (0, [16]), (50, [66])])
+def test_what_is_said_is_no_longer_than_its_limit(
+    tokens: int | None, limits: list[int], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, model = scripted(folder, "Why? " * 99, monkeypatch, thinking_tokens=tokens)
+    (reply,) = engine.generate(["Which?"], max_tokens=16)
+    assert (reply.reply_tokens, reply.finished, reply.silent) == (16, False, False)
+    assert model.limits == limits
