@@ -102,9 +102,23 @@ def chat_message(data: Any) -> ChatMessage | None:
         thought = thought or "".join(_parts(message.get(name)))
     refusal = message.get("refusal")
     end = reply_end(choice.get("finish_reason"))
+    thought = thought or _hidden_thought(data, text, end)
     if isinstance(refusal, str) and refusal.strip() and not text.strip():
         end = ReplyEnd.content_filter
     return ChatMessage(text, thought, end, clean(refusal if isinstance(refusal, str) else ""), *_usage(data))
+
+
+def _hidden_thought(data: dict[str, Any], text: str, end: ReplyEnd) -> str:
+    """What stands for reasoning that a server counts and does not show; empty where it tells of none."""
+    usage = data.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    details = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
+    count = (details if isinstance(details, dict) else usage).get("reasoning_tokens")
+    if isinstance(count, int) and count > 0:
+        return f"({count} tokens that the server does not show)"
+    # Whoever writes up to the limit, and no text, has been thinking.
+    hidden = end is ReplyEnd.length and not text.strip() and _usage(data)[1] > 0
+    return "(tokens that the server does not show)" if hidden else ""
 
 
 def _without_choice(data: Any) -> ChatMessage | None:

@@ -51,6 +51,8 @@ class ThinkingRoom:
         self._tokens = tokens
         self._thinks: bool | None = None
         """None until a reply has told."""
+        self._hides = False
+        """Whether it thinks and the server shows nothing of it."""
         self._finding_out = threading.Lock()
 
     def ask(self, longest: int, send: Send) -> Reply:
@@ -76,18 +78,21 @@ class ThinkingRoom:
                     return roomy if roomy is not None and self._thinks else reply
             if not self._thinks:
                 return reply
-        return self._roomy(longest, send) or reply
+            return self._roomy(longest, send) or reply
+        roomy = self._roomy(longest, send, found_out=False)
+        self._hides = self._hides or (roomy is not None and roomy.finished and not roomy.reasoning)
+        return roomy or reply
 
     def _roomy(self, longest: int, send: Send, *, found_out: bool = True) -> Reply | None:
         """The reply with room to think; None where the server has none.
 
         Args:
-            found_out: whether the model is known to think.
+            found_out: whether the model is known to think, but not yet to have thought about this prompt.
         """
         for room in _ROOMS:
             reply = send(longest + room, True)
             if reply.failure is not ReplyFailure.prompt_too_long:
-                return _within(reply, longest) if found_out else reply
+                return _within(reply, longest) if found_out and not self._hides else reply
         return None
 
 

@@ -92,6 +92,37 @@ def test_text_of_a_message(data: Any, text: str, reasoning: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("finish", "usage", "text", "reasoning"),
+    [
+        (
+            "stop",
+            {"completion_tokens_details": {"reasoning_tokens": 64}},
+            "red",
+            "(64 tokens that the server does not show)",
+        ),
+        (
+            "stop",
+            {"output_tokens_details": {"reasoning_tokens": 64}},
+            "red",
+            "(64 tokens that the server does not show)",
+        ),
+        ("stop", {"reasoning_tokens": 64}, "red", "(64 tokens that the server does not show)"),
+        ("length", {"completion_tokens": 16}, "", "(tokens that the server does not show)"),
+        ("length", {"completion_tokens": 16}, "red", ""),
+        ("length", {}, "", ""),
+        ("stop", {"completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 0}}, "red", ""),
+        ("stop", {"completion_tokens_details": None}, "red", ""),
+        ("stop", {"completion_tokens_details": {"reasoning_tokens": "many"}}, "red", ""),
+        ("stop", None, "red", ""),
+    ],
+)
+def test_reasoning_that_is_counted_and_not_shown(finish: str, usage: Any, text: str, reasoning: str) -> None:
+    message = chat_message(completion({"content": text}, finish) | {"usage": usage})
+    assert message is not None
+    assert (message.text, message.reasoning) == (text, reasoning)
+
+
+@pytest.mark.parametrize(
     ("data", "words"),
     [
         (completion({"content": None, "refusal": "I'm sorry, I can't help."}), "I'm sorry, I can't help."),

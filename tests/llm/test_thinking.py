@@ -162,3 +162,13 @@ def test_constrained_choice_of_a_model_that_thinks_first() -> None:
 def test_negative_room_is_refused() -> None:
     with pytest.raises(UserError, match=r"llm\.thinking_tokens=-1 must be 0 or more, or null"):
         load_engine(LLMConfig(EngineName.transformers, "x", thinking_tokens=-1), "a test")
+
+
+def test_thoughts_that_a_server_hides_get_room() -> None:
+    def send(limit: int, _: bool = False) -> Reply:
+        if limit < 1000:
+            return Reply.from_text("", False, 5, limit, reasoning="(tokens that the server does not show)")
+        return Reply("A", True, 5, 300)
+
+    room = ThinkingRoom(None)
+    assert [room.ask(16, send) for _ in range(2)] == [Reply("A", True, 5, 300)] * 2

@@ -133,7 +133,7 @@ def test_a_specialist_ends_one_question_for_such_a_prompt(tmp_path: Path) -> Non
     with serving(tmp_path):
         with pytest.raises(QuestionError, match="ended twice") as ended:
             specialist.say([(None, "poison")], 8)
-        assert ended.value.outcome is Outcome.tool_failed
+        assert ended.value.outcome is Outcome.model_refused
         assert specialist.say([(None, "hello")], 8)[0].text == "so: hello"
 
 
