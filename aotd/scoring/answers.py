@@ -33,6 +33,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from aotd.scoring.languages import in_english
 from aotd.scoring.normalise import clean, is_number, plain, texts, unmarked, words
 from aotd.scoring.option_mentions import (
     AnswerOptions,
@@ -125,7 +126,9 @@ _FINAL_CUE = re.compile(r"\bfinal\s+(?:answer|choice|option|decision)\b" + _IS, 
 _ANSWER_CUE = re.compile(_ANSWER + _IS, re.IGNORECASE)
 _FINAL_MARK = re.compile(
     r"\\boxed\s*\{([^{}]{0,300})\}|<answer>(.{0,1000}?)(?:</answer>|\Z)"
-    r"|[\"'](?:final[ _]?)?(?:answer|choice|option|letter|prediction|response|output|result)[\"']\s*:\s*"
+    r"|[\"'](?:(?:final|correct|selected|best|chosen)[ _]?)?"
+    r"(?:answer|choice|option|letter|prediction|response|output|result|final"
+    r"|答案|答え|정답|respuesta|réponse|antwort|ответ|resposta|risposta|الإجابة|उत्तर)[\"']\s*:\s*\[?\s*"
     r"(?:\"((?:[^\"\\\n]|\\.){0,1000})\"|'([^'\n]{0,1000})'|([^\"'\s,}]{1,20}))",
     re.IGNORECASE | re.DOTALL,
 )
@@ -152,6 +155,12 @@ _REFUSED = "\x00"
 _ALL = re.compile(
     r"\b(?:all|both|any|either)\s+of\s+(?:the\s+above|them|these|those)\b|\ball\s+the\s+above\b", re.IGNORECASE
 )
+_ORDINAL = re.compile(
+    r"\b(?:first|second|third|fourth|fifth|last|\d(?:st|nd|rd|th)|primer|segund|terc|[uú]ltim|prim|premi|deuxi|erst|zweit|dritt)"
+    r"|перв|втор|трет|последн|第|最[后後初]|番|첫|두\s|세\s|째|마지막|أول|ثاني|ثالث|أخير|पहल|दूसर|तीसर|अंतिम",
+    re.IGNORECASE,
+)
+"""In options: they are first and third themselves, so that such a word tells of no place."""
 _PLACE = 500
 """Characters after a cue in which its answer stands."""
 _SENTENCE_END = re.compile(r"(?<!\b[A-Za-z])[.!?;](?=\s|$)|\n")
@@ -188,10 +197,14 @@ def parse(text: str, options: Sequence[str]) -> Parsed:
     whole = _whole(bare, given)
     if whole is not None:
         return whole
-    if not any(_REFUSAL.search(unmarked(clean(option))) for option in options):
+    refusable = not any(_REFUSAL.search(unmarked(clean(option))) for option in options)
+    if refusable:
         cleaned = _REFUSAL.sub(_REFUSED, cleaned)
     cleaned = _without_echo(cleaned, given)
-    bare = unmarked(cleaned)
+    said = unmarked(cleaned)
+    bare = in_english(said, len(options), places=_by_place(given))
+    if refusable and bare != said:
+        bare = _REFUSAL.sub(_REFUSED, bare)
     final = [next(part for part in hit.groups() if part is not None) for hit in _FINAL_MARK.finditer(cleaned)]
     bold = [unmarked(hit[1] or hit[2]) for hit in _BOLD.finditer(cleaned)]
     return (
@@ -202,6 +215,12 @@ def parse(text: str, options: Sequence[str]) -> Parsed:
         or _whole(bare, given)
         or _in_text(bare, given)
     )
+
+
+def _by_place(given: AnswerOptions) -> bool:
+    """Whether "the third option" can only be the third in the list."""
+    numbers_alone = any(len(own) == 1 and is_number(own[0]) for own in given.words)
+    return not numbers_alone and not any(map(_ORDINAL.search, given.texts))
 
 
 def _whole(text: str, given: AnswerOptions) -> Parsed | None:

@@ -22,12 +22,12 @@ _NAMED = re.compile(
 )
 _BARE = re.compile(
     r"(?<![\w.'-])([A-Z])(?=[\"')\]]?(?:\s*$|\s*\n|[,;:!?]|\.(?!\w)|\s*(?:[-–—=]>?|→)\s|\s?[/&]|\s+(?:because|since|as|is"
-    r"|or|and|but|nor|not|fits|matches|seems|with|based|due|instead|rather|isn't|can't|cannot|wins|only)\b|(?<!I)\s+(?:would|appears|looks|best)\b))"
+    r"|or|and|but|nor|not|fits|matches|seems|with|based|due|instead|rather|that|isn't|can't|cannot|wins|only)\b|(?<!I)\s+(?:would|appears|looks|best)\b))"
 )
 _BEFORE_BARE = re.compile(
     r"(?:^|[.!?:;,\n\"'>=→(\x00–—-]|\b(?:is|be|it's|that's|was|options?|choices?|answer|either|between|both|not|only"
     r"|neither|choose|chose|pick|select|say|with|than|of|for|therefore|thus|so|hence|guess|think|believe|probably|likely"
-    r"|clearly|definitely|indeed|but|out|maybe|perhaps|eliminate|exclude|reject)|n't)\s*$",
+    r"|clearly|definitely|indeed|but|out|maybe|perhaps|eliminate|exclude|reject|(?:that|this|which)\s+leaves|leaving)|n't)\s*$",
     re.IGNORECASE,
 )
 _JOINED = re.compile(
