@@ -58,7 +58,7 @@ def run_verb(name: str, config: Config, toolbox: Toolbox | None = None) -> None:
     if not verb.in_run:
         _call(verb, config, toolbox)
         return
-    run = Run(Path(config.run))
+    run = Run(Path(config.run), config.first_losses)
     tracking.check(config.tracking, run)
     if config.tracking.tracker is tracking.TrackerName.none:
         _call(verb, config, toolbox)
@@ -91,7 +91,7 @@ def narrowed(verb: str, config: Config) -> Config:
         raise UserError(
             f"shard.number={number} shard.of={of}: there is no such shard: of 1 to {MOST}, and number 1 to that"
         )
-    run, shard = Run(Path(config.run)), ShardId(of, number)
+    run, shard = Run(Path(config.run), config.first_losses), ShardId(of, number)
     deal(run, shard)
     cache = cache_folder(config.cache, run)
     narrow = replace(deepcopy(config), run=str(shard.run(run)), shard=ShardConfig())
@@ -113,7 +113,7 @@ def _record_of_shard(llm: LLMConfig, shard: ShardId) -> str:
 
 
 def _call(verb: Verb, config: Config, toolbox: Toolbox | None) -> None:
-    run = Run(Path(config.run))
+    run = Run(Path(config.run), config.first_losses)
     told = verb.in_run and not config.load.dry_run
     with disk_errors(run.folder), recorded(run, verb.name) if told else nullcontext():
         started = time.monotonic()
@@ -133,7 +133,10 @@ def arguments(verb: Verb, config: Config, job: Callable[..., object], toolbox: T
     """What a verb's job is called with: the run, the settings that its row names, and the toolbox if it takes one."""
     given: dict[str, Any] = {"config": config}
     if verb.settings != ("*",):
-        given = {"run": Run(Path(config.run)), **{name: getattr(config, name) for name in verb.settings}}
+        given = {
+            "run": Run(Path(config.run), config.first_losses),
+            **{name: getattr(config, name) for name in verb.settings},
+        }
     if toolbox is not None and "toolbox" in inspect.signature(job).parameters:
         given["toolbox"] = toolbox
     return given
@@ -176,7 +179,7 @@ def plan(config: Config, toolbox: Toolbox | None = None) -> list[str]:
     Raises:
         UserError: a verb that is to be done has a folder that was made otherwise; or its settings are wrong.
     """
-    run, lines = Run(Path(config.run)), []
+    run, lines = Run(Path(config.run), config.first_losses), []
     given: int | None = None
     """Questions that the verb before hands on, where that is known."""
     for verb in (verb for verb in FLOW if verb in config.verbs):

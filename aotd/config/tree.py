@@ -55,6 +55,8 @@ class Config:
     run: str = "runs/demo"
     """Folder of the run."""
     seed: int = 0
+    first_losses: int = 20
+    """Stop where the first so many questions of a verb are all lost to one cause; 0 goes on."""
     verbs: list[str] = field(default_factory=list)
     """What `aotd run` does, in order."""
     dataset: DatasetConfig = field(default_factory=DatasetConfig)

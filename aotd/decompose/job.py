@@ -86,7 +86,7 @@ def job(
                     place = out.write(record, meter.cost(key, batch=len(new), replies=replies))
                 else:
                     record = out.read(known[_text(question)])
-                    place = out.write(record.model_copy(update={"question_id": key}), carried(key))
+                    place = out.write(record.model_copy(update={"question_id": key}), carried(key), again=True)
                 if author.asks_once:
                     known.setdefault(_text(question), place)
         out.sort(questions.ids())

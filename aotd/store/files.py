@@ -235,6 +235,17 @@ class Shard:
                 os.fsync(self._out.fileno())
             self._synced_s, self._dirty = time.monotonic(), False
 
+    def clear(self) -> None:
+        """Take all lines back.
+
+        Raises:
+            UserError: the disk does not take it.
+        """
+        self._end, self._dirty = 0, True
+        with disk_errors(self._path):
+            os.ftruncate(self._out.fileno(), 0)
+        self.sync()
+
     def reorder(self, kept: int, begins: Iterable[int]) -> None:
         """Rewrite the file: the first `kept` bytes as they are, then the lines that begin at `begins`, in that order.
 

@@ -11,10 +11,11 @@ is there (`Stage.exists`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aotd.records import Example, Judgement, Mode, Prediction, Program, Question, Record, Thought, Trace, Verdict
+from aotd.store.losses import FIRST
 from aotd.store.stage import Stage
 
 
@@ -23,45 +24,47 @@ class Run:
     """A run's folder, whether or not it is there."""
 
     folder: Path
+    first_losses: int = FIRST
+    """How many questions of a verb may be lost to one cause at first (`aotd.store.losses`); 0 is any number."""
 
     def __str__(self) -> str:
         return str(self.folder)
 
     @property
     def questions(self) -> Stage[Question]:
-        return Stage(self.folder, "load", Question)
+        return Stage(self.folder, "load", Question, self.first_losses)
 
     @property
     def programs(self) -> Stage[Program]:
-        return Stage(self.folder, "decompose", Program)
+        return Stage(self.folder, "decompose", Program, self.first_losses)
 
     @property
     def traces(self) -> Stage[Trace]:
-        return Stage(self.folder, "execute", Trace)
+        return Stage(self.folder, "execute", Trace, self.first_losses)
 
     @property
     def thoughts(self) -> Stage[Thought]:
-        return Stage(self.folder, "convert", Thought)
+        return Stage(self.folder, "convert", Thought, self.first_losses)
 
     @property
     def verdicts(self) -> Stage[Verdict]:
-        return Stage(self.folder, "verify", Verdict)
+        return Stage(self.folder, "verify", Verdict, self.first_losses)
 
     def examples(self, arm: str) -> Stage[Example]:
         """What an arm was trained on."""
-        return Stage(self.folder, f"distill/{arm}", Example)
+        return Stage(self.folder, f"distill/{arm}", Example, self.first_losses)
 
     def predictions(self, arm: str, mode: Mode) -> Stage[Prediction]:
         """What an arm replied to the held-out questions."""
-        return Stage(self.folder, f"evaluate/{arm}/{mode.value}", Prediction)
+        return Stage(self.folder, f"evaluate/{arm}/{mode.value}", Prediction, self.first_losses)
 
     def judgements(self, arm: str, judge: str, aspect: str) -> Stage[Judgement]:
         """What a judge made of an arm's answers in one aspect."""
-        return Stage(self.folder, f"evaluate/{arm}/judge/{judge}/{aspect}", Judgement)
+        return Stage(self.folder, f"evaluate/{arm}/judge/{judge}/{aspect}", Judgement, self.first_losses)
 
     def stage(self, verb: str) -> Stage[Record]:
         """A verb's stage, read for no more than what every record has."""
-        return Stage(self.folder, verb, Record)
+        return Stage(self.folder, verb, Record, self.first_losses)
 
     def student(self, arm: str) -> Path:
         """Folder of a distilled student, whether or not it is there."""
@@ -80,7 +83,8 @@ class Run:
     def whole(self) -> Run:
         """This run, its folder resolved; for a shard (`aotd.store.shards`), the run that it belongs to."""
         folder = self.folder.resolve()
-        return Run(folder.parents[1] if folder.parent.name == "shards" else folder)
+        whole = folder.parents[1] if folder.parent.name == "shards" else folder
+        return replace(self, folder=whole)
 
 
 def run_named(word: str) -> Run:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aotd.errors import UserError
 from aotd.records import Question
@@ -50,7 +50,7 @@ class ShardId:
 
     def run(self, whole: Run) -> Run:
         """The shard of a whole run, which is a run of its own."""
-        return Run(whole.folder / "shards" / f"{self.number}-of-{self.of}")
+        return replace(whole, folder=whole.folder / "shards" / f"{self.number}-of-{self.of}")
 
     @property
     def words(self) -> str:

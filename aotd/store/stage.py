@@ -45,6 +45,7 @@ from aotd.errors import UserError
 from aotd.records import SCHEMA, Cost, Dropped, Record
 from aotd.store.files import Shard, as_line, disk_errors, make_folder, write_atomically
 from aotd.store.index import IndexWriter, entries, offsets, read_index, write_index
+from aotd.store.losses import FIRST, FirstLosses
 from aotd.store.untrusted import LONGEST_LINE, is_file, lines, read_manifest
 
 _log = logging.getLogger(__name__)
@@ -179,8 +180,10 @@ def _id(line: bytes) -> str | None:
 class Stage(Generic[R]):
     """One verb's folder in a run, holding records of one type."""
 
-    def __init__(self, run: Path, name: str, record: type[R]) -> None:
+    def __init__(self, run: Path, name: str, record: type[R], first_losses: int = FIRST) -> None:
+        """`first_losses`: how many questions may be lost to one cause at first (`aotd.store.losses`)."""
         self.folder = run / name
+        self.first_losses = first_losses
         self.name = name
         self.record = record
 
@@ -505,6 +508,8 @@ class StageWriter(Generic[R]):
             index = IndexWriter(stage.records_path, entries(self._done_with()))
             self._index = opened.enter_context(closing(index))
             self._opened = opened.pop_all()
+        lines = (line for path in (stage.records_path, stage.dropped_path) for _, line in _lines(path))
+        self._losses = FirstLosses(stage.first_losses, lines)
         _log.debug("%s: %d questions have a line", stage.folder, len(self.done))
 
     def _done_with(self) -> Iterator[tuple[str, int]]:
@@ -512,14 +517,20 @@ class StageWriter(Generic[R]):
             self.done.add(key)
             yield key, begin
 
-    def write(self, record: R | Dropped, cost: Cost | None = None) -> int:
+    def write(self, record: R | Dropped, cost: Cost | None = None, *, again: bool = False) -> int:
         """Append the question's one line, and before it what the question took, where that was measured.
 
-        Returns the place of the line, for `read`.
-        """
-        return self.add(StageEntry.of(record, cost))
+        Args:
+            again: whether another question has the same, for which alone it was made.
 
-    def add(self, entry: StageEntry) -> int:
+        Returns the place of the line, for `read`.
+
+        Raises:
+            UserError: the first questions are all lost to one cause (`aotd.store.losses`). Their lines are taken back.
+        """
+        return self.add(StageEntry.of(record, cost), again=again)
+
+    def add(self, entry: StageEntry, *, again: bool = False) -> int:
         """`write` a line that another process has made."""
         assert entry.question_id not in self.done, f"{entry.question_id} written twice"
         if entry.cost is not None:
@@ -527,10 +538,24 @@ class StageWriter(Generic[R]):
             self._costs.add(entry.cost)
         self.done.add(entry.question_id)
         if entry.dropped:
-            return ~self._dropped.add(entry.line)
-        begin = self._records.add(entry.line)
-        self._index.add(entry.question_id, begin)
-        return begin
+            place = ~self._dropped.add(entry.line)
+        else:
+            place = self._records.add(entry.line)
+            self._index.add(entry.question_id, place)
+        if not again and (lost := self._losses.add(entry.line)) is not None:
+            self._take_back()
+            raise UserError(
+                f"{self._stage.name}: the first {self._stage.first_losses} questions all ended alike ({lost}): mend "
+                "what is behind that and run the same command again, which asks them anew; first_losses=0 goes on"
+            )
+        return place
+
+    def _take_back(self) -> None:
+        """Leave the stage as if it had not begun, so that settings may change."""
+        self._dropped.clear()
+        self._records.clear()
+        self._index.replace(b"")
+        self._stage.manifest_path.unlink(missing_ok=True)
 
     def read(self, place: int) -> R | Dropped:
         """The record at a place: the byte at which its line begins, or `~` of that for a dropped question.
