@@ -96,7 +96,7 @@ def json_entries(path: Path, key: str, what: str) -> list[JsonEntry]:
     value = read_json(path)
     if isinstance(value, list):
         return [JsonEntry(f"{path}: entry {number}", row) for number, row in enumerate(value, start=1)]
-    if key and isinstance(value, dict) and any(isinstance(row, dict) for row in value.values()):
+    if key and isinstance(value, dict) and key not in value and any(isinstance(row, dict) for row in value.values()):
         return [
             JsonEntry(f"{path}: entry {name!r}", {key: name, **row} if isinstance(row, dict) else row)
             for name, row in value.items()

@@ -89,14 +89,15 @@ def files_of_kinds(config: DatasetConfig, kinds: Mapping[str, str], wanted: str)
         UserError: there is none of them, or two of one kind.
     """
     given = Path(config.questions)
+    way = (given, *given.absolute().parents[:2])
+    own = next((kinds[name] for part in way if (name := _name(part)) in kinds), None)
     if not (config.questions and given.is_dir()):
         path = questions_file(config, f"{wanted}, or the folder they are in")
-        asked = [kinds[name] for part in (path, *path.absolute().parents[:2]) if (name := _name(part)) in kinds]
-        if not asked:
+        if own is None:
             raise UserError(f"dataset.questions: {path} is none of {wanted}: its name says what it asks")
-        return {asked[0]: [path]}
-    if _name(given.absolute()) in kinds and (shards := parquet_paths(given, config.split)):
-        return {kinds[_name(given.absolute())]: shards}
+        return {own: [path]}
+    if own is not None and (shards := parquet_paths(given, config.split)):
+        return {own: shards}
     found: dict[str, list[Path]] = {}
     for path in sorted(given.iterdir()):
         kind = kinds.get(_name(path))
