@@ -198,12 +198,18 @@ def _avi(file: BinaryIO, size: int) -> Ending:
     return Ending.whole if seen else Ending.untold
 
 
+_PADDING = 0.02
+"""The share of a file that may be empty at its end."""
+
+
 def _mpegts(file: BinaryIO, size: int) -> Ending:
     head = _read(file, 0, 5 * 204)
     for length, first in ((188, 0), (192, 4), (204, 0)):
         if all(head[at : at + 1] == b"\x47" for at in range(first, 5 * length, length) if at < size):
-            last = _read(file, size - length + first, 1)
-            return Ending.torn if size % length or last != b"\x47" else Ending.whole
+            at, whole = size - length, not size % length
+            if not any(_read(file, at, length)):  # what a disk's blocks are filled up with, or room never filled
+                at, whole = int(size * (1 - _PADDING)) // length * length, True
+            return Ending.whole if whole and _read(file, at + first, 1) == b"\x47" else Ending.torn
     return Ending.untold
 
 

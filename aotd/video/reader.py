@@ -47,6 +47,11 @@ PREVIEW = 4
 """A stream whose frames are so many times smaller than another's is a preview of it."""
 TABLED = "mov,mp4,m4a,3gp,3g2,mj2"
 """The container whose header says how long each stream is."""
+JUMPY = {"mpegts", "mpeg"}
+"""Containers whose clock may begin anew in the middle: where a broadcast or a disc goes on to another part, and where
+files were joined end to end."""
+BACK_S, AHEAD_S = 0.1, 10.0
+"""A clock that goes back or ahead by more has jumped, as FFmpeg's command-line tool has it."""
 TIMED_BY_ITS_END = {"mpegts", "mpeg", "ogg"}
 """Containers without a duration in the header: FFmpeg takes that of the last packets there are."""
 
@@ -129,6 +134,10 @@ class Reader:
         """Where the last packet ends."""
         self.any_end_s = 0.0
         """Where the last packet of any stream ends."""
+        self._shift = 0
+        """How far the clock has jumped so far, in the stream's ticks."""
+        self._due: int | None = None
+        """When the next packet is due, in the same."""
         self.size = (0, 0)
         """Width and height of the first frame that was decoded, as it is stored; zeros before."""
 
@@ -165,11 +174,14 @@ class Reader:
         """The packets of the video stream, flushing one at the end; notes where every stream ends."""
         step_s = 1 / self.fps if self.fps else 0.0
         clock = self.stream.time_base
+        jumpy = self.container.format.name in JUMPY
         vp8 = self.stream.codec_context.name == "vp8"  # some of its packets hold a picture that is not to be shown
         try:
             for packet in self.container.demux():
                 self._progress()
                 ours = packet.stream is self.stream
+                if ours and packet.dts is not None and jumpy:
+                    self._join(packet)
                 stamp = packet.pts if packet.pts is not None else packet.dts
                 base = clock if ours else packet.time_base
                 if stamp is not None and base and packet.size:
@@ -186,6 +198,18 @@ class Reader:
                     yield packet
         except av.FFmpegError:
             self.damaged += 1  # the container breaks off; `cut` says whether much is missing
+
+    def _join(self, packet: Any) -> None:
+        """Have a packet follow the one before, where the clock has jumped between them."""
+        second = 1 / self.stream.time_base
+        packet.dts += self._shift
+        late = packet.dts - self._due if self._due is not None else 0
+        if not -BACK_S * second <= late <= AHEAD_S * second:
+            self._shift -= late
+            packet.dts -= late
+        if packet.pts is not None:
+            packet.pts += self._shift
+        self._due = packet.dts + (packet.duration or 0)
 
     def frames(self) -> Iterator[tuple[float, Any]]:
         """The frames that can be decoded, with the moments at which they are first shown, ascending."""

@@ -212,6 +212,7 @@ def index(*sizes: int) -> bytes:
 
 
 FRAGMENT = box(b"moof", bytes(20)) + box(b"mdat", bytes(50))
+TS = b"\x47" + bytes(range(187))
 MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 BYTES: dict[str, tuple[str, bytes, Ending]] = {
     "mp4": (MP4, box(b"ftyp") + header(9) + box(b"mdat", bytes(90)), Ending.whole),
@@ -238,6 +239,11 @@ BYTES: dict[str, tuple[str, bytes, Ending]] = {
     "AVI, sizes never written": ("avi", b"RIFF\0\0\0\0AVI LIST\0\0\0\0movi" + bytes(50), Ending.untold),
     "AVI of two parts": ("avi", 2 * (b"RIFF\x18\0\0\0AVIXLIST\x08\0\0\0movi" + bytes(4)), Ending.whole),
     "the second one cut": ("avi", (2 * (b"RIFF\x18\0\0\0AVIXLIST\x08\0\0\0movi" + bytes(4)))[:-1], Ending.torn),
+    "transport stream": ("mpegts", 200 * TS, Ending.whole),
+    "transport stream, cut in a packet": ("mpegts", (200 * TS)[:-1], Ending.torn),
+    "transport stream, filled up": ("mpegts", 200 * TS + bytes(500), Ending.whole),
+    "transport stream, hardly filled": ("mpegts", 200 * TS + bytes(200 * 188), Ending.torn),
+    "transport stream with something else behind": ("mpegts", 200 * TS + 188 * b"x", Ending.torn),
     "no transport stream": ("mpegts", b"x" * 2000, Ending.untold),
     "no FLV": ("flv", b"FLV", Ending.torn),
     "no Ogg": ("ogg", b"x" * 99, Ending.torn),

@@ -304,6 +304,19 @@ def test_a_moment_behind_the_end_is_an_error(name: str, tmp_path: Path) -> None:
     assert read(path, [0.5, 2.6]) == "ends at 2.00 s; the frame at 2.60 s is missing"
 
 
+@pytest.mark.parametrize("name", ["a.ts", "a.mpg"])
+def test_files_joined_end_to_end_are_shown_from_end_to_end(name: str, tmp_path: Path) -> None:
+    """A broadcast or a disc may begin its clock anew in the middle, too."""
+    data = write_video(tmp_path / name, frames=20, fps=25, codec="mpeg2video").read_bytes()
+    (tmp_path / name).write_bytes(3 * data)
+    with (tmp_path / name).open("rb") as file:
+        facts = read_facts(file, every_frame=True)
+    assert (facts.decoded, facts.duration_s, facts.cut) == (60, pytest.approx(2.4), False)
+    found = read(tmp_path / name, frame_times(0, 2.4, 60))
+    assert not isinstance(found, str)
+    assert [round((float(frame[30:, 30:].mean()) - 20) / 10) for frame in found] == 3 * [*range(20)]
+
+
 class Packet:
     """As much of a packet as groups are told by."""
 
