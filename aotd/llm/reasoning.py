@@ -14,8 +14,8 @@ Models mark their reasoning in many ways:
   is left of them where special tokens were skipped: `analysis…assistantfinal…`;
 - sentences (Granite): "Here is my thought process:" … "Here is my response:".
 
-A mark that is quoted, or stands in a string or a comment of a program, is a word as others are. A reply without a mark
-is left as it is, byte for byte.
+A mark that is quoted, or stands in a string or a comment of a program, is a word as others are. What a model says before
+it thinks counts as thought, where something is said behind. A reply without a mark is left as it is, byte for byte.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ _WRAPPER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """What models of these families put around the whole of what they say."""
+_FENCE = re.compile(r"\s*(?:`{3,}|~{3,})[ \t]*\w*\s*")
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "「": "」", "『": "』", "(": ")", "‹": "›"}
 _BEFORE_A_WORD = "([{“‘«‹「『=/\\|-"
 _ENDS = ".!?:;…。！？：；"
@@ -239,11 +240,11 @@ def _blocks(text: str, opened: bool) -> Split:
     if not marks and not opened:
         return Split("", text)
     literal = [hit.span() for hit in _LITERAL.finditer(text)]
-    real = [mark for mark in marks if not _inside(mark, literal)]
+    real = [mark for mark in marks if not _inside(mark, literal) or _stands_out(text, mark)]
     walked = _walk(text, real, opened)
     if not walked.closed:
         # A quotation mark that stands for inches, or is never closed, does not hide where the reasoning ends.
-        hidden = [mark for mark in marks if not mark.opens and _inside(mark, literal) and not _quoted(text, mark)]
+        hidden = [mark for mark in marks if not mark.opens and mark not in real and not _quoted(text, mark)]
         if hidden:
             walked = _walk(text, sorted([*real, hidden[-1]], key=lambda mark: mark.start), opened)
     return walked
@@ -294,7 +295,12 @@ def _walk(text: str, marks: list[_Mark], opened: bool) -> Split:
         return Split("", text)
     if depth:
         return _split([*thought, *said, text[at:]], None, text)
-    return _split(thought, _joined([*said, text[at:]], behind), text)
+    said.append(text[at:])
+    if not behind and any(piece.strip() for piece in said[1:]) and not _FENCE.fullmatch(said[0]):
+        # Said before it thought, if it is not a thought itself: the last word counts.
+        thought.insert(0, said.pop(0))
+        behind = True
+    return _split(thought, _joined(said, behind), text)
 
 
 def _is_word(text: str, mark: _Mark) -> bool:
@@ -305,6 +311,14 @@ def _is_word(text: str, mark: _Mark) -> bool:
         return False
     parted = before != words or words[-1] in _BEFORE_A_WORD
     return parted and not re.match(r"\w", text[mark.end :])
+
+
+def _stands_out(text: str, mark: _Mark) -> bool:
+    """Whether a closing mark ends reasoning for all the quotation marks around: these need not come in pairs."""
+    if mark.opens or _quoted(text, mark):
+        return False
+    alone = text[mark.start - 1 : mark.start] in ("", "\n") and not text[mark.end :].partition("\n")[0].strip()
+    return alone or text[mark.start - 1 : mark.start] in tuple(_ENDS)
 
 
 def _quoted(text: str, mark: _Mark) -> bool:
