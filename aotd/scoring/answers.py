@@ -128,8 +128,9 @@ _FINAL_MARK = re.compile(
     r"\\boxed\s*\{([^{}]{0,300})\}|<answer>(.{0,1000}?)(?:</answer>|\Z)"
     r"|[\"'](?:(?:final|correct|selected|best|chosen)[ _]?)?"
     r"(?:answer|choice|option|letter|prediction|response|output|result|final"
-    r"|答案|答え|정답|respuesta|réponse|antwort|ответ|resposta|risposta|الإجابة|उत्तर)[\"']\s*:\s*\[?\s*"
-    r"(?:\"((?:[^\"\\\n]|\\.){0,1000})\"|'([^'\n]{0,1000})'|([^\"'\s,}]{1,20}))",
+    r"|(?:最终|最終|正确|正確)?(?:答案|选项|選項|选择|回答|答え|正解)|최종 ?답변|정답|답변?|ответ|الإجابة|الجواب|उत्तर"
+    r"|(?:respuesta|réponse|antwort|resposta|risposta)(?:[_ ](?:finale?|corrett?a|correcte))?)[\"']\s*:\s*"
+    r"(?:\"((?:[^\"\\\n]|\\.){0,1000})\"|'([^'\n]{0,1000})'|\[([^\[\]]{0,300})\]|([^\"'\s,}\[]{1,20}))",
     re.IGNORECASE | re.DOTALL,
 )
 _BOLD = re.compile(r"(?<!\*)\*\*([^*\n]{1,300})\*\*|(?<!_)__([^_\n]{1,300})__")

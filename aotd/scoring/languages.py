@@ -4,11 +4,18 @@
 "not (A) , but (B)". All other words stay, so that an option's own words can still be found. A letter that such a phrase
 holds is put into brackets, since only there it is surely a letter and no article, name or word.
 
-`phrases/` holds a file for each language; each line is `kind: pattern`. First stand what its texts are known by
-(`marks`, words that no English text holds), what joins letters (`ands`, `ors`), its own letters for options, its
-ordinals, and the words around an ordinal (`#`) that make it an option's (`place`). Below stand the phrases, by what
-they say (`ENGLISH`), in the order in which they are applied: what denies comes before what asserts. In patterns, `@` is
-a letter, `$` the end of a clause, and a blank any white space.
+`phrases/` holds a file for each language; each line is `kind: pattern`. At its head stand
+
+- `marks`: words that its texts are known by, since no English text holds them;
+- `ands`, `ors`: what joins letters;
+- `letters`: its own letters for options, from the first on;
+- `ordinal`, `last`: words for first, second, …; `place`: around them (`#`), the words that make it an option's;
+  `backwards`: what counts from the end, so that none of it is read;
+- `behind`: what may stand behind a letter that could also be a word;
+- `negation`: words that deny. Where one is left in a clause, its letters are denied: better unread than wrong.
+
+Below stand the phrases, by what they say (`ENGLISH`), in the order in which they are applied: what denies comes before
+what asserts. In patterns, `@` is a letter, `$` the end of a clause, and a blank any white space.
 """
 
 from __future__ import annotations
@@ -22,7 +29,10 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "phrases"
 _OTHER_SCRIPTS = ("japanese", "korean", "chinese", "russian", "arabic", "hindi")
-_LATIN = ("english", "spanish", "portuguese", "italian", "french", "german")
+_LATIN = (
+    *("english", "spanish", "portuguese", "italian", "french", "german"),
+    *("dutch", "polish", "turkish", "indonesian", "vietnamese"),
+)
 _SPACED = (*_LATIN, "russian")
 """Those that put blanks between words."""
 ENGLISH = {
@@ -34,7 +44,7 @@ ENGLISH = {
     **{"letter": "{0}", "drop": "", **{f"place_{letter}": f"option ({letter})" for letter in "ABCDE"}},
 }
 """Kind of phrase -> what it says, with the letters that it holds."""
-_ALONE = r"(?<![A-Za-zÀ-ÿ0-9'\"(\[])[\"'(\[]{0,2}\s?([A-Z])\s?[)\]\"']{0,2}(?![A-Za-zÀ-ÿ0-9])"
+_ALONE = r"(?<![A-Za-zÀ-ɏḀ-ỿ0-9'\"(\[])[\"'(\[]{0,2}\s?([A-Z])\s?[)\]\"']{0,2}(?![A-Za-zÀ-ɏḀ-ỿ0-9)\]\"])"
 _LETTER = f"(?-i:{_ALONE})"
 """A capital that stands alone, in brackets or quotes or without; letters of other scripts may stand beside it."""
 _SINGLE = rf"(?<!\sor\s)(?<!\sand\s){_LETTER}(?!\s?\?)"
@@ -42,11 +52,12 @@ _SINGLE = rf"(?<!\sor\s)(?<!\sand\s){_LETTER}(?!\s?\?)"
 _DENIED = ("wrong", "not", "not_but", "asked")
 """Phrases that deny the last letter of a list, too."""
 _CLAUSE_END = r"(?=\s*(?:[.,;:!।\n]|\Z))"
-_NO_WORD = (
-    r"(?=\s*(?:[.,;:!?()\n-]|\Z|porque|pois|j[aá]\sque|perch[ée]|poich[ée]|car|parce|puisque|weil|denn|da|ya\sque)"
-    r"|\soption)"
+_CLAUSE = re.compile(
+    r"[.,;:!?।\n]|\b(?:because|porque|pois|perch[ée]|poich[ée]|car|parce|puisque|weil|denn|потому|поскольку|ведь)\b|так\sкак"
+    r"|因为|因為|由于|所以|因此|ので|から|므로|니까|때문|لأن|حيث|क्योंकि|चूंकि|इसलिए",
+    re.IGNORECASE,
 )
-"""Behind a letter that could be a word, as "A" in Portuguese: what shows that it is none."""
+"""What ends a clause, so that a "no" before it denies nothing behind it."""
 _SIGNS = str.maketrans("؟،؛", "?,;")
 
 
@@ -64,6 +75,10 @@ class _Language:
     ors: re.Pattern[str]
     letters: str
     """Its own letters for options; read behind "the answer is" only."""
+    negation: re.Pattern[str] | None
+    """Words that deny, for what the phrases do not know."""
+    backwards: re.Pattern[str]
+    """Where options are counted from the last one on."""
 
 
 def in_english(text: str, count: int, *, places: bool = True) -> str:
@@ -78,11 +93,15 @@ def in_english(text: str, count: int, *, places: bool = True) -> str:
     for name in (*_OTHER_SCRIPTS, latin):
         language = _language(name)
         if language.marks.search(text):
+            if name not in _LATIN:
+                text = re.sub(r"(?<=[A-Z])\((?=\w\w)", " (", text)  # "B（猫睡了）"
             text = _translated(text, language, count if places else 0)
     return text
 
 
 def _translated(text: str, language: _Language, count: int) -> str:
+    if language.backwards.search(text):
+        count = 0
     if count > 1:
         text = language.two_places.sub(" (A) or (B) ", text)
     for place, position in language.places:
@@ -96,7 +115,16 @@ def _translated(text: str, language: _Language, count: int) -> str:
     if language.letters:
         own = rf"(?<=the answer is )\s*[(\[]?([{re.escape(language.letters)}])[)\]]?(?!\w)"
         text = re.sub(own, lambda found: f"({chr(ord('A') + language.letters.index(found[1]))})", text)
-    return text
+    return text if language.negation is None else _denied(text, language.negation)
+
+
+def _denied(text: str, negation: re.Pattern[str]) -> str:
+    """A text in which no letter is asserted in a clause that still holds a "no": better unread than wrong."""
+    ends = [found.end() for found in _CLAUSE.finditer(text)]
+    clauses = [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]
+    return "".join(
+        re.sub(r"\(([A-Z])\)", r"not (\1)", clause) if negation.search(clause) else clause for clause in clauses
+    )
 
 
 def _said(found: re.Match[str], english: str) -> str:
@@ -125,7 +153,8 @@ def _language(name: str) -> _Language:
     ands, ors, places = "".join(head["ands"]), "".join(head["ors"]), "|".join(head["place"])
     words = [*head["last"], *head["ordinal"]]
     if ands:
-        rules.append(("letter", f"(?<=the answer is ) *@{_NO_WORD if name in _LATIN else ''}"))
+        behind = "|".join(["[.,;:!?()\n-]", r"\Z", " option", *head["behind"]])
+        rules.append(("letter", f"(?<=the answer is ) *@{f'(?= *(?:{behind}))' if head['behind'] else ''}"))
     between = f"\\s*,\\s*|,?\\s+(?:{ands}|{ors})\\s+" if name in _SPACED else f"\\s*(?:{ands}|{ors})\\s*"
     bare = _ALONE.replace("([A-Z])", "[A-Z]").replace("{0,2}", "?")
     any_word, joint = "|".join(words), "|".join(filter(None, (ors, ands))) or "and"
@@ -137,6 +166,8 @@ def _language(name: str) -> _Language:
         lists=_pattern(f"(?-i:{bare}(?:(?:{between}){bare})+)") if ands else None,
         ors=_pattern(ors),
         letters="".join(head["letters"]),
+        negation=_pattern("|".join(head["negation"])) if head["negation"] else None,
+        backwards=_pattern("|".join(head["backwards"])),
     )
 
 
