@@ -185,8 +185,10 @@ def _question(entry: dict[str, Any], split: str, where: str) -> Question:
         raise UserError(f"{where}: {flaw}; end_s must lie after start_s, and start_s must not be negative")
     options = tuple(entry.get("options", ()))
     if any(not option.strip() for option in options) or len(options) == 1:
+        other = next((mark for mark in ";/,\n" if len(options) == 1 and mark in options[0]), None)
+        hint = f"; write | in place of {other!r} between them" if other else ""
         raise UserError(
-            f"{where}: options must be two or more texts that are not empty; leave them out for an open question"
+            f"{where}: options must be two or more texts that are not empty; leave them out for an open question{hint}"
         )
     try:
         return Question(
@@ -204,7 +206,9 @@ def _question(entry: dict[str, Any], split: str, where: str) -> Question:
         )
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+        letter = str(entry.get("answer", ""))
+        hint = ": write the option's words" if len(letter) == 1 and letter.upper() in "ABCDEFGHIJ0123456789" else ""
+        raise UserError(f"{where}: {first['msg'].removeprefix('Value error, ')}{hint}") from None
 
 
 def _check_types(entry: dict[str, Any], where: str) -> None:

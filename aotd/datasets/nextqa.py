@@ -30,7 +30,6 @@ from typing import Any
 
 from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, collection
 from aotd.datasets.json_files import read_json
-from aotd.datasets.parquet_files import parquet_rows
 from aotd.datasets.reader import (
     ReadEntry,
     collect,
@@ -38,6 +37,7 @@ from aotd.datasets.reader import (
     given_file,
     question_of,
     questions_files,
+    read_rows,
 )
 from aotd.datasets.video_files import VideoIndex
 from aotd.errors import UserError
@@ -57,6 +57,7 @@ _GROUPS = {
 """Type -> the groups in which NExT-QA's `eval_mc.py` reports (Xiao et al., CVPR 2021)."""
 _OPTIONS = ("a0", "a1", "a2", "a3", "a4")
 _NEEDED = ("question", "answer", "qid", "type", *_OPTIONS)
+_TABLES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 _VIDEO = ("video", "video_id")
 """The names of the column of videos, NExT-QA's and NExT-GQA's."""
 
@@ -94,14 +95,13 @@ def _read_entries(paths: Sequence[Path], config: DatasetConfig, videos: VideoInd
 
 
 def table_rows(paths: Sequence[Path], needed: Sequence[str], what: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of NExT-QA's tables, CSV or parquet, as texts.
+    """The rows of NExT-QA's tables, CSV, parquet or JSON of the same, as texts.
 
     Raises:
         UserError: a table is none of NExT-QA's; or a number is not as it was.
     """
     for path in paths:
-        parquet = path.suffix.lower() == ".parquet"
-        for where, row in parquet_rows(path) if parquet else csv_rows(path, needed, what, _VIDEO):
+        for where, row in _rows(path, needed, what):
             texts = {name: "" if value is None else str(value).strip() for name, value in row.items()}
             lacking = next((name for name in needed if name not in texts), None)
             if lacking or not texts.keys() & set(_VIDEO):
@@ -113,9 +113,19 @@ def table_rows(paths: Sequence[Path], needed: Sequence[str], what: str) -> Itera
             yield where, texts
 
 
+def _rows(path: Path, needed: Sequence[str], what: str) -> Iterator[tuple[str, Any]]:
+    if path.name.lower().endswith(_TABLES):
+        yield from csv_rows(path, needed, what, _VIDEO)
+        return
+    for where, row in read_rows(path, what):
+        if not isinstance(row, dict):
+            raise UserError(f"{where}: wants an object with the columns of {what}")
+        yield where, row
+
+
 def heading_of(path: Path) -> str:
     """Where the names of a table's columns stand, for messages."""
-    return str(path) if path.suffix.lower() == ".parquet" else f"{path}:1"
+    return f"{path}:1" if path.name.lower().endswith(_TABLES) else str(path)
 
 
 def _number_of_spreadsheet(text: str, name: str, where: str) -> str:

@@ -108,8 +108,15 @@ def files_of_kinds(config: DatasetConfig, kinds: Mapping[str, str], wanted: str)
             raise UserError(f"dataset.questions: {found[kind][0]} and {paths[0]} ask the same: delete one")
         found[kind] = paths
     if not found:
-        raise UserError(f"dataset.questions: {given} holds none of {wanted}")
+        raise UserError(f"dataset.questions: {given} holds none of {wanted}{_deeper(given, kinds)}")
     return {kind: found[kind] for kind in dict.fromkeys(kinds.values()) if kind in found}
+
+
+def _deeper(given: Path, kinds: Mapping[str, str]) -> str:
+    """Which folder was meant, where it is one of those in the folder that was given."""
+    inner = (path for path in sorted(given.iterdir()) if path.is_dir())
+    meant = next((path for path in inner if any(_name(file) in kinds for file in path.iterdir())), None)
+    return f": did you mean {meant}?" if meant else ""
 
 
 def _name(path: Path) -> str:

@@ -41,7 +41,7 @@ class VideoIndex:
 
         Args:
             where: file and entry, for messages.
-            stems: the names that it may have, the usual one first.
+            stems: the names that it may have, the usual one first. An ending that a file gives all the same is dropped.
             folders: where the benchmark has its videos, relative to the root, the usual one first.
 
         Returns:
@@ -50,14 +50,14 @@ class VideoIndex:
         Raises:
             UserError: a name leads outside the root, or two different files fit.
         """
-        usual = _joined(folders[0], f"{stems[0]}.mp4")
+        usual = _joined(folders[0], f"{_bare(stems[0])}.mp4")
         return self.cut(where, *stems, folders=folders) or self.file(where, usual)
 
     def cut(self, where: str, *stems: str, folders: Sequence[str] = ("",)) -> str | None:
         """As `stem`, or None where there is no such file."""
         key = (*stems, "", *folders)
         if key not in self._found:
-            names = [PurePosixPath(stem) for stem in stems]
+            names = [PurePosixPath(_bare(stem)) for stem in stems]
             fitting = [(path, _strangeness(path, name, folders)) for name in names for path in self._fitting(name)]
             self._found[key] = self._best(where, fitting)
         return self._found[key]
@@ -73,7 +73,7 @@ class VideoIndex:
         key = ("", *places)
         if key not in self._found:
             self._found[key] = next((place for place in places if self._is_file(where, place)), None)
-            wanted = PurePosixPath(_bare(name))
+            wanted = PurePosixPath(_bare(name.replace("\\", "/")))  # some write lists of files on Windows
             for folder in folders if self._found[key] is None else ():
                 way = PurePosixPath(folder).parts
                 fitting = [
@@ -141,44 +141,47 @@ class VideoIndex:
     def _index(self) -> dict[str, list[str]]:
         """Plain name without the ending -> files of that name, relative to the root, the outermost first."""
         found: dict[str, list[str]] = defaultdict(list)
-        for path in _videos(self._folder, "", self._links):
+        for path in _videos(self._folder, self._links):
             found[_plain(_bare(path.rpartition("/")[2]))].append(path)
         for paths in found.values():
             paths.sort(key=lambda path: (path.count("/"), path))
         return dict(found)
 
 
-def _videos(folder: Path | str, before: str, links: list[str]) -> Iterator[str]:
+def _videos(root: Path, links: list[str]) -> Iterator[str]:
     """The videos below a folder, relative to it. Links to folders are not followed, but added to `links`."""
-    inner = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name in _NOT_OURS:
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    inner.append(entry)
-                elif _ending(entry.name) and entry.is_file():
-                    yield before + entry.name
-                elif entry.is_symlink() and entry.is_dir():
-                    links.append(before + entry.name)
-    except OSError:
-        return  # it has gone, or may not be read: its videos are reported as missing
-    for entry in inner:
-        yield from _videos(entry.path, f"{before}{entry.name}/", links)
+    folders = [""]
+    while folders:
+        before = folders.pop()
+        try:
+            with os.scandir(root / before) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or entry.name in _NOT_OURS:
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(f"{before}{entry.name}/")
+                    elif _ending(entry.name) and entry.is_file():
+                        yield before + entry.name
+                    elif entry.is_symlink() and entry.is_dir():
+                        links.append(before + entry.name)
+        except OSError:
+            continue  # it has gone, or may not be read: its videos are reported as missing
 
 
 def _are_copies(first: Path, second: Path) -> bool:
     """Whether two videos are as long as each other and begin and end with the same bytes."""
-    with first.open("rb") as one, second.open("rb") as other:
-        length = os.fstat(one.fileno()).st_size
-        if length != os.fstat(other.fileno()).st_size:
-            return False
-        for place in (0, max(length - _COMPARED, 0)):
-            one.seek(place)
-            other.seek(place)
-            if one.read(_COMPARED) != other.read(_COMPARED):
+    try:
+        with first.open("rb") as one, second.open("rb") as other:
+            length = os.fstat(one.fileno()).st_size
+            if length != os.fstat(other.fileno()).st_size:
                 return False
+            for place in (0, max(length - _COMPARED, 0)):
+                one.seek(place)
+                other.seek(place)
+                if one.read(_COMPARED) != other.read(_COMPARED):
+                    return False
+    except OSError:  # one may not be read
+        return False
     return True
 
 

@@ -73,7 +73,8 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
             yield where, row
             continue
         for place, entry in enumerate(row["questions"], start=1):
-            yield f"{where}, question {place}", {**row, **entry} if isinstance(entry, dict) else entry
+            given = {"video_id": row.get("question_id"), **row}  # in an object, a video's id is its key
+            yield f"{where}, question {place}", {**given, **entry} if isinstance(entry, dict) else entry
 
 
 def _read_entries(paths: Sequence[Path], config: DatasetConfig, videos: VideoIndex) -> Iterator[ReadEntry]:

@@ -37,6 +37,7 @@ from aotd.records import Dropped, Outcome, Question
 from aotd.runtime.output import StandardConsole
 from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.store.run import Run
+from aotd.video.clip import part_shown
 from aotd.video.decode import Examined
 from aotd.view.tables import printable
 
@@ -239,7 +240,9 @@ def _write(
             content.add(question)
             found = facts.get(question.video or "")
             if question.end_s is not None and found is not None and found.facts is not None:
-                past += question.end_s > found.facts.duration_s + _ROUNDING_S
+                duration_s = found.facts.duration_s
+                begins = part_shown(question.start_s, None, duration_s) is not None
+                past += begins and question.end_s > duration_s + _ROUNDING_S
             if question.question_id in out.done:
                 continue
             if from_files and question.video in defects:

@@ -76,6 +76,8 @@ def test_limit_counts_videos_and_checks_the_rest(tmp_path: Path) -> None:
         ('{"video": "1.mp4", "question": 3}', "question must be text"),
         ('{"video": "1.mp4", "question": "a?", "options": "a | b"}', "options must be a list"),
         ('{"video": "1.mp4", "question": "a?", "options": ["a"]}', "two or more"),
+        ('{"video": "1.mp4", "question": "a?", "options": ["a; b"]}', "write | in place of ';' between them"),
+        ('{"video": "1.mp4", "question": "a?", "options": ["x", "y"], "answer": "B"}', "write the option's words"),
         ('{"video": "1.mp4", "question": "a?", "options": ["a", "a"]}', "two options are the same"),
         ('{"video": "1.mp4", "question": "a?", "options": ["a", "b"], "answer": "c"}', "'c' is not one of the options"),
         ('{"video": "1.mp4", "question": "a?", "start_s": "1"}', "start_s must be a number"),

@@ -209,6 +209,12 @@ def test_entries_by_id_and_in_a_list_are_the_same(case: str, key: str, entry: di
     assert list(listed) == list(load(case, tmp_path, json.dumps({own: bare}).encode()).questions)
 
 
+def test_videos_of_video_mme_may_be_keyed_by_their_ids(tmp_path: Path) -> None:
+    expected = list(load("videomme", tmp_path).questions)
+    bare = {name: value for name, value in VIDEOMME.items() if name != "video_id"}
+    assert list(load("videomme", tmp_path, json.dumps({"001": bare}).encode()).questions) == expected
+
+
 @pytest.mark.parametrize("case", ["nextqa", "nextqa_oe", "star.csv"])
 @pytest.mark.parametrize(
     "change",
@@ -236,6 +242,18 @@ def test_ids_that_a_spreadsheet_has_changed(tmp_path: Path) -> None:
     rounded = NEXTQA.replace("2909445186", "2.90945E+09").encode()
     with pytest.raises(UserError, match=r"val\.csv:2: a spreadsheet has rounded the video's id to '2\.90945E\+09'"):
         load("nextqa", tmp_path, rounded)
+
+
+@pytest.mark.parametrize("case", ["nextqa", "nextqa_oe"])
+def test_table_may_be_json(case: str, tmp_path: Path) -> None:
+    expected = list(load(case, tmp_path).questions)
+    heading, row = (line.split(",") for line in FILES[case][2].splitlines())
+    rows = [dict(zip(heading, [int(text) if text.isdigit() else text for text in row], strict=True))]
+    assert list(load(case, tmp_path, json.dumps(rows).encode(), "val.json").questions) == expected
+    with pytest.raises(UserError, match=r"val\.json: entry 1: wants an object with the columns of NExT-QA's table"):
+        load(case, tmp_path, b"[7]", "val.json")
+    with pytest.raises(UserError, match=r"val\.json: not NExT-QA's table .*: there is no column 'question'"):
+        load(case, tmp_path, b'[{"video": "1"}]', "val.json")
 
 
 def test_map_of_vidor_beside_the_videos_is_no_trouble(tmp_path: Path) -> None:

@@ -103,6 +103,12 @@ def test_malformed_file_is_refused(name: str, entries: Any, says: str, tmp_path:
         load(tmp_path, {name: entries})
 
 
+def test_folder_above_is_told_which_is_meant(tmp_path: Path) -> None:
+    load(tmp_path, {"action_count.json": [ENTRY]})
+    with pytest.raises(UserError, match=rf"holds none of .*: did you mean {tmp_path / 'json'}\?"):
+        read(DatasetConfig(name="mvbench", questions=str(tmp_path)))
+
+
 def test_file_that_is_no_task_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"juggling\.json is none of MVBench's twenty files"):
         load(tmp_path, {"juggling.json": [ENTRY]}, only="juggling.json")

@@ -54,6 +54,16 @@ def test_name_is_taken_as_it_stands(name: str, tmp_path: Path) -> None:
     assert VideoIndex(str(tmp_path)).file("q", f"{name}.mp4") == f"in/{name}.mp4"
 
 
+def test_ending_that_is_given_all_the_same_is_dropped(tmp_path: Path) -> None:
+    put(tmp_path, "0101/X.mkv")
+    index = VideoIndex(str(tmp_path))
+    assert (index.stem("q", "X.mp4"), index.stem("q", "Y.mp4"), index.stem("q", "Y.b")) == (
+        "0101/X.mkv",
+        "Y.mp4",
+        "Y.b.mp4",
+    )
+
+
 def test_percent_signs_and_blanks_are_no_encodings(tmp_path: Path) -> None:
     put(tmp_path, "a b.mp4")
     assert VideoIndex(str(tmp_path)).stem("q", "a%20b") == "a%20b.mp4"
@@ -62,6 +72,7 @@ def test_percent_signs_and_blanks_are_no_encodings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "found"),
     [
+        (["X.mp4"], "X.mp4"),
         (["X.mp4", "deep/x.mp4"], "X.mp4"),  # the name as it is written
         (["x.mp4", "deep/X.mp4"], "deep/X.mp4"),
         (["videos/X.mp4", "other/X.mp4"], "videos/X.mp4"),  # the benchmark's own folder
@@ -119,6 +130,7 @@ def test_copies_are_taken_and_told_of(tmp_path: Path) -> None:
         ("X.mp4", ["a/X.mp4", "b/X.mkv"], "a/X.mp4"),  # the ending that is asked for
         ("X", ["a/X.mp4"], "a/X.mp4"),
         ("X.mp4", ["X.mp4", "a/X.mp4"], "X.mp4"),  # what is named is meant
+        ("day1\\X.mp4", ["day1/X.mp4", "day2/X.mp4"], "day1/X.mp4"),  # a list made on Windows
     ],
 )
 def test_named_file_is_looked_for_in_folders_of_its_name(
