@@ -14,8 +14,9 @@ Models mark their reasoning in many ways:
   is left of them where special tokens were skipped: `analysis…assistantfinal…`;
 - sentences (Granite): "Here is my thought process:" … "Here is my response:".
 
-A mark that is quoted, or stands in a string or a comment of a program, is a word as others are. What a model says before
-it thinks counts as thought, where something is said behind. A reply without a mark is left as it is, byte for byte.
+A mark that is quoted, or stands in a string or a comment of a program, is a word as others are. What a model says
+before it thinks counts as thought, where something is said behind. A reply without a mark is left as it is, byte for
+byte.
 """
 
 from __future__ import annotations
