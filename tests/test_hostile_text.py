@@ -207,6 +207,24 @@ def test_only_its_own_row_changes(
     assert not {c for c in seen if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")} - {"\n", "\t"}
 
 
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("<think>\n", "\n</think>\n\n"), ("", "</think>"), ("[THINK]", "[/THINK]")]
+)
+def test_what_the_models_reason_aloud_changes_no_record(
+    opening: str, closing: str, without: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thought = f"```python\n{OBEYING}```\nNo. {FALSE} Perhaps No?"
+    reply = Obeying._reply
+
+    def thinking(engine: Obeying, asked: str, hostile: bool) -> str:
+        return f"{opening}{thought}{closing}{reply(engine, asked, hostile)}"
+
+    monkeypatch.setattr(Obeying, "_reply", thinking)
+    run, asked = tmp_path / "run", [honest(2), honest(3)]
+    flow(run, asked, monkeypatch)
+    assert rows(run, asked) == rows(without, asked)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_text_ends_its_place_in_a_prompt(name: str) -> None:
     text = one_line(HOSTILE[name])
