@@ -198,6 +198,8 @@ class Reader:
                     yield packet
         except av.FFmpegError:
             self.damaged += 1  # the container breaks off; `cut` says whether much is missing
+        except IndexError:
+            pass  # PyAV ends the streams in their order, and knows none that came up in the middle, behind ours
 
     def _join(self, packet: Any) -> None:
         """Have a packet follow the one before, where the clock has jumped between them."""

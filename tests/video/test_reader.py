@@ -317,6 +317,27 @@ def test_files_joined_end_to_end_are_shown_from_end_to_end(name: str, tmp_path: 
     assert [round((float(frame[30:, 30:].mean()) - 20) / 10) for frame in found] == 3 * [*range(20)]
 
 
+def test_a_stream_that_comes_up_in_the_middle_does_no_harm(tmp_path: Path) -> None:
+    """Sound may begin late in a stream without a header; PyAV then fails behind the last packet."""
+
+    class Late:
+        def __init__(self, container: Any) -> None:
+            self.container = container
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.container, name)
+
+        def demux(self) -> Iterator[Any]:
+            yield from self.container.demux()
+            raise IndexError
+
+    path = write_video(tmp_path / "a.mpg", codec="mpeg2video", fps=25)
+    with path.open("rb", buffering=0) as file, Reader(file) as opened:
+        opened.container = Late(opened.container)
+        assert len(list(opened.frames())) == 20
+        assert (opened.damaged, opened.cut()) == (0, False)
+
+
 class Packet:
     """As much of a packet as groups are told by."""
 
