@@ -12,7 +12,7 @@ from aotd.convert import ConvertConfig, WriterName, job
 from aotd.convert.llm import write
 from aotd.errors import QuestionError
 from aotd.llm import LLMConfig
-from aotd.llm.base import Reply
+from aotd.llm.base import Reply, ReplyFailure
 from aotd.records import (
     ActionsFinding,
     BoxesFinding,
@@ -189,3 +189,11 @@ def test_reply_that_is_all_reasoning_says_nothing(finished: bool) -> None:
     assert caught.value.outcome is Outcome.nothing_said
     engine.reply = Reply.from_text("<think>Hm.</think>\nIt is so.", True, 1, 1)
     assert write(engine, question("a"), CODE, SEEN, max_tokens=50) == "It is so."
+
+
+def test_prompt_that_is_refused_is_no_thought() -> None:
+    engine = Says("")
+    engine.reply = Reply("", False, 0, 0, failure=ReplyFailure.content_filter, words="flagged")
+    with pytest.raises(QuestionError, match=r"^the writer: .* content filter \(the server says: flagged\)") as caught:
+        write(engine, question("a"), CODE, SEEN, max_tokens=50)
+    assert caught.value.outcome is Outcome.model_refused

@@ -18,7 +18,7 @@ from aotd.agents.program.prompting import (
 from aotd.decompose import DecomposeConfig
 from aotd.decompose.llm import write
 from aotd.errors import QuestionError, UserError
-from aotd.llm.base import Reply
+from aotd.llm.base import Reply, ReplyFailure, prompt_too_long
 from aotd.records import Dropped, Outcome, Program, Question
 from aotd.tools.video import VIDEO_TOOLS
 
@@ -256,3 +256,38 @@ def test_draft_in_a_reasoning_that_never_ends_is_no_program() -> None:
     assert dropped.outcome is Outcome.nothing_said
     assert dropped.reason.startswith("after 3 tries: the model was still reasoning at its token limit after 9 tokens")
     assert "raise llm.thinking_tokens" in dropped.reason
+
+
+class Refuses(Told):
+    """Refuses every prompt about a knife, and writes a program for all others."""
+
+    def generate(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
+        self.asked += prompts
+        held = Reply("", False, 0, 0, failure=ReplyFailure.content_filter, words="flagged as harm")
+        return [held if "knife" in prompt else Reply(f"```python\n{GOOD}```", True, 1, 1) for prompt in prompts]
+
+
+@pytest.mark.parametrize("candidates", [1, 3])
+def test_prompt_that_is_refused_ends_its_own_question_and_is_asked_once(candidates: int) -> None:
+    engine, questions = Refuses(), [question("a", "Who holds the knife?"), question("b", "Who holds the cup?")]
+    settings = DecomposeConfig(candidates=candidates)
+    (refused, _), (written, _) = write(engine, questions, EXAMPLES, settings, VIDEO_TOOLS)
+    assert isinstance(written, Program)
+    assert isinstance(refused, Dropped)
+    assert refused.outcome is Outcome.model_refused
+    assert refused.reason.startswith("the prompt or the reply was held back by a content filter")
+    assert "flagged as harm" in refused.reason
+    assert sum("knife" in prompt for prompt in engine.asked) == 1
+
+
+def test_refusal_of_a_repair_is_the_end_of_its_question() -> None:
+    class Short(Told):
+        def generate(self, prompts: Sequence[str], *, max_tokens: int, temperature: float = 0.0) -> list[Reply]:
+            return super().generate(prompts, max_tokens=max_tokens) if self.lines else [prompt_too_long(9)]
+
+    (dropped, _), *_ = write(Short(BAD), [question()], EXAMPLES, DecomposeConfig(), VIDEO_TOOLS)
+    assert isinstance(dropped, Dropped)
+    assert (dropped.outcome, dropped.reason) == (
+        Outcome.model_refused,
+        "the prompt is longer than the model's context",
+    )

@@ -501,3 +501,17 @@ def test_judge_server_that_dies_is_named_and_resumed(run: Path) -> None:
     answered = first[0]["messages"][0]["content"]
     assert answered not in [request["messages"][0]["content"] for request in second]
     assert {one.score for one in judgements(run).values()} == {5, 1, 0}
+
+
+def test_judge_that_refuses_one_answer_says_why_and_goes_on(run: Path) -> None:
+    def picky(body: dict[str, Any], number: int) -> Any:
+        return (400, {"error": {"message": "flagged", "code": "content_filter"}}) if number == 1 else said(YES)
+
+    made = config_of(run, "one", model="tiny")
+    with server(picky) as (url, seen):
+        do("evaluate", replace(made, llm=replace(made.llm, url=url, retries=0, batch=1)))
+    found = judgements(run)
+    (refused,) = [one for one in found.values() if "content filter" in one.text]
+    assert (refused.score, refused.correct, refused.tries) == (None, None, 1)
+    assert "flagged" in refused.text
+    assert len(seen) == sum(one.tries for one in found.values())

@@ -193,3 +193,25 @@ def test_room_to_think_is_in_the_specialists_name_where_it_is_set() -> None:
         assert seen[0]["max_tokens"] == 32 + 99
     with pytest.raises(UserError, match=r"specialists\.answering\.thinking_tokens=-1 must be 0 or more"):
         VideoServer(VideoLLMConfig(model="seer", thinking_tokens=-1), "specialists.answering")
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "maximum context length is 9 tokens"),
+        (400, "filtered by the content management policy"),
+        (413, "too large"),
+    ],
+)
+def test_prompt_that_is_refused_ends_its_question_and_not_the_run(status: int, message: str) -> None:
+    def picky(body: dict[str, Any], number: int) -> Any:
+        refuses = "knife" in body["messages"][0]["content"][-1]["text"]
+        return (status, {"error": {"message": message}}) if refuses else said("a door")
+
+    with server(picky) as (url, seen):
+        seer = VideoServer(VideoLLMConfig(model="m", url=url, frames=1), "specialists.action", pause_s=0.001)
+        with pytest.raises(QuestionError, match=message) as caught:
+            seer.answer(whole(), "Who holds the knife?")
+        assert caught.value.outcome is Outcome.model_refused
+        assert seer.answer(whole(), "Who holds the cup?") == "a door"
+    assert len(seen) == 2

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from aotd.llm.base import Engine, GenerationRequest, Reply
+from aotd.llm.base import Engine, GenerationRequest, Reply, ReplyFailure
 from aotd.records import Check, Dropped, Outcome, Question, Thought, Trace, Verdict
 from aotd.verify import Judge, VerifyConfig
 from aotd.verify.job import judge_thoughts
@@ -134,3 +134,19 @@ def test_judge_that_only_thought_has_not_judged() -> None:
     assert isinstance(verdict, Verdict)
     assert verdict.outcome is Outcome.nothing_said
     assert verdict.coherent.reason.startswith("judge-7b gave no judgement: the model was still reasoning")
+
+
+def test_judge_that_refuses_a_prompt_has_not_judged() -> None:
+    class Refuses(Says):
+        def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
+            for request in requests:
+                yield request, Reply("", False, 0, 0, failure=ReplyFailure.content_filter, words="flagged")
+
+    settings = VerifyConfig(coherence=Judge.llm, max_tokens=4)
+    said = thought("a").model_copy(update={"answer": "The door.", "text": thought("a").text})
+    (verdict,) = judge_thoughts([(question("a"), said, trace("a"))], settings, Refuses(""))
+    assert isinstance(verdict, Verdict)
+    assert not verdict.coherent.passed
+    assert verdict.coherent.reason.startswith("judge-7b gave no judgement: the prompt or the reply was held back")
+    assert verdict.outcome in (Outcome.model_refused, Outcome.wrong_answer, Outcome.unfaithful)
+    assert verdict.outcome is Outcome.model_refused or not (verdict.answer.passed and verdict.faithful.passed)

@@ -8,7 +8,7 @@ from aotd.agents.program.attempts import settled
 from aotd.agents.program.examples import ExampleProgram
 from aotd.agents.program.prompting import program_prompt, read_program
 from aotd.agents.program.repair import Repairer, repaired
-from aotd.llm.base import Reply
+from aotd.llm.base import Reply, prompt_too_long
 from aotd.records import Dropped, Outcome, Question
 from aotd.tools.video import VIDEO_TOOLS
 from tests.agents.program.test_attempts import GOOD, attempt, failed
@@ -68,3 +68,13 @@ def test_repair_that_is_all_reasoning_says_nothing() -> None:
     end = settled(unusable[0], llm.repairs)
     assert isinstance(end, Dropped)
     assert end.outcome is Outcome.nothing_said
+
+
+def test_repair_whose_prompt_is_refused_ends_the_question() -> None:
+    llm = repairer(repairs=2)
+    llm.engine.generate = lambda prompts, **_: [prompt_too_long(9) for _ in prompts]  # type: ignore[method-assign]
+    again, unusable = repaired([failed(attempt())], llm)
+    assert not again
+    end = settled(unusable[0], llm.repairs)
+    assert isinstance(end, Dropped)
+    assert end.outcome is Outcome.model_refused
