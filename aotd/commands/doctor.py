@@ -39,12 +39,12 @@ from aotd.distill import DistillConfig
 from aotd.errors import UserError
 from aotd.execute import ExecuteConfig
 from aotd.llm import EngineName, LLMConfig, role_llm
-from aotd.llm.connection import certificate_problem, joined, key_headers, open_client, server_url
 from aotd.llm.http_client import error_text
 from aotd.llm.served import address
 from aotd.models import Precision, WeightsConfig
 from aotd.models.checkpoints import StoredCheckpoint, find_checkpoint, looks_local
 from aotd.models.quantisation import check_quantisation, precision_name, stored_bytes
+from aotd.runtime.connection import certificate_problem, joined, key_headers, open_client, server_url
 from aotd.runtime.output import say
 from aotd.runtime.pools import cores
 from aotd.sandbox.layers import Layer, raised

@@ -18,7 +18,9 @@ from typing import Any
 import httpx
 
 from aotd.errors import UserError
-from aotd.llm.connection import (
+from aotd.llm.dialects import Cause, ServerError, clean, page_words, read_error
+from aotd.llm.served import address
+from aotd.runtime.connection import (
     certificate_problem,
     joined,
     key_headers,
@@ -28,8 +30,6 @@ from aotd.llm.connection import (
     proxy_of,
     server_url,
 )
-from aotd.llm.dialects import Cause, ServerError, clean, page_words, read_error
-from aotd.llm.served import address
 from aotd.runtime.signals import stopping
 
 _log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aotd.errors import UserError
 from aotd.llm import EngineName, LLMConfig
 from aotd.llm.local import find
-from aotd.models.checkpoints import first_line
+from aotd.models.checkpoints import check_hub, first_line
 from aotd.store.files import file_digest
 
 
@@ -42,6 +42,7 @@ def _revision(config: LLMConfig) -> str:
     """The commit of a hub id, as it is at the hub, or in the cache where the hub cannot be reached."""
     from transformers.utils.hub import cached_file, extract_commit_hash
 
+    check_hub()
     try:
         path = cached_file(config.model, "config.json")
     except (OSError, ValueError) as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aotd.errors import UserError
-from aotd.llm.connection import key_of
+from aotd.runtime.connection import key_of
 from aotd.store.untrusted import is_file, read_object
 
 POISON = "X-Ends-The-Server"

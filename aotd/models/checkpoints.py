@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotd.errors import UserError
+from aotd.runtime.connection import open_client
 from aotd.store.files import file_digest
 from aotd.store.untrusted import read_object
 
@@ -93,9 +94,22 @@ def check_checkpoint(path: str | Path, setting: str) -> None:
                 _check_number(key, value, f"{where}: {name}")
 
 
+def check_hub() -> None:
+    """Look at what the environment says of the way to the hub, whose own client ends in a traceback at it.
+
+    Raises:
+        UserError: a variable names a proxy or certificates that cannot be.
+    """
+    from huggingface_hub import constants
+
+    if not constants.HF_HUB_OFFLINE:
+        open_client(constants.ENDPOINT, timeout=1.0).close()
+
+
 def _find(path: str | Path, folder: Path, name: str) -> Path | None:
     if folder.is_dir():
         return folder / name if (folder / name).is_file() else None
+    check_hub()
     from transformers.utils.hub import cached_file
 
     try:

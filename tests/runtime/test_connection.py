@@ -1,4 +1,4 @@
-"""The way to a server, in the environments that people have."""
+"""The way to servers, in the environments that people have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aotd.errors import UserError
-from aotd.llm.connection import (
+from aotd.runtime.connection import (
     CERTIFICATES,
     certificate_problem,
     is_local,
@@ -277,3 +277,21 @@ def test_key_with_stray_characters_is_one_line_that_names_the_variable(
 def test_azure_is_told_the_key_in_its_own_header() -> None:
     assert key_headers("https://name.openai.azure.com/openai/v1", "k") == {"Authorization": "Bearer k", "api-key": "k"}
     assert key_headers("https://azure.com.example.org/v1", "k") == {"Authorization": "Bearer k"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("HTTPS_PROXY", "http://p:80a"), ("ALL_PROXY", "socks5://p:1"), ("SSL_CERT_FILE", "/nowhere/ca.pem")],
+)
+def test_way_to_the_hub_that_cannot_be_is_one_line(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    from aotd.models.checkpoints import check_hub
+
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(UserError, match=f"^{variable}="):
+        check_hub()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    check_hub()
