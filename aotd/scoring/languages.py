@@ -41,7 +41,12 @@ ENGLISH = {
     **{"wrong": "{0} is wrong", "not": "not {0}", "not_but": "not {0} , but", "answer_not": "the answer is not"},
     **{"but": "but {0}", "right": "{0} is correct", "choose": "I choose {0}", "answer": "the answer is {0}"},
     **{"option": "option {0}", "it_is": "it is {0}", "maybe": "it may be {0}", "because": "{0} because"},
-    **{"letter": "{0}", "drop": "", **{f"place_{letter}": f"option ({letter})" for letter in "ABCDE"}},
+    **{
+        "wrong_too": "wrong , not {0}",
+        "letter": "{0}",
+        "drop": "",
+        **{f"place_{letter}": f"option ({letter})" for letter in "ABCDE"},
+    },
 }
 """Kind of phrase -> what it says, with the letters that it holds."""
 _ALONE = r"(?<![A-Za-zÀ-ɏḀ-ỿ0-9'\"(\[])[\"'(\[]{0,2}\s?([A-Z])\s?[)\]\"']{0,2}(?![A-Za-zÀ-ɏḀ-ỿ0-9)\]\"])"
@@ -53,7 +58,7 @@ _DENIED = ("wrong", "not", "not_but", "asked")
 """Phrases that deny the last letter of a list, too."""
 _CLAUSE_END = r"(?=\s*(?:[.,;:!।\n]|\Z))"
 _CLAUSE = re.compile(
-    r"[.,;:!?।\n]|\b(?:because|porque|pois|perch[ée]|poich[ée]|car|parce|puisque|weil|denn|потому|поскольку|ведь)\b|так\sкак"
+    r"[.;:!?।\n]|,(?!\s*(?:что|чтобы|dass|daß|że|żeby|ob)\b)|\b(?:because|porque|pois|perch[ée]|poich[ée]|car|parce|puisque|weil|denn|потому|поскольку|ведь)\b|так\sкак"
     r"|因为|因為|由于|所以|因此|ので|から|므로|니까|때문|لأن|حيث|क्योंकि|चूंकि|इसलिए",
     re.IGNORECASE,
 )
@@ -166,7 +171,7 @@ def _language(name: str) -> _Language:
         lists=_pattern(f"(?-i:{bare}(?:(?:{between}){bare})+)") if ands else None,
         ors=_pattern(ors),
         letters="".join(head["letters"]),
-        negation=_pattern("|".join(head["negation"])) if head["negation"] else None,
+        negation=_pattern("|".join([ENGLISH["doubt"], *head["negation"]])) if head["negation"] else None,
         backwards=_pattern("|".join(head["backwards"])),
     )
 

@@ -38,9 +38,9 @@ _LISTED = re.compile(
     r"|[\"')\]}]?\s*,\s*([A-Z])(?=\s?[,.)]|\s+(?:or|and|nor)\b|\s*$)"
 )
 _DENIED_BEFORE = re.compile(
-    r"(?:\b(?:not|cannot|never|neither|nor|without|except|excluding|eliminat(?:e|ed|ing)|exclud(?:e|ed)|reject(?:ed)?"
+    r"(?:\b(?:not|cannot|(?<!no\s)(?<!without\s)doubt(?:ful)?|unlikely|hardly|never|neither|nor|without|except|excluding|eliminat(?:e|ed|ing)|exclud(?:e|ed)|reject(?:ed)?"
     r"|discard(?:ed)?|less\s+likely|(?:anything|nothing|all|everything)\s+but|rul(?:e|ed|ing)\s+out|rather\s+than|instead\s+of|no)|n't)(?:\s+(?!only\b)\w+(?=\s+(?:the|an?|any)\s))?(?:\s+(?:be|choose|pick|select|think|believe"
-    r"|it|is|was|it's|the|an?|any|options?|choices?|answer|letter|agree|with|evidence|for|to|support|either|really|actually|clearly|likely|both))*\s*[\"'(\[]?$",
+    r"|that|it|is|was|it's|the|an?|any|options?|choices?|answer|letter|agree|with|evidence|for|to|support|either|really|actually|clearly|likely|both))*\s*[\"'(\[]?$",
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(
