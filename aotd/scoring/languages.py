@@ -118,7 +118,7 @@ def _translated(text: str, language: _Language, count: int) -> str:
         if count or "option (" not in english:
             text = phrase.sub(lambda found, english=english: _said(found, english), text)  # type: ignore[misc]
     if language.letters:
-        own = rf"(?<=the answer is )\s*[(\[]?([{re.escape(language.letters)}])[)\]]?(?!\w)"
+        own = rf"(?<=the answer is )\s*[(\[]?([{re.escape(language.letters)}])[)\]]?(?![\w\u064b-\u065f\u0900-\u097f])"  # vowel signs go on with a word
         text = re.sub(own, lambda found: f"({chr(ord('A') + language.letters.index(found[1]))})", text)
     return text if language.negation is None else _denied(text, language.negation)
 

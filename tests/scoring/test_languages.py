@@ -112,6 +112,20 @@ def test_english_text_stays_as_it_is() -> None:
         assert in_english(text, 4) == text
 
 
+@pytest.mark.parametrize(
+    ("reply", "letter"),
+    [
+        *[("الإجابة: أ", "A"), ("الإجابة هي د.", "D"), ("الخيار الصحيح هو ج.", "C"), ("الإجابة هي دائما هنا", "-")],
+        *[("उत्तर: ख", "B"), ("उत्तर: कार", "-"), ("उत्तर: खाना", "-"), ("정답: 나", "B"), ("정답은 다입니다.", "C")],
+        *[("정답은 나무입니다.", "-"), ("答案：甲", "A"), ("答案是甲虫", "-"), ("正解：ア", "A"), ("Ответ: А", "A")],
+        *[("Правильный ответ: Б", "B"), ("Ответ: Большой", "-"), ("Ответ: В", "-"), ("Ответ: С", "-"), ("②", "-")],
+        *[("La respuesta es b", "B"), ("答案：（b）", "B"), ("Die Antwort: (b)", "B"), ("La risposta è: b", "B")],
+    ],
+)
+def test_letter_of_its_own_script_is_read_behind_an_answer_only(reply: str, letter: str) -> None:
+    assert letter_of(reply, ["The dog ran.", "The cat slept.", "The baby cries.", "A man left."]) == letter
+
+
 def test_foreign_article_is_no_letter() -> None:
     options = ["O cão correu.", "O gato dormiu.", "Um homem saiu.", "A mulher saiu."]
     assert letter_of("A resposta é: A mulher saiu.", options) == "D"
