@@ -63,6 +63,8 @@ _CLAUSE = re.compile(
     re.IGNORECASE,
 )
 """What ends a clause, so that a "no" before it denies nothing behind it."""
+_NO_MORE = r"(?![\w\u064b-\u065f\u0900-\u097f])"
+"""Behind a letter of another script: no other one, and no vowel sign, which goes on with a word."""
 _SIGNS = str.maketrans("؟،؛", "?,;")
 
 
@@ -118,7 +120,7 @@ def _translated(text: str, language: _Language, count: int) -> str:
         if count or "option (" not in english:
             text = phrase.sub(lambda found, english=english: _said(found, english), text)  # type: ignore[misc]
     if language.letters:
-        own = rf"(?<=the answer is )\s*[(\[]?([{re.escape(language.letters)}])[)\]]?(?![\w\u064b-\u065f\u0900-\u097f])"  # vowel signs go on with a word
+        own = rf"(?<=the answer is )\s*[(\[]?([{re.escape(language.letters)}])[)\]]?{_NO_MORE}"
         text = re.sub(own, lambda found: f"({chr(ord('A') + language.letters.index(found[1]))})", text)
     return text if language.negation is None else _denied(text, language.negation)
 
