@@ -1,7 +1,6 @@
 """Read a run with pandas: what became of its questions, what the programs did, and one question by its id.
 
-pip install pandas
-python examples/read_a_run.py runs/demo [QUESTION_ID]
+python examples/read_a_run.py runs/demo [QUESTION_ID]      (needs pandas)
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pandas
 
+from aotd.errors import UserError
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
 
@@ -44,10 +44,17 @@ def main(folder: str, question_id: str = "") -> None:
     if run.traces.exists:
         print(tool_calls(run).groupby("tool").agg(calls=("step", "size"), frames=("frames", "mean")), end="\n\n")
     if question_id:
+        if question_id not in table.index:
+            raise UserError(f"{run} has no question {question_id!r}")
         print(table.loc[question_id].to_string(), end="\n\n")
         thought = run.thoughts.find(question_id)  # an index tells where its line is: no other line is read
         print(thought.text if thought else "it has no chain of thought")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if not 2 <= len(sys.argv) <= 3:
+        sys.exit("usage: python examples/read_a_run.py RUN [QUESTION_ID]")
+    try:
+        main(*sys.argv[1:])
+    except UserError as error:
+        sys.exit(str(error))

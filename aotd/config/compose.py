@@ -24,6 +24,7 @@ from omegaconf.resolvers import oc
 from yaml import YAMLError
 
 from aotd.config.errors import plainly, setting_names, unreadable
+from aotd.config.ranges import out_of_range
 from aotd.config.texts import TypedText, put, type_of
 from aotd.config.tree import Config
 from aotd.datasets.benchmarks import check_name
@@ -154,9 +155,11 @@ _LONGEST = 1 << 18
 
 
 def _odd(part: Any, at: str) -> Iterator[str]:
-    """Settings that no setting can be: infinite, NaN, or of more than eighteen digits; texts that no file can hold."""
+    """Settings that cannot be: numbers out of their range, infinite, NaN, or long; texts that no file can hold."""
     if isinstance(part, int | float) and not abs(part) < 10**18:
         yield f"{at} must be a number, and not larger than any"
+    elif isinstance(part, int | float) and (must := out_of_range(at, part)):
+        yield f"{at}={part} {must}"
     elif isinstance(part, str) and ("\0" in part or part.encode(errors="ignore").decode() != part):
         yield f"{at} holds a zero byte or half of a character"
     elif isinstance(part, list | tuple):

@@ -24,13 +24,17 @@ def describe(verb: Verb, about: str) -> str:
     """Help of a verb: what its module says, its settings, and the groups it can take with a sentence on each choice."""
     whole = compose([])
     own = [verb.name] if is_dataclass(getattr(whole, verb.name, None)) else []
-    lines = [about.strip(), "", "settings (key=value):", f"  {'run=runs/demo':<40} folder of the run"]
-    for part in [*own, *(() if verb.name == "ask" else verb.explains)]:
+    everything = verb.settings == ("*",)
+    heeds = [part for part in ("cache", "tracking") if everything or part in verb.settings]
+    heeds += ["tracking"] if verb.in_run and "tracking" not in heeds else []
+    lines = [about.strip(), "", "settings (key=value):"]
+    alone = {"run": True, "seed": everything or "seed" in verb.settings, "first_losses": verb.per_question}
+    lines += [_line(name, getattr(whole, name), _field_docs(Config)[name]) for name, shown in alone.items() if shown]
+    for part in dict.fromkeys([*own, *(() if verb.name == "ask" else verb.explains), *heeds]):
         lines += _settings(getattr(whole, part), part)
     lines += ["", "groups (group=choice, each a set of values in configs/):"]
-    everything = verb.settings == ("*",) and not verb.explains
     for group, choices in groups().items():
-        if group.split("/")[0] in verb.explains or group == "experiment" or everything:
+        if group.split("/")[0] in verb.explains or group == "experiment" or (everything and not verb.explains):
             lines += [f"  {group}", *(f"    {choice:<20} {sentence}" for choice, sentence in choices.items())]
     lines += [
         "",
@@ -106,9 +110,13 @@ def _settings(part: Any, prefix: str) -> list[str]:
         if is_dataclass(value):
             lines += _settings(value, f"{prefix}.{item.name}")
             continue
-        shown = value.value if isinstance(value, Enum) else value
-        lines.append(f"  {f'{prefix}.{item.name}={shown}':<40} {meanings.get(item.name, '')}".rstrip())
+        lines.append(_line(f"{prefix}.{item.name}", value, meanings.get(item.name, "")))
     return lines
+
+
+def _line(setting: str, value: Any, meaning: str) -> str:
+    shown = value.value if isinstance(value, Enum) else value
+    return f"  {f'{setting}={shown}':<40} {meaning}".rstrip()
 
 
 def _field_docs(kind: type) -> dict[str, str]:

@@ -55,6 +55,7 @@ class Config:
     run: str = "runs/demo"
     """Folder of the run."""
     seed: int = 0
+    """Decides what is drawn: samples of questions, resamples, how a student begins and in which order it learns."""
     first_losses: int = 20
     """Stop where the first so many questions of a verb are all lost to one cause; 0 goes on."""
     verbs: list[str] = field(default_factory=list)

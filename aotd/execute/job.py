@@ -81,6 +81,8 @@ def job(
     for name in ("workers", "concurrency"):
         if getattr(execute, name) < 0:
             raise UserError(f"execute.{name}={getattr(execute, name)} must be 0 or more")
+    for stage in (run.questions, run.programs):
+        stage.check_made()
     cached = load_cache(cache, run)  # a worker's warning would not reach the user
     layers = raised(execute.layers, execute.run_without_kernel_layers)
     models = load_specialists(specialists, dataset.root)

@@ -57,6 +57,8 @@ def job(run: Run, *, load: LoadConfig, dataset: DatasetConfig, specialists: Spec
     Raises:
         UserError: a file is not there or malformed, two questions have one id, or there are no questions.
     """
+    if not load.dry_run:
+        run.questions.check_place()
     console = StandardConsole()
     if dataset.name == CLIPS:
         _clips(run, load, dataset, specialists.decode_deadline_s, console)

@@ -221,14 +221,14 @@ class Stage(Generic[R]):
         Raises:
             UserError: the verb has not run, or a line is damaged.
         """
-        self._check_made()
+        self.check_made()
         for number, line, key in _keyed(self.records_path, self.record):
             if key not in without:
                 yield _read(self.records_path, number, line, self.record)
 
     def stream_lines(self) -> Iterator[tuple[R, bytes]]:
         """`stream`, with each record's line as it stands in the file."""
-        self._check_made()
+        self.check_made()
         for number, line in _lines(self.records_path):
             yield _read(self.records_path, number, line, self.record), line
 
@@ -252,7 +252,7 @@ class Stage(Generic[R]):
         Raises:
             UserError: the verb has not run, or the line is damaged.
         """
-        self._check_made()
+        self.check_made()
         found = self._find(question_id)
         return found and _read(self.records_path, f"byte {found[0]}", found[1], self.record)
 
@@ -262,7 +262,7 @@ class Stage(Generic[R]):
         Raises:
             UserError: the verb has not run.
         """
-        self._check_made()
+        self.check_made()
         return self._find(question_id) is not None
 
     def find_dropped(self, question_id: str) -> Dropped | None:
@@ -303,7 +303,7 @@ class Stage(Generic[R]):
         Raises:
             UserError: the verb has not run, or a line is damaged.
         """
-        self._check_made()
+        self.check_made()
         path, record = self.records_path, self.record
         if len(wanted) <= _FEW:
             found = sorted((*place, key) for key in wanted if (place := self._find(key)))
@@ -316,7 +316,7 @@ class Stage(Generic[R]):
         Raises:
             UserError: the verb has not run, or a line has none.
         """
-        self._check_made()
+        self.check_made()
         for _, _, key in _keyed(self.records_path, self.record):
             yield key
 
@@ -326,7 +326,7 @@ class Stage(Generic[R]):
         Raises:
             UserError: the verb has not run.
         """
-        self._check_made()
+        self.check_made()
         return _count(self.records_path)
 
     def count_dropped(self) -> int:
@@ -345,7 +345,7 @@ class Stage(Generic[R]):
         Raises:
             UserError: the verb has not run; a line is damaged; a question has none, or stands out of the order.
         """
-        self._check_made()
+        self.check_made()
 
         def record_of(question_id: str) -> R:
             head = _HEAD + to_json(question_id)[1:]
@@ -382,7 +382,7 @@ class Stage(Generic[R]):
         Raises:
             UserError: the verb has not run, or the manifest is damaged.
         """
-        self._check_made()
+        self.check_made()
         return read_manifest(self.manifest_path)
 
     def costs(self) -> dict[str, Cost]:
@@ -395,12 +395,12 @@ class Stage(Generic[R]):
         Raises:
             UserError: the verb has not run.
         """
-        self._check_made()
+        self.check_made()
         return self.manifest_path.read_text(encoding="utf-8")
 
     def manifest_digest(self) -> str:
         """Hash of the manifest, which names everything that the records were made from."""
-        self._check_made()
+        self.check_made()
         return hashlib.sha256(self.manifest_path.read_bytes()).hexdigest()[:16]
 
     def open(self, settings: Mapping[str, Any], **made_from: Mapping[str, str]) -> StageWriter[R]:
@@ -447,13 +447,31 @@ class Stage(Generic[R]):
         changed = _differences(self.manifest(), manifest)
         return f"{self.folder} was made otherwise ({'; '.join(changed[:3])})" if changed else ""
 
-    def _check_made(self) -> None:
+    def check_made(self) -> None:
         """
         Raises:
             UserError: the verb has not run.
         """
-        if not is_file(self.manifest_path):
-            raise UserError(f"{self.folder} is not there: run `{self.command}` first")
+        if is_file(self.manifest_path):
+            return
+        run = self.folder.parents[self.name.count("/")]
+        if not run.is_dir():
+            raise UserError(f"run={run} is not there: begin with `aotd load run={run} …`, or name another run")
+        raise UserError(f"{self.folder} is not there: run `{self.command}` first")
+
+    def check_place(self) -> None:
+        """Find out whether the folder can be made, and leave none behind: for a verb with much to do before it writes.
+
+        Raises:
+            UserError: it cannot.
+        """
+        made = list[Path]()
+        with suppress(OSError, ValueError):
+            made = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
+        self._make_folder()
+        for folder in made:
+            with suppress(OSError):  # another process has put something there
+                folder.rmdir()
 
     def _make_folder(self) -> None:
         """

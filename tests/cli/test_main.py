@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from aotd import __version__
 from aotd.cli.main import main
 from aotd.config.command_line import read_settings
 from aotd.config.tree import Config
@@ -62,6 +63,29 @@ def test_main_missing_input_names_verb_to_run(capsys: pytest.CaptureFixture[str]
     said = fails(capsys, verb, f"run={tmp_path}/new", f"dataset.root={tmp_path}")
     assert "first" in said or "is not there" in said
     assert not (tmp_path / "new").exists(), "a failed verb left something behind"
+
+
+def test_execute_without_a_run_says_where_to_begin(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    said = fails(capsys, "execute", f"run={new}", "dataset.root=nowhere")
+    assert f"run={new} is not there: begin with `aotd load run={new} …`" in said
+    new.mkdir()
+    assert f"{new}/load is not there: run `aotd load` first" in fails(capsys, "execute", f"run={new}")
+
+
+@pytest.mark.parametrize("dataset", ["clips", "files", "playroom"])
+def test_load_into_an_impossible_folder_does_nothing(
+    dataset: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = [f"dataset={dataset}", f"dataset.root={tmp_path}/root", f"dataset.questions={tmp_path}/none.jsonl"]
+    for run in ("/proc/x", "/dev/null/x", f"{tmp_path}/{'x' * 300}"):
+        assert "cannot be made" in fails(capsys, "load", f"run={run}", *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"aotd {__version__}\n"
 
 
 def test_main_author_llm_without_engine_says_what_to_add(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

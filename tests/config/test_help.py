@@ -79,3 +79,24 @@ def test_every_verbs_config_file_is_among_the_defaults() -> None:
     files = [path.stem for path in shipped("configs").glob("*.yaml") if path.stem != "run"]
     assert files
     assert all(f"  - {name}@{name}\n" in text for name in files)
+
+
+@pytest.mark.parametrize(
+    ("verb", "named", "not_named"),
+    [
+        ("load", ["run=", "seed=", "tracking.tracker=", "load.", "dataset."], ["cache.", "llm."]),
+        ("execute", ["cache.folder=", "cache.gb=", "tracking.mode=", "execute.limits.seconds="], ["seed="]),
+        ("distill", ["seed=", "tracking.project="], ["cache."]),
+        ("evaluate", ["seed=", "cache.folder=", "tracking.tracker="], []),
+        ("run", ["seed=", "cache.gb=", "tracking.tracker="], []),
+        ("ask", ["ask.question=", "cache.folder="], []),
+        ("export", ["export."], ["cache.", "tracking.", "seed="]),
+    ],
+)
+def test_help_lists_what_the_verb_heeds(
+    verb: str, named: list[str], not_named: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, "--help"]) == 0
+    words = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert all(any(word.startswith(name) for word in words) for name in named)
+    assert not any(word.startswith(name) for word in words for name in not_named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,23 @@ def test_run_is_read_into_tables(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert thought is not None
     assert thought.text in printed
     assert "kept" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "usage: python examples/read_a_run.py RUN"),
+        (["a", "b", "c"], "usage: python examples/read_a_run.py RUN"),
+        (["nowhere"], "run=nowhere is not there: begin with `aotd load run=nowhere …`"),
+        (["RUN", "none"], "has no question 'none'"),
+    ],
+)
+def test_wrong_arguments_are_one_line(
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample_run(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(EXAMPLE), *(str(tmp_path) if word == "RUN" else word for word in words)])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(EXAMPLE), run_name="__main__")
+    assert says in str(caught.value.code)
+    assert "\n" not in str(caught.value.code)

@@ -217,7 +217,7 @@ def test_headline_names_models(tmp_path: Path) -> None:
 
 def test_report_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", f"run={tmp_path / 'none'}"]) == 2
-    assert "run `aotd load` first" in capsys.readouterr().err
+    assert "begin with `aotd load run=" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"report\.frames=-1"):
         made(sample_run(tmp_path / "run"), None, "report.frames=-1")
 

@@ -103,7 +103,7 @@ def test_what_was_measured_is_not_measured_again(world: Path, monkeypatch: pytes
     ("words", "said"),
     [
         (["select.split=dev"], "select.split=dev: "),
-        (["select.decomposition=[runs/none]"], "runs/none/decompose is not there: run `aotd decompose` first"),
+        (["select.decomposition=[runs/none]"], "run=runs/none is not there: begin with `aotd load run=runs/none …`"),
         (["select.detection=[{name: owl}]"], "'owl' is none of playroom, captions"),
         ([f"select.{name}=[]" for name in ("detection", "grounding", "action", "answering")], "no candidate is named"),
         (["configs=nowhere"], "configs=nowhere: there is no such folder"),
