@@ -35,6 +35,7 @@ from aotd.runtime.output import say
 from aotd.serve.backend import Backend
 from aotd.serve.gate import Gate
 from aotd.store.files import disk_errors, make_folder, write_atomically
+from aotd.store.run import Run
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     settings = ["url"] if dashes else _settings(run, rest)
     command = rest if dashes else [sys.executable, "-m", "aotd.serve.own", "{port}", f"run={run}", *rest]
     folder = run / "servers"
+    Run(run).questions.check_place()
     with disk_errors(folder):
         make_folder(folder)
         _keep(folder / f"{name}.json", command, settings)

@@ -205,6 +205,7 @@ def test_what_does_not_start_is_one_line_that_names_its_log(
     [
         ["run", "llm"], ["run", "llm", "--"], ["run", "--", "vllm", "{port}"], ["run", "llm", "--", "vllm", "serve"],
         ["run", "a/b", "--", sys.executable, "{port}"], ["run", "llm", "--", "no-such-command", "{port}"],
+        ["/proc/run", "llm", "--", sys.executable, "{port}"], ["/dev/null/run", "llm", "--", sys.executable, "{port}"],
     ],
 )  # fmt: skip
 def test_a_command_that_cannot_be_is_one_line(
