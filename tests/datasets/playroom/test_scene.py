@@ -13,9 +13,9 @@ from aotd.datasets.playroom import Difficulty
 from aotd.datasets.playroom.build import render
 from aotd.datasets.playroom.render import draw
 from aotd.datasets.playroom.scene import PlayroomScene
-from aotd.datasets.playroom.staging import MAX_FRAMES, MIN_FRAMES, play
+from aotd.datasets.playroom.staging import LAST_START, MIN_FRAMES, play
 from aotd.datasets.playroom.storyboard import FAMILY, ScenePlan, family, legal
-from aotd.datasets.playroom.things import HEIGHT, PLAYROOM_VERBS, THINGS, WIDTH
+from aotd.datasets.playroom.things import FPS, HEIGHT, PLAYROOM_VERBS, THINGS, WIDTH
 
 NAMES = ("a", "b", "c", "d")
 
@@ -48,11 +48,19 @@ def test_family_shares_its_anchor_and_differs_around_it() -> None:
 
 def test_actions_follow_each_other_within_the_video(scenes: list[PlayroomScene]) -> None:
     for scene in scenes:
-        assert MIN_FRAMES <= len(scene.frames) <= MAX_FRAMES
+        assert len(scene.frames) >= MIN_FRAMES
+        assert all(action.approach <= LAST_START + 10 for action in scene.actions)
         end = 0
         for action in scene.actions:
             assert end <= action.approach <= action.reach < action.start < action.end <= len(scene.frames)
             end = action.end
+
+
+def test_scene_goes_on_past_twelve_seconds_until_its_last_action_has_ended() -> None:
+    names = tuple(f"train-{number:04d}" for number in range(268, 268 + FAMILY))
+    scene = play(family(Random("0/train/268"), names)[0], "0")
+    assert len(scene.frames) > 12 * FPS
+    assert scene.actions[-1].end <= len(scene.frames)
 
 
 def test_boxes_lie_within_the_frame(scenes: list[PlayroomScene]) -> None:
