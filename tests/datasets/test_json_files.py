@@ -79,7 +79,7 @@ def test_object_keyed_by_id_is_a_list_with_ids(tmp_path: Path) -> None:
         (b"PK\x03\x04...", "is a zip archive"),
         (b"<html><body>404</body></html>", "is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-        (gzip.compress(b"[1]")[:-2], "damaged gzip"),
+        (gzip.compress(b"[1]", mtime=0)[:-2], "damaged gzip"),
     ],
 )
 def test_file_that_is_none_is_named_in_one_line(content: bytes | str, says: str, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_own_questions_as_json(tmp_path: Path) -> None:
     (expected,) = asked("q.jsonl", json.dumps(entry).encode())
     assert asked("q.json", json.dumps([entry]).encode()) == [expected]
     assert asked("q.json", json.dumps(entry).encode() + b"\n\n") == [expected]
-    assert asked("q.jsonl.gz", gzip.compress(json.dumps(entry).encode() + b"\n")) == [expected]
+    assert asked("q.jsonl.gz", gzip.compress(json.dumps(entry).encode() + b"\n", mtime=0)) == [expected]
     assert asked("q.json", json.dumps({"mine": entry}).encode()) == [("mine", "What?")]
     with pytest.raises(UserError, match=r"q\.json: entry 2: the same question as in entry 1 "):
         asked("q.json", json.dumps([entry, entry]).encode())

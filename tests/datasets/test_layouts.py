@@ -188,7 +188,7 @@ def test_json_is_read_in_every_form(case: str, tmp_path: Path) -> None:
     forms = {
         name: [text.encode("utf-8-sig"), text.encode("utf-16"), text.replace("}\n", "},\n").encode(),
                text.replace('": ', '":\r\n').encode()],
-        f"{name}.gz": [gzip.compress(text.encode())],
+        f"{name}.gz": [gzip.compress(text.encode(), mtime=0)],
     }  # fmt: skip
     if isinstance(held, list):
         forms[name].append("".join(json.dumps(entry) + "\n" for entry in held).encode())
