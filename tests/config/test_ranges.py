@@ -37,7 +37,7 @@ def test_no_number_is_below_zero_and_every_default_is_in_range() -> None:
     compose([])
 
 
-@pytest.mark.parametrize("name", {*ONE_OR_MORE, *ABOVE_ZERO, *UP_TO_ONE})
+@pytest.mark.parametrize("name", sorted({*ONE_OR_MORE, *ABOVE_ZERO, *UP_TO_ONE}))
 def test_names_are_those_of_settings(name: str) -> None:
     assert [one for one in setting_names(Config) if f".{one}".endswith(f".{name}")]
 

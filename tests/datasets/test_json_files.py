@@ -29,7 +29,7 @@ def values(path: Path, content: bytes | str, key: str = "") -> list[Any]:
         TEXT,
         TEXT.encode("utf-8-sig"),
         TEXT.encode("utf-16"),
-        gzip.compress(TEXT.encode()),
+        gzip.compress(TEXT.encode(), mtime=0),
         TEXT.replace("}", ",}"),
         TEXT.replace("]}", ",]}").replace("}]", "} ,\n ]"),
         TEXT.replace("\n", "\r\n"),
