@@ -265,7 +265,17 @@ def test_sweep_shares_verbs_before_swept_settings(tmp_path: Path, words: list[st
 
 def test_sweep_knows_every_part_of_settings() -> None:
     parts = set(vars(read_settings("load", [])))
-    assert parts - set(sweeps.MADE_BY) == {"run", "verbs", "tracking", "ask", "cache", "export", "caption", "shard"}
+    assert parts - set(sweeps.MADE_BY) == {
+        "run",
+        "verbs",
+        "tracking",
+        "ask",
+        "cache",
+        "export",
+        "caption",
+        "shard",
+        "first_losses",
+    }
     assert set(sweeps.MADE_BY) <= parts
 
 

@@ -197,6 +197,7 @@ class Mended:
 
 
 def test_missing_layer_stops_run_before_start(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(world, tmp_path, count=1)
     monkeypatch.setattr("aotd.sandbox.layers.missing", lambda layer: "the pail is empty")
     for verb in ("execute", "run"):
         with pytest.raises(UserError, match=r"execute\.layers asks for landlock, which is not here: the pail is empty"):
@@ -211,7 +212,7 @@ def test_missing_layers_are_reported_once_programs_can_run(
     monkeypatch.setattr("aotd.sandbox.layers.missing", lambda layer: lacks)
     monkeypatch.setattr("aotd.execute.job.missing", lambda layer: lacks)
     config = settings(world, tmp_path / "run", "execute.run_without_kernel_layers=true", "execute.workers=1")
-    with pytest.raises(UserError, match="run `aotd load` first"):
+    with pytest.raises(UserError, match="begin with `aotd load"):
         run_verb("execute", config)
     assert not capsys.readouterr().err
     prepared(world, tmp_path / "run", count=1)
