@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +92,13 @@ def test_run_with_changed_settings_reuses_cache(folder: Path, monkeypatch: pytes
     first = list(asked)
     assert main(words(folder, "d", FLOW, "specialists/answering=mock")) == 0
     assert asked == first
+
+
+@pytest.mark.slow  # a whole run in processes of its own
+def test_run_needs_no_home(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "XDG_"))}
+    environment |= {"HOME": f"{os.devnull}/home", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    command = [sys.executable, "-m", "aotd", *words(tmp_path, "a", FLOW)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a" / "verify" / "records.jsonl").stat().st_size
