@@ -232,6 +232,7 @@ def test_submitted_again_only_what_is_missing_is(calls: Path, tmp_path: Path) ->
     ]
 
 
+@pytest.mark.slow
 def test_of_a_run_that_is_done_nothing_is_submitted(calls: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     for verb in ("load", "decompose", "execute", "convert", "verify"):

@@ -74,6 +74,7 @@ def test_plan_refuses_changed_settings(folder: Path, capsys: pytest.CaptureFixtu
     assert main(words(folder, "a", FLOW, "specialists/action=mock")) == 0
 
 
+@pytest.mark.slow
 def test_run_with_changed_settings_reuses_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from aotd.specialists.calls import Findings
 

@@ -240,6 +240,7 @@ def test_run_without_kept_thoughts_is_one_line(run: Path) -> None:
         do("distill", corner_config(run))
 
 
+@pytest.mark.slow
 def test_arms_trained_side_by_side_equal_arms_trained_in_turn(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arms = {name: ArmConfig(rationales=False, require=[]) for name in ("one", "two")}
     config = corner_config(run)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 import numpy as np
+import pytest
 
 from aotd.evaluate.baselines import guess, guess_by_likeness
 from aotd.records import Question
@@ -76,6 +77,7 @@ def test_guess_is_empty_without_anything_to_learn_from() -> None:
     assert guess("blind", [], asked) == [""]
 
 
+@pytest.mark.slow
 def test_guess_does_not_depend_on_the_other_questions() -> None:
     random = Random(3)
     train, test = ([question(i, random.randrange(4), random) for i in range(40)] for _ in "ab")

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLE = Path(__file__).parents[2] / "examples/my_specialist.py"
 SIZES = ["dataset.playroom.train_videos=4", "dataset.playroom.val_videos=0", "dataset.playroom.test_videos=4"]
 
 
+@pytest.mark.slow
 def test_example_registers_detector_that_execute_uses(tmp_path: Path) -> None:
     places = [f"dataset.root={tmp_path}/videos", f"cache.folder={tmp_path}/cache", "execute.workers=2"]
     words = [sys.executable, str(EXAMPLE), str(tmp_path / "run"), *SIZES, *places]

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from aotd.store.run import Run
 
 EXAMPLE = Path(__file__).parents[2] / "examples/train_student.py"
 
 
+@pytest.mark.slow
 def test_example_trains_both_stages_and_prints_their_losses(tmp_path: Path) -> None:
     run = tmp_path / "run"
     done = subprocess.run([sys.executable, str(EXAMPLE), str(run)], capture_output=True, text=True, timeout=300)

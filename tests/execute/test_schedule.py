@@ -281,6 +281,7 @@ def test_default_concurrency_follows_specialists_and_cores(
     assert default_concurrency(settings.specialists) == wanted
 
 
+@pytest.mark.slow
 def test_records_do_not_depend_on_concurrency(world: Path, tmp_path: Path) -> None:
     for name, more in {
         "one": ["execute.concurrency=1", "execute.workers=1"],

@@ -113,6 +113,7 @@ SHAPES = (
 )
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(sorted(set(OPTIONS) - {"letters"})),
     st.sampled_from(SHAPES),

@@ -64,6 +64,7 @@ def test_estimate_of_a_paired_difference_covers_it() -> None:
     assert FEW[0] <= covered / TRIALS <= FEW[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("questions_a_video", [slowly(1), 4])
 def test_flip_test_raises_false_alarms_as_often_as_claimed(questions_a_video: int) -> None:
     rng, alarms, trials = np.random.default_rng(4), 0, 3000

@@ -46,6 +46,7 @@ def spoiled(world: Path, run: Path, option: int = 0) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_every_sub_task_is_ranked_and_the_winners_are_a_config(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -324,6 +324,7 @@ def kept(run: Path, *words: str) -> Iterator[Path]:
         process.wait(SECONDS)
 
 
+@pytest.mark.slow
 def test_a_call_that_ends_the_server_fails_alone(folder: Path) -> None:
     words = [sys.executable, str(PROGRAM), "{port}", f"dataset.root={folder}/videos", *NAMES]
     with kept(folder / "run", "--", *words) as file:
@@ -371,6 +372,7 @@ def written(run: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (run / "execute").iterdir() if path.name != "costs.jsonl"}
 
 
+@pytest.mark.slow
 def test_records_are_the_same_bytes_and_the_cache_is_one(tmp_path: Path) -> None:
     model = write_checkpoint("owlv2", tmp_path / "models" / "owlv2")
     words = load(tmp_path, "here", "there", "again")
@@ -387,6 +389,7 @@ def test_records_are_the_same_bytes_and_the_cache_is_one(tmp_path: Path) -> None
     assert sum(cost["specialist_calls"] for cost in costs) == sum(cost["reused"] for cost in costs) > 0
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_is_waited_for_by_a_worker_without_torch(folder: Path) -> None:
     words = load(folder, "here", "there")
     words += ["specialists/detection=owlv2", "cache.gb=0", "execute.workers=1"]

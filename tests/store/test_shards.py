@@ -348,6 +348,7 @@ print(kills, status)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
 def test_gather_killed_at_any_operation_resumes(three: Path, whole: Path) -> None:
     command = [sys.executable, "-c", KILLS, str(three), *words(three, "gather")]
