@@ -99,10 +99,6 @@ class GenerationRequest:
         ]
 
 
-def _plain_text(message: Message) -> str:
-    return inert(message.content) if message.role == "assistant" else message.content
-
-
 class ReplyFailure(str, Enum):
     """Why a reply is not whole, where it is not the token limit that cut it off."""
 

@@ -9,7 +9,6 @@ from weakref import WeakValueDictionary
 from aotd.errors import UserError
 from aotd.llm import EngineName, LLMConfig
 from aotd.llm.base import Engine
-from aotd.llm.thinking import check_thinking_tokens
 from aotd.store.cache import Cache
 
 
@@ -56,7 +55,6 @@ def load_engine(config: LLMConfig, wanted_by: str, cache: Cache | None = None) -
     """
     from aotd.llm.replay import RecordedEngine
 
-    check_thinking_tokens(config.thinking_tokens, config.setting)
     if config.engine is EngineName.replay:
         return RecordedEngine(None, config, wanted_by)
     if config.engine not in ENGINES:

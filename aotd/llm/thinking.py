@@ -11,24 +11,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from aotd.errors import UserError
 from aotd.llm.base import Reply, ReplyFailure
 
 THINKING_TOKENS = 4096
 """Room to think where no setting says how much."""
-
-
-def check_thinking_tokens(tokens: int | None, setting: str) -> None:
-    """Check the setting `thinking_tokens`.
-
-    Args:
-        setting: where it stands, e.g. `llm`.
-
-    Raises:
-        UserError: it is below 0.
-    """
-    if tokens is not None and tokens < 0:
-        raise UserError(f"{setting}.thinking_tokens={tokens} must be 0 or more, or null to find out")
 
 
 def cut_in_thought(reply: Reply) -> bool:

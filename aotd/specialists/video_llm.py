@@ -23,7 +23,6 @@ from transformers.utils.logging import disable_progress_bar
 
 from aotd.errors import UserError
 from aotd.llm.base import Reply
-from aotd.llm.thinking import check_thinking_tokens
 from aotd.models.checkpoints import checkpoint_name
 from aotd.models.cpu import threads
 from aotd.models.cpu.linear import pack
@@ -61,7 +60,6 @@ class VideoLLMSpecialist(Prompted):
         if config.frames < 1:
             raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
         check_quantisation(config.precision, f"{setting}.precision")
-        check_thinking_tokens(config.thinking_tokens, setting)
         self.batch = max(config.batch, 1)
         read_family_config(self._family, config.model, self._path)
         precision = precision_name(config.precision)

@@ -23,7 +23,6 @@ from PIL import Image
 from aotd.errors import QuestionError, UserError
 from aotd.llm.base import Reply
 from aotd.llm.chat_client import ChatClient
-from aotd.llm.thinking import check_thinking_tokens
 from aotd.prompts import one_line, render
 from aotd.records import Outcome
 from aotd.specialists import VideoLLMConfig
@@ -55,7 +54,6 @@ class VideoServer(Prompted):
             raise UserError(f"{setting}.model: name the model at {config.url} (its /models lists them)")
         if config.frames < 1:
             raise UserError(f"{setting}.frames={config.frames} must be 1 or more")
-        check_thinking_tokens(config.thinking_tokens, setting)
         self._config, self.setting, self.batch = config, setting, max(config.batch, 1)
         names = ("url", "model", "key_variable", "timeout_s", "retries", "wait_s", "batch", "thinking_tokens")
         settings = {name: getattr(config, name) for name in names}

@@ -71,6 +71,11 @@ def test_out_of_range(setting: str, number: float, must: str) -> None:
         ("execute.limits.seconds=-3", "execute.limits.seconds=-3.0 must be more than 0"),
         ("distill.seeds=[0,-2]", "distill.seeds=-2 must be 0 or more"),
         ("select.detection=[{name: owlv2, batch: 0}]", "select.detection.batch=0 must be 1 or more"),
+        ("llm.thinking_tokens=-1", "llm.thinking_tokens=-1 must be 0 or more"),
+        (
+            "specialists.answering.thinking_tokens=-1",
+            "specialists.answering.thinking_tokens=-1 must be 0 or more",
+        ),
         ("decompose.llm.retries=-1", "decompose.llm.retries=-1 must be 0 or more"),
     ],
 )

@@ -6,10 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from aotd.errors import UserError
-from aotd.llm import EngineName, LLMConfig
 from aotd.llm.base import Reply, ReplyFailure
-from aotd.llm.load import load_engine
 from aotd.llm.thinking import THINKING_TOKENS, ThinkingRoom
 
 
@@ -157,11 +154,6 @@ def test_constrained_choice_of_a_model_that_thinks_first() -> None:
         return Reply("B", True, 5, 300, constrained=True, reasoning="hm hm")
 
     assert ThinkingRoom(None).ask(2, send).text == "B"
-
-
-def test_negative_room_is_refused() -> None:
-    with pytest.raises(UserError, match=r"llm\.thinking_tokens=-1 must be 0 or more, or null"):
-        load_engine(LLMConfig(EngineName.transformers, "x", thinking_tokens=-1), "a test")
 
 
 def test_thoughts_that_a_server_hides_get_room() -> None:
