@@ -71,6 +71,22 @@ class Outcome(str, Enum):
     """The thought is not a step-by-step way to the answer."""
     unlabelled = "unlabelled"
     """The question has no true answer, so its thought cannot be verified."""
+    caption_unusable = "caption_unusable"
+    """The caption is empty, far too long, or speaks to a model instead of telling what is seen."""
+    instruction_form = "instruction_form"
+    """The reply has not the form that was asked for: no JSON, a field too few, one question for a whole dialogue."""
+    instruction_words = "instruction_words"
+    """The instruction speaks of a text instead of a video, or to a model."""
+    instruction_length = "instruction_length"
+    """The instruction is too short or too long."""
+    instruction_copied = "instruction_copied"
+    """The instruction repeats a run of the caption's or the title's words."""
+    instruction_unanswerable = "instruction_unanswerable"
+    """A question asks for what its answer does not give, or the answer says that nobody knows."""
+    instruction_ungrounded = "instruction_ungrounded"
+    """The instruction holds a thing, an action, a number, a colour or a name that the caption does not hold."""
+    instruction_simple = "instruction_simple"
+    """No question of the instruction asks for reasons."""
 
 
 class Record(BaseModel):
@@ -396,6 +412,43 @@ class Dropped(Record):
     outcome: Outcome
     reason: str
     """One line: what happened."""
+
+
+# ── instruct ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class InstructionKind(str, Enum):
+    """What a dialogue about a video is for (Valley, section 3)."""
+
+    detail = "detail"
+    """A description of all of it."""
+    conversation = "conversation"
+    """Several questions, of which at least one asks for reasons."""
+    reasoning = "reasoning"
+    """One question that asks for more than what is seen."""
+    other = "other"
+    """A file of somebody else's does not say."""
+
+
+class DialogueTurn(Part):
+    """A question about a video and its answer."""
+
+    question: str
+    answer: str
+
+
+class Instruction(Record):
+    """A dialogue about a video, to train on (`instruct`). `question_id` is the dialogue's id."""
+
+    kind: InstructionKind
+    source: str
+    """Where the video is from, e.g. `playroom`."""
+    video_id: str
+    video: str
+    """The video file, relative to the folder of the videos."""
+    turns: tuple[DialogueTurn, ...]
+    author: str
+    """Who wrote it: `template` or `llm`; empty where a file does not say."""
 
 
 # ── what it costs ─────────────────────────────────────────────────────────────────────────────────

@@ -172,6 +172,14 @@ _TABLE = (
         settings=("export", "dataset", "specialists"),
     ),
     Verb(
+        "instruct",
+        "aotd.instruct.job",
+        "titles and captions of videos",
+        "dialogues about the videos, to train on",
+        settings=("instruct", "dataset", "llm", "cache"),
+        explains=("llm",),
+    ),
+    Verb(
         "caption",
         "aotd.commands.caption",
         "videos",

@@ -52,9 +52,10 @@ ROOMS = {
     "evaluate": "datasets llm models prompts runtime scoring specialists store students video video_llms view",
     "report": "datasets runtime specialists store view",
     "export": "datasets prompts runtime scoring specialists store students video video_llms view",
+    "instruct": "datasets llm prompts runtime store",
     # settings, and what is above them
-    "config": "convert datasets decompose distill evaluate execute export llm load report select specialists store "
-    "students tracking verify",
+    "config": "convert datasets decompose distill evaluate execute export instruct llm load report select specialists "
+    "store students tracking verify",
     "serve": "config datasets llm models runtime specialists store video",
     "commands": "agents config convert datasets decompose distill evaluate execute llm load models prompts runtime "
     "sandbox scoring specialists store students tools tracking verify video video_llms view walls",

@@ -5,8 +5,9 @@ from __future__ import annotations
 ONE_OR_MORE = (
     *("batch", "select.items", "decompose.candidates", "evaluate.resamples", "caption.every_s"),
     *("specialists.frames", "action.frames", "answering.frames", "student.frames"),
-    *("decompose.max_tokens", "convert.max_tokens", "verify.max_tokens", "judge.max_tokens"),
+    *("decompose.max_tokens", "convert.max_tokens", "instruct.max_tokens", "verify.max_tokens", "judge.max_tokens"),
     *("evaluate.max_rationale_tokens", "limits.memory_mb", "limits.message_kb"),
+    *("instruct.scenes", "instruct.detail_min_words", "instruct.detail_max_words", "instruct.copied_words"),
     *("distill.questions_per_step", "distill.questions_per_video", "distill.max_tokens_per_batch", "distill.threads"),
 )
 """Settings by their name, or its end, that are a count of something there must be."""

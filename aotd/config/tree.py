@@ -14,6 +14,7 @@ from aotd.distill import DistillConfig
 from aotd.evaluate import EvaluateConfig
 from aotd.execute import ExecuteConfig
 from aotd.export import ExportConfig
+from aotd.instruct import InstructConfig
 from aotd.llm import LLMConfig, RoleLLMConfig
 from aotd.load import LoadConfig
 from aotd.report import ReportConfig
@@ -77,6 +78,7 @@ class Config:
     ask: AskConfig = field(default_factory=AskConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+    instruct: InstructConfig = field(default_factory=InstructConfig)
     caption: CaptionConfig = field(default_factory=CaptionConfig)
     shard: ShardConfig = field(default_factory=ShardConfig)
 
@@ -88,4 +90,5 @@ def llm_roles(config: Config) -> dict[str, RoleLLMConfig]:
         "convert.llm": config.convert.llm,
         "verify.llm": config.verify.llm,
         "evaluate.judge.llm": config.evaluate.judge.llm,
+        "instruct.llm": config.instruct.llm,
     }

@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, str | Benchmark] = {
     "activitynetqa": "aotd.datasets.activitynetqa",
     "videochatgpt": "aotd.datasets.videochatgpt",
     "egoschema": "aotd.datasets.egoschema",
+    "llava": "aotd.datasets.llava",
     "files": "aotd.datasets.files",
 }
 """Name -> benchmark, or the module that has it as `BENCHMARK` and is imported when it is needed."""

@@ -1,4 +1,4 @@
-"""export: a run's kept `Thought`s + `Question`s -> files that other trainers and harnesses read."""
+"""export: a run's kept `Thought`s + `Question`s, or its `Instruction`s -> files that other programs read."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -12,6 +12,7 @@ class ExportFormat(str, Enum):
     swift = "swift"
     trl = "trl"
     lmms_eval = "lmms_eval"
+    llava = "llava"
 
 
 @dataclass
@@ -20,7 +21,7 @@ class ExportConfig:
 
     format: ExportFormat = ExportFormat.datasets
     """datasets: parquet and a dataset card. llamafactory, swift, trl: conversations as that trainer reads them.
-    lmms_eval: the questions as tasks of that harness, without thoughts."""
+    lmms_eval: the questions as tasks of that harness, without thoughts. llava: the dialogues of `instruct`."""
     to: str = ""
     """Folder to write; empty is <run>/export/<format>."""
     split: str = ""

@@ -9,6 +9,8 @@ Reads load/, decompose/, execute/, convert/ and verify/; writes
         conversations; also swift (ms-swift) and trl
     aotd export run=runs/demo export.format=lmms_eval export.split=test
         the questions alone, as a task of lmms-eval; reads load/ only
+    aotd export run=runs/told export.format=llava
+        the dialogues of aotd instruct in LLaVA's form; reads instruct/ only
 
 A question with an answer is one conversation, and a second one where its
 thought was kept. They name the video files below dataset.root; with
@@ -33,6 +35,7 @@ from aotd.errors import QuestionError, UserError
 from aotd.export import ExportConfig, ExportFormat
 from aotd.export.conversations import WRITERS, Conversation, conversations
 from aotd.export.folder import check_replaceable, new_folder
+from aotd.export.llava import write_llava
 from aotd.export.lmms_eval import write_tasks
 from aotd.export.media import Pictures, VideoFiles
 from aotd.export.parquet import write_card, write_parquet
@@ -66,6 +69,9 @@ def job(run: Run, *, export: ExportConfig, dataset: DatasetConfig, specialists: 
     _check(export)
     if export.format is ExportFormat.lmms_eval:
         _export_tasks(run, export, dataset.root)
+        return
+    if export.format is ExportFormat.llava:
+        _export_dialogues(run, export)
         return
     items = _items(run, export)
     target = _target(run, export)
@@ -105,6 +111,16 @@ def _export_tasks(run: Run, settings: ExportConfig, root: str) -> None:
     _print_summary(target, f"{len(questions)} questions", manifest)
 
 
+def _export_dialogues(run: Run, settings: ExportConfig) -> None:
+    if not run.instructions.count():
+        raise UserError(f"no instruction was kept: see {run.instructions.dropped_path}")
+    target = _target(run, settings)
+    manifest = _manifest(run, settings, ("instruct",))
+    with new_folder(target, manifest) as folder:
+        manifest["rows"] = {"dialogues": write_llava(folder, run.instructions.stream())}
+    _print_summary(target, "dialogues in LLaVA's form", manifest)
+
+
 def _target(run: Run, settings: ExportConfig) -> Path:
     target = Path(settings.to or run.folder / "export" / settings.format.value).resolve()
     check_replaceable(target)
@@ -119,6 +135,9 @@ def _check(settings: ExportConfig) -> None:
         raise UserError("export.format=trl: TRL's SFTTrainer takes pictures and no video file: leave out export.frames")
     if settings.format is ExportFormat.datasets and settings.frames:
         raise UserError("export.format=datasets holds no pictures: leave out export.frames")
+    if settings.format is ExportFormat.llava and (settings.frames or settings.split or not settings.labels):
+        setting = "frames" if settings.frames else "split" if settings.split else "labels"
+        raise UserError(f"export.format=llava names video files and holds dialogues alone: leave out export.{setting}")
     if settings.format is ExportFormat.lmms_eval and (settings.frames or not settings.labels):
         setting = "frames" if settings.frames else "labels"
         raise UserError(f"export.format=lmms_eval names video files and holds no thoughts: leave out export.{setting}")

@@ -22,6 +22,7 @@ LOST = {
         Outcome.model_refused,
         Outcome.nothing_said,
         Outcome.program_invalid,
+        Outcome.instruction_form,
         Outcome.thought_cut,
         Outcome.tool_failed,
     )

@@ -14,7 +14,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aotd.records import Example, Judgement, Mode, Prediction, Program, Question, Record, Thought, Trace, Verdict
+from aotd.records import (
+    Example,
+    Instruction,
+    Judgement,
+    Mode,
+    Prediction,
+    Program,
+    Question,
+    Record,
+    Thought,
+    Trace,
+    Verdict,
+)
 from aotd.store.losses import FIRST
 from aotd.store.stage import Stage
 
@@ -49,6 +61,11 @@ class Run:
     @property
     def verdicts(self) -> Stage[Verdict]:
         return Stage(self.folder, "verify", Verdict, self.first_losses)
+
+    @property
+    def instructions(self) -> Stage[Instruction]:
+        """Dialogues about videos that `instruct` has written."""
+        return Stage(self.folder, "instruct", Instruction, self.first_losses)
 
     def examples(self, arm: str) -> Stage[Example]:
         """What an arm was trained on."""

@@ -14,6 +14,7 @@ from aotd.errors import UserError
 ORIGINS = {
     "playroom": None,
     "files": None,
+    "llava": None,
     "star": ("charades", "6H78U"),
     "agqa": ("charades", "6H78U"),
     "nextqa": ("vidor", "6H78U"),

@@ -11,7 +11,7 @@ without `world.json` is not finished.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
@@ -146,11 +146,7 @@ def _build(root: Path, config: PlayroomConfig, settings: dict[str, Any]) -> None
     make_folder(videos)
     _claim(root, settings)
     everything = [plan for split in SPLITS for plan in plans(config, split)]
-    missing = [plan for plan in everything if not (videos / f"{plan.scene}.mp4").is_file()]
-    chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
-    done = _render_all(chunks, videos, config)
-    for _ in progress("rendering playroom", done, len(chunks)) if chunks else done:
-        pass
+    render_plans(everything, videos, config.seed, config.difficulty)
     for split in SPLITS:
         text = json.dumps(entries(config, split), separators=(",", ":"))
         write_atomically(annotation_path(root, split), text + "\n")
@@ -168,9 +164,17 @@ def _claim(root: Path, settings: dict[str, Any]) -> None:
         write_atomically(claim, json.dumps({"settings": settings}) + "\n")
 
 
-def _render_all(chunks: list[list[ScenePlan]], videos: Path, config: PlayroomConfig) -> Iterator[int]:
-    jobs = [(chunk, str(videos), str(config.seed), config.difficulty) for chunk in chunks]
-    if min(WORKERS, cores(), len(chunks) // 2) < 2:
+def render_plans(scenes: Sequence[ScenePlan], videos: Path, seed: int, difficulty: Difficulty) -> None:
+    """Render the scenes that have no video in a folder yet, each as `<its name>.mp4`."""
+    missing = [plan for plan in scenes if not (videos / f"{plan.scene}.mp4").is_file()]
+    chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
+    done = _render_all([(chunk, str(videos), str(seed), difficulty) for chunk in chunks])
+    for _ in progress("rendering playroom", done, len(chunks)) if chunks else done:
+        pass
+
+
+def _render_all(jobs: Sequence[tuple[list[ScenePlan], str, str, Difficulty]]) -> Iterator[int]:
+    if min(WORKERS, cores(), len(jobs) // 2) < 2:
         for job in jobs:
             yield _render(job)
         return
