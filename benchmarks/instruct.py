@@ -31,7 +31,7 @@ from aotd.datasets.captions import VideoCaption
 from aotd.datasets.playroom import Difficulty
 from aotd.datasets.playroom.captions import ToldScene, told_scenes
 from aotd.instruct import InstructConfig, template
-from aotd.instruct.check import fault, longest_run
+from aotd.instruct.check import asks_reasons, fault, longest_run
 from aotd.instruct.grounding import known_words
 from aotd.instruct.job import KINDS, write_dialogues
 from aotd.instruct.llm import request
@@ -129,7 +129,7 @@ class Draft:
     kind: InstructionKind
     turns: tuple[DialogueTurn, ...]
     origin: str
-    """`template`, `tuned` or `held_out`."""
+    """`template` or `hand`."""
 
     @property
     def reply(self) -> str:
@@ -173,7 +173,6 @@ def by_hand() -> list[Draft]:
     drafts = []
     for number, entry in enumerate(yaml.safe_load(HAND.read_text(encoding="utf-8"))):
         caption = VideoCaption(f"hand-{number}", f"hand-{number}.mp4", entry["title"], entry["caption"].strip(), "hand")
-        origin = "tuned" if entry.get("tuned") else "held_out"
         pairs = {
             DETAIL: [(request(caption, 0), entry["detail"])],
             TALK: entry["conversation"],
@@ -181,7 +180,7 @@ def by_hand() -> list[Draft]:
         }
         for kind, said in pairs.items():
             turns = tuple(DialogueTurn(question=str(ask).strip(), answer=str(told).strip()) for ask, told in said)
-            drafts.append(Draft(caption, kind, turns, origin))
+            drafts.append(Draft(caption, kind, turns, "hand"))
     return drafts
 
 
@@ -320,9 +319,10 @@ def length(draft: Draft, rng: Random) -> Planted | None:
 
 
 def simple(draft: Draft, rng: Random) -> Planted | None:
-    if draft.kind is not TALK or len(draft.turns) < 3:
+    left = tuple(turn for turn in draft.turns if not asks_reasons(turn))
+    if draft.kind is not TALK or len(left) < 2:
         return None
-    return Planted(draft, replace(draft, turns=draft.turns[:-1]).reply, (Outcome.instruction_simple,))
+    return Planted(draft, replace(draft, turns=left).reply, (Outcome.instruction_simple,))
 
 
 def twice(draft: Draft, rng: Random) -> Planted | None:

@@ -47,7 +47,10 @@ from aotd.store.cache import Cache, CacheConfig, load_cache
 from aotd.store.run import Run
 
 KINDS = {kind.value: kind for kind in PROMPTS}
-_LISTS = ("concrete", "forbidden", "forms", "function", "meanings", "reasoning", "requests", "telling", "unknown")
+_LISTS = (
+    *("abstract", "actions", "colours", "concrete", "forbidden", "forms", "function", "meanings", "reasoning"),
+    *("requests", "telling", "unknown"),
+)
 """The lists of words that decide what is kept."""
 Task = tuple[VideoCaption, InstructionKind]
 Written = tuple[Instruction | Dropped, list[Reply]]

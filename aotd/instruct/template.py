@@ -155,15 +155,21 @@ def _ending(facts: SceneFacts, rng: Random) -> Iterator[str]:
 
 
 def _after(facts: SceneFacts) -> Iterator[str]:
-    """What is otherwise at the end than at the beginning, in words."""
-    touched = {deed.noun for deed in facts.deeds}
-    opened = [noun for noun in facts.opened_at_end if noun in touched]
+    """What is otherwise at the end than at the beginning, in words; where things lie is left out."""
+    opened = [noun for noun in facts.opened_at_end if noun not in facts.opened]
     if opened:
         yield f"{listed([f'the {noun}' for noun in opened])} {are(opened)} open"
+    closed = [noun for noun in facts.opened if noun not in facts.opened_at_end]
+    if closed:
+        yield f"{listed([f'the {noun}' for noun in closed])} {are(closed)} no longer open"
     for person in range(len(facts.shirts)):
-        held = [f"the {noun}" for who, noun in facts.held_at_end if who == person and noun in touched]
-        if held:
-            yield f"{_who(facts, person)} still has {listed(held)}"
+        for words, held, before in (
+            ("has", facts.held_at_end, facts.held),
+            ("no longer has", facts.held, facts.held_at_end),
+        ):
+            nouns = [f"the {noun}" for who, noun in held if who == person and (who, noun) not in before]
+            if nouns:
+                yield f"{_who(facts, person)} {words} {listed(nouns)}"
 
 
 def _deed(deed: SceneDeed, rng: Random) -> str:
@@ -284,5 +290,5 @@ def _coming_in(facts: SceneFacts, rng: Random) -> DialogueTurn:
     if after:
         answer += f"What is different follows from this, because at the end {listed(after)}."
     else:
-        answer += "Not much of this can be seen afterwards, because everything is as it was before."
+        answer += "It would be hard to find out afterwards, because what is open and who has what is as it was before."
     return _turn(asked, answer)

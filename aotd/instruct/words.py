@@ -17,6 +17,7 @@ _FOLDER = Path(__file__).parent / "words"
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*(?:st|nd|rd|th|s)?\b|[^\W\d_]+(?:['’][^\W\d_]+)*")
 _SENTENCE_END = re.compile(r"(?:^|[.!?:;\"“”…\n])[\s\"'“”‘(]*$")
 _BRITISH = re.compile(r"(?<=[a-z]{3})our(?=s|ed|ing|ite|ful|able|hood|$)")
+_SUPERLATIVE = re.compile(r"(?<=[a-z]{3})ie(?:r|st)$")
 _STEMMER = snowballstemmer.stemmer("english")
 _CARDINALS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
@@ -76,7 +77,7 @@ def stem(word: str) -> str:
     if word in _NUMBERS:
         return _NUMBERS[word]
     word = word.removesuffix("'s").removesuffix("s'") if word.endswith(("'s", "s'")) else word
-    word = _BRITISH.sub("or", word)
+    word = _SUPERLATIVE.sub("y", _BRITISH.sub("or", word))
     found: str = _STEMMER.stemWord(_forms().get(word, word))
     return found
 
@@ -107,15 +108,40 @@ def phrases(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{every})(?!\w)", re.IGNORECASE)
 
 
+@lru_cache(1 << 14)
+def follows(word: str) -> frozenset[str]:
+    """The stems that follow from a stem: those that can stand for it, and what is true of any of them.
+
+    >>> sorted(follows(stem("kitten")) & {stem(word) for word in ("cat", "animal", "pet", "dog")})
+    ['anim', 'cat', 'pet']
+    """
+    same, general = _meanings()
+    found, left = set[str](), list(same.get(word, frozenset()) | {word})
+    while left:
+        one = left.pop()
+        if one not in found:
+            found.add(one)
+            left += general.get(one, ())
+    return frozenset(found)
+
+
 @cache
-def following() -> dict[str, frozenset[str]]:
-    """Stem of a word -> the stems that follow from it: words that say the same, and more general ones."""
-    found: dict[str, set[str]] = {}
+def _meanings() -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+    """Stem -> the stems that can stand for it; stem -> the more general ones."""
+    same: dict[str, set[str]] = {}
+    general: dict[str, set[str]] = {}
     for line in lines("meanings"):
         left, _, right = line.partition(">")
-        own, general = _stems(left.split()), _stems(right.split())
+        own = _stems(left.split())
         for one in own:
-            found.setdefault(one, set()).update(general or own)
+            if right:
+                general.setdefault(one, set()).update(_stems(right.split()))
+            else:
+                same.setdefault(one, set()).update(own)
+    return _frozen(same), _frozen(general)
+
+
+def _frozen(found: dict[str, set[str]]) -> dict[str, frozenset[str]]:
     return {one: frozenset(others) for one, others in found.items()}
 
 
