@@ -58,21 +58,39 @@ def encode_prompt(tokenizer: Any, request: GenerationRequest, setting: str = "ll
     """
     special = tokenizer.get_added_vocab()
     messages = [{**message, "content": without_tokens(message["content"], special)} for message in request.chat()]
-    if messages[0]["role"] == "system" and not _takes_system(tokenizer):
-        system, first, *others = messages
-        messages = [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others]
+    messages = fitting_messages(tokenizer, messages)
     if not tokenizer.chat_template:
         if len(messages) > 1:
             raise UserError(f"{setting}.model: it has no chat template and takes one message only: name a chat model")
         return list(tokenizer(messages[0]["content"])["input_ids"])
-    try:
-        text = _rendered(tokenizer, messages)
-    except _CANNOT_RENDER as error:
-        raise UserError(f"{setting}.model: its chat template cannot be rendered ({first_line(error)})") from None
+    text = chat_text(tokenizer, messages, f"{setting}.model")
     if request.options and (closing := closing_mark(text)):
         text = f"{text.rstrip()}\n\n{closing}\n\n"
     # The template writes the special tokens itself.
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def fitting_messages(tokenizer: Any, messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Move a system message to the beginning of the first user message where a tokenizer's template writes none."""
+    if messages[0]["role"] != "system" or _takes_system(tokenizer):
+        return messages
+    system, first, *others = messages
+    return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others]
+
+
+def chat_text(tokenizer: Any, messages: list[dict[str, str]], setting: str) -> str:
+    """Render messages in a tokenizer's chat template, up to where the reply begins.
+
+    Args:
+        setting: the setting that names the model, for errors.
+
+    Raises:
+        UserError: the template cannot be rendered.
+    """
+    try:
+        return _rendered(tokenizer, messages)
+    except _CANNOT_RENDER as error:
+        raise UserError(f"{setting}: its chat template cannot be rendered ({first_line(error)})") from None
 
 
 def ends_in_reasoning(tokenizer: Any, prompt: Sequence[int]) -> bool:

@@ -31,7 +31,9 @@ from aotd.models.checkpoints import (
 from aotd.models.quantisation import check_quantisation, device, dtype_of, quantisation_config
 
 
-def read_config(path: str, setting: str, *families: str, model_class: Any = None, chosen_by: str = "") -> Any:
+def read_config(
+    path: str, setting: str, *families: str, model_class: Any = None, chosen_by: str = "", wanted: str = ""
+) -> Any:
     """Read a checkpoint's own configuration (transformers' `PreTrainedConfig`).
 
     Args:
@@ -40,11 +42,12 @@ def read_config(path: str, setting: str, *families: str, model_class: Any = None
         families: what its `model_type` may be.
         model_class: the class that will be loaded; a checkpoint that names it may have another `model_type`.
         chosen_by: the setting that names the family, for errors.
+        wanted: what the families have in common, for errors; none: their names.
 
     Raises:
         UserError: no checkpoint is named, there is none there, it is of another family, or it names what is not in it.
     """
-    wanted = " or ".join(families)
+    wanted = wanted or " or ".join(families)
     if not path:
         raise UserError(f"{setting} is not set: give the folder or hub id of a {wanted} checkpoint")
     check_checkpoint(path, setting)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -123,10 +123,7 @@ class PretrainedVideoLLM(VideoLLM):
     @cached_property
     def _tower(self) -> str:
         """Digest of the frozen weights: equal before and after distillation, and wherever a checkpoint lies."""
-        digest = hashlib.sha256()
-        for weight in self.frozen_weights():
-            digest.update(weight.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return tensor_digest(self.frozen_weights())
 
     def frames(self, video: Video) -> tuple[Pixels, list[int]]:
         """The frames it sees, RGB `[frames, height, width, 3]`, and their numbers among the specialists'."""
@@ -149,13 +146,9 @@ class PretrainedVideoLLM(VideoLLM):
         """
 
     def pictures(self, frames: Pixels, **size: Any) -> Tensor:
-        """Frames as the vision tower takes them: resized, cropped and normalised, `[frames, 3, height, width]`.
-
-        PIL does it, not torchvision: no more is needed than what is installed.
-        """
-        processor = CLIPImageProcessorPil(**{**self.prepared, **self._pictures, **size})
-        pixels = processor(list(frames), return_tensors="np", input_data_format="channels_last")["pixel_values"]
-        return torch.from_numpy(np.stack(pixels)).to(self.model.device, self.model.dtype)
+        """Frames as the vision tower takes them: resized, cropped and normalised, `[frames, 3, height, width]`."""
+        pictures = prepare_pictures(frames, {**self.prepared, **self._pictures, **size})
+        return pictures.to(self.model.device, self.model.dtype)
 
     def encode_prompt(self, text: str) -> list[int]:
         tokens: list[int] = self.tokenizer.encode(
@@ -257,8 +250,8 @@ def read_checkpoint(
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=Path(path).is_dir())
     except COMPLAINTS as error:
         raise UserError(f"{setting}={path} cannot be loaded: {first_line(error)}") from None
-    pictures = _pictures(path, setting)
-    _check_pictures(family, pictures, f"{setting}={path}")
+    pictures = read_pictures(path, setting)
+    check_pictures(pictures, f"{setting}={path}", family.largest, family.bounds)
     return model, tokenizer, pictures
 
 
@@ -279,8 +272,16 @@ def family_bytes(family: type[PretrainedVideoLLM], path: str, setting: str, prec
     return weights_bytes(model, precision, linear_outside(model, model.language_model_of()))
 
 
-def _check_pictures(family: type[PretrainedVideoLLM], pictures: dict[str, Any], where: str) -> None:
-    """Whether pictures can be prepared so: a size that was made up takes all memory, once for every frame."""
+def check_pictures(pictures: dict[str, Any], where: str, largest_side: int = 4096, bounds: Sequence[str] = ()) -> None:
+    """Check that pictures can be prepared so: a size that was made up takes all memory, once for every frame.
+
+    Args:
+        largest_side: the largest number in their size, in pixels.
+        bounds: what must be said of their size.
+
+    Raises:
+        UserError: they cannot.
+    """
     try:
         prepared = _Prepared.model_validate(pictures)
     except ValidationError as error:
@@ -289,9 +290,9 @@ def _check_pictures(family: type[PretrainedVideoLLM], pictures: dict[str, Any], 
         raise UserError(f"{where}: how pictures are prepared cannot be used ({at}: {first['msg']})") from None
     sizes = [size if isinstance(size, dict) else {"side": size} for size in (prepared.size, prepared.crop_size) if size]
     largest = max((side or 0 for size in sizes for side in size.values()), default=0)
-    if largest > family.largest:
-        raise UserError(f"{where}: pictures of size {largest} are larger than {family.largest}")
-    if lacking := [name for name in family.bounds if not (isinstance(prepared.size, dict) and prepared.size.get(name))]:
+    if largest > largest_side:
+        raise UserError(f"{where}: pictures of size {largest} are larger than {largest_side}")
+    if lacking := [name for name in bounds if not (isinstance(prepared.size, dict) and prepared.size.get(name))]:
         raise UserError(f"{where}: the size of pictures lacks {lacking[0]}")
 
 
@@ -320,7 +321,12 @@ class _Prepared(BaseModel):
     image_std: _Spread | Annotated[list[_Spread], Field(min_length=3, max_length=3)] = 1.0
 
 
-def _pictures(path: str, setting: str) -> dict[str, Any]:
+def read_pictures(path: str, setting: str) -> dict[str, Any]:
+    """Read how a checkpoint's pictures are prepared, in the names of a `preprocessor_config.json`.
+
+    Raises:
+        UserError: its files do not say it.
+    """
     noted = read_json(path, NOTE).get("pictures")
     if noted and isinstance(noted, dict):
         return noted
@@ -332,6 +338,24 @@ def _pictures(path: str, setting: str) -> dict[str, Any]:
     if not pictures:
         raise UserError(f"{setting}={path}: there is no {PICTURES[0]}, which says how pictures are prepared")
     return pictures
+
+
+def prepare_pictures(frames: Pixels, pictures: dict[str, Any]) -> Tensor:
+    """Resize, crop and normalise frames, `[frames, 3, height, width]`, as `read_pictures` says.
+
+    PIL does it, not torchvision: no more is needed than what is installed.
+    """
+    processor = CLIPImageProcessorPil(**pictures)
+    pixels = processor(list(frames), return_tensors="np", input_data_format="channels_last")["pixel_values"]
+    return torch.from_numpy(np.stack(pixels))
+
+
+def tensor_digest(tensors: Iterable[Tensor]) -> str:
+    """Digest tensors: equal for equal values of equal types."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def read_json(path: str, name: str) -> dict[str, Any]:
