@@ -24,8 +24,8 @@ import transformers
 
 from aotd.distill.batch import TokenizedExample, make_batch
 from aotd.distill.loss import distillation_loss
-from aotd.students import StudentConfig, ValleySizes
-from aotd.students.valley import new_valley
+from aotd.students import StudentConfig, ValleySettings
+from aotd.students.valley.student import new_valley
 from aotd.video_llms.base import VideoFeatures, VideoLLM, VideoPrefix
 from aotd.video_llms.llava_next_video import LlavaNextVideoForConditionalGeneration
 from aotd.video_llms.pretrained import sequential_prefix
@@ -166,16 +166,17 @@ def main() -> None:
         print(f"{layout:<24} {took:7.2f} s")
     alone = min(medians[layout] for layout in separate)
     small, seen = llava(4, 2, 2, 64)
-    sizes = ValleySizes(image=16, channels=16, hidden=48, layers=2, heads=2, vocabulary=300)
+    sizes = ValleySettings(image=16, channels=16, hidden=48, layers=2, heads=2, vocabulary=300)
     valley = new_valley(StudentConfig(frames=4, valley=sizes), 8, ["What is it?"], seed=0)
-    pixels = {"pixels": torch.randint(0, 256, (4, 16, 16, 3), dtype=torch.uint8), "numbers": torch.arange(4)}
+    features = {"places": torch.randn(4, 4, 16), "whole": torch.randn(4, 16)}
+    features |= {"numbers": torch.arange(4), "frames": torch.tensor([4])}
     print(
         json.dumps(
             {
                 "pair_ratio": round(alone / medians["pair"], 2),
                 "eight_ratio": round(alone / medians["eight"], 2),
                 "grad_rel_error": gradient_error(small, seen, questions(3, VOCABULARY)),
-                "grad_rel_error_valley": gradient_error(valley, pixels, questions(3, len(valley.tokenizer))),
+                "grad_rel_error_valley": gradient_error(valley, features, questions(3, len(valley.tokenizer))),
                 "video_tokens": settings.frames * settings.side**2,
                 "cores": torch.get_num_threads(),
                 "seconds": {layout: round(took, 3) for layout, took in medians.items()},

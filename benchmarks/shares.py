@@ -60,7 +60,7 @@ ENTRIES = {
     "aotd.specialists.calls": [("Findings", "find", MODELS)],
     "aotd.video_llms.base": [("TreeCausalLM", "greedy_decode", MODELS), ("VideoLLM", "_logits", MODELS)],
     "aotd.video_llms.pretrained": [("PretrainedVideoLLM", "encode_video", MODELS)],
-    "aotd.students.valley": [("ValleyStudent", "encode_video", MODELS)],
+    "aotd.students.valley.student": [("ValleyStudent", "encode_video", MODELS)],
     "aotd.video.decode": [("Decoder", "frames", DECODING), ("Decoder", "facts", DECODING)],
 }
 """Module -> (class, or nothing; function; the kind its time is of). They are timed from when the module is loaded."""

@@ -17,9 +17,9 @@ from aotd.commands.run import run_verb
 from aotd.config.compose import compose
 from aotd.distill import ArmConfig, DistillConfig, StageConfig
 from aotd.store.run import Run
-from aotd.students import StudentConfig, ValleySizes
+from aotd.students import StudentConfig, ValleySettings
 
-SIZES = ValleySizes(image=16, channels=16, patches=1, hidden=32, layers=1, heads=2, vocabulary=500)
+SIZES = ValleySettings(image=16, channels=16, patches=1, hidden=32, layers=1, heads=2, vocabulary=500)
 ARM = ArmConfig(
     stages=[
         StageConfig(trainable=["projector"], rationales=False, learning_rate=1e-2, max_steps=6),

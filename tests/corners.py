@@ -16,7 +16,7 @@ from aotd.records import Check, Outcome, Question, Thought, Verdict
 from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.specialists.load import SOURCES
 from aotd.store.stage import Stage
-from aotd.students import StudentConfig, ValleySizes
+from aotd.students import StudentConfig, ValleySettings
 from aotd.video.clip import Pixels, Video
 from tests.conftest import BlankVideo
 
@@ -68,9 +68,7 @@ def corner_config(run: Path) -> Config:
         specialists=SpecialistsConfig(frames=8),
         student=StudentConfig(
             frames=2,
-            valley=ValleySizes(
-                image=16, channels=16, patches=1, tokens_per_frame=2, hidden=32, layers=1, heads=2, vocabulary=400
-            ),
+            valley=ValleySettings(image=16, channels=16, patches=1, hidden=32, layers=1, heads=2, vocabulary=400),
         ),
         distill=DistillConfig(
             arms={

@@ -36,7 +36,7 @@ ROOMS = {
     "specialists": "datasets llm models prompts runtime scoring store video video_llms",
     "tools": "specialists video",
     "sandbox": "tools video walls",
-    "students": "models prompts runtime specialists store video video_llms",
+    "students": "llm models prompts runtime specialists store video video_llms",
     # what reads a run
     "view": "prompts scoring specialists store tools video",
     "agents": "llm prompts runtime sandbox scoring specialists store tools video view walls",

@@ -476,13 +476,17 @@ def _dataset(dataset: DatasetConfig, source: SourceName) -> PartReport:
 
 def _student(student: StudentConfig, distill: DistillConfig) -> PartReport:
     found = PartReport([f"{student.name.value}, {student.frames} frames"])
-    if student.name not in (StudentName.valley, StudentName.onevision_small) or student.path:
-        there = _checkpoint(student.path, "student.path")
+    checkpoints = {"student.path": student.path}
+    if student.name in (StudentName.valley, StudentName.onevision_small) and not student.path:
+        own = {f"student.valley.{part}": getattr(student.valley, part) for part in ("encoder", "lm")}
+        checkpoints = {setting: path for setting, path in own.items() if path and student.name is StudentName.valley}
+    for setting, path in checkpoints.items():
+        there = _checkpoint(path, setting)
         if isinstance(there, PartReport):
             found.missing += there.missing
         else:
             size = there.weights * getattr(torch, student.dtype.value).itemsize
-            found.lines.append(f"{student.path} in {there.folder}, {size / GIB:.1f} GiB in {student.dtype.value}")
+            found.lines.append(f"{path} in {there.folder}, {size / GIB:.1f} GiB in {student.dtype.value}")
     if student.lora_rank and find_spec("peft") is None:
         found.missing.append("student.lora_rank needs the extra: pip install 'aotd[lora]'")
     if distill.deepspeed and find_spec("deepspeed") is None:

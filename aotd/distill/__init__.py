@@ -39,6 +39,10 @@ class TrainingOverrides:
     lr_scheduler_type: Schedule | None = None
     warmup_ratio: float | None = None
     weight_decay: float | None = None
+    adam_beta1: float | None = None
+    adam_beta2: float | None = None
+    adam_epsilon: float | None = None
+    questions_per_step: int | None = None
     max_steps: int | None = None
     max_tokens: int | None = None
 
@@ -98,6 +102,9 @@ class DistillConfig:
     lr_scheduler_type: Schedule = Schedule.cosine
     warmup_ratio: float = 0.05
     weight_decay: float = 0.05
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.95
+    adam_epsilon: float = 1e-8
     bf16: bool = False
     """Compute in bfloat16; weights stay as they are loaded."""
     gradient_checkpointing: bool = False

@@ -14,7 +14,7 @@ from aotd.records import Example
 from aotd.specialists import SpecialistsConfig
 from aotd.store.run import Run
 from aotd.store.stage import Stage
-from aotd.students import StudentConfig
+from aotd.students import StudentConfig, StudentName
 from aotd.tracking import TrackingConfig
 
 
@@ -81,6 +81,10 @@ class TrainingStage:
     lr_scheduler_type: Schedule
     warmup_ratio: float
     weight_decay: float
+    adam_beta1: float
+    adam_beta2: float
+    adam_epsilon: float
+    questions_per_step: int
     own: Mapping[str, Any]
     """What its settings do not leave out."""
 
@@ -162,6 +166,10 @@ def _stage(
         lr_scheduler_type=resolved("lr_scheduler_type"),
         warmup_ratio=resolved("warmup_ratio"),
         weight_decay=resolved("weight_decay"),
+        adam_beta1=resolved("adam_beta1"),
+        adam_beta2=resolved("adam_beta2"),
+        adam_epsilon=resolved("adam_epsilon"),
+        questions_per_step=resolved("questions_per_step"),
         own=_given(stage),
     )
 
@@ -169,7 +177,10 @@ def _stage(
 _CHANGES_NOTHING = ("arms", "seeds", "only", "workers", "save_steps")
 """Settings of distill that an arm's student does not depend on."""
 
-_SILENT_DEFAULTS = {"trainable": [], "max_steps": 0, "max_tokens": 0, "lr_scheduler_type": Schedule.cosine}
+_SILENT_DEFAULTS = {
+    **{"trainable": [], "max_steps": 0, "max_tokens": 0, "lr_scheduler_type": Schedule.cosine},
+    **{"adam_beta1": 0.9, "adam_beta2": 0.95, "adam_epsilon": 1e-8},
+}
 """Settings that a manifest names only where they are set, so that it stays what it was before there were any."""
 
 
@@ -183,6 +194,10 @@ def manifest_settings(setup: TrainingSetup, arm: Arm, stage: TrainingStage) -> d
     decides["mixture"] = [asdict(part) for part in stage.mixture]
     own = {key: value for key, value in _given(arm.config).items() if key not in ("stages", "mixture")}
     student = {key: getattr(value, "value", value) for key, value in asdict(setup.student).items()}
+    if setup.student.name is StudentName.valley:
+        student["valley"] = {key: getattr(value, "value", value) for key, value in student["valley"].items()}
+    else:
+        del student["valley"]  # what a valley is made of decides no other student
     settings = {**decides, "arm": own, "student": student, "frames": setup.specialists.frames, "seed": arm.seed}
     if stage.number:
         settings["stage"] = {

@@ -13,7 +13,7 @@ from aotd.specialists import SourceName, SpecialistsConfig
 from aotd.students import StudentConfig, StudentName
 from aotd.students.examples import CHECKS
 
-_POSITIVE = ("questions_per_step", "questions_per_video", "max_tokens_per_batch", "threads")
+_POSITIVE = ("questions_per_video", "max_tokens_per_batch", "threads")
 
 
 def check_settings(distill: DistillConfig, student: StudentConfig, specialists: SpecialistsConfig) -> None:
@@ -85,12 +85,17 @@ def _check_part(setting: str, part: DistillConfig | ArmConfig | StageConfig) -> 
         for check in part.require or ():
             if check not in CHECKS:
                 raise UserError(f"{setting}.require: there is no check {check!r}; one of {', '.join(CHECKS)}")
-    for name in ("learning_rate", *(() if isinstance(part, ArmConfig) else ("epochs",))):
+    epochs = () if isinstance(part, ArmConfig) else ("epochs",)
+    for name in ("learning_rate", "adam_epsilon", "questions_per_step", *epochs):
         value = getattr(part, name)
         if value is not None and value <= 0:
             raise UserError(f"{setting}.{name}={value} must be more than 0")
     if part.warmup_ratio is not None and not 0 <= part.warmup_ratio < 1:
         raise UserError(f"{setting}.warmup_ratio={part.warmup_ratio} must be in [0, 1)")
+    for name in ("adam_beta1", "adam_beta2"):
+        value = getattr(part, name)
+        if value is not None and not 0 <= value < 1:
+            raise UserError(f"{setting}.{name}={value} must be in [0, 1)")
     for name in ("max_steps", "max_tokens"):
         if (getattr(part, name) or 0) < 0:
             raise UserError(f"{setting}.{name}={getattr(part, name)} must be 0 (no bound) or more")

@@ -22,6 +22,7 @@ from aotd.distill.checkpoint import KeepNewest, newest, step_of, sweep
 from aotd.distill.loss import distillation_loss
 from aotd.distill.plan import BatchPlan
 from aotd.distill.ranks import deepspeed_file, processes
+from aotd.errors import UserError
 from aotd.runtime.signals import patience, stopping, tell
 from aotd.store.files import Shard, write_atomically
 from aotd.store.tensors import tensor_errors
@@ -86,7 +87,9 @@ def train(
         learning_rate=stage.learning_rate,
         lr_scheduler_type=stage.lr_scheduler_type.value,
         warmup_steps=stage.warmup_ratio,
-        adam_beta2=0.95,
+        adam_beta1=stage.adam_beta1,
+        adam_beta2=stage.adam_beta2,
+        adam_epsilon=stage.adam_epsilon,
         weight_decay=stage.weight_decay,
         max_grad_norm=1.0,
         logging_strategy="no",
@@ -108,6 +111,9 @@ def train(
     # Whatever is drawn must not depend on what was trained before.
     set_seed(seed)
     model = student.trainable_model(stage.trainable, stage.lora_rank)
+    if not any(weight.requires_grad for weight in model.parameters()):
+        parts = ", ".join(stage.trainable)
+        raise UserError(f"{stage.setting}.trainable: this student has no weights in {parts}: name another part too")
     trainer = _Trainer(model=model, args=arguments, train_dataset=batches, data_collator=_only_batch)
     trainer.remove_callback(PrinterCallback)
     trainer.model_accepts_loss_kwargs = False  # then `Trainer` divides by the number of batches, and we multiply

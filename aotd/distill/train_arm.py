@@ -138,7 +138,7 @@ def _plan_stage(
     plan = make_plan(
         keys,
         sizes,
-        batch=setup.distill.questions_per_step,
+        batch=stage.questions_per_step,
         group=setup.distill.questions_per_video,
         tokens=setup.distill.max_tokens_per_batch,
         epochs=stage.epochs,

@@ -88,7 +88,8 @@ def trained_on(
             before.checkpoint,
             before.complete and complete,
         )
-    checkpoint = settings["student"].get("path") or None
+    parts = settings["student"].get("valley") or {}
+    checkpoint = settings["student"].get("path") or parts.get("lm") or parts.get("encoder") or None
     if checkpoint and Path(checkpoint).name == "student" and (Path(checkpoint).parent / "manifest.json").is_file():
         before = trained_on(Path(checkpoint).parent, roots, elsewhere, load, (*after, folder.resolve()))
         both = before.questions + questions, before.untraced + untraced
@@ -122,8 +123,17 @@ def loaded_in(run: Path, root: str, digest: str | None) -> dict[str, LocatedQues
     return {question.question_id: LocatedQuestion(question, place) for question in stage.records()}
 
 
+_Path = Annotated[str, Field(pattern=r"\A[^\x00]*\z")]
+
+
+class _ValleySettings(BaseModel):
+    encoder: _Path = ""
+    lm: _Path = ""
+
+
 class _StudentSettings(BaseModel):
-    path: Annotated[str, Field(pattern=r"\A[^\x00]*\z")] = ""
+    path: _Path = ""
+    valley: _ValleySettings | None = None
 
 
 class _StageSettings(BaseModel):
@@ -131,8 +141,8 @@ class _StageSettings(BaseModel):
 
 
 class _MixtureRun(BaseModel):
-    run: Annotated[str, Field(pattern=r"\A[^\x00]*\z")]
-    root: Annotated[str, Field(pattern=r"\A[^\x00]*\z")]
+    run: _Path
+    root: _Path
 
 
 class _ArmSettings(BaseModel):

@@ -1,12 +1,11 @@
 """execute: run each program in its sandbox against the specialists, and write what it saw.
 
-Reads load/ and decompose/; writes one Trace per program that ended with an answer. A program that
-failed, ran too long or asked too much, a specialist that crashed and a video that cannot be read each
-have an outcome of their own.
+Reads load/ and decompose/; writes one Trace per program that ended with an answer. A program that failed, ran too long
+or asked too much, a specialist that crashed and a video that cannot be read each have an outcome of their own.
 
 Where decompose sampled several candidates, they are run in turn until one gives the true answer. With
-execute.repairs=2 a program that failed goes back to the code LLM, twice at most, with the error and what
-its tools had found. A Trace says how many programs it took.
+execute.repairs=2 a program that failed goes back to the code LLM, twice at most, with the error and what its tools had
+found. A Trace says how many programs it took.
 
 `execute.workers` processes share the videos (`aotd.execute.worker`). In each, `execute.concurrency` programs run at
 once, so that their calls go through a model together (`aotd.execute.schedule`). What was found out before, here or in

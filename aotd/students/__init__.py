@@ -1,4 +1,4 @@
-"""Students, one file each."""
+"""Students, one file or folder each."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -23,20 +23,53 @@ class Dtype(str, Enum):
     bfloat16 = "bfloat16"
 
 
-@dataclass
-class ValleySizes:
-    """How large a valley is."""
+class TemporalKind(str, Enum):
+    """What makes one vector of what a place shows over the frames (Valley §4.2)."""
 
+    v1 = "v1"
+    """Their mean."""
+    v2 = "v2"
+    """A weighted mean, whose weights are learned."""
+    v3 = "v3"
+    """The last output of a transformer over the frames, plus their mean."""
+
+
+class FrameWeights(str, Enum):
+    """What v2 finds the weights of frames for."""
+
+    per_place = "per_place"
+    """Each place by itself: the paper's formula."""
+    per_frame = "per_frame"
+    """All places of a frame together: the release."""
+
+
+@dataclass
+class ValleySettings:
+    """What a valley is made of."""
+
+    encoder: str = ""
+    """Frame encoder, frozen: folder or hub id of a CLIP or SigLIP; none: a small random one of our own."""
+    encoder_skip: int = 1
+    """Layers at its end that are left out; a frame's features are the outputs of the one before."""
+    lm: str = ""
+    """Causal language model: folder or hub id; none: a small one of our own that begins from nothing."""
+    system: str = "You are a helpful assistant who can see a video."
+    """System message before a question, empty for none. Only with `lm`."""
+    temporal: TemporalKind = TemporalKind.v3
+    frame_weights: FrameWeights = FrameWeights.per_place
+    """How v2 weighs frames."""
+    frame_tokens: bool = True
+    """Whether the LM is given a token of each frame behind those of the places."""
+    frames_per_second: float = 0.0
+    """Sees so many of the specialists' frames a second, `student.frames` at most; 0: always `student.frames`."""
     image: int = 64
-    """Side of the square frames it sees, in pixels; a multiple of 8."""
+    """Side of the square frames that the small encoder sees, in pixels; a multiple of 8."""
     channels: int = 64
-    """Width of the frame encoder and of the temporal module."""
+    """Width of the small encoder, and of the temporal module behind it."""
     patches: int = 4
-    """Tokens for the parts of the picture over the whole video; a square number."""
-    tokens_per_frame: int = 2
-    """Tokens of each frame."""
+    """Places that the small encoder tells apart in a frame; a square number."""
     hidden: int = 96
-    """Width of the language model."""
+    """Width of the small language model."""
     layers: int = 3
     heads: int = 3
     vocabulary: int = 2048
@@ -44,7 +77,10 @@ class ValleySizes:
 
 @dataclass
 class StudentConfig:
-    """Which student. valley begins from nothing or from another run's valley; the others from a checkpoint."""
+    """Which student. valley begins from nothing, from checkpoints of its parts, or from another run's valley.
+
+    The others begin from a checkpoint.
+    """
 
     name: StudentName = StudentName.valley
     frames: int = 16
@@ -57,4 +93,4 @@ class StudentConfig:
     """Of a checkpoint's weights."""
     lora_rank: int = 0
     """Rank of adapters (LoRA) that are trained instead of a checkpoint's language model; 0: the model itself."""
-    valley: ValleySizes = field(default_factory=ValleySizes)
+    valley: ValleySettings = field(default_factory=ValleySettings)

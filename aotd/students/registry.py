@@ -13,7 +13,8 @@ from aotd.models.checkpoints import check_checkpoint
 from aotd.store.untrusted import read_object
 from aotd.students import StudentConfig, StudentName
 from aotd.students.onevision_small import new_small_onevision
-from aotd.students.valley import ValleyConfig, ValleyStudent, check_agrees, load_valley, new_valley
+from aotd.students.valley.model import ValleyConfig
+from aotd.students.valley.student import ValleyStudent, check_agrees, load_valley, new_valley
 from aotd.video_llms.base import VideoLLM
 from aotd.video_llms.families import FAMILIES
 from aotd.video_llms.pretrained import MOST_FRAMES, NOTE, PretrainedVideoLLM, read_checkpoint, read_json
@@ -92,7 +93,7 @@ def load_student(folder: Path, config: StudentConfig) -> VideoLLM:
     check_checkpoint(folder, "student")
     kind = read_object(folder / "config.json", f"{folder}/config.json").get("model_type")
     if kind == ValleyConfig.model_type:
-        return load_valley(folder)
+        return load_valley(folder, config)
     family = next((family for family in FAMILIES.values() if family.model_type == kind), None)
     if family is None:
         raise UserError(f"{folder} holds a {kind} model, which is none of the students'")

@@ -9,8 +9,8 @@ from aotd.distill.batch import ANSWER, RATIONALE, make_batch, tokenize_example
 from aotd.distill.loss import distillation_loss
 from aotd.prompts.student import suffix
 from aotd.records import Example, Mode
-from aotd.students import StudentConfig, ValleySizes
-from aotd.students.valley import new_valley
+from aotd.students import StudentConfig, ValleySettings
+from aotd.students.valley.student import new_valley
 from aotd.video_llms.base import VideoFeatures, VideoLLM
 
 LOGITS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0], [1.0, 1.0, 0.0], [0.5, 0.0, 0.0]])
@@ -43,15 +43,17 @@ def test_loss_with_weight_zero_ignores_rationales() -> None:
 
 @pytest.fixture(scope="module")
 def student() -> VideoLLM:
-    sizes = ValleySizes(image=8, channels=8, patches=1, hidden=8, layers=1, heads=1, vocabulary=300)
+    sizes = ValleySettings(image=8, channels=8, patches=1, hidden=8, layers=1, heads=1, vocabulary=300)
     return new_valley(
         StudentConfig(frames=1, valley=sizes), 4, ["What is it?", "I see it. So the answer is yes."], seed=0
     )
 
 
 VIEW: VideoFeatures = {
-    "pixels": torch.zeros(1, 8, 8, 3, dtype=torch.uint8),
+    "places": torch.zeros(1, 1, 8, dtype=torch.float16),
+    "whole": torch.zeros(1, 8, dtype=torch.float16),
     "numbers": torch.zeros(1, dtype=torch.long),
+    "frames": torch.ones(1, dtype=torch.long),
 }
 
 

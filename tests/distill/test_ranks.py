@@ -20,7 +20,7 @@ from aotd.students.registry import load_student
 from tests.corners import write_run
 from tests.video.clips import write_video
 
-SIZES = ("image=16", "channels=16", "patches=1", "tokens_per_frame=2", "hidden=32", "layers=1", "heads=2")
+SIZES = ("image=16", "channels=16", "patches=1", "hidden=32", "layers=1", "heads=2")
 SETTINGS = [
     *(f"student.valley.{size}" for size in (*SIZES, "vocabulary=400")),
     *("student.frames=2", "specialists.frames=8", "distill.only=[aotd]"),

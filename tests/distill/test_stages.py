@@ -18,7 +18,7 @@ from aotd.distill import ArmConfig, MixturePart, Schedule, StageConfig
 from aotd.errors import UserError
 from aotd.evaluate.training_set import loaded_in, trained_on
 from aotd.store.run import Run
-from aotd.students import StudentConfig, StudentName, ValleySizes
+from aotd.students import StudentConfig, StudentName, ValleySettings
 from aotd.students.registry import load_student, new_student
 from tests.corners import corner_config, write_run
 from tests.jobs import do
@@ -52,7 +52,7 @@ def test_stage_trains_its_parts_on_its_examples(run: Path, monkeypatch: pytest.M
     do("distill", staged(run, PROJECTOR, WHOLE))
     arm = run / "distill/aotd"
     first, last = weights(arm / "stages/1/student"), weights(arm / "student")
-    assert changed_parts(first, last) == {"projector", "kind", "lm"}
+    assert changed_parts(first, last) == {"projector", "lm"}
     lines = losses(run)
     assert [(line["stage"], line["step"]) for line in lines] == [
         *((1, step) for step in range(1, 5)), *((2, step) for step in range(1, 4))
@@ -134,11 +134,13 @@ def test_questions_of_all_stages_count_once(run: Path) -> None:
     ("arm", "says"),
     [
         (ArmConfig(stages=[StageConfig(trainable=["tower"])]),
-         r"distill.arms.a.stages\[0\].trainable: valley has no part 'tower' to train; one of vision, projector, "),
+         r"distill.arms.a.stages\[0\].trainable: valley has no part 'tower' to train; one of projector, temporal, "),
         (ArmConfig(trainable=["language"]), r"distill.arms.a.trainable: valley has no part 'language' to train"),
         (ArmConfig(stages=[StageConfig(), StageConfig(require=["beauty"])]), r"stages\[1\].require: there is no check"),
         (ArmConfig(stages=[StageConfig(epochs=0)]), r"stages\[0\].epochs=0 must be more than 0"),
         (ArmConfig(max_steps=-1), r"distill.arms.a.max_steps=-1 must be 0 \(no bound\) or more"),
+        (ArmConfig(stages=[StageConfig(adam_beta1=1)]), r"stages\[0\].adam_beta1=1 must be in \[0, 1\)"),
+        (ArmConfig(stages=[StageConfig(questions_per_step=0)]), r"stages\[0\].questions_per_step=0 must be more"),
         (ArmConfig(stages=[StageConfig(warmup_ratio=1)]), r"stages\[0\].warmup_ratio=1 must be in \[0, 1\)"),
         (ArmConfig(train=False, stages=[StageConfig()]), "has stages and train=false"),
         (ArmConfig(stages=[StageConfig(lora_rank=4)]), r"stages\[0\].lora_rank=4: valley has no adapters"),
@@ -200,7 +202,7 @@ def test_valley_begins_from_another_runs_student(run: Path, tmp_path_factory: py
     do("distill", config)
     student = load_student(second / "distill/aotd/student", config.student)
     assert student.model.config.frames == 2
-    assert student.model.config.hidden == 32
+    assert student.model.config.text_config.hidden_size == 32
     tokenizers = [(folder / "tokenizer.json").read_text() for folder in (path, second / "distill/aotd/student")]
     assert tokenizers[0] == tokenizers[1]
     assert losses(second)[0]["label"] < losses(run)[0]["label"]
@@ -212,7 +214,7 @@ def test_valley_begins_from_another_runs_student(run: Path, tmp_path_factory: py
     ("student", "seen", "says"),
     [
         (StudentConfig(frames=4), 8, "student.frames=4, but the student in .* has 2: leave student.frames out"),
-        (StudentConfig(valley=ValleySizes(hidden=48)), 8, "student.valley.hidden=48, but the student in .* has 32"),
+        (StudentConfig(valley=ValleySettings(hidden=48)), 8, "student.valley.hidden=48, but the student in .* has 32"),
         (StudentConfig(), 16, "rationales about 8 frames, and those of this run number 16: set specialists.frames=8"),
         (StudentConfig(name=StudentName.qwen_vl), 8, "student.name wants qwen3_vl"),
     ],

@@ -262,7 +262,7 @@ def test_generation_arguments_of_a_task_are_obeyed(world: Path, model: Any) -> N
 
 
 def test_student_gets_the_frames_of_evaluate(world: Path) -> None:
-    """Replies hang little on a second more or less of a video; valley's view is pixels, and they are the same."""
+    """Replies hang little on a second more or less of a video; valley's views are equal."""
     from aotd.students.lmms_eval import LmmsStudent
 
     settings = evaluated(world, "valley")
@@ -277,9 +277,9 @@ def test_student_gets_the_frames_of_evaluate(world: Path) -> None:
     questions = {one.question_id: one for one in Stage(Path(settings.run), "load", Question).records()}
     for row in lines(Path(settings.run) / "export" / "lmms_eval" / "test.jsonl"):
         question = questions[row["question_id"]]
-        pixels = model.seen_of(shown(row), "t")["pixels"]
-        assert pixels.equal(views.features(question)["pixels"])
-        assert pixels.equal(model.seen_of([row["video"]], "t")["pixels"]) == (question.end_s is None)
+        places = model.seen_of(shown(row), "t")["places"]
+        assert places.equal(views.features(question)["places"])
+        assert places.equal(model.seen_of([row["video"]], "t")["places"]) == (question.end_s is None)
 
 
 def test_unsupported_request_is_refused_in_one_line(world: Path, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from aotd.students.registry import load_student, new_student
 from tests.llm.test_transformers import save as save_llm
 from tests.specialists import tiny as specialists
 from tests.students import tiny as students
-from tests.students.test_valley import SMALL, TEXTS
+from tests.students.valley.test_student import SMALL, TEXTS
 
 
 class Trap:
@@ -303,7 +303,7 @@ def test_a_checkpoint_made_to_harm_is_one_line(
 
 
 SIZES = {
-    "valley": ("hidden", "vocab_size"),
+    "valley": ("text_config.hidden_size", "text_config.vocab_size", "encoder.channels"),
     "qwen_vl": ("text_config.hidden_size", "text_config.vocab_size", "vision_config.hidden_size"),
     "owlv2": ("text_config.hidden_size", "vision_config.image_size"),
     "embedder": ("vocab_size", "max_position_embeddings"),

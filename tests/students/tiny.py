@@ -127,3 +127,66 @@ def write_checkpoint(name: str, folder: Path, **more: Any) -> Path:
     words.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(PICTURES[name]))
     return folder
+
+
+VISION_SIZES = {
+    "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2, "image_size": 32,
+    "patch_size": 8,
+}  # fmt: skip
+TEXT_SIZES = {
+    "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 50,
+    "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1,
+}  # fmt: skip
+
+
+def write_vision(name: str, folder: Path) -> Path:
+    """A CLIP or SigLIP, or its vision model alone, with random weights."""
+    sizes: dict[str, dict[str, Any]] = {
+        "clip": {"vision_config": VISION_SIZES, "text_config": TEXT_SIZES, "projection_dim": 8},
+        "clip_vision_model": VISION_SIZES,
+        "siglip": {"vision_config": VISION_SIZES, "text_config": TEXT_SIZES},
+        "siglip_vision_model": VISION_SIZES,
+    }
+    classes = {
+        "clip": transformers.CLIPModel,
+        "clip_vision_model": transformers.CLIPVisionModel,
+        "siglip": transformers.SiglipModel,
+        "siglip_vision_model": transformers.SiglipVisionModel,
+    }
+    pictures: dict[str, Any] = {"size": {"height": 32, "width": 32}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    if name.startswith("clip"):
+        pictures = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    set_seed(0)
+    model = classes[name](transformers.CONFIG_MAPPING[name](**sizes[name]))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.2)
+    model.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(pictures))
+    return folder
+
+
+CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def write_lm(kind: str, folder: Path, chat: str = "", **more: Any) -> Path:
+    """A causal language model with random weights, and its tokenizer.
+
+    Args:
+        kind: its `model_type`.
+        chat: its tokenizer's chat template.
+    """
+    words = tokenizer()
+    words.chat_template = chat or None
+    config = transformers.CONFIG_MAPPING[kind](**{**text_config(len(words)), **more})
+    set_seed(0)
+    model = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.2)
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
