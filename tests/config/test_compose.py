@@ -13,11 +13,13 @@ from omegaconf import OmegaConf
 from aotd.config.command_line import read_settings
 from aotd.config.compose import compose
 from aotd.datasets.benchmarks import BENCHMARKS
+from aotd.distill import Schedule
+from aotd.distill.arms import arms_of
 from aotd.errors import UserError
 from aotd.records import Program
 from aotd.store.shipped import shipped
 from aotd.store.stage import Stage
-from aotd.students import StudentName
+from aotd.students import StudentName, TemporalKind
 
 EXPERIMENTS = sorted(path.stem for path in (shipped("configs") / "experiment").glob("*.yaml"))
 
@@ -71,6 +73,26 @@ def test_experiment_paper_mixture() -> None:
     assert set(parts) <= set(BENCHMARKS)
     assert sum(part.questions for part in parts.values()) == 158_600
     assert [name for name, part in parts.items() if not part.thoughts] == ["clevrer", "egoqa"]
+
+
+def test_experiment_valley_is_table_6() -> None:
+    config = compose(["experiment=valley"])
+    arms = arms_of(config.distill, config.student.lora_rank, config.seed)
+    (name,) = config.distill.only
+    first, second = arms[name].stages
+    for stage in (first, second):
+        assert (stage.adam_beta1, stage.adam_beta2, stage.adam_epsilon, stage.weight_decay) == (0.9, 0.95, 1e-6, 0)
+        assert (stage.lr_scheduler_type, stage.warmup_ratio) == (Schedule.cosine, 0.03)
+        assert not stage.rationales
+    assert (first.trainable, first.learning_rate) == (("projector", "temporal"), 2e-3)
+    assert (first.epochs, first.questions_per_step) == (1, 128)
+    assert (second.trainable, second.learning_rate) == (("projector", "temporal", "lm"), 5e-5)
+    assert (second.epochs, second.questions_per_step) == (3, 32)
+    recipe, valley = config.distill, config.student.valley
+    assert (recipe.bf16, recipe.deepspeed, recipe.gradient_checkpointing) == (True, "zero2", True)
+    assert recipe.max_tokens_per_batch == 2048
+    assert (valley.temporal, valley.frames_per_second, valley.frame_tokens) == (TemporalKind.v3, 0.5, True)
+    assert config.student.frames == config.specialists.frames
 
 
 def test_experiment_replication_compares_its_arms() -> None:
