@@ -32,6 +32,9 @@ BENCHMARKS: dict[str, str | Benchmark] = {
     "videochatgpt": "aotd.datasets.videochatgpt",
     "egoschema": "aotd.datasets.egoschema",
     "llava": "aotd.datasets.llava",
+    "msvdqa": "aotd.datasets.msvdqa",
+    "msrvttqa": "aotd.datasets.msrvttqa",
+    "videobench": "aotd.datasets.videobench",
     "files": "aotd.datasets.files",
 }
 """Name -> benchmark, or the module that has it as `BENCHMARK` and is imported when it is needed."""

@@ -28,6 +28,9 @@ ORIGINS = {
     "videomme": ("videomme", "6H78U"),
     "perceptiontest": ("perceptiontest", "6H78U"),
     "egoschema": ("egoschema", "6H78U"),
+    "msvdqa": ("msvd", "6H78U"),
+    "msrvttqa": ("msrvtt", "6H78U"),
+    "videobench": ("videobench", "6H78U"),
 }
 
 
