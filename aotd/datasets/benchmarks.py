@@ -35,6 +35,7 @@ BENCHMARKS: dict[str, str | Benchmark] = {
     "msvdqa": "aotd.datasets.msvdqa",
     "msrvttqa": "aotd.datasets.msrvttqa",
     "videobench": "aotd.datasets.videobench",
+    "scienceqa": "aotd.datasets.scienceqa",
     "files": "aotd.datasets.files",
 }
 """Name -> benchmark, or the module that has it as `BENCHMARK` and is imported when it is needed."""

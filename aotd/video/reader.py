@@ -26,6 +26,8 @@ from aotd.video.gop import Group, Held, OddError, Reading, groups, needed, readi
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif"
 """Containers that hold their own frames. Playlists (hls, concat, dash) are left out: they open other files."""
+STILLS = "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe"
+"""Pictures: each is a video of one frame. That of numbered pictures (image2) is left out: it opens other files."""
 SOUND = "mp3,flac,wav,aiff"
 """Containers of music, which may have a cover: they are opened to say that there is no video."""
 MOST_PIXELS = 1 << 26
@@ -70,7 +72,7 @@ def unheard() -> None:
 
 def _open(file: BinaryIO) -> Any:
     # No protocol at all: FFmpeg is given the bytes, and opens nothing that they name.
-    options = {"format_whitelist": f"{FORMATS},{SOUND}", "protocol_whitelist": "none"}
+    options = {"format_whitelist": f"{FORMATS},{STILLS},{SOUND}", "protocol_whitelist": "none"}
     try:
         return av.open(file, "r", options=options, metadata_errors="ignore")
     except av.FFmpegError as error:

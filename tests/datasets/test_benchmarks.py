@@ -31,6 +31,7 @@ ORIGINS = {
     "msvdqa": ("msvd", "6H78U"),
     "msrvttqa": ("msrvtt", "6H78U"),
     "videobench": ("videobench", "6H78U"),
+    "scienceqa": ("scienceqa", "6H78U"),
 }
 
 

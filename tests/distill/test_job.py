@@ -288,7 +288,7 @@ def test_tracker_gets_losses_and_samples(run: Path, monkeypatch: pytest.MonkeyPa
             shown.extend(rows)
 
     monkeypatch.setattr("aotd.distill.train_arm.open_tracker", lambda *_: nullcontext(Listening()))
-    config = only(run, "aotd")
+    config = only(run, "aotd", learning_rate=1e-2)  # so that eight steps teach it to say something
     do("distill", replace(config, tracking=TrackingConfig(TrackerName.wandb)))
     assert [line["step"] for line in told] == list(range(1, 9))
     assert set(told[0]) == {"step", "label", "rationale", "learning_rate", "tokens", "tokens_per_second"}

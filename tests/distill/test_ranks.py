@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from aotd.students import StudentConfig
 from aotd.students.registry import load_student
 from tests.corners import write_run
+from tests.students.tiny import write_lm, write_vision
 from tests.video.clips import write_video
 
 SIZES = ("image=16", "channels=16", "patches=1", "hidden=32", "layers=1", "heads=2")
@@ -149,3 +150,43 @@ def test_second_stage_killed_in_two_processes_resumes_exactly(stage: str, tmp_pa
     losses = [(run / "distill/aotd/losses.jsonl").read_text() for run in (straight, killed)]
     assert losses[0] == losses[1]
     assert [json.loads(line)["stage"] for line in losses[0].splitlines()] == [1] * 8 + [2] * 8
+
+
+def valley_words(folder: Path) -> list[str]:
+    """Settings of a valley of tiny parts and of its two stages."""
+    return [
+        f"student.valley.encoder={write_vision('clip', folder / 'clip')}",
+        f"student.valley.lm={write_lm('llama', folder / 'lm', num_hidden_layers=1)}",
+        "student.valley.frames_per_second=2",
+        "distill.gradient_checkpointing=true",
+        "distill.arms.aotd.stages=[{trainable:[projector,temporal],rationales:false,epochs:2,questions_per_step:8},"
+        "{trainable:[projector,temporal,lm],rationales:false,epochs:1,learning_rate:5e-4}]",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["", "zero2"])
+def test_two_processes_train_valleys_stages_and_resume_exactly(stage: str, tmp_path: Path) -> None:
+    if stage:
+        pytest.importorskip("deepspeed")
+    words = valley_words(tmp_path)
+    straight, killed = made(tmp_path / "straight"), made(tmp_path / "killed")
+    finish(straight, stage, *words)
+    process = launch(killed, stage, *words)
+    wait_for_checkpoint(killed, process)
+    assert (killed / "distill/aotd/stages/1/student").is_dir(), "a checkpoint comes after five steps, in stage 2"
+    first = load_file(killed / "distill/aotd/stages/1/student/model.safetensors")
+    for victim in [*psutil.Process(process.pid).children(recursive=True), process]:
+        victim.kill()
+    process.wait()
+    finish(killed, stage, *words)
+    one, other = (load_file(run / "distill/aotd/student/model.safetensors") for run in (straight, killed))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    vision = load_file(tmp_path / "clip/model.safetensors")
+    frozen = {name: weight for name, weight in one.items() if name.startswith("encoder.")}
+    assert frozen
+    for name, weight in frozen.items():
+        assert torch.equal(weight, vision[name.replace("encoder.vision.", "vision_model.")])
+    lm = load_file(tmp_path / "lm/model.safetensors")
+    assert all(torch.equal(weight, first[f"lm.{name}"]) for name, weight in lm.items()), "not in stage 1"
+    assert not any(torch.equal(weight, one[f"lm.{name}"]) for name, weight in lm.items()), "but in stage 2"

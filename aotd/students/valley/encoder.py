@@ -80,6 +80,10 @@ class ConvEncoder(nn.Module):
             nn.GELU(),
             nn.Conv2d(self.channels, self.channels, 3, padding=1),
         )
+        for layer in self.convolutions:
+            if isinstance(layer, nn.Conv2d):
+                # torch's own weights would shrink what is seen, layer by layer, until positions drown it.
+                nn.init.kaiming_normal_(layer.weight)
         self.position = nn.Parameter(_grid_positions(self.image // 8, self.channels))
         self.norm = nn.LayerNorm(self.channels)
 
