@@ -46,6 +46,16 @@ def plainly(told: str, tree: type, groups: Iterable[str]) -> str:
         return f"{file}{found[1]} cannot be added here: a new name goes into an experiment file"
     where = re.search(r"Error merging override \+*([^=\s]+)=", text) or re.search(r"full_key: (\S+)", text)
     at = f"{file}{where[1]}: " if where else file
+    if where and (found := re.search(r"Invalid type assigned: \w+ is not a subclass of (\w+)", text)):
+        held = [f"{where[1]}.{name}" for name in _classes(tree).get(found[1], ())]
+        more = ", …" if len(held) > 5 else ""
+        return f"{at}it holds settings, and no value: set {', '.join(held[:5])}{more}"
+    if where and "Cannot merge DictConfig with ListConfig" in text:
+        return f"{at}it holds settings by their names, and is no list"
+    if re.search(r"field '[^']*' is not Optional", text):
+        return f"{at}null is no value of it"
+    if "Config group override must be a string or a list. Got NoneType" in text:
+        return f"{file}null is no choice of a group: `aotd VERB --help` lists the choices"
     if found := re.search(r"Invalid value '(.*?)', expected one of \[([^]]*)\]", text):
         choices = found[2].split(", ")
         return f"{at}{found[1]!r} is none of {', '.join(choices)}{meant(found[1], choices)}"

@@ -27,12 +27,13 @@ from aotd.datasets.json_files import json_entries
 from aotd.datasets.parquet_files import parquet_rows
 from aotd.datasets.reader import bad_part, questions_file
 from aotd.datasets.sheets import sheet_rows
+from aotd.datasets.text_files import not_utf8, opened, undecodable_line
 from aotd.datasets.video_files import VideoIndex
 from aotd.errors import UserError, meant
 from aotd.records import Question
 
 _LONGEST = 1 << 20
-"""The longest line that is read, in bytes."""
+"""The longest line that is read, in characters."""
 
 COLUMNS = ("video", "question", "options", "answer", "id", "type", "split", "start_s", "end_s")
 
@@ -90,15 +91,12 @@ def _short(where: str, path: Path) -> str:
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    if path.suffix.lower() == ".gz":
-        yield from _json(path)
-        return
     for number, line in _lines(path):
         if not line.strip():
             continue
         where = f"{path}:{number}"
         try:
-            entry = json.loads(line.decode("utf-8-sig"))
+            entry = json.loads(line)
         except ValueError as error:
             raise UserError(f"{where}: not JSON ({error}); one question per line") from None
         except RecursionError:
@@ -123,15 +121,18 @@ def _given(entry: Any, where: str) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if value is not None}
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a file, from 1; never more than one of them in memory."""
-    with path.open("rb") as source:
-        number = 0
-        while line := source.readline(_LONGEST + 1):
-            number += 1
-            if len(line) > _LONGEST:
-                raise UserError(f"{path}:{number}: longer than {_LONGEST >> 20} MiB; one question per line")
-            yield number, line
+    number = 0
+    try:
+        with opened(path) as source:
+            while line := source.readline(_LONGEST + 1):
+                number += 1
+                if len(line) > _LONGEST:
+                    raise UserError(f"{path}:{number}: longer than {_LONGEST >> 20} MiB; one question per line")
+                yield number, line
+    except UnicodeError as error:
+        raise UserError(f"{path}:{undecodable_line(path)}: {not_utf8(error)}: save the file in UTF-8") from None
 
 
 def _table(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -155,7 +156,8 @@ def _options(text: str, where: str) -> list[Any]:
     try:
         options = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: options: not a JSON list ({error})") from None
+        hint = ': Python writes lists so; write red | blue, or ["red", "blue"]' if "'" in text else ""
+        raise UserError(f"{where}: options: not a JSON list ({error}){hint}") from None
     assert isinstance(options, list)
     return options
 

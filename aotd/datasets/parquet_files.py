@@ -11,6 +11,8 @@ from typing import Any
 from aotd.errors import UserError
 
 _SHARD = re.compile(r"(?P<split>.+?)-(?P<number>\d{5})-of-(?P<count>\d{5})(-[0-9a-f]+)?\.parquet")
+_INDEX = re.compile(r"__index_level_\d+__")
+"""Columns of row numbers that pandas adds to a table of which it has left rows out."""
 _SPLITS = {"validation": "val", "valid": "val", "dev": "val"}
 """How others call a split."""
 
@@ -54,7 +56,8 @@ def _check_shards(folder: Path, paths: list[Path]) -> None:
 
 
 def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a file, each with its place for messages. Columns of bytes (videos, pictures) are not read.
+    """The rows of a file, each with its place for messages. Columns of bytes (videos, pictures)
+    and the row numbers of pandas are not read.
 
     Raises:
         UserError: pyarrow is missing, or it is not a parquet file.
@@ -66,7 +69,11 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(f"{path}: to read parquet takes pyarrow: pip install 'aotd[export]'") from None
     try:
         with ParquetFile(path) as file:
-            columns = [field.name for field in file.schema_arrow if "binary" not in str(field.type)]
+            columns = [
+                field.name
+                for field in file.schema_arrow
+                if "binary" not in str(field.type) and not _INDEX.fullmatch(field.name)
+            ]
             number = 0
             for batch in file.iter_batches(batch_size=1024, columns=columns):
                 for row in batch.to_pylist():

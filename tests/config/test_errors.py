@@ -54,6 +54,22 @@ from aotd.errors import UserError
         ),
         ("seed=1,2", "seed=1,2: write seed=[1,2] for a list, or add -m to sweep over these values"),
         ("llm=none,vllm", "llm=none,vllm: add -m to sweep over these values"),
+        ("cache=x", "cache: it holds settings, and no value: set cache.folder, cache.gb"),
+        (
+            "dataset.playroom=3",
+            "dataset.playroom: it holds settings, and no value: set dataset.playroom.seed, "
+            "dataset.playroom.difficulty, dataset.playroom.train_videos, dataset.playroom.val_videos, "
+            "dataset.playroom.test_videos",
+        ),
+        (
+            "evaluate=5",
+            "evaluate: it holds settings, and no value: set evaluate.arms, evaluate.external, evaluate.reference, "
+            "evaluate.baseline_run, evaluate.reading, …",
+        ),
+        ("cache=[a]", "cache: it holds settings by their names, and is no list"),
+        ("seed=null", "seed: null is no value of it"),
+        ("llm.batch=null", "llm.batch: null is no value of it"),
+        ("dataset=null", "null is no choice of a group: `aotd VERB --help` lists the choices"),
     ],
 )
 def test_plainly_on_command_line(word: str, says: str) -> None:

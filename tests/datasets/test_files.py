@@ -98,6 +98,7 @@ def test_malformed_line_is_refused(line: str, says: str, tmp_path: Path) -> None
         ("1.mp4,What, then?,a,", "as many fields"),
         ("1.mp4", "as many fields"),
         ('1.mp4,a?,"[1,",', "not a JSON list"),
+        ("1.mp4,a?,\"['red', 'blue']\",", "Python writes lists so; write red | blue"),
         ("1.mp4,a?,,soon", "not a number of seconds"),
         (",a?,,", "'video' is missing"),
     ],
@@ -124,7 +125,7 @@ FIRST = b'{"video": "0.mp4", "question": "a?"}\n'
     ("line", "says"),
     [
         (b'{"video": "1.mp4", "que', "not JSON"),
-        (b'{"video": "\xff.mp4", "question": "b?"}', "utf-8"),
+        (b'{"video": "\xff.mp4", "question": "b?"}', "not in UTF-8 (byte 0xFF"),
         (b"[" * 200_000, "too deep"),
         (b'{"video": "1.mp4", "question": "b?", "options": ' + b"[" * 200_000, "too deep"),
         (b'{"video": "1.mp4", "question": "' + b"b" * 100_000_000 + b'"}', "longer than 1 MiB"),

@@ -235,8 +235,11 @@ def test_malformed_row_is_named(case: str, fields: dict[str, Any], says: str, tm
     assert "\n" not in str(caught.value)
 
 
-def test_number_that_pandas_made_a_fraction_is_whole_again(tmp_path: Path) -> None:
-    rows = [{"qid": 6.0, "start": 1.5, "gap": float("nan")}, {"qid": 7.0, "start": 2.0, "gap": 3.0}]
+def test_number_that_pandas_made_a_fraction_is_whole_again_and_its_index_left_out(tmp_path: Path) -> None:
+    rows = [
+        {"qid": 6.0, "start": 1.5, "gap": float("nan"), "__index_level_0__": 4},
+        {"qid": 7.0, "start": 2.0, "gap": 3.0, "__index_level_0__": 9},
+    ]
     write_table(pa.Table.from_pylist(rows), tmp_path / "q.parquet")
     assert [row for _, row in parquet_rows(tmp_path / "q.parquet")] == [
         {"qid": 6, "start": 1.5, "gap": None},

@@ -112,6 +112,9 @@ def test_own_questions_as_json(tmp_path: Path) -> None:
     assert asked("q.json", json.dumps([entry]).encode()) == [expected]
     assert asked("q.json", json.dumps(entry).encode() + b"\n\n") == [expected]
     assert asked("q.jsonl.gz", gzip.compress(json.dumps(entry).encode() + b"\n", mtime=0)) == [expected]
+    for encoding in ("utf-8-sig", "utf-16", "utf-16-le"):
+        assert asked("q.jsonl", f"{json.dumps(entry)}\r\n\r\n".encode(encoding)) == [expected]
+    assert asked("q.jsonl", gzip.compress(json.dumps(entry).encode(), mtime=0)) == [expected]
     assert asked("q.json", json.dumps({"mine": entry}).encode()) == [("mine", "What?")]
     with pytest.raises(UserError, match=r"q\.json: entry 2: the same question as in entry 1 "):
         asked("q.json", json.dumps([entry, entry]).encode())
