@@ -6,17 +6,18 @@
 
 Models mark their reasoning in many ways:
 
-- tags: `<think>`, `<thinking>`, `<thought>`, `<reasoning>` in any case, with attributes, blanks or a prefix
+- tags: `<think>`, `<thinking>`, `<thought>`, `<reasoning>`, `<scratchpad>`, `<reflection>` in any case, with attributes, blanks or a prefix
   (`<seed:think>`, `<mm:think>`, `<longcat_think>`, `<think:opensource>`);
 - `[THINK]` (Magistral), `◁think▷` (Kimi), `<|START_THINKING|>` (Command A), `<|begin_of_thought|>` (Sky-T1),
   `<|inner_prefix|>` (Apertus), `<|channel>thought` (Gemma 4), `<unused94>thought` (MedGemma), `[unused16]` (Pangu);
 - channels (gpt-oss): `<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…`, and what
   is left of them where special tokens were skipped: `analysis…assistantfinal…`;
-- sentences (Granite): "Here is my thought process:" … "Here is my response:".
+- sentences at the beginning: "Here is my thought process:" … "Here is my response:" (Granite), "Thinking..." …
+  "...done thinking." (what Ollama prints), `<details type="reasoning">` (Open WebUI).
 
 A mark that is quoted, or stands in a string or a comment of a program, is a word as others are. What a model says
 before it thinks counts as thought, where something is said behind. A reply without a mark is left as it is, byte for
-byte.
+byte, but for the box that GLM puts around the whole of what it says.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class Split:
     """False where it never ended its reasoning: then it said nothing."""
 
 
-_WORD = r"(?:ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?)"
+_WORD = (
+    r"(?:ant)?(?:think(?:ing)?(?:_process)?|thoughts?|reason(?:ing)?(?:_process)?|scratch_?pad|monologue|reflection)"
+)
 _TAG = rf"(?:[a-z]\w*[:_])?{_WORD}(?::\w+)?"
 _OPENING = re.compile(
     rf"<\s*{_TAG}(?:\s[^<>\n]*)?(?<!/)>"
@@ -67,10 +70,16 @@ _BARE_CHANNELS = re.compile(
     re.DOTALL,
 )
 _BARE_OPENED = re.compile(r"\s*(?:assistant)?analysis(?=[A-Z])")
-_SENTENCES = re.compile(
-    r"\s*\**here(?:'s| is) my thought process:(?P<thought>.*?)\**here(?:'s| is) my response:\**",
-    re.IGNORECASE | re.DOTALL,
+_FRAMES = tuple(
+    re.compile(rf"\s*{begins}(?P<thought>.*?){ends}", re.IGNORECASE | re.DOTALL)
+    for begins, ends in (
+        (r"\**here(?:'s| is) my thought process:", r"\**here(?:'s| is) my response:\**"),
+        (r"thinking\.\.\.[ \t]*\n", r"\n\.\.\.done thinking\."),
+        (r"<details\b[^<>]{0,200}\btype=\"reasoning\"[^<>]{0,200}>", r"</details>"),
+    )
 )
+"""What begins and ends the reasoning at the beginning of a reply, and is no mark elsewhere."""
+_WIDE = str.maketrans("＜＞／｜▁", "<>/|_")
 _LITERAL = re.compile(
     r'"""(?:.*?)"""|'
     r"'''(?:.*?)'''|"
@@ -83,12 +92,16 @@ _LITERAL = re.compile(
 )
 """Where a mark is a word: a string or a comment of a program, code in a line, a quotation."""
 _WRAPPER = re.compile(
-    r"\s*(?:<(?P<tag>answer|response|output|final_answer)>|<\|(?:begin_of_solution|start_response|answer_prefix)\|>)"
+    r"\s*(?:<(?P<tag>answer|response|output|final(?:_answer)?)>"
+    r"|<\|(?:begin_of_solution|begin_of_box|start_response|answer_prefix)\|>)"
     r"(?P<inside>.*?)"
-    r"(?:</(?:answer|response|output|final_answer)>|<\|(?:end_of_solution|end_response|answer_suffix)\|>)?\s*",
+    r"(?:</(?:answer|response|output|final(?:_answer)?)>"
+    r"|<\|(?:end_of_solution|end_of_box|end_response|answer_suffix)\|>)?\s*",
     re.IGNORECASE | re.DOTALL,
 )
 """What models of these families put around the whole of what they say."""
+_BOXED = re.compile(r"\s*<\|begin_of_box\|>((?:(?!<\|(?:begin|end)_of_box\|>).)*)<\|end_of_box\|>\s*", re.DOTALL)
+"""A reply of GLM-4.5V that thinks or does not."""
 _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})[ \t]*\w*\s*")
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "「": "」", "『": "』", "(": ")", "‹": "›"}
 _BEFORE_A_WORD = "([{“‘«‹「『=/\\|-"
@@ -101,7 +114,7 @@ def reasoning_mark(text: str) -> str:
     >>> reasoning_mark("The end.</think> a red bar"), reasoning_mark("I think it is red.")
     ('</think>', '')
     """
-    text = _INERT.sub(r"[\1]", text.translate(_SHARP))
+    text = _INERT.sub(r"[\1]", text.translate(_SHARP | _WIDE))
     found = [hit for mark in (_OPENING, _CLOSING, _CHANNEL, _BARE_MARK) if (hit := mark.search(text))]
     return min(found, key=lambda hit: hit.start())[0] if found else ""
 
@@ -128,7 +141,7 @@ def split_reasoning(text: str, *, opened: bool = False) -> Split:
     >>> split_reasoning("The sign says '<think>'.").text
     "The sign says '<think>'."
     """
-    return _channels(text) or _sentences(text) or _blocks(text, opened)
+    return _channels(text) or _framed(text) or _blocks(text, opened)
 
 
 def opens_reasoning(prompt: str) -> bool:
@@ -223,8 +236,8 @@ def _bare_channels(text: str) -> Split | None:
     return _split([text], None, text) if _BARE_OPENED.match(text) else None
 
 
-def _sentences(text: str) -> Split | None:
-    head = _SENTENCES.match(text)
+def _framed(text: str) -> Split | None:
+    head = next((hit for frame in _FRAMES if (hit := frame.match(text))), None)
     return _split([head["thought"]], _trimmed(text[head.end() :]), text) if head else None
 
 
@@ -239,7 +252,8 @@ def _blocks(text: str, opened: bool) -> Split:
     """Blocks between an opening and a closing mark."""
     marks = sorted(_marks(text), key=lambda mark: mark.start)
     if not marks and not opened:
-        return Split("", text)
+        boxed = _BOXED.fullmatch(text)
+        return Split("", boxed[1].strip() if boxed else text)
     literal = [hit.span() for hit in _LITERAL.finditer(text)]
     real = [mark for mark in marks if not _inside(mark, literal) or _stands_out(text, mark)]
     walked = _walk(text, real, opened)
@@ -258,6 +272,7 @@ def _inside(mark: _Mark, spans: list[tuple[int, int]]) -> bool:
 
 
 def _marks(text: str) -> Iterator[_Mark]:
+    text = text.translate(_WIDE)
     for pattern, opens in ((_OPENING, True), (_CLOSING, False)):
         for hit in pattern.finditer(text):
             yield _Mark(hit.start(), hit.end(), opens)
@@ -357,6 +372,6 @@ def _split(thought: list[str], said: str | None, text: str) -> Split:
     if said is None:
         return Split(reasoning or text.strip(), "", closed=False)
     wrapper = _WRAPPER.fullmatch(said)
-    if wrapper and not re.search(r"</?(?:answer|response|output|final_answer)>", wrapper["inside"], re.IGNORECASE):
+    if wrapper and not re.search(r"</?(?:answer|response|output|final(?:_answer)?)>", wrapper["inside"], re.IGNORECASE):
         said = wrapper["inside"].strip()
     return Split(reasoning, said if said.strip() else "")

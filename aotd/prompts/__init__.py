@@ -21,8 +21,9 @@ _TOKEN = re.compile(
     r"|<(?=\|/?channel>|channel\|>|unused\d{1,4}>)"
 )
 _REASONING = re.compile(
-    r"<(?=\s{0,9}/?\s{0,9}(?:[a-z]\w{0,20}[:_])?(?:ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?)(?::\w{1,20})?"
-    r"(?:\s[^<>]{0,60})?>)|◁(?=\s{0,9}/?\s{0,9}think)",
+    r"[<＜](?=\s{0,9}[/／]?\s{0,9}(?:[a-z]\w{0,20}[:_])?(?:ant)?"
+    r"(?:(?:think(?:ing)?|reason(?:ing)?)(?:_process)?|thoughts?|scratch_?pad|monologue|reflection)(?::\w{1,20})?"
+    r"(?:\s[^<>＜＞]{0,60})?[>＞])|◁(?=\s{0,9}/?\s{0,9}think)",
     re.IGNORECASE,
 )
 """The marks around what a model reasons aloud (`aotd.llm.reasoning`)."""
