@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,7 @@ from aotd.llm.dialects import (
     chat_message,
     clean,
     learned,
+    over_our_limit,
     page_words,
 )
 from aotd.llm.http_client import HTTPClient, ServerFailedError, Trouble
@@ -39,6 +41,8 @@ _FAILURES = {
     Cause.content_filter: ReplyFailure.content_filter,
 }
 """What ends one question."""
+_STREAMED = re.compile(r"\s*(?:data|event|id|retry)?:")
+"""How a stream of events begins."""
 _PROBE = {"messages": [{"role": "user", "content": "Reply with the word blue."}], "max_tokens": 16, "temperature": 0.0}
 """A prompt that no server has a reason to fail at."""
 
@@ -182,11 +186,18 @@ class ChatClient(HTTPClient):
         """
         where = f"{self._setting}.url: {self._shown}"
         if response.status_code >= 300:
-            there = clean(response.headers.get("location", ""))
+            there = clean(self._moved_to(response))
             raise UserError(f"{where} has moved ({response.status_code}): set {self._setting}.url=… to {there}")
         message = self._message(response)
         if message is None:
             said = page_words(response.text)[:80]
+            if _STREAMED.match(response.text):
+                raise UserError(
+                    f"{where} streams its reply, though nobody asks for that ({said}): switch streaming off there, or "
+                    f"in the proxy before it"
+                )
+            if '"choices"' in said:
+                raise UserError(f"{where} answered without a reply ({said}): see the log of that server")
             raise UserError(
                 f"{where} answered something that is no chat completion ({said}): does {self._setting}.url end in /v1?"
             )
@@ -197,6 +208,14 @@ class ChatClient(HTTPClient):
         return Reply.from_text(
             message.text, whole, message.prompt_tokens, message.reply_tokens, reasoning=message.reasoning
         )
+
+    def _moved_to(self, response: httpx.Response) -> str:
+        """The whole address that an answer leads to."""
+        there = str(response.headers.get("location", ""))
+        try:
+            return str(httpx.URL(self._url).copy_with(query=None).join(there))
+        except httpx.InvalidURL:
+            return there
 
     def _ends_run(self, error: ServerError) -> UserError:
         """The line that tells a user what to mend."""
@@ -216,7 +235,10 @@ class ChatClient(HTTPClient):
                 f"{where} does not know model {self._model!r} or that path ({said}): "
                 f"set {setting}.model=… to {named}{ends}"
             )
-        return UserError(f"{where} refuses the request ({said}): see {setting}.url and {setting}.model{self._refused}")
+        limit = ", and lower the max_tokens=… of its job (decompose.max_tokens, …)" if over_our_limit(error) else ""
+        return UserError(
+            f"{where} refuses the request ({said}): see {setting}.url and {setting}.model{self._refused}{limit}"
+        )
 
 
 def _failed(failure: ReplyFailure, words: str) -> Reply:

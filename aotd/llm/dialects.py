@@ -405,13 +405,18 @@ _NO_MODEL = re.compile(
 )
 
 
+def over_our_limit(error: ServerError) -> bool:
+    """Whether it is about a limit of a reply that is higher than the server's own."""
+    return bool(_OUR_LIMIT.search(error.words)) and not _CONTEXT.search(error.words)
+
+
 def _too_long(error: ServerError) -> bool:
     if error.status in (401, 402, 403, 404) or error.status < 400:
         return False
     if error.status == 413:
         return True
     said = f"{error.code} {error.words}"
-    if _OUR_LIMIT.search(error.words) and not _CONTEXT.search(error.words):
+    if over_our_limit(error):
         return False
     if error.status == 429:
         return "too large" in error.words.casefold() and _TOO_LONG.search(said) is not None

@@ -6,8 +6,8 @@
 
 Models mark their reasoning in many ways:
 
-- tags: `<think>`, `<thinking>`, `<thought>`, `<reasoning>`, `<scratchpad>`, `<reflection>` in any case, with attributes, blanks or a prefix
-  (`<seed:think>`, `<mm:think>`, `<longcat_think>`, `<think:opensource>`);
+- tags: `<think>`, `<thinking>`, `<thought>`, `<reasoning>`, `<scratchpad>`, `<reflection>` in any case, in full-width
+  signs too, with attributes, blanks or a prefix (`<seed:think>`, `<mm:think>`, `<longcat_think>`);
 - `[THINK]` (Magistral), `◁think▷` (Kimi), `<|START_THINKING|>` (Command A), `<|begin_of_thought|>` (Sky-T1),
   `<|inner_prefix|>` (Apertus), `<|channel>thought` (Gemma 4), `<unused94>thought` (MedGemma), `[unused16]` (Pangu);
 - channels (gpt-oss): `<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…`, and what

@@ -125,7 +125,9 @@ _ANSWER = (
 _FINAL_CUE = re.compile(r"\bfinal\s+(?:answer|choice|option|decision)\b" + _IS, re.IGNORECASE)
 _ANSWER_CUE = re.compile(_ANSWER + _IS, re.IGNORECASE)
 _FINAL_MARK = re.compile(
-    r"\\boxed\s*\{([^{}]{0,300})\}|<answer>(.{0,1000}?)(?:</answer>|\Z)"
+    r"\\f?box(?:ed)?\s*\{([^{}]{0,300})\}"
+    r"|<(?:(?:final[_ ]?)?answer|ans|final|choice|option)(?:\s[^<>\n]{0,100})?>(.{0,1000}?)"
+    r"(?:</(?:(?:final[_ ]?)?answer|ans|final|choice|option)>|\Z)"
     r"|[\"'](?:(?:final|correct|selected|best|chosen)[ _]?)?"
     r"(?:answer|choice|option|letter|prediction|response|output|result|final"
     r"|(?:最终|最終|正确|正確)?(?:答案|选项|選項|选择|回答|答え|正解)|최종 ?답변|정답|답변?|ответ|الإجابة|الجواب|उत्तर"

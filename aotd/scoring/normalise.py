@@ -21,7 +21,7 @@ _END = re.compile(
 )
 """What ends a reply, as tokenisers write it."""
 _SPECIAL = re.compile(
-    r"<\|(?:im_start|start_header_id)\|>\s*\w*|<\|[^|<>\n]{1,40}\|>|<(?:s|pad|unk|bos|start_of_turn)>|^\s*assistant\s*:",
+    r"<\|(?:im_start|start_header_id)\|>\s*\w*|<\|[^|<>\n]{1,40}\|>|<(?:s|pad|unk|bos|start_of_turn)>|\[unused\d{1,4}\]|^\s*assistant\s*:",
     re.IGNORECASE,
 )
 _STYLED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{([^{}]{0,300})\}")

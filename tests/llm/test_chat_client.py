@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from aotd.errors import UserError
@@ -90,6 +91,12 @@ def test_what_ends_one_question(answer: Answer, failure: str, words: str) -> Non
             r"no chat completion \(Open WebUI\): does llm.url end in /v1",
         ),
         ((308, b""), r"has moved \(308\)"),
+        (
+            (200, b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'),
+            "streams its reply, though nobody asks for that",
+        ),
+        ((200, {"id": "x", "choices": []}), "answered without a reply .*: see the log of that server"),
+        ((400, failing("max_tokens is too large: 512")), r"lower the max_tokens=… of its job"),
         ((405, b"Method Not Allowed"), r"refuses the request \(405 Method Not Allowed\)"),
     ],
 )
@@ -353,6 +360,20 @@ def test_key_that_cannot_be_is_told_before_anything_is_asked(monkeypatch: pytest
     with server(lambda body, number: said("red")) as (url, seen), pytest.raises(UserError, match="MY_KEY"):
         ask(url)
     assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("there", "whole"),
+    [
+        ("/login?next=%2F", "http://127.0.0.1:1/login?next=%2F"),
+        ("https://there.example/v1/chat/completions", "https://there.example/v1/chat/completions"),
+        ("", "http://127.0.0.1:1/v1"),
+        ("http://x:1e9/", "http://x:1e9/"),
+    ],
+)
+def test_address_that_a_server_moved_to_is_whole(there: str, whole: str) -> None:
+    moved = httpx.Response(302, headers={"location": there})
+    assert client("http://127.0.0.1:1/v1?key=secret")._moved_to(moved) == whole
 
 
 def test_key_that_a_server_tells_is_not_told_on(monkeypatch: pytest.MonkeyPatch) -> None:

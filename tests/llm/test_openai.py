@@ -167,7 +167,7 @@ def test_a_reply_that_takes_too_long_is_tried_again() -> None:
         ((400, {"error": {"message": "max_tokens must be positive"}}), "400 max_tokens must be positive"),
         ((200, b"<html>"), "no chat completion"),
         ((200, {"object": "list"}), "no chat completion"),
-        ((200, {"choices": []}), "no chat completion"),
+        ((200, {"choices": []}), "answered without a reply"),
     ],
 )
 def test_what_a_person_must_mend_is_not_tried_again(answer: Answer, says: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,11 @@ PAIRS = [
     *(("<seed:think>", "</seed:think>"), ("<mm:think>", "</mm:think>"), ("<longcat_think>", "</longcat_think>")),
     *(("<think:opensource>", "</think:opensource>"), ("<antThinking>", "</antThinking>"), ("<reason>", "</reason>")),
     *(("[THINK]", "[/THINK]"), ("[REASONING]", "[/REASONING]"), ("◁think▷", "◁/think▷")),
-    *(("<scratchpad>", "</scratchpad>"), ("<REFLECTION>", "</REFLECTION>"), ("<inner_monologue>", "</inner_monologue>")),
+    *(
+        ("<scratchpad>", "</scratchpad>"),
+        ("<REFLECTION>", "</REFLECTION>"),
+        ("<inner_monologue>", "</inner_monologue>"),
+    ),
     ("<thinking_process>", "</thinking_process>"),
     *(("<|begin_of_thought|>", "<|end_of_thought|>"), ("<|START_THINKING|>", "<|END_THINKING|>")),
     *(("<|thinking|>", "<|/thinking|>"), ("<|think_start|>", "<|think_end|>")),
@@ -125,7 +129,12 @@ def test_channels_without_a_final_one_say_nothing(reply: str) -> None:
             "analysis of the frames: red",
             "a < b > c",
         ),
-        *("The analysis says so. The assistantfinal is no word.", "[think] she smiles", "I thought: red.", "Thinking... red"),
+        *(
+            "The analysis says so. The assistantfinal is no word.",
+            "[think] she smiles",
+            "I thought: red.",
+            "Thinking... red",
+        ),
         *("The screen shows '<think>' in red.", "It says `</think>` there.", 'The tag "</think>" is white.'),
         *(
             "It reads “<think>”.",

@@ -182,7 +182,7 @@ def test_parse_reads_long_replies_in_time(piece: str) -> None:
 
 
 def script(lines: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])}
     return subprocess.run(
         [sys.executable, str(SCRIPT)], input=lines, capture_output=True, text=True, encoding="utf-8", env=environment
     )
@@ -220,7 +220,7 @@ def test_script_names_a_malformed_line_and_ends(line: str, says: str) -> None:
 
 
 def test_script_streams() -> None:
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])}
     with subprocess.Popen(
         [sys.executable, str(SCRIPT)],
         stdin=subprocess.PIPE,

@@ -106,6 +106,8 @@ def read_program(reply: Reply, max_tokens: int, toolbox: Toolbox) -> tuple[str, 
         return "", reply.failed
     if reply.silent:
         return "", reply.silence()
+    if reply.finished and not reply.text.strip():
+        return "", "the reply was empty"
     code = extract(reply.text, toolbox.names)
     if not reply.finished:
         return code, f"the reply was not finished (limit: {max_tokens} tokens)"

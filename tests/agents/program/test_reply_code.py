@@ -273,6 +273,7 @@ def test_read_program_reads_and_says_why_not() -> None:
     assert read_program(Reply(fenced(ENTRY, "Python"), True, 1, 1), 512, VIDEO_TOOLS) == (ENTRY, None)
     assert read_program(Reply(fenced(ENTRY), False, 1, 1), 512, VIDEO_TOOLS)[1] is not None
     assert read_program(Reply("no", True, 1, 1), 512, VIDEO_TOOLS)[1] is not None
+    assert read_program(Reply(" \n", True, 1, 1), 512, VIDEO_TOOLS) == ("", "the reply was empty")
 
 
 @pytest.mark.parametrize(
