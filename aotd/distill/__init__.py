@@ -35,6 +35,7 @@ class TrainingOverrides:
     lora_rank: int | None = None
     """Other than `student.lora_rank`."""
     mixture: list[MixturePart] | None = None
+    answer_suffix: bool | None = None
     learning_rate: float | None = None
     lr_scheduler_type: Schedule | None = None
     warmup_ratio: float | None = None
@@ -86,6 +87,8 @@ class DistillConfig:
     """Names of the arms to train now; none: all."""
     trainable: list[str] = field(default_factory=list)
     """Parts of the student that are trained, such as projector and lm; none: all that its family trains."""
+    answer_suffix: bool = True
+    """Whether the prompt of an answer says how it shall be given. False is for dialogues."""
     rationale_weight: float = 1.0
     """λ in loss = label + λ·rationale (paper: 1)."""
     epochs: float = 5.0

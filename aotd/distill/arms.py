@@ -74,6 +74,7 @@ class TrainingStage:
     require: tuple[str, ...]
     mixture: tuple[MixturePart, ...]
     """None: the run itself."""
+    answer_suffix: bool
     epochs: float
     max_steps: int
     max_tokens: int
@@ -159,6 +160,7 @@ def _stage(
         rationales=resolved("rationales"),
         require=tuple(resolved("require")),
         mixture=tuple(resolved("mixture")),
+        answer_suffix=resolved("answer_suffix"),
         epochs=stage.epochs or arm.epochs or distill.epochs,
         max_steps=resolved("max_steps"),
         max_tokens=resolved("max_tokens"),
@@ -179,6 +181,7 @@ _CHANGES_NOTHING = ("arms", "seeds", "only", "workers", "save_steps")
 
 _SILENT_DEFAULTS = {
     **{"trainable": [], "max_steps": 0, "max_tokens": 0, "lr_scheduler_type": Schedule.cosine},
+    "answer_suffix": True,
     **{"adam_beta1": 0.9, "adam_beta2": 0.95, "adam_epsilon": 1e-8},
 }
 """Settings that a manifest names only where they are set, so that it stays what it was before there were any."""

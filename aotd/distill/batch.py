@@ -45,12 +45,21 @@ class TokenizedExample:
         return len(build_tree(self.texts))
 
 
-def tokenize_example(student: VideoLLM, example: Example, choice: bool) -> TokenizedExample:
-    """Tokenize one example; without a rationale it has one reply."""
+def tokenize_example(student: VideoLLM, example: Example, choice: bool, answer_suffix: bool = True) -> TokenizedExample:
+    """Tokenize one example; without a rationale it has one reply.
+
+    Args:
+        answer_suffix: False: the answer follows the question itself, with no word on how long it shall be.
+    """
     replies = [(Mode.answer, example.answer), (Mode.rationale, example.rationale)]
     given = [(mode, reply) for mode, reply in replies if reply is not None]
     return TokenizedExample(
-        tuple(student.encode_prompt(example.prompt + suffix(choice, mode)) for mode, _ in given),
+        tuple(
+            student.encode_prompt(
+                example.prompt + (suffix(choice, mode) if answer_suffix or mode is not Mode.answer else "\n")
+            )
+            for mode, _ in given
+        ),
         tuple(student.encode_reply(reply) for _, reply in given),
     )
 

@@ -127,7 +127,7 @@ def _plan_stage(
     questions = [source.questions[example.question_id] for example in examples]
     features = [caches[source.roots[example.question_id]] for example in examples]
     tokenized = [
-        tokenize_example(student, example, bool(question.options))
+        tokenize_example(student, example, bool(question.options), stage.answer_suffix)
         for example, question in zip(examples, questions, strict=True)
     ]
     keys = [cache.key(question) for cache, question in zip(features, questions, strict=True)]

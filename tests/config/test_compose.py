@@ -84,6 +84,7 @@ def test_experiment_valley_is_table_6() -> None:
         assert (stage.adam_beta1, stage.adam_beta2, stage.adam_epsilon, stage.weight_decay) == (0.9, 0.95, 1e-6, 0)
         assert (stage.lr_scheduler_type, stage.warmup_ratio) == (Schedule.cosine, 0.03)
         assert not stage.rationales
+        assert not stage.answer_suffix
     assert (first.trainable, first.learning_rate) == (("projector", "temporal"), 2e-3)
     assert (first.epochs, first.questions_per_step) == (1, 128)
     assert (second.trainable, second.learning_rate) == (("projector", "temporal", "lm"), 5e-5)

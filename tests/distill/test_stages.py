@@ -15,8 +15,11 @@ from torch import Tensor
 from aotd.config.compose import compose
 from aotd.config.tree import Config
 from aotd.distill import ArmConfig, MixturePart, Schedule, StageConfig
+from aotd.distill.batch import tokenize_example
 from aotd.errors import UserError
 from aotd.evaluate.training_set import loaded_in, trained_on
+from aotd.prompts.student import suffix
+from aotd.records import Example, Mode
 from aotd.store.run import Run
 from aotd.students import StudentConfig, StudentName, ValleySettings
 from aotd.students.registry import load_student, new_student
@@ -159,6 +162,18 @@ def test_question_too_long_for_a_later_stage_is_reported_before_the_first(run: P
     with pytest.raises(UserError, match="is too small for 10 questions of arm aotd, among them"):
         do("distill", staged(run, PROJECTOR, WHOLE, max_tokens_per_batch=100))
     assert not (run / "distill/aotd/losses.jsonl").exists()
+
+
+def test_stage_without_answer_suffix_asks_the_question_alone(run: Path) -> None:
+    student = new_student(corner_config(run).student, 8, ["Question: Which side is bright?"], 0)
+    example = Example(question_id="0a", prompt="Question: Which side is bright?", answer="left", rationale="So left.")
+    for asked, suffixes in ((True, [suffix(True, Mode.answer), suffix(True, Mode.rationale)]), (False, ["\n", None])):
+        prompts = tokenize_example(student, example, True, asked).prompts
+        for tokens, end, mode in zip(prompts, suffixes, (Mode.answer, Mode.rationale), strict=True):
+            assert student.decode(tokens) == example.prompt + (end or suffix(True, mode))
+    do("distill", staged(run, StageConfig(answer_suffix=False, max_steps=1), StageConfig(max_steps=1)))
+    first, second = losses(run)
+    assert first["tokens"] < second["tokens"], "the same questions, without the suffix"
 
 
 def test_stages_are_read_from_the_command_line() -> None:
