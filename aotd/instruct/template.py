@@ -27,7 +27,7 @@ _DEEDS = {
     "take": ("takes the {}", "reaches for the {} and takes it"),
     "hold": ("holds the {} up for a while", "shows the {} by holding it up"),
     "put": ("puts the {} down", "puts the {} down again"),
-    "throw": ("throws the {}", "lets the {} go by throwing it"),
+    "throw": ("throws the {}", "lets go of the {} with a throw"),
     "open": ("opens the {}", "goes to the {} and opens it"),
     "close": ("closes the {}", "goes to the {} and closes it"),
     "sit": ("goes to the {} and sits down on it", "takes a seat on the {}"),
@@ -40,6 +40,7 @@ def _who(facts: SceneFacts, person: int) -> str:
     return "the person" if len(facts.shirts) == 1 else f"the one in the {facts.shirts[person]} shirt"
 
 
+_LATER = "a later step may only be possible after an earlier one"
 _ORDER = ("After that", "Next", "Then", "A moment later", "Soon afterwards")
 
 
@@ -50,7 +51,8 @@ def write(scene: ToldScene, kind: InstructionKind, settings: InstructConfig) -> 
         asked = request(scene.caption, settings.seed)
         return (DialogueTurn(question=asked, answer=_description(scene.facts, rng, settings)),)
     if kind is InstructionKind.conversation:
-        simple, complex_ = list(_simple(scene.facts, rng)), list(_complex(scene.facts, rng))
+        simple, complex_ = list(_simple(scene.facts, rng)), list(_complex(scene.facts))
+        complex_ = complex_ or [_turn("Why does the order of all this matter?", f"Because {_LATER}.")]
         return (*rng.sample(simple, min(len(simple), rng.randint(2, 4))), rng.choice(complex_))
     return (_reasoning(scene.facts, rng),)
 
@@ -204,8 +206,11 @@ def _simple(facts: SceneFacts, rng: Random) -> Iterator[DialogueTurn]:
         yield _turn(
             f"{are([noun]).capitalize()} the {noun} open when the video begins?", "Yes, and we see it right away."
         )
-    for who, noun in facts.held:
-        yield _turn(f"What does {_who(facts, who)} hold at the very beginning?", f"It is the {noun}.")
+    for person in range(len(facts.shirts)):
+        held = [f"the {noun}" for who, noun in facts.held if who == person]
+        if held:
+            begin = "It is" if len(held) == 1 else "There are two things:"
+            yield _turn(f"What does {_who(facts, person)} hold at the very beginning?", f"{begin} {listed(held)}.")
     for number, deed in enumerate(facts.deeds):
         told = f"{_who(facts, deed.actor).capitalize()} {_deed(deed, rng)}."
         if not number:
@@ -218,11 +223,12 @@ def _simple(facts: SceneFacts, rng: Random) -> Iterator[DialogueTurn]:
             )
 
 
-def _complex(facts: SceneFacts, rng: Random) -> Iterator[DialogueTurn]:
+def _complex(facts: SceneFacts) -> Iterator[DialogueTurn]:
     """A question with "why" about each deed, or about what it changes."""
     for number, deed in enumerate(facts.deeds):
         who, noun, later = _who(facts, deed.actor), deed.noun, facts.deeds[number + 1 :]
         again = {one.verb for one in later if one.noun == noun}
+        it, be = ("them", "are") if noun == "clothes" else ("it", "is")
         if deed.verb == "open" and "close" not in again:
             yield _turn(
                 f"Why is the {noun} open at the end?", f"It is open because {who} opens it and nobody closes it."
@@ -232,20 +238,17 @@ def _complex(facts: SceneFacts, rng: Random) -> Iterator[DialogueTurn]:
                 f"Why is the {noun} no longer open at the end?", f"It is no longer open because {who} closes it."
             )
         elif deed.verb in ("put", "throw") and "take" not in again:
-            done = "puts it down" if deed.verb == "put" else "throws it"
+            done = f"puts {it} down" if deed.verb == "put" else f"throws {it}"
             yield _turn(f"Why does {who} no longer have the {noun} at the end?", f"That is because {who} {done}.")
         elif deed.verb == "take" and not again & {"put", "throw"}:
-            yield _turn(f"Why is the {noun} no longer in its place at the end?", f"It is gone because {who} takes it.")
+            yield _turn(f"Why {be} the {noun} no longer in the same place at the end?", f"Because {who} takes {it}.")
         elif deed.verb == "sit":
+            yield _turn(f"Why does {who} go to the {noun}?", f"Because {who} wants to sit down on it.")
+        elif deed.verb == "hold":
+            yield _turn(f"Why can the {noun} be seen so well for a while?", f"Because {who} holds {it} up.")
+        elif deed.verb == "walk":
             yield _turn(
-                f"Why might {who} go to the {noun}?",
-                f"It seems that {who} wants to rest, because sitting down follows.",
-            )
-        else:
-            done = _DEEDS[deed.verb][0].format(noun)
-            yield _turn(
-                f"What might be the reason that {who} {done}?",
-                "It may be one step of a plan, since several things are done one after the other.",
+                f"Why is {who} gone for a moment?", f"Because {who} goes through the {noun} and only then returns."
             )
 
 
@@ -269,10 +272,11 @@ def _undoing(facts: SceneFacts, rng: Random) -> DialogueTurn:
             "How could one go back to how things were at the start, and in which order?",
         ]
     )
-    steps = [f"before that, {step}" for step in backward[1:]]
     answer = f"One should go through it backwards and begin with what happened last, which is that {backward[0]}. "
-    answer += f"Going back from there, {listed(steps)}. " if steps else ""
-    answer += "The order matters because a later step may only be possible after an earlier one."
+    answer += (
+        f"Going back from there, it is the turn of these, one by one: {listed(backward[1:])}. " if backward[1:] else ""
+    )
+    answer += f"The order matters because {_LATER}."
     return _turn(asked, answer)
 
 
@@ -290,5 +294,5 @@ def _coming_in(facts: SceneFacts, rng: Random) -> DialogueTurn:
     if after:
         answer += f"What is different follows from this, because at the end {listed(after)}."
     else:
-        answer += "It would be hard to find out afterwards, because what is open and who has what is as it was before."
+        answer += "It would be hard to find out afterwards, because little of it leaves a trace."
     return _turn(asked, answer)
