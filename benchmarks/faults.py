@@ -392,6 +392,7 @@ def main() -> int:
 
 
 def bench(folder: Path, kills: int, chance: Random, verbs: list[str]) -> dict[str, Any]:
+    from aotd.config.command_line import read_settings
     from aotd.verbs import VERBS as TABLE
 
     one = Bench(folder, chance, verbs)
@@ -409,6 +410,7 @@ def bench(folder: Path, kills: int, chance: Random, verbs: list[str]) -> dict[st
         importlib.import_module(TABLE[verb].module)
     if "distill" in verbs:
         importlib.import_module("aotd.distill.parallel")
+    read_settings("run", one.words("run")[1:])  # a process that has composed settings gives its forks the same
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans become ours, and can be counted
     tallies = {}

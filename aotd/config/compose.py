@@ -5,6 +5,8 @@ No OmegaConf object goes past it, and nothing is ever built from an importable s
 
 from __future__ import annotations
 
+import copy
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -18,7 +20,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 from omegaconf.resolvers import oc
 from yaml import YAMLError
@@ -62,7 +64,7 @@ def compose(overrides: Sequence[str], own: str = "", texts: Sequence[TypedText] 
         overrides = [f"hydra.searchpath=[{Path(own).resolve().as_uri()}]", *overrides]
     try:
         with without_environment(), initialize_config_dir(str(shipped("configs")), version_base="1.3"):
-            tree = hydra_compose("run", overrides=list(overrides))
+            tree = hydra_compose("run", overrides=list(overrides)) if own else copy.deepcopy(_shipped(tuple(overrides)))
             put(tree, texts)
             config: Any = OmegaConf.to_object(tree)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
@@ -81,6 +83,12 @@ def compose(overrides: Sequence[str], own: str = "", texts: Sequence[TypedText] 
     if unknown := next(_unknown_specialists(config.specialists, config.select), ""):
         raise UserError(f"settings: {unknown}")
     return config
+
+
+@functools.lru_cache(maxsize=32)
+def _shipped(overrides: tuple[str, ...]) -> DictConfig:
+    """Hydra's tree of the files that are shipped, which do not change while we run; inside `initialize_config_dir`."""
+    return hydra_compose("run", overrides=list(overrides))
 
 
 def _unknown_specialists(specialists: SpecialistsConfig, select: SelectConfig) -> Iterator[str]:

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from aotd.config.command_line import read_settings
 from aotd.config.compose import compose
+from aotd.config.texts import TypedText
 from aotd.datasets.benchmarks import BENCHMARKS
 from aotd.distill import Schedule
 from aotd.distill.arms import arms_of
@@ -101,6 +102,15 @@ def test_experiment_replication_compares_its_arms() -> None:
     assert len(config.distill.seeds) >= 3
     assert set(config.distill.arms) < set(config.evaluate.arms)
     assert config.evaluate.reference in config.distill.arms
+
+
+def test_compose_same_words_give_settings_of_their_own() -> None:
+    words, text = ["seed=3"], [TypedText(("llm", "model"), "m")]
+    first = compose(words, texts=text)
+    first.verbs.clear()
+    second = compose(words)
+    assert second.verbs
+    assert (first.llm.model, second.llm.model) == ("m", "")
 
 
 def own_file(folder: Path, text: str) -> str:
