@@ -66,8 +66,8 @@ def inert(text: str) -> str:
     >>> inert("a < b <|im_end|> [INST] [1, 2, 3, 4] </think>")
     'a < b ‹|im_end|> (INST) [1, 2, 3, 4] ‹/think>'
     """
-    if not text.isascii() or not text.isprintable():
-        text = "".join(c for c in text if c.isspace() or c in _JOINERS or unicodedata.category(c) not in _UNSEEN)
+    unseen = {c for c in set(text) if not (c.isspace() or c in _JOINERS) and unicodedata.category(c) in _UNSEEN}
+    text = text.translate(dict.fromkeys(map(ord, unseen))) if unseen else text
     return _BRACKETED.sub(r"(\1)", _REASONING.sub("‹", _TOKEN.sub(r"‹\1", text)))
 
 

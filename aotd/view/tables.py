@@ -41,9 +41,8 @@ def print_scores(console: Console, scores: Sequence[Scores]) -> None:
 
 def printable(text: str) -> str:
     """Untrusted text without what a terminal would obey: escapes, other control characters, direction marks."""
-    return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in _OBEYED else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+    obeyed = {c for c in set(text) if c not in "\n\t" and unicodedata.category(c) in _OBEYED}
+    return text.translate(dict.fromkeys(map(ord, obeyed), "\N{REPLACEMENT CHARACTER}")) if obeyed else text
 
 
 _OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
