@@ -53,6 +53,10 @@ def worker_pool(count: int, start: Callable[..., object] | None = None, *given: 
         start: called with `given` in each process before its first task.
     """
     pool = ProcessPoolExecutor(count, spawning(), initializer=_begin, initargs=(_started_s, start, given))
+    if sys.version_info < (3, 12, 1):
+        # There, a process that is started while the pool clears up after one that has died breaks that off. So all are
+        # started before the pool looks whether any has died.
+        vars(pool)["_safe_to_dynamically_spawn_children"] = False
     try:
         yield pool
     except BaseException:
