@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,11 +14,16 @@ from hypothesis import settings
 
 from aotd.cli.logs import configure
 from aotd.records import Detection, Question, SpanFinding
+from aotd.runtime.gc import all_stays
 from aotd.specialists.protocols import Specialists
 from aotd.video.clip import Clip, Pixels, Video
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Models this small are slower on several threads than on one, and the tests already take every core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The libraries' million objects stay: collecting among them while they are imported takes a fifth of that time.
+all_stays()
 # How long an example takes is the machine's affair: on a busy one it says nothing.
 settings.register_profile("aotd", deadline=None)
 settings.load_profile("aotd")
@@ -28,6 +33,14 @@ settings.load_profile("aotd")
 def _messages() -> None:
     """What the package says comes to standard error, as behind the command line."""
     configure(logging.INFO)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_disks() -> Iterator[None]:
+    """What a power cut would take is shown with `benchmarks.crash`, which stands in for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda number: None)
+        yield
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -55,6 +56,8 @@ FALSE = f"{MARK}. I see cup at [1, 2, 3, 4] in fra\u200bme 3. I look on. So the 
 
 REPLIES = ("program", "specialist", "thought", "judge")
 """Who says the hostile text itself to a question of its own."""
+GROUPS = [list(HOSTILE)[begin : begin + 6] for begin in range(0, len(HOSTILE), 6)]
+"""Names of the texts that go through the flow together."""
 
 
 class Obeying(Engine):
@@ -62,9 +65,9 @@ class Obeying(Engine):
 
     model = "obeying"
 
-    def __init__(self, text: str = "") -> None:
-        self._text = text
-        """What it says to the questions of `REPLIES`."""
+    def __init__(self, texts: Sequence[str] = ()) -> None:
+        self._texts = texts
+        """What it says to the questions of `REPLIES`: to each its own."""
 
     def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[GenerationRequest, Reply]]:
         for request in requests:
@@ -74,8 +77,8 @@ class Obeying(Engine):
 
     def _own(self, asked: str) -> str:
         starts = {"program": "write_program", "thought": "write_thought", "judge": "judge_coherence"}
-        said = [who for who, name in starts.items() if asked.startswith(source(name)[:40]) and f"say-{who}" in asked]
-        return self._text if said else ""
+        (who,) = [who for who, name in starts.items() if asked.startswith(source(name)[:40])] or [""]
+        return self._texts[number] if (number := said_number(asked, who)) is not None else ""
 
     def _reply(self, asked: str, hostile: bool) -> str:
         if asked.startswith(source("write_program")[:40]):
@@ -89,7 +92,7 @@ class Obeying(Engine):
 
 def _who(asked: str) -> str:
     """The question's own mark, so that the judge of a thought can tell whose it is."""
-    return next((f"say-{who}" for who in REPLIES if f"say-{who}" in asked), "the moment")
+    return next((found[0] for who in REPLIES if (found := re.search(rf"say-{who}-\d+", asked))), "the moment")
 
 
 def honest(number: int) -> Question:
@@ -135,19 +138,27 @@ def settings() -> Config:
     return read_settings("run", [*words, *more])
 
 
-def said_to(who: str) -> Question:
-    """A question that is not hostile itself: what somebody says to it is."""
-    return honest(2).model_copy(update={"question_id": f"say-{who}", "question": f"What is it, say-{who}?"})
+def said_to(who: str, number: int) -> Question:
+    """A question that is not hostile itself: what somebody says to it is, which is the text of that number."""
+    name = f"say-{who}-{number}"
+    return honest(2).model_copy(update={"question_id": name, "question": f"What is it, {name}?"})
 
 
-def flow(run: Path, questions: Sequence[Question], monkeypatch: pytest.MonkeyPatch, text: str = "") -> None:
+def said_number(asked: str, who: str) -> int | None:
+    """The number of the text that somebody is to say to a question; None where it is another question."""
+    found = re.search(rf"say-{who}-(\d+)", asked)
+    return int(found[1]) if found else None
+
+
+def flow(run: Path, questions: Sequence[Question], monkeypatch: pytest.MonkeyPatch, texts: Sequence[str] = ()) -> None:
     answer = Mock.answer
     for verb in VERBS:
         if verb != "execute":
-            monkeypatch.setattr(f"aotd.{verb}.job.load_engine", lambda *_: Obeying(text))
+            monkeypatch.setattr(f"aotd.{verb}.job.load_engine", lambda *_: Obeying(texts))
 
     def says(mock: Mock, clip: Clip, question: str) -> str:
-        return text if "say-specialist" in question else answer(mock, clip, question)
+        number = said_number(question, "specialist")
+        return answer(mock, clip, question) if number is None else texts[number]
 
     monkeypatch.setattr(Mock, "answer", says)
     with Stage(run, "load", Question).open({}) as out:
@@ -180,29 +191,34 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("names", GROUPS, ids=" ".join)
 def test_only_its_own_row_changes(
-    name: str, without: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    names: list[str], without: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, asked = tmp_path / "run", hostile(HOSTILE[name])
-    replied = [said_to(who) for who in REPLIES]
-    flow(run, [honest(2), asked, *replied, honest(3)], monkeypatch, HOSTILE[name])
+    run, texts = tmp_path / "run", [HOSTILE[name] for name in names]
+    asked = [hostile(text) for text in texts]
+    replied = [said_to(who, number) for number in range(len(texts)) for who in REPLIES]
+    flow(run, [honest(2), *asked, *replied, honest(3)], monkeypatch, texts)
     others = [honest(2), honest(3)]
     assert rows(run, others) == rows(without, others)
     places = ledger(Run(run)).places
-    assert [*places] == ["honest-2", asked.question_id, *(one.question_id for one in replied), "honest-3"]
-    ended = places[asked.question_id]
-    assert ended.outcome in (Outcome.unfaithful, Outcome.program_limit, Outcome.no_answer, Outcome.wrong_answer), ended
+    assert [*places] == ["honest-2", *(one.question_id for one in (*asked, *replied)), "honest-3"]
+    for one in asked:
+        ended = places[one.question_id]
+        told = (Outcome.unfaithful, Outcome.program_limit, Outcome.no_answer, Outcome.wrong_answer)
+        assert ended.outcome in told, ended
     assert all(place.outcome is not None for place in places.values())
-    for who in ("program", "thought", "judge") if HOSTILE[name] else ():
-        assert places[f"say-{who}"].outcome is not Outcome.kept
+    for number in (number for number, text in enumerate(texts) if text):
+        for who in ("program", "thought", "judge"):
+            assert places[f"say-{who}-{number}"].outcome is not Outcome.kept, names[number]
     for trace in Stage(run, "execute", Trace).records():
         assert [event.step for event in trace.events] == list(range(len(trace.events)))
     for thought in Stage(run, "convert", Thought).records():
         assert thought.question_id in places
     capsys.readouterr()
     assert main(["show", str(run)]) == 0
-    assert main(["show", str(run), asked.question_id]) == 0
+    for one in asked:
+        assert main(["show", str(run), one.question_id]) == 0
     seen = capsys.readouterr().out
     assert not {c for c in seen if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")} - {"\n", "\t"}
 

@@ -88,7 +88,8 @@ def room(module: str) -> str:
     return "walls" if module in WALLS else module.split(".")[1] if "." in module else "__init__"
 
 
-def imported(module: str, *, lazily: bool = True) -> set[str]:
+@cache
+def imported(module: str, *, lazily: bool = True) -> frozenset[str]:
     """The modules of the package that a module imports, in any form.
 
     Args:
@@ -105,7 +106,7 @@ def imported(module: str, *, lazily: bool = True) -> set[str]:
             assert not node.level, f"{module}:{node.lineno}: write the whole name"
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if name in modules() else str(node.module) for name in inner}
-    return {name for name in found if name.split(".")[0] == "aotd"}
+    return frozenset(name for name in found if name.split(".")[0] == "aotd")
 
 
 def is_late(node: ast.AST) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from transformers import (
 from aotd.llm import LLMConfig
 from aotd.llm import prefix_cache as prefix_cache_module
 from aotd.llm import transformers as module
+from aotd.llm.base import Reply
 from aotd.llm.prefix_cache import PrefixCache, enable_shared_prefix, is_batch_invariant, supports_prefix_cache
 from aotd.llm.transformers import TransformersEngine
 from aotd.models import kv_cache as rows_module
@@ -40,6 +42,7 @@ PROMPTS = [
     ONE + "e f",
     OTHER + "a b",
 ]
+ASKED = [*PROMPTS, *PROMPTS[:3]]
 SMALL = {
     "vocab_size": len(WORDS),
     "hidden_size": 16,
@@ -79,18 +82,21 @@ def other(folder: Path, path: Path, network: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
-@pytest.mark.parametrize("batch", [2, 3, 8, 32])
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> dict[float, list[Reply]]:
+    """Temperature -> what the prompts of `ASKED` are replied to, each alone."""
+    return {heat: engine(folder, 1).generate(ASKED, max_tokens=8, temperature=heat) for heat in (0.0, 1.0)}
+
+
+@pytest.mark.parametrize(("batch", "temperature"), [(2, 0.0), (3, 1.0), (8, 1.0), (32, 0.0)])
 def test_a_reply_depends_neither_on_its_neighbours_nor_on_the_batch(
-    folder: Path, batch: int, temperature: float
+    folder: Path, batch: int, temperature: float, alone: dict[float, list[Reply]]
 ) -> None:
-    asked = [*PROMPTS, *PROMPTS[:3]]
-    alone = engine(folder, 1).generate(asked, max_tokens=8, temperature=temperature)
     made = engine(folder, batch)
-    assert made.generate(asked, max_tokens=8, temperature=temperature) == alone
-    again = made.generate(asked[::-1], max_tokens=8, temperature=0.0)[::-1]
-    assert again == engine(folder, 1).generate(asked, max_tokens=8), "what is kept of the prompts changes nothing"
-    assert len({reply.text for reply in alone}) > 4
+    assert made.generate(ASKED, max_tokens=8, temperature=temperature) == alone[temperature]
+    again = made.generate(ASKED[::-1], max_tokens=8, temperature=0.0)[::-1]
+    assert again == alone[0.0], "what is kept of the prompts changes nothing"
+    assert len({reply.text for reply in alone[temperature]}) > 4
 
 
 @pytest.mark.parametrize("batch", [2, 3, 32])
@@ -218,7 +224,7 @@ def test_a_network_that_reads_parts_otherwise_is_given_whole_rows(
     assert network.config._attn_implementation == rows_module.ATTENTION
     assert not enable_shared_prefix(LlamaForCausalLM.from_pretrained(folder, attn_implementation="eager").eval())
     right = rows_module._one_product
-    latent = networks()["latent"].eval()
+    latent = network_of("latent")
     assert not enable_shared_prefix(latent)
     assert latent.config._attn_implementation == "sdpa"
     monkeypatch.setattr(rows_module, "_one_product", lambda rows, shared: 1.1 * right(rows, shared))
@@ -283,20 +289,20 @@ def test_in_half_precision_nothing_is_asked_again(folder: Path, monkeypatch: pyt
     assert asked == [True] * 3
 
 
-def networks() -> dict[str, Any]:
+def network_of(kind: str) -> Any:
     torch.manual_seed(0)
     moving = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
-    return {
-        "llama": LlamaForCausalLM(LlamaConfig(**SMALL)),
-        "sliding": MistralForCausalLM(MistralConfig(**SMALL, sliding_window=8)),
-        "recurrent": MambaForCausalLM(
+    kinds: dict[str, Callable[[], Any]] = {
+        "llama": lambda: LlamaForCausalLM(LlamaConfig(**SMALL)),
+        "sliding": lambda: MistralForCausalLM(MistralConfig(**SMALL, sliding_window=8)),
+        "recurrent": lambda: MambaForCausalLM(
             MambaConfig(
                 vocab_size=len(WORDS), hidden_size=16, state_size=4, num_hidden_layers=2, eos_token_id=0, pad_token_id=1
             )
         ),
-        "moving": LlamaForCausalLM(LlamaConfig(**SMALL, rope_parameters=moving)),
+        "moving": lambda: LlamaForCausalLM(LlamaConfig(**SMALL, rope_parameters=moving)),
         # It makes keys of what its cache holds.
-        "latent": DeepseekV3ForCausalLM(
+        "latent": lambda: DeepseekV3ForCausalLM(
             DeepseekV3Config(
                 **{**SMALL, "num_key_value_heads": 2},
                 kv_lora_rank=8,
@@ -308,6 +314,7 @@ def networks() -> dict[str, Any]:
             )
         ),
     }
+    return kinds[kind]().eval()
 
 
 @pytest.mark.parametrize(
@@ -323,7 +330,7 @@ def networks() -> dict[str, Any]:
 def test_a_network_that_cannot_go_on_from_a_beginning_reads_each_prompt_whole(
     kind: str, goes_on: bool, alike: bool, folder: Path, tmp_path: Path
 ) -> None:
-    network = networks()[kind].eval()
+    network = network_of(kind)
     assert (supports_prefix_cache(network), is_batch_invariant(network)) == (goes_on, alike)
     path = other(folder, tmp_path / "model", network)
     assert type(AutoModelForCausalLM.from_pretrained(path)) is type(network)

@@ -151,8 +151,7 @@ def test_encode_prompt_reads_no_special_token_in_any_message(role: str, tmp_path
     assert not ends & {*encoded(tokenizer, messages)}
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize(("batch", "temperature"), [(1, 0.0), (3, 1.0)])
 def test_stop_string_ends_reply_before_it(batch: int, temperature: float, folder: Path) -> None:
     free = engine(folder, batch).generate(PROMPTS, max_tokens=12, temperature=temperature)
     words = max((reply.text for reply in free), key=len).split()

@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 import yaml
@@ -18,6 +20,7 @@ from aotd.runtime.output import StandardConsole, say, wide_console
 from tests.sample_run import evaluated, question, sample_run
 
 ROOT = Path(aotd.__file__).parents[1]
+MAIN = "import sys; from aotd.cli.main import main; sys.exit(main(sys.argv[1:]))"
 ODD = "世界 ä 🎬 – → „it“"
 
 COMMANDS = [
@@ -52,8 +55,16 @@ def python(code: str, *words: object, **environment: str) -> subprocess.Complete
     return subprocess.run([sys.executable, "-c", code, *map(str, words)], env=around, capture_output=True, check=False)
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "koi8-r", "utf-16", "utf-8"])
-@pytest.mark.parametrize("environment", [{}, {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "0"}, {"COLUMNS": "1"}])
+DUMB, NARROW = {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "0"}, {"COLUMNS": "1"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "environment"),
+    [
+        *((encoding, {}) for encoding in ("latin-1", "ascii", "cp1252", "koi8-r", "utf-16", "utf-8")),
+        *(("latin-1", DUMB), ("utf-8", DUMB), ("ascii", NARROW), ("utf-16", NARROW)),
+    ],
+)
 def test_commands_print_in_any_encoding(
     encoding: str, environment: dict[str, str], run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,19 +92,24 @@ def test_what_an_encoding_lacks_becomes_something_like_it(text: str, ascii: str)
 
 
 def test_library_prints_in_the_locale_of_old_servers(run: Path) -> None:
-    code = "import sys; from aotd.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    done = python(code, "show", run, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    done = python(MAIN, "show", run, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"100.0 (20-100)" in done.stdout
 
 
-def test_json_and_yaml_lose_nothing_in_ascii(run: Path) -> None:
-    code = "import sys; from aotd.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    found = python(code, "show", run, "t", "--json", PYTHONIOENCODING="ascii")
-    assert json.loads(found.stdout)["question"]["question"] == ODD
-    assert not found.stderr
-    found = python(code, "load", f"run={run}", "--cfg", "job", PYTHONIOENCODING="latin-1")
-    assert yaml.safe_load(found.stdout)["run"] == str(run)
+def test_json_and_yaml_lose_nothing_in_ascii(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def printed(encoding: str, *words: str) -> bytes:
+        stream = io.BytesIO()
+        with monkeypatch.context() as patched, io.TextIOWrapper(stream, encoding, write_through=True) as out:
+            patched.setattr(sys, "stdout", out)
+            assert main(words) == 0
+            return stream.getvalue()
+
+    assert json.loads(printed("ascii", "show", str(run), "t", "--json"))["question"]["question"] == ODD
+    assert yaml.safe_load(printed("latin-1", "load", f"run={run}", "--cfg", "job"))["run"] == str(run)
+    assert not capsys.readouterr().err
 
 
 CLOSED = """
@@ -106,7 +122,7 @@ sys.exit(status)
 """
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full"])
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-", ">/dev/full"])
 def test_stream_that_is_closed_or_full(closed: str, run: Path) -> None:
     words = ["sh", "-c", f'"$0" -c "$1" "$2" {closed}', sys.executable, CLOSED, str(run)]
     done = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False)
@@ -116,19 +132,34 @@ def test_stream_that_is_closed_or_full(closed: str, run: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("words", [["show", "RUN"], ["show", "RUN", "--json"], ["load", "--help"]])
-def test_reader_that_has_gone_is_status_141(words: list[str], run: Path) -> None:
-    code = "import sys; from aotd.cli.main import main; sys.exit(main(sys.argv[1:]))"
+@pytest.fixture
+def unread() -> Iterator[TextIO]:
+    """A pipe whose reader has gone."""
     reader, writer = os.pipe()
     os.close(reader)
-    words = [word.replace("RUN", str(run)) for word in words]
-    with os.fdopen(writer) as out:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            [sys.executable, "-c", code, *words], stdout=out, stderr=subprocess.PIPE, env=environment, check=False
-        )
-    assert done.returncode == 141
-    assert not done.stderr
+    with os.fdopen(writer, "w", encoding="utf-8") as out:
+        yield out
+
+
+def test_process_whose_reader_has_gone_ends_with_141(run: Path, unread: TextIO) -> None:
+    words = [sys.executable, "-c", MAIN, "show", str(run)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, stdout=unread, stderr=subprocess.PIPE, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("words", [["show", "RUN"], ["show", "RUN", "--json"], ["load", "--help"]])
+def test_reader_that_has_gone_is_status_141(
+    words: list[str],
+    run: Path,
+    unread: TextIO,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "stdout", unread)
+    assert main([word.replace("RUN", str(run)) for word in words]) == 141
+    unread.flush()  # as the interpreter does at its end
+    assert not capsys.readouterr().err
 
 
 def test_what_is_printed_is_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,8 +20,14 @@ pytestmark = pytest.mark.skipif(device().type != "cpu", reason="of a GPU there i
 
 
 @pytest.fixture(autouse=True)
-def counted_anew() -> None:
-    """How many cores there are is asked once, and tests of small models let torch have one."""
+def three_cores() -> Iterator[None]:
+    """How many cores there are is asked once, and the other tests let torch have one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    threads._cores.cache_clear()
+    threads._made_pool.cache_clear()
+    yield
+    torch.set_num_threads(before)
     threads._cores.cache_clear()
     threads._made_pool.cache_clear()
 
