@@ -225,7 +225,7 @@ def test_broken_decoder_ends_run_in_one_line_and_run_resumes(
     how: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    prepared(world, run)
+    prepared(world, run, count=4)
     words = ["execute", f"run={run}", f"dataset.root={world}/videos", *SIZES, "execute.workers=1", f"execute.{how}"]
     with monkeypatch.context() as patched:
         break_av(tmp_path / "broken", patched)
@@ -235,5 +235,5 @@ def test_broken_decoder_ends_run_in_one_line_and_run_resumes(
     assert "its last line: ImportError: libavcodec" in said
     assert not Stage(run, "execute", Trace).dropped(), "no question is at fault"
     assert main(words) == 0
-    assert len(Stage(run, "execute", Trace).records()) + len(Stage(run, "execute", Trace).dropped()) == 12
+    assert len(Stage(run, "execute", Trace).records()) + len(Stage(run, "execute", Trace).dropped()) == 4
     assert Outcome.video_unreadable not in {end.outcome for end in Stage(run, "execute", Trace).dropped()}

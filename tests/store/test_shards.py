@@ -93,7 +93,7 @@ def contents(folder: Path, verbs: Sequence[str] = SHARDED) -> dict[str, bytes]:
 # ── the same bytes ────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("of", [1, 3, 7])
+@pytest.mark.parametrize("of", [1, 7])
 def test_gather_equals_run_in_one_process(of: int, whole: Path, tmp_path: Path) -> None:
     folder = loaded(whole, tmp_path)
     do(folder, of)
