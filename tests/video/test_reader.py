@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,10 @@ def plainly(path: Path) -> tuple[list[float], list[np.ndarray]]:
     return times, pixels
 
 
+written = cache(plainly)
+"""The same of a file that stays as it was written."""
+
+
 def at(times: list[float], frames: list[np.ndarray], moments: list[float]) -> np.ndarray:
     return np.stack([frames[max(int(np.searchsorted(times, moment, side="right")) - 1, 0)] for moment in moments])
 
@@ -137,7 +142,7 @@ def test_frames_of_a_regular_video_are_those_of_a_plain_reader(
     layout: str, made: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = made(layout)
-    times, frames = plainly(path)
+    times, frames = written(path)
     counts = decoded(monkeypatch)
     drawn = random.Random(layout)
     end_s = times[-1] + 0.04
@@ -153,7 +158,7 @@ def test_frames_of_a_regular_video_are_those_of_a_plain_reader(
 @pytest.mark.parametrize("layout", WHOLE)
 def test_so_are_those_of_any_other(layout: str, made: Callable[[str], Path]) -> None:
     path = made(layout)
-    times, frames = plainly(path)
+    times, frames = written(path)
     for asked in (frame_times(0, times[-1], 32), frame_times(times[-1] / 2, times[-1], 3)):
         assert np.array_equal(read(path, asked), at(times, frames, asked))
 
@@ -163,7 +168,7 @@ def test_so_are_those_of_any_other(layout: str, made: Callable[[str], Path]) -> 
 @given(data=st.data())
 def test_so_they_are_at_any_moments(layout: str, made: Callable[[str], Path], data: st.DataObject) -> None:
     path = made(layout)
-    times, frames = plainly(path)
+    times, frames = written(path)
     edges = st.sampled_from([*times, *(time_s - 1e-9 for time_s in times[1:])])
     moments = sorted(data.draw(st.lists(edges | st.floats(0, times[-1] + 0.04), min_size=1, max_size=40)))
     assert np.array_equal(read(path, moments), at(times, frames, moments))
