@@ -12,6 +12,12 @@ import pytest
 from aotd.runtime.pools import spawning, worker_pool
 
 
+def sleep_twice() -> None:
+    with worker_pool(2) as pool:
+        for done in [pool.submit(time.sleep, 60) for _ in range(2)]:
+            done.result(timeout=30)
+
+
 def test_worker_pool_survives_a_death_while_another_process_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     kind: Any = spawning().Process
     start, terminate = kind.start, kind.terminate
@@ -28,6 +34,5 @@ def test_worker_pool_survives_a_death_while_another_process_starts(monkeypatch: 
 
     monkeypatch.setattr(kind, "start", start_slowly)
     monkeypatch.setattr(kind, "terminate", terminate_slowly)
-    with pytest.raises(BrokenProcessPool), worker_pool(2) as pool:
-        for done in [pool.submit(time.sleep, 60) for _ in range(2)]:
-            done.result(timeout=30)
+    with pytest.raises(BrokenProcessPool):
+        sleep_twice()
