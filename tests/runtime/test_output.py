@@ -122,7 +122,7 @@ sys.exit(status)
 """
 
 
-@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-", ">/dev/full"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full"])
 def test_stream_that_is_closed_or_full(closed: str, run: Path) -> None:
     words = ["sh", "-c", f'"$0" -c "$1" "$2" {closed}', sys.executable, CLOSED, str(run)]
     done = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False)
