@@ -180,6 +180,14 @@ _TABLE = (
         explains=("llm",),
     ),
     Verb(
+        "grow",
+        "aotd.grow.job",
+        "nothing: it renders scenes",
+        "a student that sees",
+        settings=("grow", "student", "specialists", "seed"),
+        explains=("student",),
+    ),
+    Verb(
         "caption",
         "aotd.commands.caption",
         "videos",

@@ -48,14 +48,15 @@ ROOMS = {
     "execute": "agents datasets llm runtime sandbox specialists store tools walls",
     "convert": "llm prompts runtime store view",
     "verify": "llm prompts runtime scoring store tools view",
+    "grow": "datasets models prompts runtime specialists store students video video_llms",
     "distill": "datasets prompts runtime specialists store students tracking video_llms",
     "evaluate": "datasets llm models prompts runtime scoring specialists store students video video_llms view",
     "report": "datasets runtime specialists store view",
     "export": "datasets prompts runtime scoring specialists store students video video_llms view",
     "instruct": "datasets llm prompts runtime store",
     # settings, and what is above them
-    "config": "convert datasets decompose distill evaluate execute export instruct llm load report select specialists "
-    "store students tracking verify",
+    "config": "convert datasets decompose distill evaluate execute export grow instruct llm load report select "
+    "specialists store students tracking verify",
     "serve": "config datasets llm models runtime specialists store video",
     "commands": "agents config convert datasets decompose distill evaluate execute llm load models prompts runtime "
     "sandbox scoring specialists store students tools tracking verify video video_llms view walls",

@@ -14,6 +14,7 @@ from aotd.distill import DistillConfig
 from aotd.evaluate import EvaluateConfig
 from aotd.execute import ExecuteConfig
 from aotd.export import ExportConfig
+from aotd.grow import GrowConfig
 from aotd.instruct import InstructConfig
 from aotd.llm import LLMConfig, RoleLLMConfig
 from aotd.load import LoadConfig
@@ -79,6 +80,7 @@ class Config:
     cache: CacheConfig = field(default_factory=CacheConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     instruct: InstructConfig = field(default_factory=InstructConfig)
+    grow: GrowConfig = field(default_factory=GrowConfig)
     caption: CaptionConfig = field(default_factory=CaptionConfig)
     shard: ShardConfig = field(default_factory=ShardConfig)
 

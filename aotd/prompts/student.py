@@ -10,6 +10,7 @@ Answer with the letter of the best option only.
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 
 from aotd.prompts import render
 from aotd.records import Mode, Question
@@ -20,11 +21,17 @@ SUFFIXES = ("suffix_answer_choice", "suffix_answer_open", "suffix_rationale")
 
 def prompt(question: Question) -> str:
     """The question and its options, each on a line of its own, without a suffix."""
-    lines = [f"Question: {_line(question.question)}"]
-    if question.options:
+    return lettered(question.question, question.options)
+
+
+def lettered(question: str, options: Sequence[str]) -> str:
+    """As `prompt`, of a question's text and its options."""
+    lines = [f"Question: {_line(question)}"]
+    if options:
         lines.append("Options:")
-        lettered = zip(string.ascii_uppercase, question.options, strict=False)
-        lines += [f"({letter}) {_line(option)}" for letter, option in lettered]
+        lines += [
+            f"({letter}) {_line(option)}" for letter, option in zip(string.ascii_uppercase, options, strict=False)
+        ]
     return "\n".join(lines)
 
 

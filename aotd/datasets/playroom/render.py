@@ -7,6 +7,7 @@ One encoder thread and fixed settings: the same scene gives the same bytes.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -64,8 +65,14 @@ LOOKS = {
 POST: Colour = (92, 94, 98)
 
 
-def draw(scene: PlayroomScene, seed: str, difficulty: Difficulty) -> list[Pixels]:
-    """The frames of a scene, RGB, each `[HEIGHT, WIDTH, 3]`."""
+def draw(
+    scene: PlayroomScene, seed: str, difficulty: Difficulty, chosen: Collection[int] | None = None
+) -> list[Pixels]:
+    """Draw frames of a scene, RGB, each `[HEIGHT, WIDTH, 3]`.
+
+    Args:
+        chosen: numbers of the frames to draw; None: all. A frame looks the same whichever are drawn beside it.
+    """
     look = LOOKS[difficulty]
     rng = Random(f"{seed}/{scene.name}/draw")  # noqa: S311
     room = _room(rng)
@@ -76,15 +83,19 @@ def draw(scene: PlayroomScene, seed: str, difficulty: Difficulty) -> list[Pixels
     grain = noise.astype(np.int16)
     drawn = []
     for number in range(len(scene.frames)):
+        # Chance is drawn upon for every frame, so that those that are drawn do not depend on the others.
+        dx, dy = (MARGIN + rng.randint(-look.tremble, look.tremble) for _ in range(2))
+        brightness = 1 + rng.uniform(-look.flicker, look.flicker) if look.flicker else 1.0
+        x, y = rng.randrange(WIDTH), rng.randrange(HEIGHT)
+        if chosen is not None and number not in chosen:
+            continue
         image = room.copy()
         _draw_frame(ImageDraw.Draw(image), scene, number, colours, shirts)
         if post is not None:
             ImageDraw.Draw(image).rectangle((MARGIN + post, 0, MARGIN + post + 9, HEIGHT + 2 * MARGIN), fill=POST)
-        dx, dy = (MARGIN + rng.randint(-look.tremble, look.tremble) for _ in range(2))
         pixels = np.asarray(image.crop((dx, dy, dx + WIDTH, dy + HEIGHT)), dtype=np.int16)
         if look.flicker:
-            pixels = (pixels * (1 + rng.uniform(-look.flicker, look.flicker))).astype(np.int16)
-        x, y = rng.randrange(WIDTH), rng.randrange(HEIGHT)
+            pixels = (pixels * brightness).astype(np.int16)
         drawn.append(np.clip(pixels + grain[y : y + HEIGHT, x : x + WIDTH], 0, 255).astype(np.uint8))
     return drawn
 

@@ -1,17 +1,13 @@
 """Frame encoders: what a frame shows as a whole and at each place. Valley's is frozen from the beginning to the end.
 
-An encoder is a module with `channels` and `places`, which are the sizes of its outputs, and
-
-    forward(frames: uint8 [T, H, W, 3]) -> Encoded(whole [T, channels], places [T, places, channels])
-
-Each frame is encoded by itself. There are two kinds: a vision model of transformers with its own way of preparing
-pictures, and a small convolutional one of our own with random weights.
+Of the three kinds, two are here, and encode each frame by itself: a vision model of transformers with its own way of
+preparing pictures, and a small convolutional one of our own with random weights. The third is grown
+(`aotd.students.valley.grown_encoder`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -24,18 +20,10 @@ from transformers import CLIPModel, CLIPVisionModel, SiglipModel, SiglipVisionMo
 from aotd.errors import UserError
 from aotd.models.checkpoints import COMPLAINTS, first_line
 from aotd.models.loading import load_frozen, read_config
+from aotd.students.valley.encoded import Encoded, FrameEncoder
+from aotd.students.valley.grown_encoder import GrownSettings
 from aotd.video.clip import Pixels
 from aotd.video_llms.pretrained import AT_ONCE, check_pictures, prepare_pictures, read_pictures
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """What an encoder makes of T frames."""
-
-    whole: Tensor
-    """`[T, C]`."""
-    places: Tensor
-    """`[T, P, C]`."""
 
 
 class ConvSettings(BaseModel):
@@ -63,10 +51,10 @@ class VisionSettings(BaseModel):
     """How pictures are prepared, in the names of a `preprocessor_config.json`."""
 
 
-EncoderSettings = Annotated[ConvSettings | VisionSettings, Field(discriminator="kind")]
+EncoderSettings = Annotated[ConvSettings | VisionSettings | GrownSettings, Field(discriminator="kind")]
 
 
-class ConvEncoder(nn.Module):
+class ConvEncoder(FrameEncoder):
     """A small convolutional encoder. A frame's cells stand 8 pixels apart; a place is the mean of some of them."""
 
     def __init__(self, settings: ConvSettings) -> None:
@@ -106,7 +94,7 @@ def _grid_positions(side: int, channels: int) -> Tensor:
     return torch.cat([line[:, None].expand(-1, side, -1), line[None].expand(side, -1, -1)], dim=2).flatten(0, 1)
 
 
-class VisionModelEncoder(nn.Module):
+class VisionModelEncoder(FrameEncoder):
     """A vision model of transformers.
 
     A CLIP's [CLS] is the whole of a frame and its patches are the places, both of one layer. The projection into the

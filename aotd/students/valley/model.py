@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from aotd.students import FrameWeights, TemporalKind
+from aotd.students.valley.encoded import Encoded, FrameEncoder
 from aotd.students.valley.encoder import (
     VISION_MODELS,
     ConvEncoder,
@@ -26,6 +27,7 @@ from aotd.students.valley.encoder import (
     EncoderSettings,
     VisionModelEncoder,
 )
+from aotd.students.valley.grown_encoder import GrownEncoder, GrownSettings
 from aotd.students.valley.temporal import temporal_module
 from aotd.video_llms.base import TreeCausalLM, VideoFeatures
 from aotd.video_llms.pretrained import spread_video
@@ -78,11 +80,13 @@ def _inner(config: Any) -> Any:
     return CONFIG_MAPPING[config["model_type"]].from_dict(config) if isinstance(config, dict) else config
 
 
-def encoder_of(config: ValleyConfig) -> ConvEncoder | VisionModelEncoder:
+def encoder_of(config: ValleyConfig) -> FrameEncoder:
     """Make the frame encoder of a configuration, with random weights."""
     settings = TypeAdapter[Any](EncoderSettings).validate_python(config.encoder)
     if isinstance(settings, ConvSettings):
         return ConvEncoder(settings)
+    if isinstance(settings, GrownSettings):
+        return GrownEncoder(settings)
     return VisionModelEncoder(VISION_MODELS[config.vision_config.model_type](config.vision_config), settings)
 
 
@@ -129,7 +133,8 @@ class Valley(TreeCausalLM, PreTrainedModel):  # type: ignore[misc,unused-ignore]
             videos: features as `ValleyStudent.encode_video` gives them, joined.
         """
         counts = videos["frames"].tolist()
-        places, whole = (videos[name].to(self.projector.weight.dtype) for name in ("places", "whole"))
+        encoded = self.encoder.unpack(Encoded(videos["whole"], videos["places"]))
+        places, whole = (part.to(self.projector.weight.dtype) for part in (encoded.places, encoded.whole))
         if len(set(counts)) == 1:
             over_time = self.temporal(places.view(len(counts), counts[0], *places.shape[1:]))
         else:

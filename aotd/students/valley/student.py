@@ -36,6 +36,7 @@ from aotd.students.valley.encoder import (
     check_encoder,
     read_encoder,
 )
+from aotd.students.valley.grown_encoder import GrownEncoder
 from aotd.students.valley.model import VIDEO, Valley, ValleyConfig, encoder_of
 from aotd.video.clip import Video, frame_numbers
 from aotd.video_llms.base import BatchRow, VideoFeatures, VideoLLM, VideoPrefix, collate
@@ -141,12 +142,19 @@ class ValleyStudent(VideoLLM):
 # ── beginning ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def new_valley(config: StudentConfig, specialist_frames: int, texts: Sequence[str], seed: int) -> ValleyStudent:
+def new_valley(
+    config: StudentConfig,
+    specialist_frames: int,
+    texts: Sequence[str],
+    seed: int,
+    grown: GrownEncoder | None = None,
+) -> ValleyStudent:
     """A student that has not been trained as one. The same arguments give the same weights.
 
     Args:
         specialist_frames: frames the specialists sample; their numbers are what the small LM is told.
         texts: what the small LM's tokenizer is trained on.
+        grown: its frame encoder, in place of the one that the settings describe.
 
     Raises:
         UserError: settings that do not fit together, or a checkpoint that cannot be used.
@@ -155,7 +163,9 @@ def new_valley(config: StudentConfig, specialist_frames: int, texts: Sequence[st
     _check(config)
     encoder: Any = None
     vision_config: Any = None
-    if settings.encoder:
+    if grown is not None:
+        encoder, described = grown, grown.settings.model_dump()
+    elif settings.encoder:
         encoder = read_encoder(settings.encoder, settings.encoder_skip, dtype)
         described, vision_config = encoder.settings.model_dump(), encoder.vision.config
     else:
@@ -189,6 +199,8 @@ def new_valley(config: StudentConfig, specialist_frames: int, texts: Sequence[st
     model = Valley(made_of, encoder, lm)
     if lm is None:
         _begin_small(model, tokenizer)
+    if lm is None and grown is not None:
+        _begin_named(model, grown, tokenizer)
     weight = next(encoder.parameters())
     model.to(weight.device, dtype)
     student = ValleyStudent(model, tokenizer)
@@ -235,6 +247,31 @@ def _begin_small(model: Valley, tokenizer: PreTrainedTokenizerFast) -> None:
     nn.init.normal_(model.projector.weight, std=EMBEDDING / math.sqrt(model.projector.in_features))
     nn.init.zeros_(model.projector.bias)
     smooth_numbers(model, tokenizer)
+
+
+@torch.no_grad()
+def _begin_named(model: Valley, encoder: GrownEncoder, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Begin the projector as a dictionary: what stands for a thing or a verb becomes the word for it.
+
+    A thing that is held or open is told by its word, too, turned each in a way of its own.
+    """
+    table, settings = model.lm.get_input_embeddings().weight, encoder.settings
+
+    def embedded(words: Sequence[str]) -> Tensor:
+        return torch.stack([table[encode(tokenizer, f" {word}")].mean(0) for word in words])
+
+    def turned(words: Tensor) -> Tensor:
+        return 0.7 * words @ torch.linalg.qr(torch.randn(words.shape[1], words.shape[1]))[0]
+
+    weight = model.projector.weight
+    weight *= 0.1
+    things = embedded(settings.things)
+    verbs = torch.stack([embedded(forms).sum(0) / math.sqrt(len(forms)) for forms in settings.verbs])
+    first = 1 + len(settings.verbs) + len(settings.phases)
+    weight[:, 1 : 1 + len(verbs)] = verbs.T
+    for number, named in enumerate((things, turned(things), turned(things))):
+        begin = first + number * len(things)
+        weight[:, begin : begin + len(things)] = named.T
 
 
 @torch.no_grad()
@@ -371,7 +408,7 @@ def _check_saved(config: ValleyConfig, where: str) -> _Saved:
         if getattr(config.vision_config, "model_type", None) not in VISION_MODELS:
             raise UserError(f"{where}: vision_config describes no vision model of {', '.join(VISION_MODELS)}")
         check_pictures(saved.encoder.pictures, where)
-    elif not _is_grid(saved.encoder.places, saved.encoder.image):
+    elif isinstance(saved.encoder, ConvSettings) and not _is_grid(saved.encoder.places, saved.encoder.image):
         raise UserError(f"{where}: encoder.places must be a square number of parts of the picture")
     if saved.own_lm:
         if config.text_config.model_type != "llama":
@@ -398,7 +435,7 @@ def check_agrees(config: StudentConfig, student: ValleyStudent) -> None:
     encoder: dict[str, Any] = saved.encoder or {}
     if encoder["kind"] == "conv":
         there |= {"image": encoder["image"], "channels": encoder["channels"], "patches": encoder["places"]}
-    else:
+    elif encoder["kind"] == "vision_model":
         there["encoder_skip"] = encoder["skip"]
     if saved.own_lm:
         text = saved.text_config

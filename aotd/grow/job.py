@@ -1,0 +1,175 @@
+"""grow: a student that sees, from nothing but rendered scenes.
+
+    aotd grow run=runs/grown
+    aotd run experiment=demo student.path=runs/grown/grow/student student.frames=32
+
+Draws scenes of playroom that no world has, and trains a valley on them in
+stages (grow.stages): `eyes` teaches the frame encoder where things and people
+are, what is open or held and what is done; it is frozen afterwards and stands
+for CLIP. `speak` teaches projector, temporal module and language model to tell
+what it sees: actions with their frames, boxes, counts, states, letters of
+options. Neither holds a question of the benchmark.
+
+Writes grow/eyes/ and grow/speak/ with their losses, and grow/student. A stage
+that was stopped goes on from its newest checkpoint (grow.save_steps). The same
+settings give the same student, whatever grow.workers is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from aotd.datasets.playroom.things import HEIGHT, WIDTH
+from aotd.errors import UserError
+from aotd.grow import GrowConfig, GrowthStage, GrowthStageName
+from aotd.grow.encoders import is_saved, load_encoder, save_encoder
+from aotd.grow.eyes import FIRST as FIRST_SCENES
+from aotd.grow.eyes import NEW_PER_STEP as NEW_SCENES
+from aotd.grow.eyes import SCENES as MOST_SCENES
+from aotd.grow.eyes import draw_scene, frames_of_step, new_encoder
+from aotd.grow.scenes import SceneSource
+from aotd.grow.speak import FIRST, NEW_PER_STEP, SCENES, lesson_texts, see_scene, start_worker, videos_of_step
+from aotd.grow.training import StageSchedule, train
+from aotd.grow.window import Window
+from aotd.runtime.output import say
+from aotd.runtime.pools import worker_pool
+from aotd.specialists import SpecialistsConfig
+from aotd.store.files import digest, make_folder, sync_tree, write_atomically
+from aotd.store.run import Run
+from aotd.students import StudentConfig
+from aotd.students.valley.student import ValleyStudent, load_valley, new_valley
+
+TEXT_SCENES = 400
+"""Scenes whose lessons the tokenizer is trained on."""
+
+
+def job(run: Run, *, grow: GrowConfig, student: StudentConfig, specialists: SpecialistsConfig, seed: int) -> None:
+    """Grow a student, stage by stage.
+
+    Raises:
+        UserError: settings that do not fit together, other settings than those of the stages that are there, or a disk
+            that takes no files.
+        Stopped: a signal has come; the stage goes on from there.
+    """
+    _check(grow, student, specialists)
+    torch.set_num_threads(1)
+    size = (grow.encoder.width, grow.encoder.height)
+    source = SceneSource(grow.scenes, grow.difficulty, specialists.frames, size)
+    begins: Path | None = None
+    for number, stage in enumerate(grow.stages, 1):
+        folder = run.folder / "grow" / "stages" / f"{number}_{stage.name.value}"
+        make_folder(folder)
+        _claim(folder, grow, stage, student, specialists, seed)
+        if stage.name is GrowthStageName.eyes:
+            _grow_eyes(grow, stage, source, seed, folder)
+        else:
+            assert begins is not None
+            _grow_speech(grow, stage, source, student, seed, begins, folder)
+        begins = folder
+    assert begins is not None
+    final = run.folder / "grow" / "student"
+    if not final.is_dir():
+        _copy_whole(begins / "student", final)
+    say(f"grown: student.path={final} student.frames={student.frames}")
+
+
+def _check(grow: GrowConfig, student: StudentConfig, specialists: SpecialistsConfig) -> None:
+    names = [stage.name for stage in grow.stages]
+    if len(names) < 2 or names[0] is not GrowthStageName.eyes or GrowthStageName.eyes in names[1:]:
+        raise UserError("grow.stages must begin with the stage eyes, and go on with one or more stages speak")
+    for number, stage in enumerate(grow.stages):
+        if stage.steps < 1 or stage.batch < 1:
+            raise UserError(f"grow.stages[{number}]: steps and batch must be 1 or more")
+    for name in ("width", "height"):
+        if getattr(grow.encoder, name) % 16 or getattr(grow.encoder, name) < 16:
+            raise UserError(f"grow.encoder.{name}={getattr(grow.encoder, name)} must be a multiple of 16")
+    if grow.encoder.width * HEIGHT != grow.encoder.height * WIDTH:
+        raise UserError(
+            f"grow.encoder: width={grow.encoder.width} and height={grow.encoder.height} must be as {WIDTH} to {HEIGHT}"
+        )
+    if student.valley.encoder or student.valley.lm or student.path:
+        raise UserError(
+            "grow begins from nothing: leave out student.path, student.valley.encoder and student.valley.lm"
+        )
+    if student.frames != specialists.frames:
+        raise UserError(
+            f"student.frames={student.frames}: a grown student sees every frame of the specialists': "
+            f"set student.frames={specialists.frames}"
+        )
+
+
+def _claim(
+    folder: Path,
+    grow: GrowConfig,
+    stage: GrowthStage,
+    student: StudentConfig,
+    specialists: SpecialistsConfig,
+    seed: int,
+) -> None:
+    """Write down what a stage is grown with, so that no other settings go on with it."""
+    settings = {**asdict(grow), **asdict(stage), "student": asdict(student), "frames": specialists.frames, "seed": seed}
+    own = digest({key: value for key, value in settings.items() if key not in ("stages", "workers", "save_steps")})
+    path = folder / "settings.txt"
+    if not path.is_file():
+        write_atomically(path, own + "\n")
+    elif path.read_text(encoding="utf-8").strip() != own:
+        raise UserError(f"{folder} was grown with other settings: delete it, or set run to another folder")
+
+
+def _grow_eyes(grow: GrowConfig, stage: GrowthStage, source: SceneSource, seed: int, folder: Path) -> None:
+    if is_saved(folder):
+        return
+    encoder = new_encoder(grow.encoder, seed)
+    schedule = StageSchedule(stage.steps, stage.learning_rate, grow.save_steps, (0.9, 0.98))
+    with worker_pool(grow.workers) as pool:
+        window = Window(partial(draw_scene, source), pool, first=FIRST_SCENES, per_step=NEW_SCENES, size=MOST_SCENES)
+        train("grow: eyes", encoder, schedule, frames_of_step(encoder, window, stage.batch, seed), folder)
+    save_encoder(encoder, folder)
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+
+
+def _grow_speech(
+    grow: GrowConfig,
+    stage: GrowthStage,
+    source: SceneSource,
+    config: StudentConfig,
+    seed: int,
+    begins: Path,
+    folder: Path,
+) -> None:
+    if (folder / "student").is_dir():
+        return
+    eyes = folder.parent / f"1_{GrowthStageName.eyes.value}"
+    student = _begin_speech(config, source, seed, begins, eyes)
+    student.trainable_model()
+    schedule = StageSchedule(stage.steps, stage.learning_rate, grow.save_steps)
+    with worker_pool(grow.workers, start_worker, eyes) as pool:
+        window = Window(partial(see_scene, source), pool, first=FIRST, per_step=NEW_PER_STEP, size=SCENES)
+        train("grow: speak", student.model, schedule, videos_of_step(student, window, stage.batch, seed), folder)
+    partial_student = folder / "student.partial"
+    shutil.rmtree(partial_student, ignore_errors=True)
+    student.save(partial_student)
+    sync_tree(partial_student)
+    partial_student.rename(folder / "student")
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+
+
+def _begin_speech(config: StudentConfig, source: SceneSource, seed: int, begins: Path, eyes: Path) -> ValleyStudent:
+    """Return the student that a stage begins from: that of the stage before, or one with the grown eyes."""
+    if (begins / "student").is_dir():
+        return load_valley(begins / "student", config)
+    texts = lesson_texts(source, TEXT_SCENES)
+    return new_valley(config, source.frames, texts, seed, load_encoder(eyes))
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    partial_copy = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial_copy, ignore_errors=True)
+    shutil.copytree(source, partial_copy)
+    sync_tree(partial_copy)
+    partial_copy.rename(target)

@@ -1,0 +1,189 @@
+"""What is said of a video while a student learns to speak: short tasks and their replies, made from what is true.
+
+They use the words of rationales ("from frame 3 to frame 8", "Count of book: 3.") and none of the benchmark's question
+types: nothing here asks what was done first, next or before, what else could be done, or how many there are.
+Boxes are in pixels of the video, frames are numbered as the specialists' are.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aotd.datasets.playroom.labels import PHASES, THING_NAMES, VERB_NAMES
+from aotd.datasets.playroom.scene import Action
+from aotd.datasets.playroom.things import COUNTED, PERSON, PLAYROOM_VERBS, query
+from aotd.grow.scenes import SampledPart
+from aotd.prompts.student import lettered, suffix
+from aotd.records import Mode
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One task."""
+
+    kind: str
+    prompt: str
+    """With its line break."""
+    reply: str
+
+
+def lessons_of(part: SampledPart, rng: Random) -> list[Lesson]:
+    """Make lessons about a part of a scene, about ten. The first tells every change."""
+    told = _Told(part, rng)
+    found = [told.changes(), told.actions(), told.count(), told.held(), told.opened(), told.pick()]
+    found += [told.frame(), told.frame(busy=True), *told.whens(), *told.wheres()]
+    if rng.random() < 0.5:
+        found.append(told.inventory())
+    return found
+
+
+class _Told:
+    """What can be said of one part."""
+
+    def __init__(self, part: SampledPart, rng: Random) -> None:
+        self.part, self.labels, self.rng = part, part.labels, rng
+        self.names = [thing.name for thing in part.scene.things]
+        self.counts = {name: self.names.count(name) for name in sorted(set(self.names))}
+        self.acted = [(action, frames) for action in part.scene.actions if (frames := self._frames(action))]
+        self.words = [self._words(frame) for frame in range(len(part.numbers))]
+
+    def _frames(self, action: Action) -> list[int]:
+        """The sampled frames that show an action."""
+        return [row for row, number in enumerate(self.part.numbers) if action.start <= number < action.end]
+
+    def _words(self, frame: int) -> str:
+        """What a frame shows: an action, what it is about to be, or nothing."""
+        phase = PHASES[self.labels.phase[frame]]
+        if phase == "nothing":
+            return phase
+        verb = PLAYROOM_VERBS[VERB_NAMES[self.labels.verb[frame] - 1]]
+        name = self.names[self.labels.target[frame]]
+        return f"{verb.doing} the {name}" if phase == "action" else f"about to {verb.plain} the {name}"
+
+    def _any_frame(self) -> int:
+        return self.rng.randrange(len(self.words))
+
+    def changes(self) -> Lesson:
+        """What is done from which frame on, in all frames."""
+        begins = [frame for frame, words in enumerate(self.words) if not frame or words != self.words[frame - 1]]
+        return Lesson("changes", "Tell each change.\n", ", ".join(f"{frame} {self.words[frame]}" for frame in begins))
+
+    def actions(self) -> Lesson:
+        """The actions in their order, or from the last to the first."""
+        said = [f"{PLAYROOM_VERBS[action.verb].past} the {self.names[action.item]}" for action, _ in self.acted]
+        backwards = self.rng.random() < 0.5
+        listed = ", ".join(reversed(said) if backwards else said) or "none is seen"
+        return Lesson("actions", f"List the actions{' backwards' * backwards}.\n", f"The actions: {listed}.")
+
+    def whens(self) -> list[Lesson]:
+        """When up to two of the actions happen, and sometimes one that does not."""
+        found = [
+            Lesson("when", f"Look for {query(action.verb, self.names[action.item])}.\n", f"It happens {_span(frames)}.")
+            for action, frames in self.rng.sample(self.acted, min(2, len(self.acted)))
+        ]
+        verb = self.rng.choice(VERB_NAMES)
+        name = self.rng.choice(PLAYROOM_VERBS[verb].objects)
+        happens = any((action.verb, self.names[action.item]) == (verb, name) for action, _ in self.acted)
+        if self.rng.random() < 0.3 and not happens:
+            found.append(Lesson("when", f"Look for {query(verb, name)}.\n", "It is not seen."))
+        return found
+
+    def frame(self, busy: bool = False) -> Lesson:
+        """What one frame shows; `busy`: one that shows something, if there is any."""
+        among = [frame for frame, words in enumerate(self.words) if words != PHASES[0]] if busy else []
+        frame = self.rng.choice(among) if among else self._any_frame()
+        return Lesson("frame", f"What is seen in frame {frame}?\n", self.words[frame])
+
+    def wheres(self) -> list[Lesson]:
+        """Where two things of which there is one are, the first one acted on if any, and who acts."""
+        found = []
+        single = [item for item, name in enumerate(self.names) if self.counts[name] == 1]
+        asked = [(self.rng.choice(single), self._any_frame()) for _ in range(2)]
+        acted = [(action.item, self.rng.choice(frames)) for action, frames in self.acted if action.item in single]
+        if acted:
+            asked[0] = self.rng.choice(acted)
+        for item, frame in asked:
+            if not np.isnan(box := self.labels.things[frame, item]).any():
+                found.append(Lesson("where", f"Where is {self.names[item]} in frame {frame}?\n", _box(box)))
+        frame = self._any_frame()
+        actor = self.labels.actor[frame]
+        if actor >= 0 and not np.isnan(box := self.labels.people[frame, actor]).any():
+            found.append(Lesson("person", f"Where is {PERSON} in frame {frame}?\n", _box(box)))
+        return found
+
+    def inventory(self) -> Lesson:
+        """What there is, and how many of each."""
+        listed = " ".join(f"Count of {name}: {count}." for name, count in self.counts.items())
+        return Lesson("inventory", "List what there is.\n", listed)
+
+    def count(self) -> Lesson:
+        """How many of one thing there are, none included."""
+        there = [name for name in COUNTED if name in self.counts]
+        name = self.rng.choice(there if there and self.rng.random() < 0.75 else list(COUNTED))
+        return Lesson("count", f"Count {name}.\n", f"Count of {name}: {self.counts.get(name, 0)}.")
+
+    def held(self) -> Lesson:
+        """What somebody has in the hands in one frame."""
+        return self._state("held", "What is in the hands in frame {}?\n", self.labels.is_held)
+
+    def opened(self) -> Lesson:
+        """What is open in one frame."""
+        return self._state("open", "What is open in frame {}?\n", self.labels.is_open)
+
+    def _state(self, kind: str, prompt: str, states: NDArray[np.bool_]) -> Lesson:
+        frame = self.rng.choice([0, len(self.words) - 1, self._any_frame()])
+        names = sorted({self.names[item] for item in np.flatnonzero(states[frame])})
+        return Lesson(kind, prompt.format(frame), " and ".join(f"the {name}" for name in names) or "nothing")
+
+    def pick(self) -> Lesson:
+        """Which of some things is there, by its letter or in words."""
+        there = self.rng.choice(list(self.counts))
+        others = self.rng.sample([name for name in THING_NAMES if name not in self.counts], self.rng.choice([1, 3, 3]))
+        options = self.rng.sample([there, *others], len(others) + 1)
+        if self.rng.random() < 0.3:
+            prompt = f"Which of these is in the room? {' or '.join(options)}"
+            return Lesson("pick", prompt + suffix(False, Mode.answer), f"the {there}")
+        return _choice(
+            "letter", "Which of these is in the room?", [f"The {name}." for name in options], options.index(there)
+        )
+
+
+def letter_lesson(rng: Random) -> Lesson:
+    """A lesson on letters that needs no video: which of some options says this."""
+    say = rng.choice(_OPTION_FORMS)
+    options: list[str] = []
+    wanted = rng.choice([2, 4, 4, 4])
+    while len(options) < wanted:
+        verb = rng.choice(VERB_NAMES)
+        option = say(verb, rng.choice(PLAYROOM_VERBS[verb].objects))
+        if option not in options:
+            options.append(option)
+    right = rng.randrange(wanted)
+    said = options[right][0].lower() + options[right][1:-1]
+    asked = rng.choice([f"Which option says: {said}?", f"It is {said}. Which one?"])
+    return _choice("letter_text", asked, options, right)
+
+
+_OPTION_FORMS: tuple[Callable[[str, str], str], ...] = (
+    lambda verb, name: f"The {name}.",
+    lambda verb, name: f"{PLAYROOM_VERBS[verb].past.capitalize()} the {name}.",
+    lambda verb, name: f"{PLAYROOM_VERBS[verb].plain.capitalize()} the {name}.",
+)
+
+
+def _choice(kind: str, question: str, options: Sequence[str], right: int) -> Lesson:
+    return Lesson(kind, lettered(question, options) + suffix(True, Mode.answer), string.ascii_uppercase[right])
+
+
+def _span(frames: Sequence[int]) -> str:
+    return f"from frame {frames[0]} to frame {frames[-1]}"
+
+
+def _box(box: NDArray[np.float32]) -> str:
+    return "[" + ", ".join(str(round(float(value))) for value in box) + "]"

@@ -1,0 +1,241 @@
+"""The frame encoder that `aotd grow` trains: it names what it sees.
+
+A convolutional net over shrunk frames, each with its changes since the frame before and until the one after. What it
+gives of a frame as a whole: how likely each verb, phase of an action and thing acted on is, what is held and open, and
+the boxes of who acts and of what is acted on. What it gives of a place: what has its middle there, and its box.
+
+It is trained on playroom's own states and frozen afterwards. It stands for the CLIP of Valley, whose pictures no one
+has of playroom.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from aotd.students.valley.encoded import Encoded, FrameEncoder
+from aotd.video.clip import Pixels
+
+CELL = 8
+"""Pixels of a shrunk frame from one cell to the next."""
+PLACE = 2
+"""Cells from one place to the next."""
+PERSON, ACTOR, TARGET = 0, 1, 2
+"""Maps of middles before those of the things: people, who acts, what is acted on."""
+BOX_SCALE = 16.0
+"""Pixels of a shrunk frame that the net calls 1 when it tells how far the edges of a box are."""
+_WAVES = 4.0 * 1.35 ** torch.arange(2, 20)
+"""Lengths of the waves that a coordinate is told in, in pixels of the video: some of those that numbers begin with."""
+_BOX_WAVES = 4 * 2 * len(_WAVES)
+
+
+class GrownSettings(BaseModel):
+    """What a `GrownEncoder` is made from; a saved student says it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["grown"] = "grown"
+    width: Annotated[int, Field(ge=16, le=1024, multiple_of=16)]
+    """Of the shrunk frame, in pixels."""
+    height: Annotated[int, Field(ge=16, le=1024, multiple_of=16)]
+    video_width: Annotated[int, Field(ge=16, le=1 << 14)]
+    """Of the videos it was grown on, in pixels: boxes are in them."""
+    cells: Annotated[int, Field(ge=8, le=4096)]
+    """Channels of the net."""
+    blocks: Annotated[int, Field(ge=1, le=64)]
+    things: Annotated[tuple[str, ...], Field(min_length=1, max_length=4096)]
+    """Names of what it tells apart."""
+    verbs: Annotated[tuple[tuple[str, ...], ...], Field(min_length=1, max_length=4096)]
+    """The words of each verb: took, taking, take."""
+    phases: Annotated[tuple[str, ...], Field(min_length=2, max_length=64)]
+    """Of an action; the first is that there is none."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the net finds in N frames, before it is put into features. G × H cells, K = 3 + things."""
+
+    middles: Tensor
+    """Logits of a middle being there, `[N, K, G, H]`."""
+    edges: Tensor
+    """How far the four edges (left, up, right, down) are from a cell's middle: of things, of people, `[N, 8, G, H]`."""
+    states: Tensor
+    """Logits of what has its middle there being open, and held, `[N, 2, G, H]`."""
+    verb: Tensor
+    """Logits, `[N, 1 + verbs]`; the first is none."""
+    phase: Tensor
+    """Logits, `[N, phases]`."""
+    thing: Tensor
+    """Logits of what is acted on, `[N, things]`."""
+
+
+class _Block(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.GroupNorm(1, channels),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 1),
+        )
+
+    def forward(self, cells: Tensor) -> Tensor:
+        return cells + self.layers(cells)
+
+
+class GrownEncoder(FrameEncoder):
+    """See the module. Its features are kept short; `unpack` tells boxes in waves, as a linear layer can read them."""
+
+    def __init__(self, settings: GrownSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        channels, things = settings.cells, len(settings.things)
+        rows, columns = settings.height // CELL, settings.width // CELL
+        self.grid = rows // PLACE, columns // PLACE
+        self.places = self.grid[0] * self.grid[1]
+        named = 1 + len(settings.verbs) + len(settings.phases) + 3 * things
+        self.channels = named + 2 + 2 * _BOX_WAVES + 2
+        self.stem = nn.Sequential(
+            nn.Conv2d(9, channels // 2, 4, stride=4),
+            nn.ReLU(),
+            nn.Conv2d(channels // 2, channels, 3, stride=2, padding=1),
+            nn.ReLU(),
+        )
+        for layer in (self.stem[0], self.stem[2]):
+            nn.init.kaiming_normal_(layer.weight)  # type: ignore[arg-type]
+        self.position = nn.Parameter(torch.zeros(1, channels, rows, columns))
+        self.blocks = nn.Sequential(*(_Block(channels) for _ in range(settings.blocks)))
+        self.norm = nn.GroupNorm(1, channels)
+        self.middles = nn.Conv2d(channels, 3 + things, 1)
+        nn.init.normal_(self.middles.weight, std=0.02)
+        nn.init.constant_(self.middles.bias, -4.0)  # type: ignore[arg-type]  # nearly everywhere there is no middle
+        self.edges, self.states = nn.Conv2d(channels, 8, 1), nn.Conv2d(channels, 2, 1)
+        pooled = 128
+        self.pooled = nn.Conv2d(channels, pooled, 1)
+        self.frame = nn.Sequential(
+            nn.Linear(4 * pooled + 2 * (3 + things) + things, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()
+        )
+        self.verb = nn.Linear(256, 1 + len(settings.verbs))
+        self.phase, self.thing = nn.Linear(256, len(settings.phases)), nn.Linear(256, things)
+
+    def look(self, pictures: Tensor) -> Sight:
+        """Find what there is.
+
+        Args:
+            pictures: as `with_changes` gives them, `[N, 9, height, width]`.
+        """
+        cells = self.norm(self.blocks(self.stem(pictures) + self.position))
+        middles = self.middles(cells)
+        found = middles.flatten(2).float()
+        # Where the maps say that somebody acts and something is acted on, the net looks closer.
+        where = torch.softmax(1.5 * found[:, [ACTOR, TARGET]], -1).detach()
+        looked = nn.functional.relu(self.pooled(cells)).flatten(2)
+        closer = (where.to(looked.dtype) @ looked.transpose(1, 2)).flatten(1)
+        likely = torch.sigmoid(found)
+        at_target = (likely[:, TARGET + 1 :] * where[:, 1:]).sum(-1)
+        whole = [closer, looked.mean(-1), looked.amax(-1), likely.amax(-1), likely.sum(-1) / 4, at_target]
+        frame = self.frame(torch.cat([part.to(looked.dtype) for part in whole], -1))
+        return Sight(
+            middles, self.edges(cells), self.states(cells), self.verb(frame), self.phase(frame), self.thing(frame)
+        )
+
+    def forward(self, frames: Pixels) -> Encoded:
+        """Encode the frames of a video, which stand in their order: each is seen beside its neighbours.
+
+        Returns:
+            What is kept: `whole` `[T, 1 + verbs + phases + 3 × things + 10]`, `places` `[T, P, things + 7]`.
+        """
+        return self.encode_shrunk(shrink(frames, self.settings.width, self.settings.height))
+
+    def encode_shrunk(self, frames: Pixels) -> Encoded:
+        """As `forward`, of frames that are shrunk already."""
+        sight = self.look(with_changes(torch.from_numpy(frames)).to(self.position))
+        likely, states = torch.sigmoid(sight.middles.float()), torch.sigmoid(sight.states.float())
+        peaks = likely * (nn.functional.max_pool2d(likely, 3, 1, 1) == likely)
+        boxes = self.boxes(sight)
+        frame = torch.arange(len(likely), device=likely.device)
+        things = peaks[:, TARGET + 1 :]
+        parts = [logits.float().softmax(-1) for logits in (sight.verb, sight.phase, sight.thing)]
+        parts += [(things * states[:, state : state + 1]).flatten(2).amax(-1) for state in (1, 0)]
+        busy = []
+        for kind, which in ((ACTOR, 1), (TARGET, 0)):
+            best = likely[:, kind].flatten(1).max(1)
+            parts.append(best.values[:, None])
+            busy.append(boxes[:, which].flatten(2)[frame, :, best.indices])
+        whole = torch.cat([*parts, *busy], 1)
+        blocks = self._blocks(torch.cat([things, peaks[:, PERSON : PERSON + 1]], 1))
+        best_cell = blocks[:, :-1].amax(1).argmax(-1)[:, None, :, :, None]
+        there = [
+            self._blocks(values).gather(-1, best_cell.expand(-1, values.shape[1], -1, -1, 1))[..., 0]
+            for values in (states, boxes[:, 0])
+        ]
+        places = torch.cat([blocks.amax(-1), *there], 1).flatten(2).transpose(1, 2)
+        return Encoded(whole, places)
+
+    def boxes(self, sight: Sight) -> Tensor:
+        """The box that each cell tells, of a thing and of a person, in pixels of the video: `[N, 2, 4, G, H]`."""
+        rows, columns = sight.edges.shape[2:]
+        device = sight.edges.device
+        y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
+        middle = CELL * torch.stack([x, y]) + CELL / 2
+        edges = BOX_SCALE * sight.edges.float().unflatten(1, (2, 4))
+        scale = self.settings.video_width / self.settings.width
+        return scale * torch.cat([middle - edges[:, :, :2], middle + edges[:, :, 2:]], 2)
+
+    def _blocks(self, cells: Tensor) -> Tensor:
+        """`[N, K, G, H]` -> `[N, K, rows, columns, cells of a place]`."""
+        rows, columns = self.grid
+        shape = (rows, PLACE, columns, PLACE)
+        return cells.reshape(*cells.shape[:2], *shape).permute(0, 1, 2, 4, 3, 5).flatten(4)
+
+    def unpack(self, encoded: Encoded) -> Encoded:
+        """Spread kept features out for a linear layer.
+
+        A place has the channels of a frame's thing acted on and of its box: the same word stands for a thing, whether
+        it lies there or is acted on.
+
+        Args:
+            encoded: features as `forward` gives them, with any axes before the last.
+        """
+        settings = self.settings
+        whole, places = encoded.whole.float(), encoded.places.float()
+        things, first = len(settings.things), 1 + len(settings.verbs) + len(settings.phases)
+        named = first + 3 * things
+        sure, busy = whole[..., named : named + 2], whole[..., named + 2 :].unflatten(-1, (2, 4))
+        told = (_waves(busy) * sure[..., None]).flatten(-2)
+        frames = nn.functional.pad(torch.cat([whole[..., : named + 2], told], -1), (0, 2))
+        kinds, states, boxes = places.split([things + 1, 2, 4], -1)
+        there = kinds[..., :things].amax(-1, keepdim=True)
+        spread = torch.zeros(*places.shape[:-1], self.channels, device=places.device)
+        spread[..., first : first + things] = kinds[..., :things]
+        spread[..., named : named + 1] = kinds[..., things:]
+        spread[..., -2 - _BOX_WAVES : -2] = _waves(boxes) * there
+        spread[..., -2:] = states * there
+        return Encoded(frames, spread)
+
+
+def _waves(pixels: Tensor) -> Tensor:
+    """Tell coordinates as sines and cosines: `[…, 4]` -> `[…, 4 × 2 × lengths]`."""
+    angles = 2 * math.pi * pixels[..., None] / _WAVES.to(pixels)
+    return torch.cat([angles.sin(), angles.cos()], -1).flatten(-2)
+
+
+def shrink(frames: Pixels, width: int, height: int) -> Pixels:
+    """Shrink frames, `[T, H, W, 3]`, to a width and a height."""
+    return np.stack(
+        [np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BOX)) for frame in frames]
+    )
+
+
+def with_changes(frames: Tensor) -> Tensor:
+    """Each frame, less the one before, and the one after less it: `[T, H, W, 3]` uint8 -> `[T, 9, H, W]` about ±1."""
+    pictures = frames.permute(0, 3, 1, 2).float() / 128 - 1
+    before, after = torch.cat([pictures[:1], pictures[:-1]]), torch.cat([pictures[1:], pictures[-1:]])
+    return torch.cat([pictures, 2 * (pictures - before), 2 * (after - pictures)], 1)

@@ -1,0 +1,117 @@
+"""Lessons say what is true of the scene, in the words of rationales, and are no questions of the benchmark."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+
+import numpy as np
+import pytest
+
+from aotd.datasets.playroom import Difficulty
+from aotd.datasets.playroom.questions import candidates
+from aotd.datasets.playroom.things import PLAYROOM_VERBS
+from aotd.grow.lessons import Lesson, lessons_of, letter_lesson
+from aotd.grow.scenes import SampledPart, SceneSource, parts_of
+
+SOURCE = SceneSource(seed=0, difficulty=Difficulty.standard, frames=32, size=(128, 96))
+
+
+@pytest.fixture(scope="module")
+def told() -> list[tuple[SampledPart, Lesson]]:
+    parts = [part for number in range(40) for part in parts_of(SOURCE, number, 1)]
+    return [(part, lesson) for number, part in enumerate(parts) for lesson in lessons_of(part, Random(number))]
+
+
+def of(told: list[tuple[SampledPart, Lesson]], kind: str) -> list[tuple[SampledPart, Lesson]]:
+    found = [(part, lesson) for part, lesson in told if lesson.kind == kind]
+    assert found
+    return found
+
+
+def test_changes_name_what_each_frame_shows(told: list[tuple[SampledPart, Lesson]]) -> None:
+    for part, lesson in of(told, "changes"):
+        begins = {int(number): words for number, words in re.findall(r"(?:^|, )([0-9]+) ([^,]+)", lesson.reply)}
+        words = ""
+        for frame, number in enumerate(part.numbers):
+            words = begins.get(frame, words)
+            doing = next((act for act in part.scene.actions if act.start <= number < act.end), None)
+            if doing is not None:
+                name = part.scene.things[doing.item].name
+                assert words == f"{PLAYROOM_VERBS[doing.verb].doing} the {name}"
+            else:
+                assert words == "nothing" or words.startswith("about to ")
+
+
+def test_span_is_that_of_the_action(told: list[tuple[SampledPart, Lesson]]) -> None:
+    for part, lesson in of(told, "when"):
+        acts = {
+            f"Look for person {PLAYROOM_VERBS[act.verb].doing} the {part.scene.things[act.item].name}.\n": act
+            for act in part.scene.actions
+            if any(act.start <= number < act.end for number in part.numbers)
+        }
+        if lesson.reply == "It is not seen.":
+            assert lesson.prompt not in acts
+            continue
+        act = acts[lesson.prompt]
+        first, last = map(int, re.findall("[0-9]+", lesson.reply))
+        assert [first <= frame <= last for frame in range(32)] == [act.start <= n < act.end for n in part.numbers]
+
+
+def test_box_is_that_of_the_thing(told: list[tuple[SampledPart, Lesson]]) -> None:
+    for part, lesson in of(told, "where"):
+        found = re.fullmatch(r"Where is (.+) in frame ([0-9]+)\?\n", lesson.prompt)
+        assert found is not None
+        item = [thing.name for thing in part.scene.things].index(found[1])
+        box = part.scene.item_box(part.numbers[int(found[2])], item)
+        assert np.allclose([int(number) for number in re.findall("[0-9]+", lesson.reply)], box, atol=0.5)
+
+
+def test_counts_are_those_of_the_scene(told: list[tuple[SampledPart, Lesson]]) -> None:
+    for part, lesson in [*of(told, "count"), *of(told, "inventory")]:
+        names = [thing.name for thing in part.scene.things]
+        for name, count in re.findall(r"Count of ([^:]+): ([0-9]+)\.", lesson.reply):
+            assert names.count(name) == int(count)
+
+
+def test_states_are_those_of_the_frame(told: list[tuple[SampledPart, Lesson]]) -> None:
+    for kind in ("held", "open"):
+        for part, lesson in of(told, kind):
+            state = part.scene.frames[part.numbers[int(re.findall("[0-9]+", lesson.prompt)[0])]]
+            names = {
+                thing.name
+                for thing, item in zip(part.scene.things, state.items, strict=True)
+                if (item.open if kind == "open" else item.holder is not None)
+            }
+            said = set() if lesson.reply == "nothing" else set(lesson.reply.removeprefix("the ").split(" and the "))
+            assert said == names
+
+
+def test_right_letter_stands_before_what_is_there(told: list[tuple[SampledPart, Lesson]]) -> None:
+    letters = set()
+    for part, lesson in of(told, "letter"):
+        options = dict(re.findall(r"\(([A-D])\) The (.+)\.", lesson.prompt))
+        there = {thing.name for thing in part.scene.things}
+        assert [letter for letter, name in options.items() if name in there] == [lesson.reply]
+        letters.add(lesson.reply)
+    assert letters == set("ABCD")
+
+
+def test_letter_without_a_video_stands_before_what_is_said() -> None:
+    rng = Random(0)
+    for _ in range(200):
+        lesson = letter_lesson(rng)
+        options = dict(re.findall(r"\(([A-D])\) (.+)\.", lesson.prompt))
+        said = re.search(r"(?:says: |It is )([^?\n]+?)[?.](?: Which|\n)", lesson.prompt)
+        assert said is not None
+        assert len(set(options.values())) == len(options)
+        assert options[lesson.reply].lower() == said[1].lower()
+
+
+def test_no_lesson_is_a_question_of_the_benchmark(told: list[tuple[SampledPart, Lesson]]) -> None:
+    asked = {candidate.text for number in range(40) for part in parts_of(SOURCE, number, 1)
+             for candidate in candidates(part.scene, 0)}  # fmt: skip
+    forms = {re.sub("[0-9]+", "", " ".join(text.split()[:3])).lower() for text in asked}
+    for _, lesson in told:
+        assert not any(text in lesson.prompt for text in asked)
+        assert " ".join(lesson.prompt.removeprefix("Question: ").split()[:3]).lower() not in forms
