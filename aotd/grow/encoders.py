@@ -13,7 +13,7 @@ from aotd.errors import UserError
 from aotd.models.checkpoints import COMPLAINTS, first_line
 from aotd.store.files import whole_file, write_atomically
 from aotd.store.tensors import tensor_errors
-from aotd.students.valley.grown_encoder import GrownEncoder, GrownSettings
+from aotd.students.valley.grown_encoder import GrownEncoder, GrownSettings, channels_last
 
 
 def save_encoder(encoder: GrownEncoder, folder: Path) -> None:
@@ -41,4 +41,4 @@ def load_encoder(folder: Path) -> GrownEncoder:
         encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
     except (ValidationError, SafetensorError, *COMPLAINTS) as error:
         raise UserError(f"{folder} holds no encoder that can be read ({first_line(error)}): delete it") from None
-    return encoder.requires_grad_(False).to(memory_format=torch.channels_last).train(False)
+    return channels_last(encoder).requires_grad_(False).train(False)

@@ -31,6 +31,7 @@ from aotd.students.valley.grown_encoder import (
     GrownEncoder,
     GrownSettings,
     Sight,
+    channels_last,
     with_changes,
 )
 from aotd.video.clip import Pixels
@@ -57,7 +58,7 @@ def new_encoder(sizes: EncoderSizes, seed: int) -> GrownEncoder:
         verbs=tuple((verb.past, verb.doing, verb.plain) for verb in PLAYROOM_VERBS.values()),
         phases=PHASES,
     )
-    return GrownEncoder(settings).to(memory_format=torch.channels_last)  # twice as fast on a CPU
+    return channels_last(GrownEncoder(settings))
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,8 @@ def sight_losses(sight: Sight, true: FrameTargets, share: float) -> dict[str, Te
     # Hard cells count, and cells beside a middle hardly do (focal loss of CenterNet).
     weight = wanted * (1 - likely) ** 2 + (1 - wanted) * (1 - true.middles) ** 4 * likely**2
     middles = (functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).sum()
-    edges, has_box = sight.edges.float().unflatten(1, (2, 4)), true.has_box[:, :, None]
-    far = ((edges - true.edges.unflatten(1, (2, 4)) / BOX_SCALE).abs() * has_box).sum()
+    has_box = true.has_box.repeat_interleave(4, 1)
+    far = ((sight.edges.float() - true.edges / BOX_SCALE).abs() * has_box).sum()
     thing = true.has_box[:, :1]
     states = functional.binary_cross_entropy_with_logits(sight.states.float(), true.states, reduction="none") * thing
     verb, phase, acted = true.done.long().unbind(1)

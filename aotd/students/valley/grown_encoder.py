@@ -87,7 +87,8 @@ class _Block(nn.Module):
         )
 
     def forward(self, cells: Tensor) -> Tensor:
-        return cells + self.layers(cells)
+        changed: Tensor = self.layers(cells)
+        return cells + changed
 
 
 class GrownEncoder(FrameEncoder):
@@ -185,7 +186,7 @@ class GrownEncoder(FrameEncoder):
         device = sight.edges.device
         y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
         middle = CELL * torch.stack([x, y]) + CELL / 2
-        edges = BOX_SCALE * sight.edges.float().unflatten(1, (2, 4))
+        edges = BOX_SCALE * sight.edges.float().reshape(-1, 2, 4, rows, columns)
         scale = self.settings.video_width / self.settings.width
         return scale * torch.cat([middle - edges[:, :, :2], middle + edges[:, :, 2:]], 2)
 
@@ -208,10 +209,10 @@ class GrownEncoder(FrameEncoder):
         whole, places = encoded.whole.float(), encoded.places.float()
         things, first = len(settings.things), 1 + len(settings.verbs) + len(settings.phases)
         named = first + 3 * things
-        sure, busy = whole[..., named : named + 2], whole[..., named + 2 :].unflatten(-1, (2, 4))
+        sure, busy = whole[..., named : named + 2], whole[..., named + 2 :].reshape(*whole.shape[:-1], 2, 4)
         told = (_waves(busy) * sure[..., None]).flatten(-2)
         frames = nn.functional.pad(torch.cat([whole[..., : named + 2], told], -1), (0, 2))
-        kinds, states, boxes = places.split([things + 1, 2, 4], -1)
+        kinds, states, boxes = torch.split(places, [things + 1, 2, 4], -1)
         there = kinds[..., :things].amax(-1, keepdim=True)
         spread = torch.zeros(*places.shape[:-1], self.channels, device=places.device)
         spread[..., first : first + things] = kinds[..., :things]
@@ -219,6 +220,12 @@ class GrownEncoder(FrameEncoder):
         spread[..., -2 - _BOX_WAVES : -2] = _waves(boxes) * there
         spread[..., -2:] = states * there
         return Encoded(frames, spread)
+
+
+def channels_last(encoder: GrownEncoder) -> GrownEncoder:
+    """Lay out an encoder's weights as convolutions on a CPU are fastest, some times faster; no value changes."""
+    laid_out: GrownEncoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return laid_out
 
 
 def _waves(pixels: Tensor) -> Tensor:
