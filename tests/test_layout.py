@@ -58,8 +58,8 @@ ROOMS = {
     "config": "convert datasets decompose distill evaluate execute export grow instruct llm load report select "
     "specialists store students tracking verify",
     "serve": "config datasets llm models runtime specialists store video",
-    "commands": "agents config convert datasets decompose distill evaluate execute llm load models prompts runtime "
-    "sandbox scoring specialists store students tools tracking verify video video_llms view walls",
+    "commands": "agents config convert datasets decompose distill evaluate execute instruct llm load models prompts "
+    "runtime sandbox scoring specialists store students tools tracking verify video video_llms view walls",
     "cli": "commands config distill runtime store tools view",
 }
 """Room -> the rooms that it may import, from the bottom to the top; a room is written below all that it imports."""

@@ -38,6 +38,7 @@ from aotd.decompose import Author
 from aotd.distill import DistillConfig
 from aotd.errors import UserError
 from aotd.execute import ExecuteConfig
+from aotd.instruct import InstructAuthor
 from aotd.llm import EngineName, LLMConfig, role_llm
 from aotd.llm.http_client import error_text
 from aotd.llm.served import address
@@ -318,6 +319,7 @@ def _llms(config: Config) -> PartReport:
             "verify.open_answer=llm": config.verify.open_answer is Judge.llm,
         },
         "evaluate.judge.llm": {f"evaluate.judge.name={config.evaluate.judge.name}": bool(config.evaluate.judge.name)},
+        "instruct.llm": {"instruct.author=llm": config.instruct.author is InstructAuthor.llm},
     }
     models: dict[str, LLMConfig] = {"llm": config.llm}
     wanted_by: dict[str, list[str]] = {"llm": []}

@@ -272,6 +272,8 @@ def test_sweep_knows_every_part_of_settings() -> None:
         "ask",
         "cache",
         "export",
+        "instruct",
+        "grow",
         "caption",
         "shard",
         "first_losses",
