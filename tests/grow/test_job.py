@@ -1,0 +1,85 @@
+"""`aotd grow`: what it refuses, and that a student does not depend on workers or on where it was stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aotd.errors import UserError
+from aotd.grow import EncoderSizes, GrowConfig, GrowthStage, GrowthStageName
+from aotd.grow.job import job
+from aotd.specialists import SpecialistsConfig
+from aotd.store.files import file_digest
+from aotd.store.run import Run
+from aotd.students import StudentConfig
+from aotd.students.registry import load_student
+
+EYES = GrowthStage(GrowthStageName.eyes, steps=2, batch=8)
+SPEAK = GrowthStage(GrowthStageName.speak, steps=2, batch=2)
+STUDENT = StudentConfig(frames=32)
+
+
+@pytest.mark.parametrize(
+    ("grow", "student", "error"),
+    [
+        (GrowConfig(stages=[SPEAK]), STUDENT, "grow.stages must begin with the stage eyes"),
+        (GrowConfig(stages=[EYES]), STUDENT, "go on with one or more stages speak"),
+        (GrowConfig(stages=[EYES, SPEAK, EYES]), STUDENT, "grow.stages must begin with the stage eyes"),
+        (GrowConfig(stages=[replace(EYES, steps=0), SPEAK]), STUDENT, r"grow.stages\[0\]: steps and batch must be 1"),
+        (GrowConfig(encoder=EncoderSizes(width=120)), STUDENT, "grow.encoder.width=120 must be a multiple of 16"),
+        (GrowConfig(encoder=EncoderSizes(width=96)), STUDENT, "width=96 and height=96 must be as 256 to 192"),
+        (GrowConfig(), replace(STUDENT, path="x"), "grow begins from nothing: leave out student.path"),
+        (GrowConfig(), StudentConfig(frames=16), "student.frames=16: .* set student.frames=32"),
+    ],
+)
+def test_settings_that_do_not_fit_are_one_line(
+    grow: GrowConfig, student: StudentConfig, error: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=error):
+        job(Run(tmp_path), grow=grow, student=student, specialists=SpecialistsConfig(), seed=0)
+    assert not list(tmp_path.iterdir())
+
+
+SMALL = [
+    "student.frames=32", "student.valley.hidden=32", "student.valley.layers=1", "student.valley.heads=2",
+    "grow.encoder.cells=16", "grow.encoder.blocks=1", "grow.save_steps=2",
+    "grow.stages=[{name: eyes, steps: 6, batch: 8}, {name: speak, steps: 4, batch: 2}, {name: speak, steps: 2, batch: 2}]",
+]  # fmt: skip
+
+
+def command(run: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "aotd", "grow", f"run={run}", *SMALL, *words]
+
+
+def student_digest(run: Path) -> str:
+    return file_digest(*sorted((run / "grow/student").iterdir()))
+
+
+@pytest.mark.slow
+def test_student_does_not_depend_on_workers_or_on_where_it_was_stopped(tmp_path: Path) -> None:
+    subprocess.run(command(tmp_path / "one"), check=True)
+    whole = student_digest(tmp_path / "one")
+    stopped = subprocess.Popen(command(tmp_path / "two", "grow.workers=2"), start_new_session=True)
+    losses = tmp_path / "two/grow/stages/1_eyes/losses.jsonl"
+    while not (losses.is_file() and losses.read_text().count("\n") >= 3):
+        assert stopped.poll() is None
+        time.sleep(0.05)
+    os.killpg(stopped.pid, signal.SIGTERM)
+    assert stopped.wait(120) == 128 + signal.SIGTERM
+    subprocess.run(command(tmp_path / "two", "grow.workers=2"), check=True)
+    assert student_digest(tmp_path / "two") == whole
+    grown = load_student(tmp_path / "one/grow/student", StudentConfig())
+    assert grown.specialist_frames == 32
+    before = (tmp_path / "one/grow/student/model.safetensors").stat().st_mtime_ns
+    subprocess.run(command(tmp_path / "one"), check=True)
+    assert (tmp_path / "one/grow/student/model.safetensors").stat().st_mtime_ns == before
+    refused = subprocess.run(command(tmp_path / "one", "seed=1"), capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "was grown with other settings: delete it, or set run to another folder" in refused.stderr
