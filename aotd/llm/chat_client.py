@@ -43,6 +43,8 @@ _FAILURES = {
 """What ends one question."""
 _STREAMED = re.compile(r"\s*(?:data|event|id|retry)?:")
 """How a stream of events begins."""
+_COMPLETION = re.compile(r'\s*\{.*"choices"\s*:', re.DOTALL)
+"""A chat completion, whatever is in it."""
 _PROBE = {"messages": [{"role": "user", "content": "Reply with the word blue."}], "max_tokens": 16, "temperature": 0.0}
 """A prompt that no server has a reason to fail at."""
 
@@ -196,7 +198,7 @@ class ChatClient(HTTPClient):
                     f"{where} streams its reply, though nobody asks for that ({said}): switch streaming off there, or "
                     f"in the proxy before it"
                 )
-            if '"choices"' in said:
+            if _COMPLETION.match(response.text):
                 raise UserError(f"{where} answered without a reply ({said}): see the log of that server")
             raise UserError(
                 f"{where} answered something that is no chat completion ({said}): does {self._setting}.url end in /v1?"

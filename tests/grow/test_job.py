@@ -50,7 +50,7 @@ def test_settings_that_do_not_fit_are_one_line(
 SMALL = [
     "student.frames=32", "student.valley.hidden=32", "student.valley.layers=1", "student.valley.heads=2",
     "grow.encoder.cells=16", "grow.encoder.blocks=1", "grow.save_steps=2",
-    "grow.stages=[{name: eyes, steps: 6, batch: 8}, {name: speak, steps: 4, batch: 2}, {name: speak, steps: 2, batch: 2}]",
+    "grow.stages=[{name: eyes, steps: 6, batch: 8},{name: speak, steps: 4, batch: 2},{name: speak, steps: 2, batch: 2}]"
 ]  # fmt: skip
 
 

@@ -186,6 +186,7 @@ def test_roles_of_a_shard_record_apart(tmp_path: Path) -> None:
         "convert.llm": "all.1-of-2.jsonl",
         "verify.llm": "all.jsonl",
         "evaluate.judge.llm": "all.1-of-2.jsonl",
+        "instruct.llm": "all.1-of-2.jsonl",
     }
     assert narrowed("decompose", shard) == shard
     assert config.decompose.llm.record == "coder.jsonl"
