@@ -261,7 +261,8 @@ def _begin_named(model: Valley, encoder: GrownEncoder, tokenizer: PreTrainedToke
         return torch.stack([table[encode(tokenizer, f" {word}")].mean(0) for word in words])
 
     def turned(words: Tensor) -> Tensor:
-        return 0.7 * words @ torch.linalg.qr(torch.randn(words.shape[1], words.shape[1]))[0]
+        rotation: Tensor = torch.linalg.qr(torch.randn(words.shape[1], words.shape[1]))[0]
+        return 0.7 * words @ rotation
 
     weight = model.projector.weight
     weight *= 0.1
