@@ -160,7 +160,7 @@ def valley_words(folder: Path) -> list[str]:
         "student.valley.frames_per_second=2",
         "distill.gradient_checkpointing=true",
         "distill.arms.aotd.stages=[{trainable:[projector,temporal],rationales:false,epochs:2,questions_per_step:8},"
-        "{trainable:[projector,temporal,lm],rationales:false,epochs:1,learning_rate:5e-4}]",
+        "{trainable:[projector,temporal,lm],rationales:false,epochs:5,learning_rate:5e-4}]",
     ]
 
 
