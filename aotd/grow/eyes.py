@@ -1,8 +1,8 @@
-"""Stage eyes: the frame encoder learns where the middles of things are, their boxes and states, and what is done.
+"""Stage eyes: the frame encoder learns where the centers of things are, their boxes and states, and what is done.
 
 A step sees single frames of many scenes. Whole videos teach it nothing: their frames are too much alike. Middles and
 boxes are learned first, and what is done counts a little more at each of the first steps, since the net looks for it
-where the maps of middles point.
+where the center heatmaps point.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from aotd.students.valley.grown_encoder import (
     CELL,
     PERSON,
     TARGET,
+    EncoderOutputs,
     GrownEncoder,
     GrownSettings,
-    Sight,
     channels_last,
     with_changes,
 )
@@ -42,7 +42,7 @@ NEW_PER_STEP = 4
 _WARM_STEPS = 300
 """Steps until what is done counts as much as where things are."""
 _NEAR = 1.5
-"""How fast a cell's wanted likelihood of a middle falls off beside it, per square of a cell's side."""
+"""How fast a cell's wanted likelihood of a center falls off beside it, per square of a cell's side."""
 
 
 def new_encoder(sizes: EncoderSizes, seed: int) -> GrownEncoder:
@@ -63,12 +63,12 @@ def new_encoder(sizes: EncoderSizes, seed: int) -> GrownEncoder:
 
 @dataclass(frozen=True)
 class FrameTargets:
-    """What is true of N frames. G × H cells, K maps of middles as the encoder has them."""
+    """What is true of N frames. G × H cells, K center heatmaps as the encoder has them."""
 
-    middles: Tensor
-    """1 in a middle's cell, less around it, `[N, K, G, H]`."""
+    centers: Tensor
+    """1 in a center's cell, less around it, `[N, K, G, H]`."""
     edges: Tensor
-    """How far the edges are from the middle of a middle's cell, of things, then of people, `[N, 8, G, H]`."""
+    """How far the edges are from the middle of its cell, of things, then of people, `[N, 8, G, H]`."""
     has_box: Tensor
     """Where `edges` says something, `[N, 2, G, H]`."""
     states: Tensor
@@ -110,8 +110,8 @@ def frames_of_step(
             targets.append(targets_of(part.labels, frame, encoder.settings))
         true = FrameTargets(*(torch.from_numpy(np.stack(values)) for values in zip(*targets, strict=True)))
         with torch.autocast("cpu", torch.bfloat16):
-            sight = encoder.look(torch.stack(pictures).to(memory_format=torch.channels_last))
-        return sight_losses(sight, true, min(1.0, step / _WARM_STEPS))
+            outputs = encoder.detect(torch.stack(pictures).to(memory_format=torch.channels_last))
+        return encoder_losses(outputs, true, min(1.0, step / _WARM_STEPS))
 
     return losses
 
@@ -119,7 +119,7 @@ def frames_of_step(
 def targets_of(labels: SceneLabels, frame: int, settings: GrownSettings) -> tuple[NDArray[np.float32], ...]:
     """The targets of one frame, in the order of `FrameTargets`."""
     rows, columns = settings.height // CELL, settings.width // CELL
-    middles = np.zeros((TARGET + 1 + len(settings.things), rows, columns), np.float32)
+    centers = np.zeros((TARGET + 1 + len(settings.things), rows, columns), np.float32)
     edges = np.zeros((2, 4, rows, columns), np.float32)
     has_box = np.zeros((2, rows, columns), np.float32)
     states = np.zeros((2, rows, columns), np.float32)
@@ -134,9 +134,9 @@ def targets_of(labels: SceneLabels, frame: int, settings: GrownSettings) -> tupl
                 away = ((near + 0.5) * CELL - x) ** 2 + ((near_row + 0.5) * CELL - y) ** 2
                 value = 1.0 if (near, near_row) == (column, row) else float(np.exp(-_NEAR * away / CELL**2))
                 for number in maps:
-                    middles[number, near_row, near] = max(middles[number, near_row, near], value)
-        middle_x, middle_y = (column + 0.5) * CELL, (row + 0.5) * CELL
-        edges[which, :, row, column] = middle_x - x1, middle_y - y1, x2 - middle_x, y2 - middle_y
+                    centers[number, near_row, near] = max(centers[number, near_row, near], value)
+        center_x, center_y = (column + 0.5) * CELL, (row + 0.5) * CELL
+        edges[which, :, row, column] = center_x - x1, center_y - y1, x2 - center_x, y2 - center_y
         has_box[which, row, column] = 1
         return row, column
 
@@ -150,33 +150,33 @@ def targets_of(labels: SceneLabels, frame: int, settings: GrownSettings) -> tupl
             mark(1, (PERSON, *((ACTOR,) if labels.actor[frame] == person else ())), box)
     target = labels.target[frame]
     done = np.array([labels.verb[frame], labels.phase[frame], labels.kinds[target] if target >= 0 else -1])
-    return middles, edges.reshape(8, rows, columns), has_box, states, done
+    return centers, edges.reshape(8, rows, columns), has_box, states, done
 
 
-def sight_losses(sight: Sight, true: FrameTargets, share: float) -> dict[str, Tensor]:
+def encoder_losses(outputs: EncoderOutputs, true: FrameTargets, share: float) -> dict[str, Tensor]:
     """The losses of what was found.
 
     Args:
         share: how much what is done counts beside where things are.
     """
-    logits = sight.middles.float()
-    likely, wanted = torch.sigmoid(logits).detach(), (true.middles == 1).float()
-    # Hard cells count, and cells beside a middle hardly do (focal loss of CenterNet).
-    weight = wanted * (1 - likely) ** 2 + (1 - wanted) * (1 - true.middles) ** 4 * likely**2
-    middles = (functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).sum()
+    logits = outputs.centers.float()
+    likely, wanted = torch.sigmoid(logits).detach(), (true.centers == 1).float()
+    # Hard cells count, and cells beside a center hardly do (focal loss of CenterNet).
+    weight = wanted * (1 - likely) ** 2 + (1 - wanted) * (1 - true.centers) ** 4 * likely**2
+    centers = (functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).sum()
     has_box = true.has_box.repeat_interleave(4, 1)
-    far = ((sight.edges.float() - true.edges / BOX_SCALE).abs() * has_box).sum()
+    far = ((outputs.edges.float() - true.edges / BOX_SCALE).abs() * has_box).sum()
     thing = true.has_box[:, :1]
-    states = functional.binary_cross_entropy_with_logits(sight.states.float(), true.states, reduction="none") * thing
+    states = functional.binary_cross_entropy_with_logits(outputs.states.float(), true.states, reduction="none") * thing
     verb, phase, acted = true.done.long().unbind(1)
     busy = acted >= 0
     losses = {
-        "middles": middles / wanted.sum().clamp(min=1),
+        "centers": centers / wanted.sum().clamp(min=1),
         "boxes": far / true.has_box.sum().clamp(min=1),
         "states": states.sum() / thing.sum().clamp(min=1),
-        "verb": share * functional.cross_entropy(sight.verb.float(), verb),
-        "phase": share * functional.cross_entropy(sight.phase.float(), phase),
+        "verb": share * functional.cross_entropy(outputs.verb.float(), verb),
+        "phase": share * functional.cross_entropy(outputs.phase.float(), phase),
     }
     if busy.any():
-        losses["thing"] = share * functional.cross_entropy(sight.thing.float()[busy], acted[busy])
+        losses["thing"] = share * functional.cross_entropy(outputs.thing.float()[busy], acted[busy])
     return losses

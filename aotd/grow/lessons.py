@@ -35,15 +35,15 @@ class Lesson:
 
 def lessons_of(part: SampledPart, rng: Random) -> list[Lesson]:
     """Make lessons about a part of a scene, about ten. The first tells every change."""
-    told = _Told(part, rng)
-    found = [told.changes(), told.actions(), told.count(), told.held(), told.opened(), told.pick()]
-    found += [told.frame(), told.frame(busy=True), *told.whens(), *told.wheres()]
+    writer = _LessonWriter(part, rng)
+    found = [writer.changes(), writer.actions(), writer.count(), writer.held(), writer.opened(), writer.pick()]
+    found += [writer.frame(), writer.frame(busy=True), *writer.whens(), *writer.wheres()]
     if rng.random() < 0.5:
-        found.append(told.inventory())
+        found.append(writer.inventory())
     return found
 
 
-class _Told:
+class _LessonWriter:
     """What can be said of one part."""
 
     def __init__(self, part: SampledPart, rng: Random) -> None:

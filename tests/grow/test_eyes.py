@@ -12,9 +12,17 @@ import torch
 from aotd.datasets.playroom import Difficulty
 from aotd.datasets.playroom.labels import PHASES, THING_NAMES
 from aotd.grow import EncoderSizes
-from aotd.grow.eyes import DrawnPart, FrameTargets, draw_scene, new_encoder, sight_losses, targets_of
+from aotd.grow.eyes import DrawnPart, FrameTargets, draw_scene, encoder_losses, new_encoder, targets_of
 from aotd.grow.scenes import SceneSource
-from aotd.students.valley.grown_encoder import ACTOR, BOX_SCALE, PERSON, TARGET, GrownEncoder, Sight, with_changes
+from aotd.students.valley.grown_encoder import (
+    ACTOR,
+    BOX_SCALE,
+    PERSON,
+    TARGET,
+    EncoderOutputs,
+    GrownEncoder,
+    with_changes,
+)
 
 SOURCE = SceneSource(seed=0, difficulty=Difficulty.easy, frames=32, size=(128, 96))
 
@@ -35,11 +43,11 @@ def true_of(part: DrawnPart, frame: int, encoder: GrownEncoder) -> FrameTargets:
     )
 
 
-def perfect(true: FrameTargets) -> Sight:
+def perfect(true: FrameTargets) -> EncoderOutputs:
     """What a net finds that makes no mistake."""
     verb, phase, thing = (int(value) for value in true.done[0])
-    return Sight(
-        middles=torch.where(true.middles == 1, 12.0, -12.0),
+    return EncoderOutputs(
+        centers=torch.where(true.centers == 1, 12.0, -12.0),
         edges=true.edges / BOX_SCALE,
         states=24 * true.states - 12,
         verb=24 * torch.eye(9)[[verb]],
@@ -58,7 +66,7 @@ def test_targets_put_each_box_where_it_is(encoder: GrownEncoder, parts: list[Dra
                 if np.isnan(box).any():
                     continue
                 row, column = (int((box[first] + box[first + 2]) / 4 // 8) for first in (1, 0))
-                assert true.middles[0, TARGET + 1 + kind, row, column] == 1
+                assert true.centers[0, TARGET + 1 + kind, row, column] == 1
                 others = part.labels.things[frame][part.labels.kinds != kind]
                 if all(np.abs(other - box).max() > 16 for other in others if not np.isnan(other).any()):
                     assert np.allclose(boxes[0, 0, :, row, column], box, atol=0.1)
@@ -67,10 +75,10 @@ def test_targets_put_each_box_where_it_is(encoder: GrownEncoder, parts: list[Dra
 def test_perfect_sight_costs_nothing_and_wrong_sight_does(encoder: GrownEncoder, parts: list[DrawnPart]) -> None:
     for part in parts:
         true = true_of(part, 20, encoder)
-        assert all(float(loss) < 1e-3 for loss in sight_losses(perfect(true), true, 1.0).values())
+        assert all(float(loss) < 1e-3 for loss in encoder_losses(perfect(true), true, 1.0).values())
     other = true_of(parts[1], 3, encoder)
-    losses = sight_losses(perfect(other), true, 1.0)
-    assert float(losses["middles"]) > 0.05
+    losses = encoder_losses(perfect(other), true, 1.0)
+    assert float(losses["centers"]) > 0.05
     assert float(losses["boxes"]) > 0.05
 
 
@@ -82,10 +90,10 @@ def test_who_acts_and_what_is_acted_on_are_marked_only_while_something_is_done(
             true = true_of(part, frame, encoder)
             busy = bool(part.labels.phase[frame])
             hidden = np.isnan(part.labels.people[frame, part.labels.actor[frame]]).any()
-            assert bool((true.middles[0, ACTOR] == 1).any()) == (busy and not hidden)
-            assert bool((true.middles[0, TARGET] == 1).any()) <= busy
+            assert bool((true.centers[0, ACTOR] == 1).any()) == (busy and not hidden)
+            assert bool((true.centers[0, TARGET] == 1).any()) <= busy
             seen = (~np.isnan(part.labels.people[frame]).any(-1)).sum()
-            assert int((true.middles[0, PERSON] == 1).sum()) <= seen
+            assert int((true.centers[0, PERSON] == 1).sum()) <= seen
 
 
 def test_encoder_learns_a_few_frames(parts: list[DrawnPart]) -> None:
@@ -100,9 +108,9 @@ def test_encoder_learns_a_few_frames(parts: list[DrawnPart]) -> None:
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=3e-3)
     first: dict[str, float] = {}
     for _ in range(60):
-        losses = sight_losses(encoder.look(pictures), true, 1.0)
+        losses = encoder_losses(encoder.detect(pictures), true, 1.0)
         first = first or {name: loss.item() for name, loss in losses.items()}
         optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
         optimizer.step()
-    assert all(losses[name].item() < 0.5 * first[name] for name in ("middles", "boxes", "verb", "phase", "thing"))
+    assert all(losses[name].item() < 0.5 * first[name] for name in ("centers", "boxes", "verb", "phase", "thing"))

@@ -2,7 +2,7 @@
 
 A convolutional net over shrunk frames, each with its changes since the frame before and until the one after. What it
 gives of a frame as a whole: how likely each verb, phase of an action and thing acted on is, what is held and open, and
-the boxes of who acts and of what is acted on. What it gives of a place: what has its middle there, and its box.
+the boxes of who acts and of what is acted on. What it gives of a place: what has its center there, and its box.
 
 It is trained on playroom's own states and frozen afterwards. It stands for the CLIP of Valley, whose pictures no one
 has of playroom.
@@ -28,7 +28,7 @@ CELL = 8
 PLACE = 2
 """Cells from one place to the next."""
 PERSON, ACTOR, TARGET = 0, 1, 2
-"""Maps of middles before those of the things: people, who acts, what is acted on."""
+"""Center heatmaps before those of the things: of people, of who acts, of what is acted on."""
 BOX_SCALE = 16.0
 """Pixels of a shrunk frame that the net calls 1 when it tells how far the edges of a box are."""
 _WAVES = 4.0 * 1.35 ** torch.arange(2, 20)
@@ -59,15 +59,15 @@ class GrownSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Sight:
+class EncoderOutputs:
     """What the net finds in N frames, before it is put into features. G × H cells, K = 3 + things."""
 
-    middles: Tensor
-    """Logits of a middle being there, `[N, K, G, H]`."""
+    centers: Tensor
+    """Logits of a center being there, `[N, K, G, H]`."""
     edges: Tensor
-    """How far the four edges (left, up, right, down) are from a cell's middle: of things, of people, `[N, 8, G, H]`."""
+    """How far the four edges (left, up, right, down) are from a cell's center: of things, of people, `[N, 8, G, H]`."""
     states: Tensor
-    """Logits of what has its middle there being open, and held, `[N, 2, G, H]`."""
+    """Logits of what has its center there being open, and held, `[N, 2, G, H]`."""
     verb: Tensor
     """Logits, `[N, 1 + verbs]`; the first is none."""
     phase: Tensor
@@ -114,9 +114,9 @@ class GrownEncoder(FrameEncoder):
         self.position = nn.Parameter(torch.zeros(1, channels, rows, columns))
         self.blocks = nn.Sequential(*(_Block(channels) for _ in range(settings.blocks)))
         self.norm = nn.GroupNorm(1, channels)
-        self.middles = nn.Conv2d(channels, 3 + things, 1)
-        nn.init.normal_(self.middles.weight, std=0.02)
-        nn.init.constant_(self.middles.bias, -4.0)  # type: ignore[arg-type]  # nearly everywhere there is no middle
+        self.centers = nn.Conv2d(channels, 3 + things, 1)
+        nn.init.normal_(self.centers.weight, std=0.02)
+        nn.init.constant_(self.centers.bias, -4.0)  # type: ignore[arg-type]  # nearly everywhere there is no center
         self.edges, self.states = nn.Conv2d(channels, 8, 1), nn.Conv2d(channels, 2, 1)
         pooled = 128
         self.pooled = nn.Conv2d(channels, pooled, 1)
@@ -126,15 +126,15 @@ class GrownEncoder(FrameEncoder):
         self.verb = nn.Linear(256, 1 + len(settings.verbs))
         self.phase, self.thing = nn.Linear(256, len(settings.phases)), nn.Linear(256, things)
 
-    def look(self, pictures: Tensor) -> Sight:
+    def detect(self, pictures: Tensor) -> EncoderOutputs:
         """Find what there is.
 
         Args:
             pictures: as `with_changes` gives them, `[N, 9, height, width]`.
         """
         cells = self.norm(self.blocks(self.stem(pictures) + self.position))
-        middles = self.middles(cells)
-        found = middles.flatten(2).float()
+        centers = self.centers(cells)
+        found = centers.flatten(2).float()
         # Where the maps say that somebody acts and something is acted on, the net looks closer.
         where = torch.softmax(1.5 * found[:, [ACTOR, TARGET]], -1).detach()
         looked = nn.functional.relu(self.pooled(cells)).flatten(2)
@@ -143,8 +143,8 @@ class GrownEncoder(FrameEncoder):
         at_target = (likely[:, TARGET + 1 :] * where[:, 1:]).sum(-1)
         whole = [closer, looked.mean(-1), looked.amax(-1), likely.amax(-1), likely.sum(-1) / 4, at_target]
         frame = self.frame(torch.cat([part.to(looked.dtype) for part in whole], -1))
-        return Sight(
-            middles, self.edges(cells), self.states(cells), self.verb(frame), self.phase(frame), self.thing(frame)
+        return EncoderOutputs(
+            centers, self.edges(cells), self.states(cells), self.verb(frame), self.phase(frame), self.thing(frame)
         )
 
     def forward(self, frames: Pixels) -> Encoded:
@@ -157,13 +157,13 @@ class GrownEncoder(FrameEncoder):
 
     def encode_shrunk(self, frames: Pixels) -> Encoded:
         """As `forward`, of frames that are shrunk already."""
-        sight = self.look(with_changes(torch.from_numpy(frames)).to(self.position))
-        likely, states = torch.sigmoid(sight.middles.float()), torch.sigmoid(sight.states.float())
+        outputs = self.detect(with_changes(torch.from_numpy(frames)).to(self.position))
+        likely, states = torch.sigmoid(outputs.centers.float()), torch.sigmoid(outputs.states.float())
         peaks = likely * (nn.functional.max_pool2d(likely, 3, 1, 1) == likely)
-        boxes = self.boxes(sight)
+        boxes = self.boxes(outputs)
         frame = torch.arange(len(likely), device=likely.device)
         things = peaks[:, TARGET + 1 :]
-        parts = [logits.float().softmax(-1) for logits in (sight.verb, sight.phase, sight.thing)]
+        parts = [logits.float().softmax(-1) for logits in (outputs.verb, outputs.phase, outputs.thing)]
         parts += [(things * states[:, state : state + 1]).flatten(2).amax(-1) for state in (1, 0)]
         busy = []
         for kind, which in ((ACTOR, 1), (TARGET, 0)):
@@ -180,13 +180,13 @@ class GrownEncoder(FrameEncoder):
         places = torch.cat([blocks.amax(-1), *there], 1).flatten(2).transpose(1, 2)
         return Encoded(whole, places)
 
-    def boxes(self, sight: Sight) -> Tensor:
+    def boxes(self, outputs: EncoderOutputs) -> Tensor:
         """The box that each cell tells, of a thing and of a person, in pixels of the video: `[N, 2, 4, G, H]`."""
-        rows, columns = sight.edges.shape[2:]
-        device = sight.edges.device
+        rows, columns = outputs.edges.shape[2:]
+        device = outputs.edges.device
         y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
         middle = CELL * torch.stack([x, y]) + CELL / 2
-        edges = BOX_SCALE * sight.edges.float().reshape(-1, 2, 4, rows, columns)
+        edges = BOX_SCALE * outputs.edges.float().reshape(-1, 2, 4, rows, columns)
         scale = self.settings.video_width / self.settings.width
         return scale * torch.cat([middle - edges[:, :, :2], middle + edges[:, :, 2:]], 2)
 
