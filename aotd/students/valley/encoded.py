@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ class Encoded:
     """`[T, P, C]`."""
 
 
-class FrameEncoder(nn.Module):
+class FrameEncoder(nn.Module, ABC):
     """A frame encoder. What it gives for the frames of a video is computed once, and kept."""
 
     channels: int
@@ -27,9 +28,9 @@ class FrameEncoder(nn.Module):
     places: int
     """Of a frame."""
 
+    @abstractmethod
     def forward(self, frames: Pixels) -> Encoded:
         """Encode the frames of one video, in their order."""
-        raise NotImplementedError
 
     def unpack(self, encoded: Encoded) -> Encoded:
         """Turn what is kept into what the layers behind the encoder read, `channels` wide: the same, for most."""
