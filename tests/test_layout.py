@@ -48,7 +48,7 @@ ROOMS = {
     "execute": "agents datasets llm runtime sandbox specialists store tools walls",
     "convert": "llm prompts runtime store view",
     "verify": "llm prompts runtime scoring store tools view",
-    "grow": "datasets models prompts runtime specialists store students video video_llms",
+    "grow": "datasets models prompts runtime specialists store students video video_llms view",
     "distill": "datasets prompts runtime specialists store students tracking video_llms",
     "evaluate": "datasets llm models prompts runtime scoring specialists store students video video_llms view",
     "report": "datasets runtime specialists store view",

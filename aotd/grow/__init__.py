@@ -11,6 +11,8 @@ class GrowthStageName(str, Enum):
     """The frame encoder alone, on what is true of single frames; frozen afterwards."""
     speak = "speak"
     """Projector, temporal module and language model, on what can be said of a video."""
+    obey = "obey"
+    """The same, on questions too, answered in the forms of an arm."""
 
 
 @dataclass
@@ -20,7 +22,7 @@ class GrowthStage:
     name: GrowthStageName = GrowthStageName.eyes
     steps: int = 1000
     batch: int = 96
-    """Frames of a step, each of another scene (eyes), or videos (speak)."""
+    """Frames of a step, each of another scene (eyes), or videos (speak, obey)."""
     learning_rate: float = 2e-3
 
 
@@ -43,7 +45,8 @@ class GrowConfig:
     stages: list[GrowthStage] = field(
         default_factory=lambda: [
             GrowthStage(GrowthStageName.eyes, steps=2400, batch=96),
-            GrowthStage(GrowthStageName.speak, steps=3000, batch=12),
+            GrowthStage(GrowthStageName.speak, steps=2400, batch=12),
+            GrowthStage(GrowthStageName.obey, steps=800, batch=12, learning_rate=1e-3),
         ]
     )
     """In their order; the first is `eyes`, and each of the others goes on with the student of the one before."""

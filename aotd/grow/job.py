@@ -7,10 +7,11 @@ Draws scenes of playroom that no world has, and trains a valley on them in
 stages (grow.stages): `eyes` teaches the frame encoder where things and people
 are, what is open or held and what is done; it is frozen afterwards and stands
 for CLIP. `speak` teaches projector, temporal module and language model to tell
-what it sees: actions with their frames, boxes, counts, states, letters of
-options. Neither holds a question of the benchmark.
+what it sees: actions with their frames, boxes, counts, states. `obey` adds
+questions, answered in words, by letter and with reasons. None of them holds a
+question of a type of the benchmark's.
 
-Writes grow/eyes/ and grow/speak/ with their losses, and grow/student. A stage
+Writes grow/stages/ with each stage's losses, and grow/student. A stage
 that was stopped goes on from its newest checkpoint (grow.save_steps). The same
 settings give the same student, whatever grow.workers is.
 """
@@ -18,9 +19,11 @@ settings give the same student, whatever grow.workers is.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -64,7 +67,7 @@ def job(run: Run, *, grow: GrowConfig, student: StudentConfig, specialists: Spec
     for number, stage in enumerate(grow.stages, 1):
         folder = run.folder / "grow" / "stages" / f"{number}_{stage.name.value}"
         make_folder(folder)
-        _claim(folder, grow, stage, student, specialists, seed)
+        _claim(folder, grow, grow.stages[:number], student, specialists, seed)
         if stage.name is GrowthStageName.eyes:
             _grow_eyes(grow, stage, source, seed, folder)
         else:
@@ -81,7 +84,7 @@ def job(run: Run, *, grow: GrowConfig, student: StudentConfig, specialists: Spec
 def _check(grow: GrowConfig, student: StudentConfig, specialists: SpecialistsConfig) -> None:
     names = [stage.name for stage in grow.stages]
     if len(names) < 2 or names[0] is not GrowthStageName.eyes or GrowthStageName.eyes in names[1:]:
-        raise UserError("grow.stages must begin with the stage eyes, and go on with one or more stages speak")
+        raise UserError("grow.stages must begin with the stage eyes, and go on with one or more stages speak or obey")
     for number, stage in enumerate(grow.stages):
         if stage.steps < 1 or stage.batch < 1:
             raise UserError(f"grow.stages[{number}]: steps and batch must be 1 or more")
@@ -106,14 +109,17 @@ def _check(grow: GrowConfig, student: StudentConfig, specialists: SpecialistsCon
 def _claim(
     folder: Path,
     grow: GrowConfig,
-    stage: GrowthStage,
+    stages: Sequence[GrowthStage],
     student: StudentConfig,
     specialists: SpecialistsConfig,
     seed: int,
 ) -> None:
-    """Write down what a stage is grown with, so that no other settings go on with it."""
-    settings = {**asdict(grow), **asdict(stage), "student": asdict(student), "frames": specialists.frames, "seed": seed}
-    own = digest({key: value for key, value in settings.items() if key not in ("stages", "workers", "save_steps")})
+    """Write down what the last of some stages is grown with, so that no other settings go on with it."""
+    settings: dict[str, Any] = {**asdict(grow), "frames": specialists.frames, "seed": seed}
+    settings["stages"] = [asdict(stage) for stage in stages]
+    if len(stages) > 1:  # the first makes the encoder, which is the same for every student
+        settings["student"] = asdict(student)
+    own = digest({key: value for key, value in settings.items() if key not in ("workers", "save_steps")})
     path = folder / "settings.txt"
     if not path.is_file():
         write_atomically(path, own + "\n")
@@ -150,7 +156,8 @@ def _grow_speech(
     schedule = StageSchedule(stage.steps, stage.learning_rate, grow.save_steps)
     with worker_pool(grow.workers, start_worker, eyes) as pool:
         window = Window(partial(see_scene, source), pool, first=FIRST, per_step=NEW_PER_STEP, size=SCENES)
-        train("grow: speak", student.model, schedule, videos_of_step(student, window, stage.batch, seed), folder)
+        title = f"grow: {stage.name.value}"
+        train(title, student.model, schedule, videos_of_step(student, window, stage, seed), folder)
     partial_student = folder / "student.partial"
     shutil.rmtree(partial_student, ignore_errors=True)
     student.save(partial_student)

@@ -7,20 +7,17 @@ Boxes are in pixels of the video, frames are numbered as the specialists' are.
 
 from __future__ import annotations
 
-import string
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aotd.datasets.playroom.labels import PHASES, THING_NAMES, VERB_NAMES
+from aotd.datasets.playroom.labels import PHASES, VERB_NAMES
 from aotd.datasets.playroom.scene import Action
 from aotd.datasets.playroom.things import COUNTED, PERSON, PLAYROOM_VERBS, query
 from aotd.grow.scenes import SampledPart
-from aotd.prompts.student import lettered, suffix
-from aotd.records import Mode
 
 
 @dataclass(frozen=True)
@@ -34,9 +31,9 @@ class Lesson:
 
 
 def lessons_of(part: SampledPart, rng: Random) -> list[Lesson]:
-    """Make lessons about a part of a scene, about ten. The first tells every change."""
+    """Make lessons about a part of a scene, about twelve. The first tells every change."""
     writer = _LessonWriter(part, rng)
-    found = [writer.changes(), writer.actions(), writer.count(), writer.held(), writer.opened(), writer.pick()]
+    found = [writer.changes(), writer.actions(), writer.count(), writer.held(), writer.opened()]
     found += [writer.frame(), writer.frame(busy=True), *writer.whens(), *writer.wheres()]
     if rng.random() < 0.5:
         found.append(writer.inventory())
@@ -50,12 +47,8 @@ class _LessonWriter:
         self.part, self.labels, self.rng = part, part.labels, rng
         self.names = [thing.name for thing in part.scene.things]
         self.counts = {name: self.names.count(name) for name in sorted(set(self.names))}
-        self.acted = [(action, frames) for action in part.scene.actions if (frames := self._frames(action))]
+        self.acted = [(action, frames) for action in part.scene.actions if (frames := frames_of(part, action))]
         self.words = [self._words(frame) for frame in range(len(part.numbers))]
-
-    def _frames(self, action: Action) -> list[int]:
-        """The sampled frames that show an action."""
-        return [row for row, number in enumerate(self.part.numbers) if action.start <= number < action.end]
 
     def _words(self, frame: int) -> str:
         """What a frame shows: an action, what it is about to be, or nothing."""
@@ -82,11 +75,17 @@ class _LessonWriter:
         return Lesson("actions", f"List the actions{' backwards' * backwards}.\n", f"The actions: {listed}.")
 
     def whens(self) -> list[Lesson]:
-        """When up to two of the actions happen, and sometimes one that does not."""
+        """When up to two of the actions happen, the only one of a verb, and sometimes one that does not."""
         found = [
             Lesson("when", f"Look for {query(action.verb, self.names[action.item])}.\n", f"It happens {_span(frames)}.")
             for action, frames in self.rng.sample(self.acted, min(2, len(self.acted)))
         ]
+        verbs = [action.verb for action, _ in self.acted]
+        alone = [(action, frames) for action, frames in self.acted if verbs.count(action.verb) == 1]
+        if alone:
+            action, frames = self.rng.choice(alone)
+            looked = f"Look for {PERSON} {PLAYROOM_VERBS[action.verb].doing} something.\n"
+            found.append(Lesson("when_something", looked, f"It happens {_span(frames)}."))
         verb = self.rng.choice(VERB_NAMES)
         name = self.rng.choice(PLAYROOM_VERBS[verb].objects)
         happens = any((action.verb, self.names[action.item]) == (verb, name) for action, _ in self.acted)
@@ -141,44 +140,10 @@ class _LessonWriter:
         names = sorted({self.names[item] for item in np.flatnonzero(states[frame])})
         return Lesson(kind, prompt.format(frame), " and ".join(f"the {name}" for name in names) or "nothing")
 
-    def pick(self) -> Lesson:
-        """Which of some things is there, by its letter or in words."""
-        there = self.rng.choice(list(self.counts))
-        others = self.rng.sample([name for name in THING_NAMES if name not in self.counts], self.rng.choice([1, 3, 3]))
-        options = self.rng.sample([there, *others], len(others) + 1)
-        if self.rng.random() < 0.3:
-            prompt = f"Which of these is in the room? {' or '.join(options)}"
-            return Lesson("pick", prompt + suffix(False, Mode.answer), f"the {there}")
-        return _choice(
-            "letter", "Which of these is in the room?", [f"The {name}." for name in options], options.index(there)
-        )
 
-
-def letter_lesson(rng: Random) -> Lesson:
-    """A lesson on letters that needs no video: which of some options says this."""
-    say = rng.choice(_OPTION_FORMS)
-    options: list[str] = []
-    wanted = rng.choice([2, 4, 4, 4])
-    while len(options) < wanted:
-        verb = rng.choice(VERB_NAMES)
-        option = say(verb, rng.choice(PLAYROOM_VERBS[verb].objects))
-        if option not in options:
-            options.append(option)
-    right = rng.randrange(wanted)
-    said = options[right][0].lower() + options[right][1:-1]
-    asked = rng.choice([f"Which option says: {said}?", f"It is {said}. Which one?"])
-    return _choice("letter_text", asked, options, right)
-
-
-_OPTION_FORMS: tuple[Callable[[str, str], str], ...] = (
-    lambda verb, name: f"The {name}.",
-    lambda verb, name: f"{PLAYROOM_VERBS[verb].past.capitalize()} the {name}.",
-    lambda verb, name: f"{PLAYROOM_VERBS[verb].plain.capitalize()} the {name}.",
-)
-
-
-def _choice(kind: str, question: str, options: Sequence[str], right: int) -> Lesson:
-    return Lesson(kind, lettered(question, options) + suffix(True, Mode.answer), string.ascii_uppercase[right])
+def frames_of(part: SampledPart, action: Action) -> list[int]:
+    """The sampled frames that show an action."""
+    return [row for row, number in enumerate(part.numbers) if action.start <= number < action.end]
 
 
 def _span(frames: Sequence[int]) -> str:

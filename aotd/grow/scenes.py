@@ -39,6 +39,10 @@ class SampledPart:
     """A part of a scene, cut as questions cut them, and what is true of the frames that are sampled from it."""
 
     scene: PlayroomScene
+    start: int
+    """Its first frame among the scene's own."""
+    end: int
+    """The frame behind its last one."""
     numbers: tuple[int, ...]
     """Its sampled frames among the scene's own."""
     labels: SceneLabels
@@ -60,8 +64,7 @@ def parts_of(source: SceneSource, number: int, count: int) -> list[SampledPart]:
     """Cut parts out of the scene of a number."""
     scene = scene_of(source, number)
     rng = Random(f"{source.seed}/grow/{number}/parts")  # noqa: S311
-    parts = [_sampled(*_part(scene, rng), source.frames) for _ in range(count)]
-    return [SampledPart(scene, numbers, label_frames(scene, numbers)) for numbers in parts]
+    return [_sampled(scene, *_part(scene, rng), source.frames) for _ in range(count)]
 
 
 def draw_parts(source: SceneSource, parts: Sequence[SampledPart]) -> list[Pixels]:
@@ -84,6 +87,7 @@ def _part(scene: PlayroomScene, rng: Random) -> tuple[int, int]:
     return edges[first], edges[rng.randrange(first + 1, len(edges))]
 
 
-def _sampled(start: int, end: int, count: int) -> tuple[int, ...]:
-    """Frames in the middle of equal parts of `[start, end)`; a short part shows some twice."""
-    return tuple(start + int((number + 0.5) * (end - start) / count) for number in range(count))
+def _sampled(scene: PlayroomScene, start: int, end: int, count: int) -> SampledPart:
+    """Sample frames in the middle of equal parts of `[start, end)`; a short part shows some twice."""
+    numbers = tuple(start + int((number + 0.5) * (end - start) / count) for number in range(count))
+    return SampledPart(scene, start, end, numbers, label_frames(scene, numbers))

@@ -1,7 +1,7 @@
-"""Stage speak: projector, temporal module and language model learn to tell what the frozen encoder sees.
+"""Stages speak and obey: projector, temporal module and language model learn to tell what the frozen encoder sees.
 
-A step sees some videos, each with a few of its lessons behind it in one token tree, and lessons on letters without a
-video. A reply of n tokens counts √n times as much as a reply of one.
+A step sees some videos, each with a few of its lessons behind it in one token tree. A reply of n tokens counts √n times
+as much as a reply of one. In stage obey, half of the lessons are questions.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from aotd.grow import GrowthStage, GrowthStageName
 from aotd.grow.encoders import load_encoder
-from aotd.grow.lessons import Lesson, lessons_of, letter_lesson
-from aotd.grow.scenes import SceneSource, draw_parts, parts_of
+from aotd.grow.lessons import Lesson, lessons_of
+from aotd.grow.questions import questions_of
+from aotd.grow.scenes import SampledPart, SceneSource, draw_parts, parts_of
 from aotd.grow.window import Window
 from aotd.students.valley.grown_encoder import GrownEncoder
 from aotd.students.valley.student import ValleyStudent
@@ -33,8 +35,6 @@ SCENES, FIRST, NEW_PER_STEP = 1000, 100, 3
 """As in `aotd.grow.eyes`."""
 LESSONS = 7
 """Of a video in one step."""
-WITHOUT_VIDEO = 0.5
-"""Lessons on letters for each video of a step."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class SeenPart:
     whole: NDArray[np.float16]
     places: NDArray[np.float16]
     lessons: tuple[Lesson, ...]
+    questions: tuple[Lesson, ...]
 
     def features(self) -> VideoFeatures:
         """Return them as the student's `encode_video` does for a video of as many frames."""
@@ -76,8 +77,12 @@ def see_scene(source: SceneSource, number: int) -> list[SeenPart]:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
             encoded = _encoder.encode_shrunk(frames)
         whole, places = (values.half().numpy() for values in (encoded.whole, encoded.places))
-        seen.append(SeenPart(whole, places, tuple(lessons_of(part, rng))))
+        seen.append(SeenPart(whole, places, tuple(lessons_of(part, rng)), tuple(_questions(part, rng))))
     return seen
+
+
+def _questions(part: SampledPart, rng: Random) -> list[Lesson]:
+    return [lesson for question in questions_of(part, rng) for lesson in question.lessons()]
 
 
 def lesson_texts(source: SceneSource, scenes: int) -> list[str]:
@@ -85,31 +90,32 @@ def lesson_texts(source: SceneSource, scenes: int) -> list[str]:
     rng = Random(f"{source.seed}/grow/texts")  # noqa: S311
     texts: list[str] = []
     for number in range(scenes):
-        lessons = [*lessons_of(parts_of(source, number, 1)[0], rng), letter_lesson(rng)]
+        (part,) = parts_of(source, number, 1)
+        lessons = [*lessons_of(part, rng), *_questions(part, rng)]
         texts += [text for lesson in lessons for text in (lesson.prompt, lesson.reply)]
     return texts
 
 
 def videos_of_step(
-    student: ValleyStudent, window: Window[list[SeenPart]], batch: int, seed: int
+    student: ValleyStudent, window: Window[list[SeenPart]], stage: GrowthStage, seed: int
 ) -> Callable[[int], dict[str, Tensor]]:
-    """Return what gives the losses of a step."""
+    """Return what gives the loss of a step."""
 
     def losses(step: int) -> dict[str, Tensor]:
-        rng = Random(f"{seed}/speak/{step}")  # noqa: S311
-        parts = rng.sample([part for scene in window.at(step) for part in scene], batch)
-        told = [(part.features(), _some(part.lessons, rng)) for part in parts]
-        letters: list[tuple[VideoFeatures, Sequence[Lesson]]] = [
-            ({}, [letter_lesson(rng)]) for _ in range(round(WITHOUT_VIDEO * batch))
-        ]
-        return {"lessons": lesson_loss(student, told) / batch, "letters": lesson_loss(student, letters) / batch}
+        rng = Random(f"{seed}/{stage.name.value}/{step}")  # noqa: S311
+        parts = rng.sample([part for scene in window.at(step) for part in scene], stage.batch)
+        asked = LESSONS // 2 if stage.name is GrowthStageName.obey else 0
+        told = [(part.features(), _some(part, asked, rng)) for part in parts]
+        return {"lessons": lesson_loss(student, told) / stage.batch}
 
     return losses
 
 
-def _some(lessons: Sequence[Lesson], rng: Random) -> list[Lesson]:
-    first, *others = lessons
-    return [first, *rng.sample(others, min(LESSONS - 1, len(others)))]
+def _some(part: SeenPart, asked: int, rng: Random) -> list[Lesson]:
+    """Pick lessons of a part, its first one always; so many are questions."""
+    questions = rng.sample(part.questions, min(asked, len(part.questions)))
+    first, *others = part.lessons
+    return [first, *rng.sample(others, min(LESSONS - 1 - len(questions), len(others))), *questions]
 
 
 def lesson_loss(student: ValleyStudent, videos: Sequence[tuple[VideoFeatures, Sequence[Lesson]]]) -> Tensor:

@@ -30,7 +30,7 @@ STUDENT = StudentConfig(frames=32)
     ("grow", "student", "error"),
     [
         (GrowConfig(stages=[SPEAK]), STUDENT, "grow.stages must begin with the stage eyes"),
-        (GrowConfig(stages=[EYES]), STUDENT, "go on with one or more stages speak"),
+        (GrowConfig(stages=[EYES]), STUDENT, "go on with one or more stages speak or obey"),
         (GrowConfig(stages=[EYES, SPEAK, EYES]), STUDENT, "grow.stages must begin with the stage eyes"),
         (GrowConfig(stages=[replace(EYES, steps=0), SPEAK]), STUDENT, r"grow.stages\[0\]: steps and batch must be 1"),
         (GrowConfig(encoder=EncoderSizes(width=120)), STUDENT, "grow.encoder.width=120 must be a multiple of 16"),
@@ -50,7 +50,7 @@ def test_settings_that_do_not_fit_are_one_line(
 SMALL = [
     "student.frames=32", "student.valley.hidden=32", "student.valley.layers=1", "student.valley.heads=2",
     "grow.encoder.cells=16", "grow.encoder.blocks=1", "grow.save_steps=2",
-    "grow.stages=[{name: eyes, steps: 6, batch: 8},{name: speak, steps: 4, batch: 2},{name: speak, steps: 2, batch: 2}]"
+    "grow.stages=[{name: eyes, steps: 6, batch: 8},{name: speak, steps: 4, batch: 2},{name: obey, steps: 2, batch: 2}]"
 ]  # fmt: skip
 
 

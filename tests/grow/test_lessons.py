@@ -11,7 +11,7 @@ import pytest
 from aotd.datasets.playroom import Difficulty
 from aotd.datasets.playroom.questions import candidates
 from aotd.datasets.playroom.things import PLAYROOM_VERBS
-from aotd.grow.lessons import Lesson, lessons_of, letter_lesson
+from aotd.grow.lessons import Lesson, lessons_of
 from aotd.grow.scenes import SampledPart, SceneSource, parts_of
 
 SOURCE = SceneSource(seed=0, difficulty=Difficulty.standard, frames=32, size=(128, 96))
@@ -87,25 +87,17 @@ def test_states_are_those_of_the_frame(told: list[tuple[SampledPart, Lesson]]) -
             assert said == names
 
 
-def test_right_letter_stands_before_what_is_there(told: list[tuple[SampledPart, Lesson]]) -> None:
-    letters = set()
-    for part, lesson in of(told, "letter"):
-        options = dict(re.findall(r"\(([A-D])\) The (.+)\.", lesson.prompt))
-        there = {thing.name for thing in part.scene.things}
-        assert [letter for letter, name in options.items() if name in there] == [lesson.reply]
-        letters.add(lesson.reply)
-    assert letters == set("ABCD")
-
-
-def test_letter_without_a_video_stands_before_what_is_said() -> None:
-    rng = Random(0)
-    for _ in range(200):
-        lesson = letter_lesson(rng)
-        options = dict(re.findall(r"\(([A-D])\) (.+)\.", lesson.prompt))
-        said = re.search(r"(?:says: |It is )([^?\n]+?)[?.](?: Which|\n)", lesson.prompt)
-        assert said is not None
-        assert len(set(options.values())) == len(options)
-        assert options[lesson.reply].lower() == said[1].lower()
+def test_only_action_of_a_verb_is_looked_for_without_its_thing(told: list[tuple[SampledPart, Lesson]]) -> None:
+    for part, lesson in of(told, "when_something"):
+        found = re.fullmatch(r"Look for person (.+) something\.\n", lesson.prompt)
+        assert found is not None
+        shown = [
+            [row for row, number in enumerate(part.numbers) if act.start <= number < act.end]
+            for act in part.scene.actions
+            if PLAYROOM_VERBS[act.verb].doing == found[1]
+        ]
+        (frames,) = filter(None, shown)
+        assert lesson.reply == f"It happens from frame {frames[0]} to frame {frames[-1]}."
 
 
 def test_no_lesson_is_a_question_of_the_benchmark(told: list[tuple[SampledPart, Lesson]]) -> None:
