@@ -63,7 +63,10 @@ def whole_file(path: Path, *, named: bool = True) -> Iterator[Path]:
         _sweep(path.parent)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
+            partial.touch()
+            mode = partial.stat().st_mode
             yield partial
+            partial.chmod(mode)  # safetensors puts a file of its own in its place, which only its owner can read
             sync(partial)
             partial.replace(path)
         except BaseException:

@@ -391,6 +391,8 @@ class VideoLLM(ABC):
     def save_extras(self, folder: Path) -> None:
         """Write what a saved model's folder holds beside model and config."""
         self.tokenizer.save_pretrained(folder)
+        for weights in folder.glob("*.safetensors"):  # safetensors lets only their owner read them
+            weights.chmod((folder / "config.json").stat().st_mode)
 
     def reply(self, prompts: Sequence[PromptInput], mode: Mode, max_tokens: int) -> list[str]:
         """Reply to a batch of questions greedily, each with at most `max_tokens` tokens."""

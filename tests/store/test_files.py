@@ -8,7 +8,9 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +45,14 @@ def test_whole_file_is_atomic(tmp_path: Path) -> None:
     write_atomically(path, "two")
     assert path.read_text() == "two"
     assert [item.name for item in path.parent.iterdir()] == ["file.json"]
+
+
+def test_whole_file_of_tensors_can_be_read_by_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    with whole_file(path) as partial:
+        save_file({"a": np.zeros(1)}, partial)
+    (tmp_path / "usual").touch()
+    assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 @pytest.mark.parametrize("named", [True, False])
