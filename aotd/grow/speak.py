@@ -31,7 +31,7 @@ from aotd.video_llms.pretrained import as_features, sequential_prefix
 
 PARTS = 2
 """Of a scene that are drawn."""
-SCENES, FIRST, NEW_PER_STEP = 1000, 100, 3
+SCENES, FIRST, NEW_PER_STEP = 1000, 100, 2
 """As in `aotd.grow.eyes`."""
 LESSONS = 7
 """Of a video in one step."""
