@@ -497,7 +497,8 @@ class Example(Record):
     prompt: str
     """Question and options, without a suffix."""
     answer: str
-    """Target behind the answer suffix: a letter for multiple choice, else the answer's words."""
+    """Target behind the answer suffix: the answer's words; for multiple choice a letter, or what `student.choice_reply`
+    says."""
     rationale: str | None
     """Target behind the rationale suffix; None where no thought was kept, and then it has no loss term."""
 
@@ -509,13 +510,17 @@ class Prediction(Record):
     """A student's arm (`instruct`, `aotd`, …), `agent`, or a baseline without video."""
     mode: Mode
     text: str
-    """The reply, without what the model reasoned aloud before it."""
+    """The reply, without what the model reasoned aloud before it; of a student that replies in words
+    (`student.choice_reply`), the option that it finds likeliest."""
     parsed: str | None
     """The option or words read from it, under the strict reading; None where none can be read (counted as wrong)."""
     rule: str | None = None
     """Multiple choice: by what the reply names an option, or why it names none (`aotd.scoring.answers.Rule`)."""
     correct: bool | None
     """None where the true answer is not known."""
+    letter_correct: bool | None = None
+    """Whether the letter is right that a student which replies in words gave beside, read strictly; None where it was
+    not asked for one, or the true answer is not known."""
     temporal_iou: float | None = None
     """IoU of the span in the text with the true spans; None where the text has none or none is annotated."""
     temporal_recall: float | None = None

@@ -104,15 +104,19 @@ def _student(
         raise UserError(f"by={arm}: there is no such arm in {run}; {known}")
     from aotd.prompts.student import prompt
     from aotd.scoring.answers import read_choice
+    from aotd.students.choices import answer, check_trained_to_reply, wants_letter
     from aotd.students.registry import load_student
-    from aotd.video_llms.base import ANSWER_TOKENS, PromptInput
+    from aotd.video_llms.base import PromptInput
 
+    check_trained_to_reply(run, arm, student.choice_reply)
     model = load_student(folder, student)
     specialists = replace(specialists, frames=model.specialist_frames)
     view = model.encode_video(SOURCES[specialists.source](specialists, root).open(question))
-    longest = ANSWER_TOKENS if mode is Mode.answer else longest
-    text = model.reply([PromptInput(prompt(question), bool(question.options), view)], mode, longest)[0]
-    chosen = read_choice(text, question.options) if mode is Mode.answer and question.options else None
+    letter = wants_letter(question, student.choice_reply)
+    if mode is Mode.rationale:
+        return model.reply([PromptInput(prompt(question), letter, view)], mode, longest)[0]
+    text = answer(model, question, view, student.choice_reply).text
+    chosen = read_choice(text, question.options) if letter else None
     return text if chosen is None else f"{text}: {chosen}"
 
 

@@ -14,7 +14,7 @@ from aotd.records import Example
 from aotd.specialists import SpecialistsConfig
 from aotd.store.run import Run
 from aotd.store.stage import Stage
-from aotd.students import StudentConfig, StudentName
+from aotd.students import ChoiceReply, StudentConfig, StudentName
 from aotd.tracking import TrackingConfig
 
 
@@ -197,6 +197,8 @@ def manifest_settings(setup: TrainingSetup, arm: Arm, stage: TrainingStage) -> d
     decides["mixture"] = [asdict(part) for part in stage.mixture]
     own = {key: value for key, value in _given(arm.config).items() if key not in ("stages", "mixture")}
     student = {key: getattr(value, "value", value) for key, value in asdict(setup.student).items()}
+    if setup.student.choice_reply is ChoiceReply.letter:
+        del student["choice_reply"]  # as `_SILENT_DEFAULTS`
     if setup.student.name is StudentName.valley:
         student["valley"] = {key: getattr(value, "value", value) for key, value in student["valley"].items()}
     else:

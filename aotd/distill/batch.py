@@ -45,10 +45,11 @@ class TokenizedExample:
         return len(build_tree(self.texts))
 
 
-def tokenize_example(student: VideoLLM, example: Example, choice: bool, answer_suffix: bool = True) -> TokenizedExample:
+def tokenize_example(student: VideoLLM, example: Example, letter: bool, answer_suffix: bool = True) -> TokenizedExample:
     """Tokenize one example; without a rationale it has one reply.
 
     Args:
+        letter: whether its answer is an option's letter.
         answer_suffix: False: the answer follows the question itself, with no word on how long it shall be.
     """
     replies = [(Mode.answer, example.answer), (Mode.rationale, example.rationale)]
@@ -56,7 +57,7 @@ def tokenize_example(student: VideoLLM, example: Example, choice: bool, answer_s
     return TokenizedExample(
         tuple(
             student.encode_prompt(
-                example.prompt + (suffix(choice, mode) if answer_suffix or mode is not Mode.answer else "\n")
+                example.prompt + (suffix(letter, mode) if answer_suffix or mode is not Mode.answer else "\n")
             )
             for mode, _ in given
         ),

@@ -93,7 +93,7 @@ def _write_examples(setup: TrainingSetup, arms: Mapping[str, Arm], data: Trainin
             with stage.examples(setup.run).open(settings, inputs=source.inputs, prompts=prompts) as out:
                 for key, question in source.questions.items():
                     if key not in out.done:
-                        out.write(unreadable.get((source.roots[key], key)) or _example(question, stage, source))
+                        out.write(unreadable.get((source.roots[key], key)) or _example(setup, question, stage, source))
 
 
 def _check_thoughts(setup: TrainingSetup, arms: Mapping[str, Arm], data: TrainingData) -> None:
@@ -101,7 +101,7 @@ def _check_thoughts(setup: TrainingSetup, arms: Mapping[str, Arm], data: Trainin
         for stage in arm.stages:
             source = data.of(stage)
             labelled = [question for question in source.questions.values() if question.answer is not None]
-            examples = (_example(question, stage, source) for question in labelled)
+            examples = (_example(setup, question, stage, source) for question in labelled)
             if stage.rationales and not any(isinstance(example, Example) and example.rationale for example in examples):
                 wanted = ", ".join(stage.require) or "no check"
                 raise UserError(
@@ -157,8 +157,14 @@ def _unreadable(setup: TrainingSetup, data: TrainingData) -> dict[tuple[str, str
     return unreadable
 
 
-def _example(question: Question, stage: TrainingStage, source: MixtureData) -> Example | Dropped:
+def _example(setup: TrainingSetup, question: Question, stage: TrainingStage, source: MixtureData) -> Example | Dropped:
     if question.answer is None:
         reason = "no true answer is known"
         return Dropped(question_id=question.question_id, outcome=Outcome.unlabelled, reason=reason)
-    return make_example(question, source.known, rationales=stage.rationales, require=stage.require)
+    return make_example(
+        question,
+        source.known,
+        rationales=stage.rationales,
+        require=stage.require,
+        choice_reply=setup.student.choice_reply,
+    )

@@ -23,11 +23,12 @@ from aotd.records import Example, Mode, Question
 from aotd.runtime.signals import stopping
 from aotd.store.files import disk_errors, sync, sync_tree
 from aotd.store.tensors import tensor_errors
+from aotd.students.choices import answer, wants_letter
 from aotd.students.features import FeatureCache
 from aotd.students.registry import load_student, new_student
 from aotd.tracking import Cell, Picture, Tracker, TrackerName
 from aotd.tracking.process import open_tracker
-from aotd.video_llms.base import ANSWER_TOKENS, PromptInput, VideoLLM
+from aotd.video_llms.base import PromptInput, VideoLLM
 
 SAMPLES = 8
 """Questions whose replies are shown to the tracker."""
@@ -127,7 +128,7 @@ def _plan_stage(
     questions = [source.questions[example.question_id] for example in examples]
     features = [caches[source.roots[example.question_id]] for example in examples]
     tokenized = [
-        tokenize_example(student, example, bool(question.options), stage.answer_suffix)
+        tokenize_example(student, example, wants_letter(question, setup.student.choice_reply), stage.answer_suffix)
         for example, question in zip(examples, questions, strict=True)
     ]
     keys = [cache.key(question) for cache, question in zip(features, questions, strict=True)]
@@ -167,7 +168,7 @@ def _train_stage(
     if not train(student, batches, planned.plan, stage, setup.distill, arm.seed, files, tracker, show):
         return False
     if stage is arm.last and processes() == 1 and setup.tracking.tracker is not TrackerName.none:
-        tracker.table("samples", _SAMPLE, _samples(student, questions, caches, setup.max_rationale_tokens))
+        tracker.table("samples", _SAMPLE, _samples(setup, student, questions, caches))
     if is_first():
         _put_in_place(files.partial_student)
         shutil.rmtree(files.checkpoints, ignore_errors=True)
@@ -188,17 +189,18 @@ _SAMPLE = ("question", "true", "reply", "rationale", "frames")
 
 
 def _samples(
-    student: VideoLLM, questions: Sequence[Question], caches: Sequence[FeatureCache], longest: int
+    setup: TrainingSetup, student: VideoLLM, questions: Sequence[Question], caches: Sequence[FeatureCache]
 ) -> list[list[Cell]]:
     """A student's replies to some of the questions it was trained on, each about another video."""
     first = {cache.key(question): (question, cache) for cache, question in zip(caches, questions, strict=True)}
     rows: list[list[Cell]] = []
     for question, cache in list(first.values())[:SAMPLES]:
-        inputs = [PromptInput(prompt(question), bool(question.options), cache.features(question))]
+        features, choice_reply = cache.features(question), setup.student.choice_reply
         frames = cache.pixels(question)
         beside = np.concatenate(list(frames[:: max(1, len(frames) // 4)]), axis=1)
-        reply = student.reply(inputs, Mode.answer, ANSWER_TOKENS)[0]
-        rationale = student.reply(inputs, Mode.rationale, longest)[0]
+        reply = answer(student, question, features, choice_reply).text
+        inputs = [PromptInput(prompt(question), wants_letter(question, choice_reply), features)]
+        rationale = student.reply(inputs, Mode.rationale, setup.max_rationale_tokens)[0]
         rows.append([prompt(question), question.answer, reply, rationale, Picture(beside)])
     return rows
 

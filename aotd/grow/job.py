@@ -118,7 +118,8 @@ def _claim(
     settings: dict[str, Any] = {**asdict(grow), "frames": specialists.frames, "seed": seed}
     settings["stages"] = [asdict(stage) for stage in stages]
     if len(stages) > 1:  # the first makes the encoder, which is the same for every student
-        settings["student"] = asdict(student)
+        # Its lessons ask for letters and for words, whatever it is asked for later.
+        settings["student"] = {key: value for key, value in asdict(student).items() if key != "choice_reply"}
     own = digest({key: value for key, value in settings.items() if key not in ("workers", "save_steps")})
     path = folder / "settings.txt"
     if not path.is_file():

@@ -40,16 +40,24 @@ def _line(text: str) -> str:
     return " ".join(text.splitlines())
 
 
-def suffix(choice: bool, mode: Mode) -> str:
-    """What is put behind the prompt to say which reply is wanted, with the line breaks around it."""
-    answer = "suffix_answer_choice" if choice else "suffix_answer_open"
+def suffix(letter: bool, mode: Mode) -> str:
+    """What is put behind the prompt to say which reply is wanted, with the line breaks around it.
+
+    Args:
+        letter: whether the answer is to be an option's letter; otherwise it is to be words.
+    """
+    answer = "suffix_answer_choice" if letter else "suffix_answer_open"
     name = "suffix_rationale" if mode is Mode.rationale else answer
     return f"\n{render(name)}\n"
 
 
-def target(question: Question) -> str:
-    """What is to be replied behind the answer suffix: the option's letter, or the answer's words."""
+def target(question: Question, letter: bool = True) -> str:
+    """What is to be replied behind the answer suffix: the option's letter, or the answer's words.
+
+    Args:
+        letter: False: words for multiple choice too.
+    """
     assert question.answer is not None
-    if not question.options:
+    if not (question.options and letter):
         return question.answer
     return string.ascii_uppercase[question.options.index(question.answer)]

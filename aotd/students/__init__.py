@@ -23,6 +23,15 @@ class Dtype(str, Enum):
     bfloat16 = "bfloat16"
 
 
+class ChoiceReply(str, Enum):
+    """How a student replies to a multiple-choice question behind the answer suffix."""
+
+    letter = "letter"
+    """With the option's letter, which it generates."""
+    words = "words"
+    """With the option's own words: of all options the one whose words are the likeliest (docs/evaluate.md)."""
+
+
 class TemporalKind(str, Enum):
     """What makes one vector of what a place shows over the frames (Valley §4.2)."""
 
@@ -85,6 +94,8 @@ class StudentConfig:
     name: StudentName = StudentName.valley
     frames: int = 16
     """Frames the student sees, spread over those the specialists saw."""
+    choice_reply: ChoiceReply = ChoiceReply.letter
+    """What it is trained to reply to multiple choice, and asked for: a letter, or the option's words."""
     path: str = ""
     """Checkpoint to begin from, in the family's own format: a folder or a hub id; a student of another run is one."""
     attention: Attention = Attention.sdpa

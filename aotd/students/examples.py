@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aotd.prompts.student import prompt, target
 from aotd.records import Example, Question, Thought, Verdict
 from aotd.store.run import Run
+from aotd.students import ChoiceReply
 
 CHECKS = ("answer", "faithful", "coherent")
 
@@ -32,7 +33,14 @@ def read_thoughts(run: Run) -> Thoughts:
     )
 
 
-def make_example(question: Question, known: Thoughts, *, rationales: bool, require: Sequence[str]) -> Example:
+def make_example(
+    question: Question,
+    known: Thoughts,
+    *,
+    rationales: bool,
+    require: Sequence[str],
+    choice_reply: ChoiceReply = ChoiceReply.letter,
+) -> Example:
     """Make the example of one question.
 
     Args:
@@ -43,4 +51,5 @@ def make_example(question: Question, known: Thoughts, *, rationales: bool, requi
     thought, verdict = known.thoughts.get(key), known.verdicts.get(key)
     passed = verdict is not None and all(getattr(verdict, check).passed for check in require)
     rationale = thought.text if rationales and thought is not None and passed else None
-    return Example(question_id=key, prompt=prompt(question), answer=target(question), rationale=rationale)
+    answer = target(question, letter=choice_reply is ChoiceReply.letter)
+    return Example(question_id=key, prompt=prompt(question), answer=answer, rationale=rationale)

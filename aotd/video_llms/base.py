@@ -123,8 +123,8 @@ class PromptInput:
 
     prompt: str
     """Question and options (`aotd.prompts.student.prompt`)."""
-    choice: bool
-    """Whether it has options."""
+    letter: bool
+    """Whether its answer is to be an option's letter."""
     features: VideoFeatures
 
 
@@ -400,7 +400,7 @@ class VideoLLM(ABC):
 
     def replies(self, prompts: Sequence[PromptInput], mode: Mode, max_tokens: int) -> list[Reply]:
         """As `reply`, with the numbers of tokens."""
-        rows = [self.prompt_row(one.features, one.prompt + suffix(one.choice, mode)) for one in prompts]
+        rows = [self.prompt_row(one.features, one.prompt + suffix(one.letter, mode)) for one in prompts]
         return self.generate(rows, max_tokens)
 
     def prompt_row(self, features: VideoFeatures, text: str) -> BatchRow:

@@ -13,6 +13,7 @@ import aotd
 from aotd.commands.ask import job
 from aotd.config.tree import AskConfig, Config
 from aotd.errors import UserError
+from aotd.students import ChoiceReply
 from tests.corners import corner_config, corners, one_thread, run
 from tests.jobs import do
 
@@ -36,6 +37,18 @@ def test_ask_student_answers(run: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == "A: left\n"
     job(asking(run, mode="rationale"))
     assert capsys.readouterr().out
+
+
+def test_ask_student_answers_in_words(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "2").write_text("stands for a video")
+    config = asking(run)
+    words = replace(config, student=replace(config.student, choice_reply=ChoiceReply.words))
+    do("distill", replace(words, distill=replace(config.distill, max_steps=1)))
+    capsys.readouterr()
+    job(words)
+    assert capsys.readouterr().out in ("left\n", "right\n")
+    with pytest.raises(UserError, match=r"arm instruct of .* was distilled with words: set student\.choice_reply"):
+        job(config)
 
 
 @pytest.mark.parametrize(

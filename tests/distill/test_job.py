@@ -20,14 +20,15 @@ import aotd.distill.train as training
 from aotd.config.tree import Config
 from aotd.distill import ArmConfig, MixturePart
 from aotd.distill.arms import TrainingSetup, arms_of
+from aotd.distill.batch import TokenizedExample, tokenize_example
 from aotd.distill.train_arm import new_student_of
 from aotd.distill.training_data import MixtureData, TrainingData, read_training_data
 from aotd.errors import QuestionError, UserError
-from aotd.prompts.student import prompt, target
+from aotd.prompts.student import prompt, suffix, target
 from aotd.records import Example, Mode, Outcome, Question
 from aotd.store.run import Run
 from aotd.store.stage import Stage
-from aotd.students import StudentConfig, StudentName
+from aotd.students import ChoiceReply, StudentConfig, StudentName
 from aotd.students.features import run_features
 from aotd.students.registry import load_student
 from aotd.tracking import Cell, NullTracker, Picture, TrackerName, TrackingConfig
@@ -73,6 +74,35 @@ def test_student_learns_answers_and_rationales(run: Path) -> None:
     ends = [f"So the answer is {question.answer}." for question in asked]
     said = student.reply(rows, Mode.rationale, 40)
     assert all(text.endswith(end) for text, end in zip(said, ends, strict=True))
+
+
+def test_choice_reply_words_trains_on_options_and_is_in_the_manifest(
+    run: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = tmp_path_factory.mktemp("letters")
+    write_run(letters)
+    prompts: list[str] = []
+
+    def tokenize(student: VideoLLM, example: Example, *more: bool) -> TokenizedExample:
+        made = tokenize_example(student, example, *more)
+        prompts.append(student.decode(made.prompts[0]).removeprefix(example.prompt))
+        return made
+
+    monkeypatch.setattr("aotd.distill.train_arm.tokenize_example", tokenize)
+    config = only(run, "instruct", max_steps=1)
+    words = replace(config, student=replace(config.student, choice_reply=ChoiceReply.words))
+    do("distill", words)
+    assert [one.answer for one in examples(run, "instruct")[:4]] == ["left", "left", "right", "right"]
+    assert set(prompts) == {suffix(False, Mode.answer)}
+    do("distill", replace(config, run=str(letters)))
+    assert set(prompts[14:]) == {suffix(True, Mode.answer), suffix(False, Mode.answer)}
+    assert [one.answer for one in examples(letters, "instruct")[:4]] == ["A", "left", "B", "right"]
+    assert [one.prompt for one in examples(run, "instruct")] == [one.prompt for one in examples(letters, "instruct")]
+    made = [Run(folder).examples("instruct").manifest()["settings"]["student"] for folder in (run, letters)]
+    assert made[0].pop("choice_reply") == "words"
+    assert made[0] == made[1]
+    with pytest.raises(UserError, match="was made otherwise"):
+        do("distill", config)
 
 
 class Killed(BaseException):

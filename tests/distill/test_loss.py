@@ -62,7 +62,7 @@ def said(rationale: str | None = "I see it.") -> Example:
 
 
 def test_batch_targets_replies_only(student: VideoLLM) -> None:
-    batch = make_batch(student, [(VIEW, [tokenize_example(student, said(), choice=False)])], questions=1)
+    batch = make_batch(student, [(VIEW, [tokenize_example(student, said(), letter=False)])], questions=1)
     assert batch["labels"].tolist() == [*student.encode_reply("yes"), *student.encode_reply("I see it.")]
     end = student.tokenizer.eos_token_id
     ids, at = batch["input_ids"][0].tolist(), batch["at"].tolist()
@@ -89,4 +89,4 @@ def test_shares_make_means_over_replies_and_questions(student: VideoLLM) -> None
 
 
 def test_example_without_rationale_has_one_reply(student: VideoLLM) -> None:
-    assert len(tokenize_example(student, said(None), choice=True).texts) == 1
+    assert len(tokenize_example(student, said(None), letter=True).texts) == 1

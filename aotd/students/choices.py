@@ -1,0 +1,79 @@
+"""A student's answer to multiple choice, by the rule of `student.choice_reply`: a letter, or an option's own words.
+
+A letter is generated. Words are weighed: each option is scored as a reply behind the prompt of a short answer, and the
+likeliest is the answer. So nothing has to be read, and a student that knows no letters can choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aotd.errors import UserError
+from aotd.llm.base import Reply
+from aotd.prompts.student import prompt, suffix
+from aotd.records import Mode, Question
+from aotd.store.run import Run
+from aotd.students import ChoiceReply
+
+if TYPE_CHECKING:
+    from aotd.video_llms.base import VideoFeatures, VideoLLM
+
+
+def wants_letter(question: Question, choice_reply: ChoiceReply) -> bool:
+    """Tell whether the answer to a question is to be an option's letter."""
+    return bool(question.options) and choice_reply is ChoiceReply.letter
+
+
+def answer(student: VideoLLM, question: Question, features: VideoFeatures, choice_reply: ChoiceReply) -> Reply:
+    """Answer one question."""
+    from aotd.video_llms.base import ANSWER_TOKENS, PromptInput
+
+    if question.options and choice_reply is ChoiceReply.words:
+        return likeliest(student, question, features)
+    asked = PromptInput(prompt(question), wants_letter(question, choice_reply), features)
+    return student.replies([asked], Mode.answer, ANSWER_TOKENS)[0]
+
+
+def likeliest(student: VideoLLM, question: Question, features: VideoFeatures) -> Reply:
+    """Choose the option with the highest mean log-probability of its tokens, the end token included.
+
+    The mean is what training makes larger (`aotd.distill.loss`), and does not prefer short options as the sum would.
+    Of equal ones the first is chosen.
+
+    Returns:
+        The option as a reply. Its tokens are those of all options, because each was computed.
+    """
+    row = student.prompt_row(features, prompt(question) + suffix(False, Mode.answer))
+    scores = student.log_probs(row, question.options)
+    best = max(range(len(scores)), key=scores.__getitem__)
+    return Reply(
+        text=question.options[best],
+        finished=True,
+        prompt_tokens=len(row.prefix.tokens) + len(row.texts[0]),
+        reply_tokens=_count(student, question.options),
+    )
+
+
+def _count(student: VideoLLM, replies: Sequence[str]) -> int:
+    """Count tokens as those of generated replies are counted: without the end tokens."""
+    return sum(len(student.encode_reply(reply)) - 1 for reply in replies)
+
+
+def check_trained_to_reply(run: Run, arm: str, choice_reply: ChoiceReply) -> None:
+    """Check that an arm of a run was distilled with the rule by which it is to be asked.
+
+    Raises:
+        UserError: with the other one.
+    """
+    examples = run.examples(arm)
+    settings = examples.manifest().get("settings") if examples.exists else None
+    student = settings.get("student") if isinstance(settings, dict) else None
+    if not isinstance(student, dict):
+        return
+    trained = student.get("choice_reply", ChoiceReply.letter.value)
+    if trained != choice_reply.value:
+        raise UserError(
+            f"student.choice_reply={choice_reply.value}: arm {arm} of {run} was distilled with {trained}: "
+            f"set student.choice_reply={trained}, or distill into another run"
+        )
