@@ -21,7 +21,7 @@ from aotd.records import Cost, Mode, Question
 from aotd.specialists import SpecialistsConfig
 from aotd.store.files import file_digest
 from aotd.store.run import Run
-from aotd.students import StudentConfig
+from aotd.students import ChoiceReply, StudentConfig
 from aotd.students.features import FeatureCache, run_features
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def asker(context: ArmContext, arm: str, replies: ReplyFile | None) -> AskArm:
     ) -> Iterator[ArmReply | None]:
         if all(question.question_id in done for question in questions):
             return iter([None] * len(questions))
-        return student_replies(*student(), evaluate, questions, mode, done, costs)
+        return student_replies(*student(), evaluate, context.student.choice_reply, questions, mode, done, costs)
 
     return ask
 
@@ -156,6 +156,8 @@ def settings_of(context: ArmContext, arm: str, mode: Mode) -> dict[str, object]:
         settings["batch"] = evaluate.batch
         if mode is Mode.rationale:
             settings["max_rationale_tokens"] = evaluate.max_rationale_tokens
+        elif context.student.choice_reply is not ChoiceReply.letter:
+            settings["choice_reply"] = context.student.choice_reply.value
     return settings
 
 

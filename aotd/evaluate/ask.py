@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aotd.errors import QuestionError
@@ -11,6 +12,8 @@ from aotd.evaluate.baselines import GUESSERS, guess, guess_by_likeness
 from aotd.records import Cost, Dropped, Mode, Outcome, Question
 from aotd.runtime.meter import Meter, total
 from aotd.store.run import Run
+from aotd.students import ChoiceReply
+from aotd.students.choices import likeliest, wants_letter
 from aotd.students.features import FeatureCache
 
 if TYPE_CHECKING:
@@ -20,7 +23,16 @@ if TYPE_CHECKING:
 BLIND_ARMS = (*GUESSERS, "likeness")
 """The arms that see no video: they answer and have no reasons."""
 
-ArmReply = str | Dropped
+
+@dataclass(frozen=True)
+class ChosenOption:
+    """The option that a student finds likeliest, and what it says where it is asked for a letter instead."""
+
+    option: str
+    letter_reply: str
+
+
+ArmReply = str | ChosenOption | Dropped
 """The text of a reply, or why there is none."""
 
 
@@ -61,6 +73,7 @@ def student_replies(
     student: VideoLLM,
     features: FeatureCache,
     settings: EvaluateConfig,
+    choice_reply: ChoiceReply,
     questions: Sequence[Question],
     mode: Mode,
     done: set[str],
@@ -74,10 +87,6 @@ def student_replies(
         costs: receives the cost of each question before its reply is handed out. The first question about a video
             pays for its features, whenever they were made, since arms share them.
     """
-    from aotd.prompts.student import prompt
-    from aotd.video_llms.base import ANSWER_TOKENS, PromptInput
-
-    longest = ANSWER_TOKENS if mode is Mode.answer else settings.max_rationale_tokens
     paid: set[str] = set()
     for first in range(0, len(questions), settings.batch):
         batch = questions[first : first + settings.batch]
@@ -89,29 +98,71 @@ def student_replies(
             with suppress(QuestionError):  # raised again below, where it is recorded
                 features.ensure(question)
         unreadable: dict[str, Dropped] = {}
-        inputs = []
+        generated: list[_Asked] = []
+        weighed: list[_Asked] = []
         video_costs = {}
         for question in batch:
             key = question.question_id
             try:
                 video, video_costs[key] = _read_features(features, question, paid=features.key(question) in paid)
-                inputs.append(PromptInput(prompt(question), bool(question.options), video))
+                by_words = mode is Mode.answer and question.options and choice_reply is ChoiceReply.words
+                (weighed if by_words else generated).append((question, video))
             except QuestionError as error:
                 unreadable[key] = Dropped(question_id=key, outcome=error.outcome, reason=str(error))
             paid.add(features.key(question))
-        with Meter() as meter:
-            batch_replies = student.replies(inputs, mode, longest) if inputs else []
-        replies = iter(batch_replies)
+        replies = _generate(student, generated, choice_reply, mode, settings.max_rationale_tokens)
+        replies |= _weigh(student, weighed)
         for question in batch:
             key = question.question_id
             if key in unreadable:
                 yield unreadable[key]
                 continue
-            reply = next(replies)
-            costs[key] = total([video_costs[key], meter.cost(key, batch=len(inputs), replies=[reply])])
-            room = "evaluate.max_rationale_tokens" if mode is Mode.rationale else "the limit of an answer"
-            silence = f"the student: {reply.silence(room)}" if reply.silent else ""
-            yield Dropped(question_id=key, outcome=Outcome.nothing_said, reason=silence) if silence else reply.text
+            reply, cost = replies[key]
+            costs[key] = total([video_costs[key], cost])
+            yield reply
+
+
+_Asked = tuple[Question, "VideoFeatures"]
+
+
+def _generate(
+    student: VideoLLM, asked: Sequence[_Asked], choice_reply: ChoiceReply, mode: Mode, max_rationale_tokens: int
+) -> dict[str, tuple[ArmReply, Cost]]:
+    """The replies that a student writes to a batch of questions, each with its cost."""
+    from aotd.prompts.student import prompt
+    from aotd.video_llms.base import ANSWER_TOKENS, PromptInput
+
+    longest = ANSWER_TOKENS if mode is Mode.answer else max_rationale_tokens
+    room = "evaluate.max_rationale_tokens" if mode is Mode.rationale else "the limit of an answer"
+    inputs = [PromptInput(prompt(question), wants_letter(question, choice_reply), video) for question, video in asked]
+    with Meter() as meter:
+        batch_replies = student.replies(inputs, mode, longest) if inputs else []
+    replies: dict[str, tuple[ArmReply, Cost]] = {}
+    for (question, _), reply in zip(asked, batch_replies, strict=True):
+        key = question.question_id
+        silence = f"the student: {reply.silence(room)}" if reply.silent else ""
+        said = Dropped(question_id=key, outcome=Outcome.nothing_said, reason=silence) if silence else reply.text
+        replies[key] = said, meter.cost(key, batch=len(inputs), replies=[reply])
+    return replies
+
+
+def _weigh(student: VideoLLM, asked: Sequence[_Asked]) -> dict[str, tuple[ArmReply, Cost]]:
+    """The options that a student finds likeliest, each with its cost.
+
+    The letters that it is asked for beside are no part of the cost: an answer in words does not need them.
+    """
+    from aotd.prompts.student import prompt
+    from aotd.video_llms.base import ANSWER_TOKENS, PromptInput
+
+    inputs = [PromptInput(prompt(question), True, video) for question, video in asked]
+    letters = student.reply(inputs, Mode.answer, ANSWER_TOKENS) if inputs else []
+    replies: dict[str, tuple[ArmReply, Cost]] = {}
+    for (question, video), letter in zip(asked, letters, strict=True):
+        key = question.question_id
+        with Meter() as meter:
+            reply = likeliest(student, question, video)
+        replies[key] = ChosenOption(reply.text, letter), meter.cost(key, replies=[reply])
+    return replies
 
 
 def _read_features(features: FeatureCache, question: Question, paid: bool) -> tuple[VideoFeatures, Cost]:

@@ -13,6 +13,7 @@ from aotd.evaluate.external import check_ids
 from aotd.records import Mode, Question
 from aotd.scoring.tables import Comparison
 from aotd.store.run import Run
+from aotd.students import ChoiceReply
 from aotd.view.question import arms as evaluated
 
 _log = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ def compare_runs(
     """The arms beside those of `evaluate.baseline_run`, on the questions that both runs were asked.
 
     Raises:
-        UserError: the runs have no arm or no question in common, or one id stands for two different questions.
+        UserError: the runs have no arm or no question in common, one id stands for two different questions, or replies
+            were asked for or read by other rules.
     """
     comparisons = list[Comparison]()
     if not evaluate.baseline_run:
@@ -55,6 +57,7 @@ def compare_runs(
     for arm, students in mine.items():
         name = next(iter(theirs)) if only else arm
         if name in theirs:
+            _check_choice_reply(run, [one for one in arms if _stem(one) == arm], other, names, name)
             reference = str(other.folder / "evaluate" / name)
             both = {reference: theirs[name], arm: students}
             comparisons += compare(shared, both, reference, theirs[name], evaluate.resamples, seed)
@@ -121,6 +124,34 @@ def _check_reading(run: Run, arm: str, here: Reading) -> None:
             f"evaluate.baseline_run: {run.folder / 'evaluate' / arm}: its replies were read with "
             f"evaluate.reading={there}, these {'strictly' if here is Reading.strict else 'leniently'}: read both alike"
         )
+
+
+def _check_choice_reply(run: Run, mine: Sequence[str], other: Run, names: Sequence[str], theirs: str) -> None:
+    """
+    Args:
+        mine: the students of an arm.
+        names: the arms of the other run.
+        theirs: the arm among them that these are compared with.
+
+    Raises:
+        UserError: the one's students were asked for letters and the other's for words.
+    """
+    here = {_choice_reply(run, arm) for arm in mine} - {None}
+    there = {_choice_reply(other, arm) for arm in names if theirs in (arm, _stem(arm))} - {None}
+    if here and there and here != there:
+        raise UserError(
+            f"evaluate.baseline_run: {other.folder / 'evaluate' / theirs}: it was asked with student.choice_reply="
+            f"{', '.join(sorted(map(str, there)))}, and {', '.join(mine)} with {', '.join(sorted(map(str, here)))}: "
+            "ask both alike"
+        )
+
+
+def _choice_reply(run: Run, arm: str) -> str | None:
+    """How an arm was asked for options; None of one that is no student."""
+    settings = run.predictions(arm, Mode.answer).manifest().get("settings")
+    if not isinstance(settings, dict) or "batch" not in settings:
+        return None
+    return str(settings.get("choice_reply", ChoiceReply.letter.value))
 
 
 def _shared(questions: Sequence[Question], other: Run) -> list[Question]:

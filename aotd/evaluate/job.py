@@ -30,7 +30,7 @@ from aotd.evaluate.arms import (
     made_from,
     settings_of,
 )
-from aotd.evaluate.ask import BLIND_ARMS, ArmReply
+from aotd.evaluate.ask import BLIND_ARMS, ArmReply, ChosenOption
 from aotd.evaluate.compare_runs import compare_arms, compare_runs
 from aotd.evaluate.contamination import write_contamination
 from aotd.evaluate.cost import agent_costs, mean_costs
@@ -53,6 +53,7 @@ from aotd.store.cache import CacheConfig
 from aotd.store.files import write_atomically
 from aotd.store.run import Run
 from aotd.students import StudentConfig
+from aotd.students.choices import check_trained_to_reply
 from aotd.view.contamination_table import print_leaks
 from aotd.view.cost_table import faster_words
 from aotd.view.tables import agreement_sheet, comparison_sheets, drawn, print_scores
@@ -84,6 +85,9 @@ def job(
         raise UserError(f"evaluate.split={evaluate.split}: the run has no question in that split")
     check_arms(run, evaluate)
     arms = expand(run, evaluate)
+    own = run.students()
+    for arm in [arm for arm in arms if arm in own]:
+        check_trained_to_reply(run, arm, student.choice_reply)
     llm = role_llm(llm, evaluate.judge.llm, "evaluate.judge.llm")
     check_judge(run, arms, questions, evaluate=evaluate, llm=llm, cache=cache)
     context = ArmContext(run, evaluate, student, specialists, dataset.root)
@@ -199,8 +203,9 @@ def _write_scores(run: Run, scores: Scores, questions: Sequence[Question], resam
     """Write an arm's scores, with the judgements that there are until now."""
     judged = judge_scores(run, scores.arm, questions, resamples, seed)
     whole = scores.model_copy(update={"judged": judged})
+    absent = {"choice_by_letter"} if whole.choice_by_letter is None else None  # named only where it was asked for
     path = run.folder / "evaluate" / scores.arm / "scores.json"
-    write_atomically(path, whole.model_dump_json(indent=1) + "\n")
+    write_atomically(path, whole.model_dump_json(indent=1, exclude=absent) + "\n")
     return whole
 
 
@@ -219,21 +224,26 @@ def _predict(
     """One reply, read and scored."""
     if isinstance(reply, Dropped):
         return reply
-    answer = (reply if mode is Mode.answer else final_answer(reply)) or ""
+    text, letter = (reply.option, reply.letter_reply) if isinstance(reply, ChosenOption) else (reply, None)
+    answer = (text if mode is Mode.answer else final_answer(text)) or ""
     if question.options:
         read = parse(answer, question.options)
         parsed, rule = read.option if reading is Reading.lenient else read.strict, read.rule.value
     else:
         parsed, rule = read_answer(answer, ()), None
     correct = None if question.answer is None else same_answer(parsed, question.answer, question.options)
+    letter_correct = None
+    if letter is not None and question.answer is not None:
+        letter_correct = same_answer(read_answer(letter, question.options), question.answer, question.options)
     prediction = Prediction(
         question_id=question.question_id,
         arm=arm,
         mode=mode,
-        text=reply,
+        text=text,
         parsed=parsed,
         rule=rule,
         correct=correct,
+        letter_correct=letter_correct,
     )
     if mode is Mode.answer or question.evidence is None:
         return prediction
@@ -241,13 +251,13 @@ def _predict(
         part = parts.part(question)
     except QuestionError as error:
         return Dropped(question_id=question.question_id, outcome=error.outcome, reason=str(error))
-    times = temporal(reply, question.evidence, *part)
-    best = moment(reply, question.evidence, *part)
+    times = temporal(text, question.evidence, *part)
+    best = moment(text, question.evidence, *part)
     grounded = {
         "temporal_iou": times[0] if times else None,
         "temporal_recall": times[1] if times else None,
         "moment_iou": best[0] if best else None,
         "moment_iop": best[1] if best else None,
-        "spatial_iou": spatial(reply, question.evidence, *part),
+        "spatial_iou": spatial(text, question.evidence, *part),
     }
     return prediction.model_copy(update=grounded)

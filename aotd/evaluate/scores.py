@@ -36,6 +36,7 @@ def score(
 
     choice = [question for question in labelled if question.options]
     read = {q.question_id: parse(by_id[q.question_id].text, q.options) for q in choice if q.question_id in by_id}
+    letters = {key: answer.letter_correct for key, answer in by_id.items() if answer.letter_correct is not None}
     true = {question.question_id: question.answer for question in choice}
 
     def by(kinds: Callable[[Question], Sequence[str]]) -> dict[str, Estimate]:
@@ -73,6 +74,7 @@ def score(
         rationales_with_box=boxes.n if boxes else 0,
         choice_strict=over(choice, {key: parsed.strict == true[key] for key, parsed in read.items()}),
         choice_lenient=over(choice, {key: parsed.option == true[key] for key, parsed in read.items()}),
+        choice_by_letter=over(choice, letters) if letters else None,
         unparsed_strict=sum(parsed.strict is None for parsed in read.values()),
         unparsed_lenient=sum(parsed.option is None for parsed in read.values()),
         missing=sum(question.question_id not in right for question in labelled),

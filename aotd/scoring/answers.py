@@ -21,9 +21,9 @@ place. What is only denied ("not B") says nothing of the others, also where only
 nothing but their letters. A refusal's clause ("I cannot tell whether it is A or B") names no option.
 
 Two readings are made of it. The strict one takes only what an arm was asked for, the whole reply (2). Scores use it,
-for every arm alike: students are trained to reply with a letter, and a reading that searches prose gives most to
-whoever writes most. The lenient one takes everything above. It is reported beside, and is the fairer one for a model
-that knows the answer and was never taught the form.
+for every arm alike: students are trained to reply with a letter or an option, and a reading that searches prose gives
+most to whoever writes most. The lenient one takes everything above. It is reported beside, and is the fairer one for a
+model that knows the answer and was never taught the form.
 """
 
 from __future__ import annotations

@@ -147,6 +147,9 @@ class Scores(Part):
     """`multiple_choice` with every reply read again, strictly (`aotd.scoring.answers`); None in scores of before."""
     choice_lenient: Estimate | None = None
     """The same under the lenient reading."""
+    choice_by_letter: Estimate | None = None
+    """Multiple choice asked for letters beside, read strictly; None of arms that do not reply in words
+    (`student.choice_reply`)."""
     unparsed_strict: int | None = None
     """Replies to multiple-choice questions with a known answer from which no option is read: counted as wrong."""
     unparsed_lenient: int | None = None

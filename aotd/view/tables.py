@@ -64,13 +64,18 @@ def arms_sheet(scores: Sequence[Scores]) -> Sheet:
     """The arms side by side, in percent, each with its 95 % interval."""
     chance = next((one.chance for one in scores if one.chance is not None), None)
     rows = []
+    lettered = any(one.choice_by_letter is not None for one in scores)
     for one in scores:
+        letters = (one.choice_by_letter,) if lettered else ()
         grounding = (one.temporal_iou, one.temporal_recall, one.spatial_iou)
-        values = (one.multiple_choice, one.open_ended, one.rationale_accuracy, *grounding)
+        values = (one.multiple_choice, *letters, one.open_ended, one.rationale_accuracy, *grounding)
         rows.append((one.arm, *(percent(value) for value in values)))
     return Sheet(
         "" if chance is None else f"accuracy in %; chance on multiple choice is {100 * chance:.1f}",
-        ("arm", "choice", "open", "answer in rationale", "time IoU", "time recall", "box IoU"),
+        (
+            *("arm", "choice", *(("by letter",) if lettered else ())),
+            *("open", "answer in rationale", "time IoU", "time recall", "box IoU"),
+        ),
         tuple(rows),
     )
 

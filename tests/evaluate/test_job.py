@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from aotd.config.tree import Config
+from aotd.distill import ArmConfig
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig
-from aotd.records import Dropped, Evidence, EvidenceSpan, Outcome, Prediction, Question, Trace
+from aotd.records import Dropped, Evidence, EvidenceSpan, Mode, Outcome, Prediction, Question, Trace
 from aotd.scoring.tables import Scores
+from aotd.store.run import Run
 from aotd.store.stage import Stage
+from aotd.students import ChoiceReply
 from tests.corners import CORNERS, corner_config
 from tests.jobs import do
 
@@ -150,3 +153,62 @@ def test_external_student_is_asked_in_its_own_folder(
     assert (other / "evaluate" / "theirs" / "seen.json").is_file()
     assert not (other / "evaluate" / "bare" / "seen.json").exists()
     assert "theirs" in capsys.readouterr().out
+
+
+def in_words(made: Config) -> Config:
+    return replace(made, student=replace(made.student, choice_reply=ChoiceReply.words))
+
+
+def test_student_that_replies_in_words_is_asked_for_letters_beside(
+    marked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = config(marked, ["frequent", "aotd"])
+    do("distill", in_words(made))
+    do("evaluate", in_words(made))
+    assert "by letter" in capsys.readouterr().out
+    student, baseline = scores(marked, "aotd"), scores(marked, "frequent")
+    assert student.multiple_choice is not None
+    assert student.choice_by_letter is not None
+    assert student.multiple_choice == student.choice_strict == student.choice_lenient
+    assert student.multiple_choice.mean == 7 / 8
+    # It was taught no letter and says the option's words all the same, which the strict reading takes.
+    assert (student.choice_by_letter.mean, student.choice_by_letter.n) == (7 / 8, 8)
+    assert baseline.choice_by_letter is None
+    said = {one.question_id: one for one in predictions(marked, "aotd", "answer")}
+    assert {(one.text, one.parsed, one.rule) for key, one in said.items() if key[1] == "a"} == {
+        (side, side, "option_text") for side in CORNERS
+    }
+    assert all((one.letter_correct is None) is (key[1] == "b") for key, one in said.items())
+    assert all(one.letter_correct is None for one in predictions(marked, "aotd", "rationale"))
+    costs = {cost.question_id: cost for cost in Stage(marked, "evaluate/aotd/answer", Prediction).costs().values()}
+    assert (costs["2a"].batch, costs["2a"].llm_calls) == (1, 1)
+    assert costs["2a"].prompt_tokens
+    assert costs["2a"].reply_tokens == 2 * (costs["2b"].reply_tokens or 0), "both options, each of as many tokens"
+    settings = [Run(marked).predictions("aotd", mode).manifest()["settings"] for mode in Mode]
+    assert [one.get("choice_reply") for one in settings] == ["words", None]
+    with pytest.raises(UserError, match=r"student\.choice_reply=letter: arm aotd of .* was distilled with words: set"):
+        do("evaluate", made)
+
+
+def test_letters_leave_no_trace_of_words_and_are_not_mixed_with_them(marked: Path, tmp_path: Path) -> None:
+    made = config(marked, ["as_begun"])
+    made = replace(made, distill=replace(made.distill, arms={"as_begun": ArmConfig(rationales=False, train=False)}))
+    made = replace(made, evaluate=replace(made.evaluate, max_rationale_tokens=4))
+    do("distill", made)
+    do("evaluate", made)
+    folder = marked / "evaluate" / "as_begun"
+    for name in ("scores.json", "answer/records.jsonl", "answer/manifest.json"):
+        assert "letter_correct" not in (text := (folder / name).read_text())
+        assert "choice_" not in text.replace("choice_strict", "").replace("choice_lenient", "")
+    # A student that was saved can be asked by the other rule as an arm of others, and is not compared with itself.
+    student = str(marked / "distill" / "as_begun" / "student")
+    outside = replace(made, evaluate=replace(made.evaluate, arms=[], external={"saved": student}))
+    do("evaluate", in_words(outside))
+    assert scores(marked, "saved").choice_by_letter == scores(marked, "as_begun").multiple_choice
+    with pytest.raises(UserError, match="choice_reply: words -> None"):
+        do("evaluate", outside)
+    compared = replace(outside.evaluate, baseline_run=str(folder))
+    with pytest.raises(
+        UserError, match=r"as_begun: it was asked with student\.choice_reply=letter, and saved with words"
+    ):
+        do("evaluate", in_words(replace(outside, evaluate=compared)))

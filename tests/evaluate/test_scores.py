@@ -10,7 +10,7 @@ from rich.console import Console
 from aotd.evaluate.scores import score
 from aotd.records import Evidence, EvidenceBox, EvidenceSpan, Mode, Prediction, Question
 from aotd.scoring.answers import parse
-from aotd.view.tables import grounded_sheet, print_scores, readings_sheet, reasons_sheet, types_sheet
+from aotd.view.tables import arms_sheet, grounded_sheet, print_scores, readings_sheet, reasons_sheet, types_sheet
 
 OPTIONS = ("the book", "the bag")
 REPLIES = {
@@ -52,6 +52,20 @@ def test_score_gives_accuracy_under_both_readings() -> None:
         print_scores(console, [found])
     row = next(line for line in shown.get().splitlines() if "28.6" in line)
     assert [cell.strip().split(" ")[0] for cell in row.strip("│").split("│")] == ["x", "14.3", "4", "28.6", "2", "1"]
+
+
+def test_score_gives_accuracy_by_letter_beside_words() -> None:
+    asked = [*map(question, "abc"), question("h", ())]
+    words = [said(key, "the book").model_copy(update={"letter_correct": key == "a"}) for key in "ab"]
+    found = score("x", asked, [*words, said("h", "?")], None, 50, 0)
+    assert found.choice_by_letter is not None
+    assert (found.choice_by_letter.mean, found.choice_by_letter.n) == (1 / 3, 3)
+    plain = score("y", asked, [said("a", "A")], None, 50, 0)
+    assert plain.choice_by_letter is None
+    assert arms_sheet([plain]).heads[:3] == ("arm", "choice", "open")
+    both = arms_sheet([plain, found])
+    assert both.heads[:4] == ("arm", "choice", "by letter", "open")
+    assert [row[2].split(" ")[0] for row in both.rows] == ["–", "33.3"]
 
 
 def test_no_table_of_readings_without_multiple_choice() -> None:

@@ -149,6 +149,20 @@ def test_report_shows_both_answers_of_arms(tmp_path: Path) -> None:
     assert "time IoU 0.80" in said
 
 
+def test_report_shows_letters_only_beside_words(tmp_path: Path) -> None:
+    run = evaluated(sample_run(tmp_path))
+    assert "by letter" not in made(run).lower()
+    path = run / "evaluate" / "aotd" / "scores.json"
+    found = Scores.model_validate_json(path.read_text())
+    by_letter = Estimate(mean=0.25, low=0.1, high=0.4, n=4)
+    path.write_text(found.model_copy(update={"choice_by_letter": by_letter}).model_dump_json())
+    text = made(run)
+    table = text.split('<table class="arms">')[1].split("</table>")[0]
+    assert '<th scope="col">by letter</th>' in table
+    assert "25.0" in table
+    assert {row.count("<td") for row in table.split("<tr")[2:]} == {11}
+
+
 def test_report_shows_measured_costs(tmp_path: Path) -> None:
     run = evaluated(sample_run(tmp_path))
     text = made(run)
