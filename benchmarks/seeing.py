@@ -176,6 +176,7 @@ def replies(student: VideoLLM, asked: Sequence[tuple[VideoFeatures, str]]) -> li
 
 
 def likeliest(student: VideoLLM, features: VideoFeatures, prompt: str, options: Sequence[str]) -> str:
+    """The option that the student says, by the rule of `student.choice_reply=words`."""
     scores = student.log_probs(student.prompt_row(features, prompt), options)
     return options[int(np.argmax(scores))]
 

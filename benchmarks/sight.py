@@ -4,8 +4,8 @@
     aotd distill run=runs/perfect …; aotd evaluate run=runs/perfect …
 
 Writes a student's features of all videos of a playroom run, before `distill` and `evaluate` would compute them; they
-then find them there. `perfect` makes them from the scenes' own state, in the form of the grown encoder's outputs; `none`
-makes them zeros. The run needs `aotd load` before, with the same settings of the dataset.
+then find them there. `perfect` makes them from the scenes' own state, in the form of the grown encoder's outputs, and
+`none` makes them zeros. The run needs `aotd load` before, with the same settings of the dataset.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from aotd.datasets.playroom.things import FPS
 from aotd.records import Question
 from aotd.store.run import Run
 from aotd.students import StudentConfig
-from aotd.students.features import _write, run_features
+from aotd.students.features import run_features, write_features
 from aotd.students.registry import load_student
 from aotd.students.valley.grown_encoder import CELL, PLACE, GrownEncoder
 from aotd.video.clip import frame_times
@@ -100,9 +100,7 @@ def main() -> int:
     run = Run(given.run)
     cache = run_features(run, config.specialists, config.dataset.root, student)
     world: PlayroomConfig = config.dataset.playroom
-    scenes = {
-        plan.scene: play(plan, str(world.seed)) for split in SPLITS for plan in plans(world, split)
-    }
+    scenes = {plan.scene: play(plan, str(world.seed)) for split in SPLITS for plan in plans(world, split)}
     made = 0
     for question in run.questions.records():
         path = given.run / "distill" / "views" / f"{cache.key(question)}.safetensors"
@@ -112,7 +110,7 @@ def main() -> int:
         features = perfect(labels_of(question, scenes, student.specialist_frames), encoder)
         if given.sight == "none":
             features = {name: value * 0 if value.is_floating_point() else value for name, value in features.items()}
-        _write(path, features, 0.0)
+        write_features(path, features, 0.0)
         made += 1
     print(f"features of {made} parts of videos, {given.sight}")
     return 0

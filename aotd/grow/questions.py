@@ -73,11 +73,11 @@ class _QuestionWriter:
         return _sentence("", SpanFinding(start=frame, end=frame + 1), tool="trim")
 
     def _see(self, name: str, frames: Sequence[int], boxes: Sequence[np.ndarray]) -> str:
-        found = [
-            Detection(frame=frame, box=tuple(round(float(edge)) for edge in box), label=name, score=1.0)
-            for frame, box in zip(frames, boxes, strict=True)
-            if not np.isnan(box).any()
-        ]
+        found = []
+        for frame, box in zip(frames, boxes, strict=True):
+            if not np.isnan(box).any():
+                x1, y1, x2, y2 = (round(float(edge)) for edge in box)
+                found.append(Detection(frame=frame, box=(x1, y1, x2, y2), label=name, score=1.0))
         return _sentence(name, BoxesFinding(boxes=tuple(found)))
 
     def _see_action(self, action: Action, frames: Sequence[int]) -> tuple[str, ...]:

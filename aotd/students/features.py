@@ -98,7 +98,7 @@ class FeatureCache:
         features = self._student.encode_video(self._source.open(question))
         took_s = time.perf_counter() - started
         self.flush()
-        self._writing = key, self._writer.submit(_write, path, features, took_s)
+        self._writing = key, self._writer.submit(write_features, path, features, took_s)
 
     def flush(self) -> None:
         """Wait until all features that were computed are files.
@@ -141,7 +141,7 @@ def _bytes(features: VideoFeatures) -> int:
     return sum(tensor.nbytes for tensor in features.values())
 
 
-def _write(path: Path, features: VideoFeatures, seconds: float) -> None:
+def write_features(path: Path, features: VideoFeatures, seconds: float) -> None:
     """Write tensors, and the seconds they took, so that no reader sees half of them."""
     from safetensors.torch import save_file
 

@@ -71,7 +71,7 @@ def test_missing_features_are_computed_again(tmp_path: Path) -> None:
 
 
 def test_features_are_written_while_the_next_are_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    next_made, write = threading.Event(), features._write
+    next_made, write = threading.Event(), features.write_features
 
     def late(*given: Any) -> None:
         assert next_made.wait(10)
@@ -83,7 +83,7 @@ def test_features_are_written_while_the_next_are_computed(tmp_path: Path, monkey
                 next_made.set()
             return super().encode_video(video)
 
-    monkeypatch.setattr(features, "_write", late)
+    monkeypatch.setattr(features, "write_features", late)
     looked: Any = Telling()
     views = FeatureCache(tmp_path, looked, looked)
     for one in (question("a", "v"), question("b", "v"), question("c", "w")):
@@ -97,7 +97,7 @@ def test_features_that_the_disk_refuses_are_one_line(tmp_path: Path, monkeypatch
     def full(*given: Any) -> None:
         raise UserError("the disk is full")
 
-    monkeypatch.setattr(features, "_write", full)
+    monkeypatch.setattr(features, "write_features", full)
     looked: Any = Looked()
     views = FeatureCache(tmp_path, looked, looked)
     views.ensure(question("a", "v"))
