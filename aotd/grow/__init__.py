@@ -54,6 +54,8 @@ class GrowConfig:
     """Seed of the scenes that it grows on: no seed of a world that it is tested on."""
     difficulty: Difficulty = Difficulty.standard
     encoder: EncoderSizes = field(default_factory=EncoderSizes)
+    told_actions: bool = True
+    """Whether stage eyes is told what is done, by whom and with what; else only where things are, and their state."""
     workers: int = 1
     """Processes that draw scenes; changes no student."""
     save_steps: int = 200

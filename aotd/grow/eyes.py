@@ -93,9 +93,13 @@ def draw_scene(source: SceneSource, number: int) -> DrawnPart:
 
 
 def frames_of_step(
-    encoder: GrownEncoder, window: Window[DrawnPart], batch: int, seed: int
+    encoder: GrownEncoder, window: Window[DrawnPart], batch: int, seed: int, *, actions: bool
 ) -> Callable[[int], dict[str, Tensor]]:
-    """Return what gives the losses of a step."""
+    """Return what gives the losses of a step.
+
+    Args:
+        actions: whether the encoder is told what is done, by whom and with what.
+    """
 
     def losses(step: int) -> dict[str, Tensor]:
         rng = Random(f"{seed}/eyes/{step}")  # noqa: S311
@@ -107,17 +111,23 @@ def frames_of_step(
             last = len(part.frames) - 1
             beside = part.frames[[max(frame - 1, 0), frame, min(frame + 1, last)]]
             pictures.append(with_changes(torch.from_numpy(beside))[1])
-            targets.append(targets_of(part.labels, frame, encoder.settings))
+            targets.append(targets_of(part.labels, frame, encoder.settings, actions=actions))
         true = FrameTargets(*(torch.from_numpy(np.stack(values)) for values in zip(*targets, strict=True)))
         with torch.autocast("cpu", torch.bfloat16):
             outputs = encoder.detect(torch.stack(pictures).to(memory_format=torch.channels_last))
-        return encoder_losses(outputs, true, min(1.0, step / _WARM_STEPS))
+        return encoder_losses(outputs, true, min(1.0, step / _WARM_STEPS) if actions else None)
 
     return losses
 
 
-def targets_of(labels: SceneLabels, frame: int, settings: GrownSettings) -> tuple[NDArray[np.float32], ...]:
-    """The targets of one frame, in the order of `FrameTargets`."""
+def targets_of(
+    labels: SceneLabels, frame: int, settings: GrownSettings, *, actions: bool = True
+) -> tuple[NDArray[np.float32], ...]:
+    """The targets of one frame, in the order of `FrameTargets`.
+
+    Args:
+        actions: whether who acts and what is acted on is marked.
+    """
     rows, columns = settings.height // CELL, settings.width // CELL
     centers = np.zeros((TARGET + 1 + len(settings.things), rows, columns), np.float32)
     edges = np.zeros((2, 4, rows, columns), np.float32)
@@ -142,22 +152,22 @@ def targets_of(labels: SceneLabels, frame: int, settings: GrownSettings) -> tupl
 
     for item, kind in enumerate(labels.kinds):
         if not np.isnan(box := labels.things[frame, item]).any():
-            maps = (TARGET + 1 + int(kind), *((TARGET,) if labels.target[frame] == item else ()))
+            maps = (TARGET + 1 + int(kind), *((TARGET,) if actions and labels.target[frame] == item else ()))
             row, column = mark(0, maps, box)
             states[:, row, column] = labels.is_open[frame, item], labels.is_held[frame, item]
     for person, box in enumerate(labels.people[frame]):
         if not np.isnan(box).any():
-            mark(1, (PERSON, *((ACTOR,) if labels.actor[frame] == person else ())), box)
+            mark(1, (PERSON, *((ACTOR,) if actions and labels.actor[frame] == person else ())), box)
     target = labels.target[frame]
     done = np.array([labels.verb[frame], labels.phase[frame], labels.kinds[target] if target >= 0 else -1])
     return centers, edges.reshape(8, rows, columns), has_box, states, done
 
 
-def encoder_losses(outputs: EncoderOutputs, true: FrameTargets, share: float) -> dict[str, Tensor]:
+def encoder_losses(outputs: EncoderOutputs, true: FrameTargets, share: float | None) -> dict[str, Tensor]:
     """The losses of what was found.
 
     Args:
-        share: how much what is done counts beside where things are.
+        share: how much what is done counts beside where things are; None: it is not told.
     """
     logits = outputs.centers.float()
     likely, wanted = torch.sigmoid(logits).detach(), (true.centers == 1).float()
@@ -168,15 +178,17 @@ def encoder_losses(outputs: EncoderOutputs, true: FrameTargets, share: float) ->
     far = ((outputs.edges.float() - true.edges / BOX_SCALE).abs() * has_box).sum()
     thing = true.has_box[:, :1]
     states = functional.binary_cross_entropy_with_logits(outputs.states.float(), true.states, reduction="none") * thing
-    verb, phase, acted = true.done.long().unbind(1)
-    busy = acted >= 0
     losses = {
         "centers": centers / wanted.sum().clamp(min=1),
         "boxes": far / true.has_box.sum().clamp(min=1),
         "states": states.sum() / thing.sum().clamp(min=1),
-        "verb": share * functional.cross_entropy(outputs.verb.float(), verb),
-        "phase": share * functional.cross_entropy(outputs.phase.float(), phase),
     }
+    if share is None:
+        return losses
+    verb, phase, acted = true.done.long().unbind(1)
+    busy = acted >= 0
+    losses["verb"] = share * functional.cross_entropy(outputs.verb.float(), verb)
+    losses["phase"] = share * functional.cross_entropy(outputs.phase.float(), phase)
     if busy.any():
         losses["thing"] = share * functional.cross_entropy(outputs.thing.float()[busy], acted[busy])
     return losses

@@ -135,7 +135,8 @@ def _grow_eyes(grow: GrowConfig, stage: GrowthStage, source: SceneSource, seed: 
     schedule = StageSchedule(stage.steps, stage.learning_rate, grow.save_steps, (0.9, 0.98))
     with worker_pool(grow.workers) as pool:
         window = Window(partial(draw_scene, source), pool, first=FIRST_SCENES, per_step=NEW_SCENES, size=MOST_SCENES)
-        train("grow: eyes", encoder, schedule, frames_of_step(encoder, window, stage.batch, seed), folder)
+        losses = frames_of_step(encoder, window, stage.batch, seed, actions=grow.told_actions)
+        train("grow: eyes", encoder, schedule, losses, folder)
     save_encoder(encoder, folder)
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 

@@ -114,3 +114,15 @@ def test_encoder_learns_a_few_frames(parts: list[DrawnPart]) -> None:
         torch.stack(list(losses.values())).sum().backward()
         optimizer.step()
     assert all(losses[name].item() < 0.5 * first[name] for name in ("centers", "boxes", "verb", "phase", "thing"))
+
+
+def test_encoder_can_be_told_no_actions(encoder: GrownEncoder, parts: list[DrawnPart]) -> None:
+    for part in parts:
+        frame = int(np.flatnonzero(part.labels.target >= 0)[0])
+        told, untold = (targets_of(part.labels, frame, encoder.settings, actions=told)[0] for told in (True, False))
+        assert (told[[ACTOR, TARGET]] == 1).any()
+        assert not untold[[ACTOR, TARGET]].any()
+        others = [kind for kind in range(len(told)) if kind not in (ACTOR, TARGET)]
+        assert (told[others] == untold[others]).all()
+    true = true_of(parts[0], 20, encoder)
+    assert set(encoder_losses(perfect(true), true, None)) == {"centers", "boxes", "states"}
