@@ -105,13 +105,15 @@ def _student(
     from aotd.prompts.student import prompt
     from aotd.scoring.answers import read_choice
     from aotd.students.choices import answer, check_trained_to_reply, wants_letter
+    from aotd.students.features import sees_video
     from aotd.students.registry import load_student
     from aotd.video_llms.base import PromptInput
 
     check_trained_to_reply(run, arm, student.choice_reply)
     model = load_student(folder, student)
     specialists = replace(specialists, frames=model.specialist_frames)
-    view = model.encode_video(SOURCES[specialists.source](specialists, root).open(question))
+    source = SOURCES[specialists.source](specialists, root)
+    view = model.encode_video(source.open(question)) if sees_video(folder) else {}
     letter = wants_letter(question, student.choice_reply)
     if mode is Mode.rationale:
         return model.reply([PromptInput(prompt(question), letter, view)], mode, longest)[0]

@@ -69,6 +69,8 @@ class ArmConfig(TrainingOverrides):
     """Other than `distill.epochs`, for arms that are to have as many tokens rather than as many steps."""
     train: bool = True
     """False: the student as it begins, to compare with."""
+    video: bool = True
+    """False: the student is given no video, neither in training nor when it is asked: a control."""
     stages: list[StageConfig] = field(default_factory=list)
     """Stages of its training, one after another; none: it is trained in one."""
 

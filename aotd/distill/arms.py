@@ -155,7 +155,7 @@ def _stage(
         number=number,
         name=name,
         setting=setting,
-        trainable=tuple(resolved("trainable")),
+        trainable=tuple(resolved("trainable")) if arm.video else ("lm",),  # nothing else is computed without a video
         lora_rank=resolved("lora_rank", rank),
         rationales=resolved("rationales"),
         require=tuple(resolved("require")),
@@ -196,6 +196,8 @@ def manifest_settings(setup: TrainingSetup, arm: Arm, stage: TrainingStage) -> d
     }
     decides["mixture"] = [asdict(part) for part in stage.mixture]
     own = {key: value for key, value in _given(arm.config).items() if key not in ("stages", "mixture")}
+    if arm.config.video:
+        del own["video"]  # as `_SILENT_DEFAULTS`
     student = {key: getattr(value, "value", value) for key, value in asdict(setup.student).items()}
     if setup.student.choice_reply is ChoiceReply.letter:
         del student["choice_reply"]  # as `_SILENT_DEFAULTS`

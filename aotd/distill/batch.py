@@ -74,7 +74,7 @@ def make_batch(
     """Make a batch of trees: the model's arguments, and what the loss is computed from.
 
     Args:
-        groups: a video and its examples, each one tree.
+        groups: a video and its examples, each one tree; all with features, or all without.
         questions: how many questions the mean is taken over (those of the whole step).
         shared: False puts each reply into a sequence of its own, which changes nothing but the cost.
 
@@ -84,7 +84,7 @@ def make_batch(
     """
     rows, replies = [], []
     for features, examples in groups:
-        prefix = student.video_prefix(features)
+        prefix = student.prefix_of(features)
         texts = [text for example in examples for text in example.texts]
         trees = [texts] if shared else [[text] for text in texts]
         rows += [BatchRow(features, prefix, tree) for tree in trees]

@@ -41,6 +41,9 @@ def check_settings(distill: DistillConfig, student: StudentConfig, specialists: 
     if distill.deepspeed:
         _check_deepspeed(distill, student)
     _check_lora(distill, student)
+    for name, arm in distill.arms.items():
+        if not arm.video:
+            _check_without_video(name, arm, distill, student)
     if specialists.source is not SourceName.video:
         raise UserError("distill needs videos (specialists.source=video): a student sees pixels, not stored captions")
 
@@ -121,6 +124,23 @@ def _check_lora(distill: DistillConfig, student: StudentConfig) -> None:
             raise UserError(f"{setting}={rank}: valley has no adapters; set {setting}=0, or name another student")
     if any(ranks.values()) and find_spec("peft") is None:
         raise UserError("student.lora_rank needs the extra: pip install 'aotd[lora]'")
+
+
+def _check_without_video(name: str, arm: ArmConfig, distill: DistillConfig, student: StudentConfig) -> None:
+    if student.name is not StudentName.valley:
+        raise UserError(
+            f"distill.arms.{name}.video=false: {student.name.value} is always given a video; leave that arm out, "
+            "or set student=valley"
+        )
+    parts: dict[str, ArmConfig | StageConfig] = {}
+    parts |= {f"distill.arms.{name}.stages[{number}]": stage for number, stage in enumerate(arm.stages)}
+    for setting, part in (parts or {f"distill.arms.{name}": arm}).items():
+        wanted = next((own for own in (part.trainable, arm.trainable, distill.trainable) if own is not None), [])
+        if wanted and "lm" not in wanted:
+            raise UserError(
+                f"{setting}: an arm without a video trains lm alone, and trainable is {', '.join(wanted)}: set "
+                f"{setting}.trainable=[lm], or leave it out"
+            )
 
 
 def _ranks(distill: DistillConfig, student: StudentConfig) -> dict[str, int]:

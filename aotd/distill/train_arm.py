@@ -123,7 +123,7 @@ def _plan_stage(
         UserError: a batch cannot hold some question.
     """
     source = data.of(stage)
-    caches = data.features(setup, student)
+    caches = data.features(setup, student, arm.config.video)
     examples = stage.examples(setup.run).records()
     questions = [source.questions[example.question_id] for example in examples]
     features = [caches[source.roots[example.question_id]] for example in examples]
@@ -133,7 +133,7 @@ def _plan_stage(
     ]
     keys = [cache.key(question) for cache, question in zip(features, questions, strict=True)]
     first = {key: number for number, key in enumerate(keys)}
-    lengths = {key: len(student.video_prefix(features[n].features(questions[n])).tokens) for key, n in first.items()}
+    lengths = {key: len(student.prefix_of(features[n].features(questions[n])).tokens) for key, n in first.items()}
     sizes = SequenceSizes([lengths[key] for key in keys], [example.size for example in tokenized])
     _check_sizes(setup.distill.max_tokens_per_batch, stage.name, examples, sizes)
     plan = make_plan(
@@ -161,7 +161,7 @@ def _train_stage(
 ) -> bool:
     """Train one stage and put its student in place; return whether it came to the end."""
     stage, questions, files = planned.stage, planned.questions, planned.stage.files(setup.run)
-    caches = planned.caches(data.features(setup, student))
+    caches = planned.caches(data.features(setup, student, arm.config.video))
     batches = PlannedBatches(
         student, planned.examples, lambda number: caches[number].features(questions[number]), planned.plan
     )

@@ -52,10 +52,14 @@ class TrainingData:
                 texts += [question.question, *question.options, question.answer or "", thought.text if thought else ""]
         return texts
 
-    def features(self, setup: TrainingSetup, student: VideoLLM) -> dict[str, FeatureCache]:
-        """Return the caches of a student's features of the videos below each root. All are kept in this run."""
+    def features(self, setup: TrainingSetup, student: VideoLLM, video: bool = True) -> dict[str, FeatureCache]:
+        """Return the caches of a student's features of the videos below each root. All are kept in this run.
+
+        Args:
+            video: as `run_features`.
+        """
         roots = dict.fromkeys(root for data in self.mixtures.values() for root in data.roots.values())
-        return {root: run_features(setup.run, setup.specialists, root, student) for root in roots}
+        return {root: run_features(setup.run, setup.specialists, root, student, video) for root in roots}
 
 
 def read_training_data(setup: TrainingSetup, arms: Iterable[Arm]) -> TrainingData:

@@ -22,7 +22,7 @@ from aotd.specialists import SpecialistsConfig
 from aotd.store.files import file_digest
 from aotd.store.run import Run
 from aotd.students import ChoiceReply, StudentConfig
-from aotd.students.features import FeatureCache, run_features
+from aotd.students.features import FeatureCache, run_features, sees_video
 
 if TYPE_CHECKING:
     from aotd.video_llms.base import VideoLLM
@@ -125,8 +125,9 @@ def asker(context: ArmContext, arm: str, replies: ReplyFile | None) -> AskArm:
     def student() -> tuple[VideoLLM, FeatureCache]:
         from aotd.students.registry import load_student
 
-        loaded = load_student(_student_folder(run, evaluate.external, arm), context.student)
-        return loaded, run_features(run, context.specialists, context.root, loaded)
+        folder = _student_folder(run, evaluate.external, arm)
+        loaded = load_student(folder, context.student)
+        return loaded, run_features(run, context.specialists, context.root, loaded, sees_video(folder))
 
     def ask(
         questions: Sequence[Question], mode: Mode, done: set[str], costs: dict[str, Cost]
@@ -154,6 +155,8 @@ def settings_of(context: ArmContext, arm: str, mode: Mode) -> dict[str, object]:
         settings["train_split"] = evaluate.train_split
     elif arm != "agent":
         settings["batch"] = evaluate.batch
+        if not sees_video(_student_folder(context.run, evaluate.external, arm)):
+            settings["video"] = False
         if mode is Mode.rationale:
             settings["max_rationale_tokens"] = evaluate.max_rationale_tokens
         elif context.student.choice_reply is not ChoiceReply.letter:

@@ -27,7 +27,7 @@ from aotd.grow.window import Window
 from aotd.students.valley.grown_encoder import GrownEncoder
 from aotd.students.valley.student import ValleyStudent
 from aotd.video_llms.base import BatchRow, VideoFeatures, collate
-from aotd.video_llms.pretrained import as_features, sequential_prefix
+from aotd.video_llms.pretrained import as_features
 
 PARTS = 2
 """Of a scene that are drawn."""
@@ -127,7 +127,7 @@ def lesson_loss(student: ValleyStudent, videos: Sequence[tuple[VideoFeatures, Se
     rows, replies = [], []
     for features, lessons in videos:
         pairs = [(student.encode_prompt(lesson.prompt), student.encode_reply(lesson.reply)) for lesson in lessons]
-        prefix = student.video_prefix(features) if features else sequential_prefix([student.end_token])
+        prefix = student.prefix_of(features)
         rows.append(BatchRow(features, prefix, [[*prompt, *reply[:-1]] for prompt, reply in pairs]))
         replies += pairs
     batch = collate(rows, student.pad_token)

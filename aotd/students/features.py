@@ -21,6 +21,7 @@ from aotd.specialists import SpecialistsConfig
 from aotd.specialists.load import SOURCES
 from aotd.store.files import whole_file
 from aotd.store.run import Run
+from aotd.store.untrusted import read_manifest
 
 if TYPE_CHECKING:
     from aotd.specialists.protocols import Source
@@ -123,18 +124,50 @@ class FeatureCache:
         return None if seconds is None else float(seconds)
 
 
-def run_features(run: Run, specialists: SpecialistsConfig, root: str, student: VideoLLM) -> FeatureCache:
+class NoFeatures(FeatureCache):
+    """Stands for the features of a student that is given no video: they are empty, and no video is opened for them."""
+
+    def features(self, question: Question) -> VideoFeatures:
+        return {}
+
+    def ensure(self, question: Question) -> None:
+        pass
+
+    def seconds(self, question: Question) -> float | None:
+        return 0.0
+
+
+def run_features(
+    run: Run, specialists: SpecialistsConfig, root: str, student: VideoLLM, video: bool = True
+) -> FeatureCache:
     """Return the cache of a student's features of a run's videos. Its files lie below the run's distill/.
 
     Args:
         root: folder of the videos.
+        video: False: the student is given none.
 
     Raises:
         UserError: the folder of the videos is not there.
     """
     source: Any = SOURCES[specialists.source]
     opened = source(replace(specialists, frames=student.specialist_frames), root)
-    return FeatureCache(run.folder / "distill" / "views", opened, student)
+    kind = FeatureCache if video else NoFeatures
+    return kind(run.folder / "distill" / "views", opened, student)
+
+
+def sees_video(student: Path) -> bool:
+    """Tell whether a saved student is given videos (`distill.arms.NAME.video`), as `distill` has written beside it.
+
+    Args:
+        student: its folder. One that lies in no arm's folder is given them.
+
+    Raises:
+        UserError: the arm's manifest is damaged.
+    """
+    path = student.parent / "manifest.json"
+    settings = read_manifest(path).get("settings") if student.name == "student" and path.is_file() else None
+    arm = settings.get("arm") if isinstance(settings, dict) else None
+    return not (isinstance(arm, dict) and arm.get("video") is False)
 
 
 def _bytes(features: VideoFeatures) -> int:

@@ -21,6 +21,7 @@ from aotd.records import Question
 from aotd.runtime.progress import progress
 from aotd.specialists import SpecialistsConfig
 from aotd.students import Attention, Dtype, StudentConfig
+from aotd.students.features import sees_video
 from aotd.video.source import DecodedVideos
 
 try:
@@ -91,6 +92,7 @@ class LmmsStudent(lmms):  # type: ignore[misc]
         self._batch = int(batch_size)
         config = StudentConfig(dtype=Dtype(dtype), attention=Attention(attention))
         self._student = load_student(Path(str(student)), config)
+        self._sees_video = sees_video(Path(str(student)))
         # A task is code that its user chose to run: it may name any file.
         self._videos = DecodedVideos("/", self._student.specialist_frames, SpecialistsConfig().decode_deadline_s)
         self._view = lru_cache(VIEWS_KEPT)(self._look)
@@ -150,7 +152,8 @@ class LmmsStudent(lmms):  # type: ignore[misc]
             question="",
             type="",
         )
-        return self._student.encode_video(self._videos.open(question))
+        video = self._videos.open(question)
+        return self._student.encode_video(video) if self._sees_video else {}
 
     def loglikelihood(self, requests: Sequence[Any]) -> Any:
         raise UserError("a student replies in words: take tasks of output_type generate_until")

@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
+from aotd.errors import UserError
 from aotd.llm.base import Reply
 from aotd.llm.thinking import THINKING_TOKENS, cut_in_thought
 from aotd.models.common_prefix import common_prefix_length
@@ -126,6 +127,7 @@ class PromptInput:
     letter: bool
     """Whether its answer is to be an option's letter."""
     features: VideoFeatures
+    """Empty where there is no video; all questions of a batch have some, or none has."""
 
 
 class TreeCausalLM(ABC):
@@ -336,6 +338,21 @@ class VideoLLM(ABC):
     def video_prefix(self, features: VideoFeatures) -> VideoPrefix:
         """Return the prefix of all sequences about a video."""
 
+    def text_prefix(self) -> VideoPrefix:
+        """Return the prefix of all sequences without a video, as long as a student is trained on such.
+
+        Raises:
+            UserError: the family is always given a video.
+        """
+        raise UserError(
+            f"{type(self).__name__} is always given a video: an arm without one (distill.arms.NAME.video=false) "
+            "needs student=valley"
+        )
+
+    def prefix_of(self, features: VideoFeatures) -> VideoPrefix:
+        """Return what sequences about a video begin with; of empty features, those without one."""
+        return self.video_prefix(features) if features else self.text_prefix()
+
     @abstractmethod
     def encode_prompt(self, text: str) -> list[int]:
         """Tokenize a prompt with its suffix, as it stands behind the video prefix."""
@@ -404,8 +421,8 @@ class VideoLLM(ABC):
         return self.generate(rows, max_tokens)
 
     def prompt_row(self, features: VideoFeatures, text: str) -> BatchRow:
-        """Make the row of a prompt behind a video."""
-        return BatchRow(features, self.video_prefix(features), [self.encode_prompt(text)])
+        """Make the row of a prompt behind a video, or behind none."""
+        return BatchRow(features, self.prefix_of(features), [self.encode_prompt(text)])
 
     def generate(self, rows: Sequence[BatchRow], max_tokens: int, thinking_tokens: int | None = None) -> list[Reply]:
         """Generate replies to a batch of rows of one text each, greedily.

@@ -12,6 +12,7 @@ import pytest
 import aotd
 from aotd.commands.ask import job
 from aotd.config.tree import AskConfig, Config
+from aotd.distill import ArmConfig
 from aotd.errors import UserError
 from aotd.students import ChoiceReply
 from tests.corners import corner_config, corners, one_thread, run
@@ -49,6 +50,18 @@ def test_ask_student_answers_in_words(run: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out in ("left\n", "right\n")
     with pytest.raises(UserError, match=r"arm instruct of .* was distilled with words: set student\.choice_reply"):
         job(config)
+
+
+def test_ask_shows_no_video_to_a_student_that_was_trained_without(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run / "2").write_text("stands for a video")
+    config = asking(run)
+    unsighted = ArmConfig(rationales=False, require=[], video=False)
+    do("distill", replace(config, distill=replace(config.distill, arms={"instruct": unsighted}, max_steps=1)))
+    monkeypatch.setattr("aotd.students.valley.student.ValleyStudent.encode_video", None)
+    job(config)
+    assert capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ from safetensors.torch import load_file
 
 import aotd.distill.train as training
 from aotd.config.tree import Config
-from aotd.distill import ArmConfig, MixturePart
+from aotd.distill import ArmConfig, MixturePart, StageConfig
 from aotd.distill.arms import TrainingSetup, arms_of
-from aotd.distill.batch import TokenizedExample, tokenize_example
+from aotd.distill.batch import TokenizedExample, make_batch, tokenize_example
+from aotd.distill.plan import BatchPlan, make_plan
 from aotd.distill.train_arm import new_student_of
 from aotd.distill.training_data import MixtureData, TrainingData, read_training_data
 from aotd.errors import QuestionError, UserError
@@ -31,6 +32,7 @@ from aotd.store.stage import Stage
 from aotd.students import ChoiceReply, StudentConfig, StudentName
 from aotd.students.features import run_features
 from aotd.students.registry import load_student
+from aotd.students.valley.model import VIDEO
 from aotd.tracking import Cell, NullTracker, Picture, TrackerName, TrackingConfig
 from aotd.video_llms.base import PromptInput, VideoLLM
 from tests.corners import Corners, corner_config, write_run
@@ -103,6 +105,74 @@ def test_choice_reply_words_trains_on_options_and_is_in_the_manifest(
     assert made[0] == made[1]
     with pytest.raises(UserError, match="was made otherwise"):
         do("distill", config)
+
+
+def without_video(run: Path, **settings: Any) -> Config:
+    """Two arms that differ in nothing but the video."""
+    config = corner_config(run)
+    arms = {name: ArmConfig(video=name == "sighted") for name in ("sighted", "unsighted")}
+    return replace(config, distill=replace(config.distill, arms=arms, **settings))
+
+
+def test_arm_without_video_has_no_video_in_its_batches(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[BatchPlan] = []
+    batches: list[tuple[list[str], int, int]] = []
+
+    def plan(*given: Any, **named: Any) -> BatchPlan:
+        plans.append(make_plan(*given, **named))
+        return plans[-1]
+
+    def batch(student: VideoLLM, groups: Sequence[Any], questions: int) -> dict[str, Any]:
+        made = make_batch(student, groups, questions)
+        batches.append((sorted(made["videos"]), int((made["input_ids"] == VIDEO).sum()), made["input_ids"].numel()))
+        return made
+
+    monkeypatch.setattr("aotd.distill.train_arm.make_plan", plan)
+    monkeypatch.setattr(training, "make_batch", batch)
+    config = without_video(run, questions_per_video=2)
+    do("distill", config)
+    sighted, unsighted = batches[:8], batches[8:]
+    assert [len(one) for one in (sighted, unsighted)] == [8, 8], "the steps of both"
+    assert all(videos and places for videos, places, _ in sighted)
+    assert all((videos, places) == ([], 0) for videos, places, _ in unsighted)
+    assert [one.batches for one in plans[:1]] == [one.batches for one in plans[1:]], "the same questions at each step"
+    manifests = [Run(run).examples(arm).manifest()["settings"] for arm in config.distill.arms]
+    assert [one["arm"].pop("video", None) for one in manifests] == [None, False]
+    assert manifests[0] == manifests[1]
+    assert examples(run, "sighted") == examples(run, "unsighted")
+
+
+def test_arm_without_video_counts_tokens_without_one(run: Path) -> None:
+    # In each step the sighted arm has three more tokens a row: of a place and two frames.
+    do("distill", without_video(run, questions_per_step=14, max_tokens_per_batch=4096))
+    tokens = [
+        json.loads((run / "distill" / arm / "losses.jsonl").read_text().splitlines()[0])["tokens"]
+        for arm in ("sighted", "unsighted")
+    ]
+    assert tokens[0] - tokens[1] == 14 * (3 - 1), "without a video there is one token before the question"
+
+
+def test_arm_without_video_trains_the_language_model_alone(run: Path) -> None:
+    config = without_video(run)
+    begun = replace(config.distill.arms["unsighted"], train=False)
+    do("distill", replace(config, distill=replace(config.distill, arms={**config.distill.arms, "begun": begun})))
+    weights = [load_file(run / f"distill/{arm}/student/model.safetensors") for arm in ("begun", "unsighted")]
+    changed = {name.partition(".")[0] for name in weights[0] if (weights[0][name] != weights[1][name]).any()}
+    assert changed == {"lm"}
+    only_lm = replace(config.distill.arms["unsighted"], trainable=["projector"])
+    stages = replace(only_lm, trainable=None, stages=[StageConfig(), StageConfig(trainable=["temporal"])])
+    for arm, says in (
+        (only_lm, r"arms\.a: an arm without a video trains lm alone, and trainable is projector: set .*=\[lm\]"),
+        (stages, r"arms\.a\.stages\[1\]: an arm without a video .* is temporal"),
+    ):
+        with pytest.raises(UserError, match=says):
+            do("distill", replace(config, distill=replace(config.distill, arms={"a": arm})))
+
+
+def test_arm_without_video_is_refused_for_families_that_need_one(run: Path) -> None:
+    config = without_video(run)
+    with pytest.raises(UserError, match=r"arms\.unsighted\.video=false: onevision_small is always given a video"):
+        do("distill", replace(config, student=replace(config.student, name=StudentName.onevision_small)))
 
 
 class Killed(BaseException):

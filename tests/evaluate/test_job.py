@@ -155,6 +155,25 @@ def test_external_student_is_asked_in_its_own_folder(
     assert "theirs" in capsys.readouterr().out
 
 
+def test_arm_without_video_is_asked_without_one(marked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = config(marked, ["unsighted"], external={"same": str(marked / "distill" / "unsighted" / "student")})
+    made = replace(made, distill=replace(made.distill, arms={"unsighted": ArmConfig(video=False)}, epochs=1))
+    made = replace(made, evaluate=replace(made.evaluate, max_rationale_tokens=4))
+    do("distill", made)
+    with monkeypatch.context() as patch:
+        patch.setattr("aotd.students.valley.student.ValleyStudent.encode_video", None)
+        do("evaluate", made)
+    for arm in ("unsighted", "same"):
+        said = {one.question_id: one.text for one in predictions(marked, arm, "answer")}
+        assert len(said) == 16, "of the damaged video too"
+        assert len({text for key, text in said.items() if key[1] == "a"}) == 1, "one question, one reply"
+        costs = Stage(marked, f"evaluate/{arm}/answer", Prediction).costs()
+        assert len({cost.prompt_tokens for key, cost in costs.items() if key[1] == "a"}) == 1
+        assert all(not cost.reused for cost in costs.values())
+        manifests = [Run(marked).predictions(arm, mode).manifest()["settings"] for mode in Mode]
+        assert [one["video"] for one in manifests] == [False, False]
+
+
 def in_words(made: Config) -> Config:
     return replace(made, student=replace(made.student, choice_reply=ChoiceReply.words))
 

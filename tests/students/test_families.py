@@ -305,6 +305,8 @@ def test_generate_without_video_equals_the_familys_own(name: str, checkpoints: d
         assert reply.finished == (student.end_token in written[len(tokens) :].tolist())
         assert reply.prompt_tokens == len(tokens)
         assert reply.reply_tokens == len(written) - len(tokens) - reply.finished
+    with pytest.raises(UserError, match="is always given a video: an arm without one"):
+        student.prompt_row({}, "Which?")
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -13,7 +13,7 @@ import torch
 from aotd.errors import UserError
 from aotd.records import Question
 from aotd.students import features
-from aotd.students.features import FeatureCache
+from aotd.students.features import FeatureCache, NoFeatures, sees_video
 
 
 def question(question_id: str, video: str, start_s: float | None = None) -> Question:
@@ -106,3 +106,31 @@ def test_features_that_the_disk_refuses_are_one_line(tmp_path: Path, monkeypatch
     views.ensure(question("c", "x"))
     with pytest.raises(UserError, match="disk is full"):
         views.flush()
+
+
+def test_no_features_open_no_video(tmp_path: Path) -> None:
+    looked: Any = Looked()
+    views = NoFeatures(tmp_path, looked, looked)
+    one, same = question("a", "v"), question("b", "v")
+    views.ensure(one)
+    assert views.features(one) == {}
+    assert views.seconds(one) == 0
+    assert views.key(one) == views.key(same)
+    assert looked.opened == []
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "sees"),
+    [
+        (None, True),
+        ('{"settings": {"arm": {"video": false}}}', False),
+        ('{"settings": {"arm": {"train": true}}}', True),
+        ('{"settings": []}', True),
+    ],
+)
+def test_sees_video_is_read_from_what_distill_wrote(tmp_path: Path, manifest: str | None, sees: bool) -> None:
+    if manifest is not None:
+        (tmp_path / "manifest.json").write_text(manifest)
+    assert sees_video(tmp_path / "student") is sees
+    assert sees_video(tmp_path / "copied"), "it lies in no arm's folder"

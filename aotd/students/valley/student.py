@@ -120,6 +120,10 @@ class ValleyStudent(VideoLLM):
         count = features["places"].shape[1] + self.model.config.frame_tokens * len(features["numbers"])
         return sequential_prefix([*(self._form.before if self._form else ()), *[VIDEO] * count])
 
+    def text_prefix(self) -> VideoPrefix:
+        # What stands before a video stays, for its end belongs to the chat format. A prefix has a token at least.
+        return sequential_prefix([*(self._form.before if self._form else ())] or [self.end_token])
+
     def encode_prompt(self, text: str) -> list[int]:
         if self._form is None:
             return encode(self.tokenizer, text)

@@ -126,6 +126,20 @@ def test_saved_student_begins_another_run(checkpoints: dict[str, Path], tmp_path
         new_student(contradicting, 8, [], 0)
 
 
+def test_tree_without_video_has_logits_of_the_language_model_alone(checkpoints: dict[str, Path]) -> None:
+    student = begin(config_of(checkpoints))
+    tokenized = [tokenize_example(student, example, True) for example in examples()]
+    own = student.model.lm
+    with torch.no_grad():
+        logits = student.model(**arguments(make_batch(student, [({}, tokenized[:1]), ({}, tokenized[1:])], 4)))
+        first = 0
+        for prompt, reply in (pair for one in tokenized for pair in zip(one.prompts, one.replies, strict=True)):
+            sequence = torch.tensor([[*student.text_prefix().tokens, *prompt, *reply[:-1]]])
+            alone = own(input_ids=sequence).logits[0, -len(reply) :]
+            assert torch.allclose(logits[first : first + len(reply)], alone, atol=1e-4)
+            first += len(reply)
+
+
 def test_prompt_has_the_papers_form_without_a_chat_template(checkpoints: dict[str, Path]) -> None:
     student = begin(config_of(checkpoints))
     video = student.encode_video(Noise(video_id="1"))
@@ -133,6 +147,8 @@ def test_prompt_has_the_papers_form_without_a_chat_template(checkpoints: dict[st
     words = student.tokenizer
     assert words.decode([token for token in tokens if token >= 0]) == "### Look.\n### Human: "
     assert tokens.count(-1) == 16 + 4
+    assert student.prefix_of(video).tokens == tokens
+    assert student.prefix_of({}).tokens == [token for token in tokens if token >= 0]
     prompt = words.decode(student.encode_prompt(f"Question: What? </s>{suffix(False, Mode.answer)}"))
     asked = "Question: What? < /s>\nReply with one word or a short phrase."
     assert prompt == f"\n{asked}\n### Assistant:"
