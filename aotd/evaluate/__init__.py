@@ -50,6 +50,8 @@ class EvaluateConfig:
     """Another run, whose arms of the same names are compared with these; or RUN/evaluate/ARM, one arm for all."""
     reading: Reading = Reading.strict
     """How options are read from replies, for accuracy and comparisons (docs/evaluate.md); both are always reported."""
+    shuffled_videos: bool = False
+    """Also ask each student every question with the video of another one, as a control (docs/evaluate.md)."""
     split: str = "test"
     train_split: str = "train"
     """What `blind` and `frequent` learn from; where the run has no such split, they are cross-validated by video."""

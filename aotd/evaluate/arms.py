@@ -139,6 +139,13 @@ def asker(context: ArmContext, arm: str, replies: ReplyFile | None) -> AskArm:
     return ask
 
 
+def is_shown_videos(run: Run, external: Mapping[str, str], arm: str) -> bool:
+    """Tell whether an arm is a student that is asked about videos."""
+    if arm == "agent" or arm in BLIND_ARMS or Path(external.get(arm, "")).is_file():
+        return False
+    return sees_video(_student_folder(run, external, arm))
+
+
 def settings_of(context: ArmContext, arm: str, mode: Mode) -> dict[str, object]:
     """The settings that decide an arm's replies and their scores, for the manifest."""
     evaluate = context.evaluate
@@ -155,7 +162,7 @@ def settings_of(context: ArmContext, arm: str, mode: Mode) -> dict[str, object]:
         settings["train_split"] = evaluate.train_split
     elif arm != "agent":
         settings["batch"] = evaluate.batch
-        if not sees_video(_student_folder(context.run, evaluate.external, arm)):
+        if not is_shown_videos(context.run, evaluate.external, arm):
             settings["video"] = False
         if mode is Mode.rationale:
             settings["max_rationale_tokens"] = evaluate.max_rationale_tokens

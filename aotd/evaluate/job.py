@@ -4,7 +4,8 @@ Reads load/ and what the arms come from (execute/ and convert/ for `agent`, dist
 student); writes evaluate/<arm>/answer/ and evaluate/<arm>/rationale/ with one Prediction per question,
 and evaluate/<arm>/scores.json. A question an arm could not be asked, or whose reply cannot be read,
 counts as wrong; how replies are read is in `aotd.scoring.answers`. Rationales are scored by the spans and boxes
-in their text (paper, Table 7). With evaluate.judge.name a language model judges the answers to open-ended
+in their text (paper, Table 7). With evaluate.shuffled_videos students are asked with other videos too, into
+evaluate/<arm>/shuffled/. With evaluate.judge.name a language model judges the answers to open-ended
 questions, into evaluate/<arm>/judge/<name>/.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 from rich.console import Console
@@ -27,10 +28,12 @@ from aotd.evaluate.arms import (
     distilled,
     expand,
     external_replies,
+    is_shown_videos,
     made_from,
     settings_of,
 )
 from aotd.evaluate.ask import BLIND_ARMS, ArmReply, ChosenOption
+from aotd.evaluate.compare import ArmPredictions
 from aotd.evaluate.compare_runs import compare_arms, compare_runs
 from aotd.evaluate.contamination import write_contamination
 from aotd.evaluate.cost import agent_costs, mean_costs
@@ -39,8 +42,9 @@ from aotd.evaluate.grounding import moment, spatial, temporal
 from aotd.evaluate.judge import check_judge, judge_arms
 from aotd.evaluate.judge_tables import agreements, judge_scores
 from aotd.evaluate.scores import score
+from aotd.evaluate.shuffled import shuffled_scores, with_other_videos
 from aotd.llm import LLMConfig, role_llm
-from aotd.records import Cost, Dropped, Mode, Prediction, Question
+from aotd.records import Cost, Dropped, Mode, Outcome, Prediction, Question
 from aotd.runtime.output import wide_console
 from aotd.runtime.progress import progress
 from aotd.scoring.answers import parse, read_answer, same_answer
@@ -52,6 +56,7 @@ from aotd.specialists.protocols import Source
 from aotd.store.cache import CacheConfig
 from aotd.store.files import write_atomically
 from aotd.store.run import Run
+from aotd.store.stage import Stage
 from aotd.students import StudentConfig
 from aotd.students.choices import check_trained_to_reply
 from aotd.view.contamination_table import print_leaks
@@ -90,10 +95,11 @@ def job(
         check_trained_to_reply(run, arm, student.choice_reply)
     llm = role_llm(llm, evaluate.judge.llm, "evaluate.judge.llm")
     check_judge(run, arms, questions, evaluate=evaluate, llm=llm, cache=cache)
+    others = with_other_videos(questions, seed) if evaluate.shuffled_videos else None
     context = ArmContext(run, evaluate, student, specialists, dataset.root)
     parts = _SampledParts(run, questions, specialists, dataset.root)
     agent = _agent_costs(run, questions)
-    scores = [_evaluate_arm(context, arm, questions, parts, agent, seed) for arm in arms]
+    scores = [_evaluate_arm(context, arm, questions, others, parts, agent, seed) for arm in arms]
     if evaluate.judge.name:
         judge_arms(run, arms, questions, evaluate=evaluate, llm=llm, cache=cache)
         scores = [_write_scores(run, of_arm, questions, evaluate.resamples, seed) for of_arm in scores]
@@ -150,41 +156,69 @@ def _evaluate_arm(
     context: ArmContext,
     arm: str,
     questions: Sequence[Question],
+    others: Sequence[Question] | None,
     parts: _SampledParts,
     agent: AgentCosts,
     seed: int,
 ) -> Scores:
+    """
+    Args:
+        others: the questions with other videos; None: students are not asked about them.
+    """
     run, evaluate = context.run, context.evaluate
     given = external_replies(evaluate.external, arm, questions)
     modes = [Mode.answer, Mode.rationale]
     if arm in BLIND_ARMS or (given is not None and Mode.rationale not in given):
         modes = [Mode.answer]
     ids = {question.question_id for question in questions}
-    predictions: dict[Mode, list[Prediction]] = {}
-    arm_costs: dict[Mode, dict[str, Cost]] = {}
     ask = asker(context, arm, given)
-    for mode in modes:
-        stage = run.predictions(arm, mode)
+
+    def ask_all(mode: Mode, shown: Sequence[Question], stage: Stage[Prediction], more: dict[str, object]) -> None:
+        """Ask what is not done yet, with the videos of `shown`; `more` settings tell it from other asking."""
         if stage.exists:
             check_ids(stage, ids)
-        with stage.open(settings_of(context, arm, mode), **made_from(run, evaluate.external, arm)) as out:
+        settings = settings_of(context, arm, mode) | more
+        title = stage.name.replace("/", " ")
+        with stage.open(settings, **made_from(run, evaluate.external, arm)) as out:
             costs: dict[str, Cost] = {}
-            replies = ask(questions, mode, out.done, costs)
-            steps = zip(questions, replies, strict=True)
-            title = f"evaluate {arm} {mode.value}"
+            steps = zip(questions, ask(shown, mode, out.done, costs), strict=True)
             for question, reply in progress(title, steps, len(questions)):
                 if question.question_id not in out.done and reply is not None:
                     prediction = _predict(arm, mode, question, reply, parts, evaluate.reading)
                     out.write(prediction, costs.get(question.question_id))
-        _print_dropped(title, stage.dropped(), len(questions))
-        predictions[mode] = stage.records()
-        arm_costs[mode] = agent(mode) if arm == "agent" else stage.costs()
-    answers, rationales = predictions[Mode.answer], predictions.get(Mode.rationale)
-    scores = score(arm, questions, answers, rationales, evaluate.resamples, seed)
+        # An unreadable video is left out of the control (`shuffled_scores`) and does not count as wrong there.
+        wrong = [line for line in stage.dropped() if not (more and line.outcome is Outcome.video_unreadable)]
+        _print_dropped(title, wrong, len(questions))
+
+    stages = {mode: run.predictions(arm, mode) for mode in modes}
+    for mode, stage in stages.items():
+        ask_all(mode, questions, stage, {})
+    own = _predictions(stages)
+    scores = score(arm, questions, own.answers, own.rationales, evaluate.resamples, seed)
+    if others is not None and is_shown_videos(run, evaluate.external, arm):
+        shuffled = {mode: run.predictions(arm, mode, shuffled=True) for mode in modes}
+        for mode, stage in shuffled.items():
+            ask_all(mode, others, stage, {"shuffled_by": seed})
+        unreadable = _unreadable([*stages.values(), *shuffled.values()])
+        control = shuffled_scores(questions, own, _predictions(shuffled), unreadable, evaluate.resamples, seed)
+        scores = scores.model_copy(update={"shuffled": control})
+    arm_costs = {mode: agent(mode) if arm == "agent" else stage.costs() for mode, stage in stages.items()}
     compared = {} if arm == "agent" else {mode: agent(mode) for mode in modes}
     cost = mean_costs(questions, arm_costs, compared, evaluate.resamples, seed)
     scores = scores.model_copy(update={"cost": cost or None})
     return _write_scores(run, scores, questions, evaluate.resamples, seed)
+
+
+def _predictions(stages: Mapping[Mode, Stage[Prediction]]) -> ArmPredictions:
+    rationales = stages[Mode.rationale].records() if Mode.rationale in stages else None
+    return ArmPredictions(stages[Mode.answer].records(), rationales)
+
+
+def _unreadable(stages: Sequence[Stage[Prediction]]) -> set[str]:
+    """The questions that an arm could not be asked since a video cannot be read."""
+    return {
+        line.question_id for stage in stages for line in stage.dropped() if line.outcome is Outcome.video_unreadable
+    }
 
 
 def _print_dropped(title: str, dropped: Sequence[Dropped], total: int) -> None:
@@ -203,7 +237,8 @@ def _write_scores(run: Run, scores: Scores, questions: Sequence[Question], resam
     """Write an arm's scores, with the judgements that there are until now."""
     judged = judge_scores(run, scores.arm, questions, resamples, seed)
     whole = scores.model_copy(update={"judged": judged})
-    absent = {"choice_by_letter"} if whole.choice_by_letter is None else None  # named only where it was asked for
+    # Named only where they were asked for.
+    absent = {name for name in ("choice_by_letter", "shuffled") if getattr(whole, name) is None}
     path = run.folder / "evaluate" / scores.arm / "scores.json"
     write_atomically(path, whole.model_dump_json(indent=1, exclude=absent) + "\n")
     return whole

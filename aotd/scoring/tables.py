@@ -122,6 +122,38 @@ class CostSummary(Part):
     """A student beside the agent; None where not both were measured."""
 
 
+class VideoGain(Part):
+    """One score of a student that was shown other videos than the questions' own, and what their own add."""
+
+    other: Estimate
+    gain: Estimate | None
+    """Own less other, on the questions that have both; None where none has."""
+
+
+class ShuffledScores(Part):
+    """The shuffled-video control of a student (`evaluate`), over the questions whose videos could both be read.
+
+    Each question was asked with the video of another one, and is scored against its own truth.
+    """
+
+    multiple_choice: VideoGain | None = None
+    open_ended: VideoGain | None = None
+    rationale_accuracy: VideoGain | None = None
+    temporal_iou: VideoGain | None = None
+    """Over questions whose rationale names a span; the gain over those of which both do."""
+    spatial_iou: VideoGain | None = None
+
+
+SHUFFLED = {
+    "choice": "multiple_choice",
+    "open": "open_ended",
+    "answer in rationale": "rationale_accuracy",
+    "time IoU": "temporal_iou",
+    "box IoU": "spatial_iou",
+}
+"""Metric of a `Comparison` -> field of `ShuffledScores`."""
+
+
 class Scores(Part):
     """One arm's scores on the held-out split (`evaluate`)."""
 
@@ -167,6 +199,8 @@ class Scores(Part):
     span, and mean IoU of the boxes, 0.5 or more."""
     judged: tuple[JudgeScores, ...] = ()
     """By judge and aspect; empty where no judge has been asked."""
+    shuffled: ShuffledScores | None = None
+    """The shuffled-video control; None where it was not asked for (`evaluate.shuffled_videos`)."""
     cost: dict[Mode, CostSummary] | None = None
     """What an answer costs, and one with its reasons; a mode that was not measured is not in it. None of baselines."""
 

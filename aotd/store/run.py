@@ -71,9 +71,14 @@ class Run:
         """What an arm was trained on."""
         return Stage(self.folder, f"distill/{arm}", Example, self.first_losses)
 
-    def predictions(self, arm: str, mode: Mode) -> Stage[Prediction]:
-        """What an arm replied to the held-out questions."""
-        return Stage(self.folder, f"evaluate/{arm}/{mode.value}", Prediction, self.first_losses)
+    def predictions(self, arm: str, mode: Mode, shuffled: bool = False) -> Stage[Prediction]:
+        """What an arm replied to the held-out questions.
+
+        Args:
+            shuffled: with the videos of other questions.
+        """
+        folder = f"evaluate/{arm}/shuffled" if shuffled else f"evaluate/{arm}"
+        return Stage(self.folder, f"{folder}/{mode.value}", Prediction, self.first_losses)
 
     def judgements(self, arm: str, judge: str, aspect: str) -> Stage[Judgement]:
         """What a judge made of an arm's answers in one aspect."""

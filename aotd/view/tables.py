@@ -12,7 +12,7 @@ from rich.text import Text
 
 from aotd.records import Estimate
 from aotd.scoring.intervals import percent
-from aotd.scoring.tables import Comparison, JudgeAgreement, Scores
+from aotd.scoring.tables import SHUFFLED, Comparison, JudgeAgreement, Scores
 from aotd.view.cost_table import cost_table
 
 
@@ -65,15 +65,18 @@ def arms_sheet(scores: Sequence[Scores]) -> Sheet:
     chance = next((one.chance for one in scores if one.chance is not None), None)
     rows = []
     lettered = any(one.choice_by_letter is not None for one in scores)
+    shuffled = any(one.shuffled is not None for one in scores)
     for one in scores:
+        gain = one.shuffled.multiple_choice if one.shuffled else None
+        others = (gain.other if gain else None,) if shuffled else ()
         letters = (one.choice_by_letter,) if lettered else ()
         grounding = (one.temporal_iou, one.temporal_recall, one.spatial_iou)
-        values = (one.multiple_choice, *letters, one.open_ended, one.rationale_accuracy, *grounding)
+        values = (one.multiple_choice, *others, *letters, one.open_ended, one.rationale_accuracy, *grounding)
         rows.append((one.arm, *(percent(value) for value in values)))
     return Sheet(
         "" if chance is None else f"accuracy in %; chance on multiple choice is {100 * chance:.1f}",
         (
-            *("arm", "choice", *(("by letter",) if lettered else ())),
+            *("arm", "choice", *(("other video",) if shuffled else ()), *(("by letter",) if lettered else ())),
             *("open", "answer in rationale", "time IoU", "time recall", "box IoU"),
         ),
         tuple(rows),
@@ -103,8 +106,29 @@ def _of_kind(name: str, values: Sequence[Estimate | None]) -> tuple[str, ...]:
 
 def further_sheets(scores: Sequence[Scores]) -> list[Sheet]:
     """What is told of some arms only; those sheets that have a row."""
-    found = (grounded_sheet(scores), reasons_sheet(scores), readings_sheet(scores), judged_sheet(scores))
+    found = (
+        shuffled_sheet(scores),
+        grounded_sheet(scores),
+        reasons_sheet(scores),
+        readings_sheet(scores),
+        judged_sheet(scores),
+    )
     return [sheet for sheet in found if sheet is not None]
+
+
+def shuffled_sheet(scores: Sequence[Scores]) -> Sheet | None:
+    """The shuffled-video control, in percent; None where no arm was asked with other videos."""
+    rows: list[tuple[str, ...]] = []
+    ends = []
+    for one in scores:
+        told = {name: score for name, field in SHUFFLED.items() if (score := getattr(one.shuffled, field, None))}
+        for number, (name, score) in enumerate(told.items()):
+            gain = ("–", "0") if score.gain is None else (_signed(score.gain), str(score.gain.n))
+            rows.append(("" if number else one.arm, name, percent(score.other), *gain))
+        ends += [len(rows) - 1] if told else []
+    heads = ("arm", "metric", "other video", "gain of the own", "questions")
+    title = "shuffled-video control: asked with the video of another question, in %"
+    return Sheet(title, heads, tuple(rows), words=2, ends=tuple(ends)) if rows else None
 
 
 _GROUNDED = {

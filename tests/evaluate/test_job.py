@@ -12,6 +12,7 @@ from aotd.config.tree import Config
 from aotd.distill import ArmConfig
 from aotd.errors import UserError
 from aotd.evaluate import EvaluateConfig
+from aotd.evaluate.shuffled import with_other_videos
 from aotd.records import Dropped, Evidence, EvidenceSpan, Mode, Outcome, Prediction, Question, Trace
 from aotd.scoring.tables import Scores
 from aotd.store.run import Run
@@ -172,6 +173,53 @@ def test_arm_without_video_is_asked_without_one(marked: Path, monkeypatch: pytes
         assert all(not cost.reused for cost in costs.values())
         manifests = [Run(marked).predictions(arm, mode).manifest()["settings"] for mode in Mode]
         assert [one["video"] for one in manifests] == [False, False]
+
+
+def test_shuffled_videos_are_a_control_for_students(marked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = config(marked, ["agent", "aotd", "unsighted"], external={"theirs": str(marked / "distill" / "aotd")})
+    arms = {"aotd": ArmConfig(rationales=False, require=[]), "unsighted": ArmConfig(video=False, train=False)}
+    plain = replace(plain, distill=replace(plain.distill, arms=arms))
+    plain = replace(plain, evaluate=replace(plain.evaluate, max_rationale_tokens=4))
+    do("distill", plain)
+    do("evaluate", plain)
+    folder = marked / "evaluate" / "aotd"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert "shuffled" not in capsys.readouterr().out
+    assert not (folder / "shuffled").exists()
+    assert not any(b'"shuffled' in data for data in before.values())
+
+    made = replace(plain, evaluate=replace(plain.evaluate, shuffled_videos=True))
+    do("evaluate", made)
+    assert "shuffled-video control" in capsys.readouterr().out
+    for path, data in before.items():
+        assert path.name == "scores.json" or path.read_bytes() == data
+    shown = {one.question_id: one for one in with_other_videos(Run(marked).questions.records(), made.seed)}
+    for arm in ("aotd", "theirs"):
+        said = {one.question_id: one for one in predictions(marked, arm, "shuffled/answer")}
+        readable = {key for key, one in shown.items() if one.video_id != "7"}
+        assert set(said) == readable
+        assert all(one.parsed == CORNERS[int(shown[key].video_id) % 2] for key, one in said.items())
+        assert all(one.correct == (one.parsed == CORNERS[int(key[0]) % 2]) for key, one in said.items())
+        control = scores(marked, arm).shuffled
+        assert control is not None
+        assert control.multiple_choice is not None
+        right = [said[key].correct for key in readable if key[0] != "7" and key[1] == "a"]
+        assert (control.multiple_choice.other.mean, control.multiple_choice.other.n) == (sum(map(bool, right)) / 6, 6)
+        assert control.multiple_choice.gain is not None
+        assert control.multiple_choice.gain.mean == pytest.approx(1 - control.multiple_choice.other.mean)
+    stages = [Run(marked).predictions("aotd", mode, shuffled=True) for mode in Mode]
+    assert [stage.manifest()["settings"]["shuffled_by"] for stage in stages] == [made.seed] * 2
+    assert [len(stage.costs()) for stage in stages] == [14, 14]
+    assert not any((marked / "evaluate" / arm / "shuffled").exists() for arm in ("agent", "unsighted"))
+    assert [scores(marked, arm).shuffled for arm in ("agent", "unsighted")] == [None, None]
+
+    path = stages[0].folder / "records.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    do("evaluate", made)
+    assert path.read_bytes() == whole
+    with pytest.raises(UserError, match="shuffled_by"):
+        do("evaluate", replace(made, seed=made.seed + 1))
 
 
 def in_words(made: Config) -> Config:

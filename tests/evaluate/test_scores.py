@@ -8,9 +8,19 @@ import pytest
 from rich.console import Console
 
 from aotd.evaluate.scores import score
-from aotd.records import Evidence, EvidenceBox, EvidenceSpan, Mode, Prediction, Question
+from aotd.records import Estimate, Evidence, EvidenceBox, EvidenceSpan, Mode, Prediction, Question
 from aotd.scoring.answers import parse
-from aotd.view.tables import arms_sheet, grounded_sheet, print_scores, readings_sheet, reasons_sheet, types_sheet
+from aotd.scoring.tables import ShuffledScores, VideoGain
+from aotd.view.tables import (
+    arms_sheet,
+    further_sheets,
+    grounded_sheet,
+    print_scores,
+    readings_sheet,
+    reasons_sheet,
+    shuffled_sheet,
+    types_sheet,
+)
 
 OPTIONS = ("the book", "the bag")
 REPLIES = {
@@ -66,6 +76,27 @@ def test_score_gives_accuracy_by_letter_beside_words() -> None:
     both = arms_sheet([plain, found])
     assert both.heads[:4] == ("arm", "choice", "by letter", "open")
     assert [row[2].split(" ")[0] for row in both.rows] == ["–", "33.3"]
+
+
+def test_arms_sheet_has_other_videos_where_some_arm_has() -> None:
+    plain = score("x", [question("a")], [said("a", "A")], None, 50, 0)
+    half, more = Estimate(mean=0.5, low=0.4, high=0.6, n=9), Estimate(mean=0.25, low=-0.1, high=0.6, n=9)
+    control = ShuffledScores(
+        multiple_choice=VideoGain(other=half, gain=more), spatial_iou=VideoGain(other=half, gain=None)
+    )
+    asked = plain.model_copy(update={"arm": "y", "shuffled": control})
+    sheet = arms_sheet([plain, asked])
+    assert sheet.heads[:4] == ("arm", "choice", "other video", "open")
+    assert [row[2].split(" ")[0] for row in sheet.rows] == ["–", "50.0"]
+    assert arms_sheet([plain]).heads[:3] == ("arm", "choice", "open")
+    assert shuffled_sheet([plain]) is None
+    told = shuffled_sheet([plain, asked])
+    assert told is not None
+    assert told.rows == (
+        ("y", "choice", "50.0 (40–60)", "+25.0 (-10 to +60)", "9"),
+        ("", "box IoU", "50.0 (40–60)", "–", "0"),
+    )
+    assert told in further_sheets([plain, asked])
 
 
 def test_no_table_of_readings_without_multiple_choice() -> None:

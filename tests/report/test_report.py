@@ -20,7 +20,7 @@ from aotd.evaluate import EvaluateConfig
 from aotd.evaluate.contamination import write_contamination
 from aotd.records import Estimate, Example, Outcome, Program, Question, Thought, Trace, Verdict
 from aotd.report.pick import pick
-from aotd.scoring.tables import Comparison, Scores
+from aotd.scoring.tables import Comparison, Scores, ShuffledScores, VideoGain
 from aotd.store.ledger import ledger
 from aotd.store.run import Run
 from aotd.store.stage import Stage
@@ -161,6 +161,23 @@ def test_report_shows_letters_only_beside_words(tmp_path: Path) -> None:
     assert '<th scope="col">by letter</th>' in table
     assert "25.0" in table
     assert {row.count("<td") for row in table.split("<tr")[2:]} == {11}
+
+
+def test_report_shows_other_videos_where_some_arm_has(tmp_path: Path) -> None:
+    run = evaluated(sample_run(tmp_path))
+    assert "other video" not in made(run).lower()
+    path = run / "evaluate" / "aotd" / "scores.json"
+    found = Scores.model_validate_json(path.read_text())
+    other, gain = Estimate(mean=0.25, low=0.1, high=0.4, n=4), Estimate(mean=0.5, low=0.3, high=0.7, n=4)
+    control = ShuffledScores(multiple_choice=VideoGain(other=other, gain=gain))
+    path.write_text(found.model_copy(update={"shuffled": control}).model_dump_json())
+    text = made(run)
+    table = text.split('<table class="arms">')[1].split("</table>")[0]
+    assert '<th scope="col">other video</th>' in table
+    assert "25.0" in table
+    assert {row.count("<td") for row in table.split("<tr")[2:]} == {11}
+    assert "shuffled-video control" in text
+    assert "+50.0 (+30 to +70)" in text
 
 
 def test_report_shows_measured_costs(tmp_path: Path) -> None:
