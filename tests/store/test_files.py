@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from aotd.errors import UserError
 from aotd.records import Program
