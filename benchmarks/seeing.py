@@ -78,7 +78,7 @@ def main() -> int:
     parser.add_argument("--scenes", type=int, default=120)
     parser.add_argument("--folder", help="run folder of `aotd grow`; a temporary one")
     parser.add_argument("settings", nargs="*", help="of `aotd grow`")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     if given.seed in GROWN_SEEDS:
         parser.error(f"--seed {given.seed} is the seed of the scenes that students grow on")
     with tempfile.TemporaryDirectory() as made:

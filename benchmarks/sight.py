@@ -92,7 +92,7 @@ def main() -> int:
     parser.add_argument("run", type=Path)
     parser.add_argument("--student", type=Path, required=True)
     parser.add_argument("settings", nargs="*", help="the settings that `aotd load` was given")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     config = compose(given.settings)
     student = load_student(given.student, StudentConfig())
     encoder = student.model.encoder
