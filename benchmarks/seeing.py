@@ -45,16 +45,17 @@ from aotd.grow.lessons import Lesson, frames_of, lessons_of
 from aotd.grow.questions import questions_of
 from aotd.grow.scenes import SampledPart, SceneSource, parts_of
 from aotd.grow.speak import FIRST, NEW_PER_STEP
-from aotd.records import Question
+from aotd.prompts.student import prompt, suffix
+from aotd.records import Mode, Question
 from aotd.scoring.intervals import estimate
 from aotd.scoring.iou import box_iou, iou_and_recall
 from aotd.students import StudentConfig
+from aotd.students.choices import likeliest
 from aotd.students.registry import load_student
 from aotd.video.source import DecodedVideos
 from aotd.video_llms.base import VideoFeatures, VideoLLM
 
 FRAMES = 32
-GROWN_SEEDS = (GrowConfig().scenes,)
 BATCH = 32
 ACTION = 0.7
 LONGEST = 40
@@ -68,8 +69,7 @@ class SeenScene:
     part: SampledPart
     features: VideoFeatures
     lessons: tuple[Lesson, ...]
-    choices: tuple[tuple[str, str, tuple[str, ...], str], ...]
-    """Prompt for words, prompt for a letter, options, the right one."""
+    choices: tuple[Question, ...]
 
 
 def main() -> int:
@@ -79,7 +79,7 @@ def main() -> int:
     parser.add_argument("--folder", help="run folder of `aotd grow`; a temporary one")
     parser.add_argument("settings", nargs="*", help="of `aotd grow`")
     given = parser.parse_intermixed_args()
-    if given.seed in GROWN_SEEDS:
+    if given.seed == GrowConfig().scenes:
         parser.error(f"--seed {given.seed} is the seed of the scenes that students grow on")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(given.folder or Path(made) / "grown")
@@ -120,11 +120,11 @@ def seen(student: VideoLLM, seed: int, count: int, folder: Path) -> Iterator[See
         rng = Random(f"{seed}/{number}/asked")
         lessons = [lesson for lesson in lessons_of(part, rng) if lesson.kind in ("where", "person")]
         lessons += [one for one in lessons_of(part, rng) if one.kind == "when" and "from" in one.reply]
-        choices = []
-        for question in questions_of(part, rng):
-            if question.options:
-                words, letter, _ = question.lessons()
-                choices.append((words.prompt, letter.prompt, question.options, question.answer))
+        choices = [
+            question.model_copy(update={"question": one.question, "options": one.options, "answer": one.answer})
+            for one in questions_of(part, rng)
+            if one.options
+        ]
         yield SeenScene(part, features, (*lessons, *actions(part)), tuple(choices))
 
 
@@ -146,11 +146,13 @@ def measure(student: VideoLLM, scenes: Sequence[SeenScene]) -> dict[str, object]
     for (number, lesson), reply, other in zip(tasks, own, wrong, strict=True):
         kind = "box" if lesson.kind in ("where", "person") else "span" if lesson.kind == "when" else "action"
         told[kind].append((number, score(lesson, reply), score(lesson, other)))
-    asked = [(number, *choice) for number, scene in enumerate(scenes) for choice in scene.choices]
-    letters = replies(student, [(scenes[number].features, letter) for number, _, letter, _, _ in asked])
-    for (number, words, _, options, right), letter in zip(asked, letters, strict=True):
-        said = likeliest(student, scenes[number].features, words, options)
-        blind = likeliest(student, others[number].features, words, options)
+    asked = [(number, question) for number, scene in enumerate(scenes) for question in scene.choices]
+    for_letter = [(scenes[number].features, prompt(one) + suffix(True, Mode.answer)) for number, one in asked]
+    for (number, question), letter in zip(asked, replies(student, for_letter), strict=True):
+        options, right = question.options, question.answer
+        assert right is not None
+        said = likeliest(student, question, scenes[number].features).text
+        blind = likeliest(student, question, others[number].features).text
         told["words"].append((number, float(said == right), float(blind == right)))
         chosen = string.ascii_uppercase.find(letter.strip(" ().") or "?")
         told["letters"].append((number, float(chosen == options.index(said)), 1 / len(options)))
@@ -170,15 +172,9 @@ def measure(student: VideoLLM, scenes: Sequence[SeenScene]) -> dict[str, object]
 def replies(student: VideoLLM, asked: Sequence[tuple[VideoFeatures, str]]) -> list[str]:
     found: list[str] = []
     for first in range(0, len(asked), BATCH):
-        rows = [student.prompt_row(features, prompt) for features, prompt in asked[first : first + BATCH]]
+        rows = [student.prompt_row(features, text) for features, text in asked[first : first + BATCH]]
         found += [reply.text for reply in student.generate(rows, LONGEST)]
     return found
-
-
-def likeliest(student: VideoLLM, features: VideoFeatures, prompt: str, options: Sequence[str]) -> str:
-    """The option that the student says, by the rule of `student.choice_reply=words`."""
-    scores = student.log_probs(student.prompt_row(features, prompt), options)
-    return options[int(np.argmax(scores))]
 
 
 def score(lesson: Lesson, reply: str) -> float:

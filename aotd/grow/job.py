@@ -1,7 +1,7 @@
 """grow: a student that sees, from nothing but rendered scenes.
 
-    aotd grow run=runs/grown
-    aotd run experiment=demo student.path=runs/grown/grow/student student.frames=32
+    aotd grow experiment=grown
+    aotd run experiment=demo student.path=runs/grown/grow/student student.frames=32 student.choice_reply=words
 
 Draws scenes of playroom that no world has, and trains a valley on them in
 stages (grow.stages): `eyes` teaches the frame encoder where things and people
