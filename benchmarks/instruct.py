@@ -29,12 +29,12 @@ import yaml
 
 from aotd.datasets.captions import VideoCaption
 from aotd.datasets.playroom import Difficulty
-from aotd.datasets.playroom.captions import ToldScene, told_scenes
 from aotd.instruct import InstructConfig, template
 from aotd.instruct.check import asks_reasons, fault, longest_run
 from aotd.instruct.grounding import known_words
 from aotd.instruct.job import KINDS, write_dialogues
 from aotd.instruct.llm import request
+from aotd.instruct.scenes import ToldScene, told_scenes
 from aotd.instruct.words import phrases, plain_words, stem, words_of
 from aotd.llm.base import Engine, GenerationRequest, Reply
 from aotd.records import DialogueTurn, Dropped, InstructionKind, Outcome

@@ -30,7 +30,7 @@ from aotd.store.run import Run
 from aotd.students import StudentConfig
 from aotd.students.features import run_features, write_features
 from aotd.students.registry import load_student
-from aotd.students.valley.grown_encoder import CELL, PLACE, GrownEncoder
+from aotd.students.valley.grown_encoder import GrownEncoder
 from aotd.video.clip import frame_times
 from aotd.video_llms.base import VideoFeatures
 from aotd.video_llms.pretrained import as_features
@@ -40,7 +40,6 @@ def perfect(labels: SceneLabels, encoder: GrownEncoder) -> VideoFeatures:
     """What the encoder would give if it made no mistake."""
     settings = encoder.settings
     count, things = len(labels.verb), len(settings.things)
-    rows, columns = encoder.grid
     busy = labels.target >= 0
     frame = np.arange(count)
     verb = np.zeros((count, 1 + len(settings.verbs)), np.float32)
@@ -57,27 +56,22 @@ def perfect(labels: SceneLabels, encoder: GrownEncoder) -> VideoFeatures:
     boxes[busy, 1] = labels.things[frame[busy], labels.target[busy]]
     sure = (busy[:, None] & ~np.isnan(boxes).any(-1)).astype(np.float32)
     whole = np.concatenate([verb, phase, acted, held, opened, sure, np.nan_to_num(boxes).reshape(count, 8)], 1)
-    places = np.zeros((count, rows * columns, things + 7), np.float32)
-    side = PLACE * CELL * settings.video_width / settings.width
+    queries = np.zeros((count, things + 1, 8), np.float32)
     for row in range(count):
-        for person in labels.people[row]:
-            if not np.isnan(person).any():
-                places[row, _place(person, side, rows, columns), things] = 1
-        for item, kind in enumerate(labels.kinds):
-            box = labels.things[row, item]
-            if not np.isnan(box).any():
-                place = places[row, _place(box, side, rows, columns)]
-                place[kind], place[things + 3 :] = 1, box
-                place[things + 1 : things + 3] = labels.is_open[row, item], labels.is_held[row, item]
+        kinds = [*labels.kinds, *[things] * labels.people.shape[1]]
+        seen = np.concatenate([labels.things[row], labels.people[row]])
+        for item, (kind, box) in enumerate(zip(kinds, seen, strict=True)):
+            if np.isnan(box).any():
+                continue
+            query = queries[row, kind]
+            query[0], query[1] = 1, query[1] + 1
+            query[4:] = box
+            if kind < things:
+                query[2:4] = labels.is_open[row, item], labels.is_held[row, item]
     return as_features(
-        places=torch.from_numpy(places).half(), whole=torch.from_numpy(whole).half(),
+        places=torch.from_numpy(queries).half(), whole=torch.from_numpy(whole).half(),
         numbers=torch.arange(count), frames=torch.tensor([count]),
     )  # fmt: skip
-
-
-def _place(box: np.ndarray, side: float, rows: int, columns: int) -> int:
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return min(max(int(y // side), 0), rows - 1) * columns + min(max(int(x // side), 0), columns - 1)
 
 
 def labels_of(question: Question, scenes: Mapping[str, PlayroomScene], frames: int) -> SceneLabels:

@@ -37,10 +37,12 @@ def test_perfect_features_say_what_is_true(encoder: GrownEncoder) -> None:
     features = perfect(labels, encoder)
     whole, things = features["whole"].float().numpy(), len(settings.things)
     assert (whole[:, : 1 + len(settings.verbs)].argmax(1) == labels.verb).all()
-    places = features["places"].float().numpy()
+    queries = features["places"].float().numpy()[0]
     seen = ~np.isnan(labels.things[0]).any(1)
-    assert (places[0][:, labels.kinds[seen]].max(0) == 1).all()
-    boxes = places[0, :, things + 3 :]
+    assert sorted(np.flatnonzero(queries[:things, 0])) == sorted(set(labels.kinds[seen]))
+    assert queries[:things, 1].sum() == seen.sum()
+    assert queries[things, 1] == (~np.isnan(labels.people[0]).any(1)).sum()
+    boxes = queries[:things, 4:]
     for box in boxes[boxes.any(1)]:
         assert np.abs(labels.things[0, seen] - box).max(1).min() < 0.5
     held = whole[:, 1 + len(settings.verbs) + len(settings.phases) + things :][:, :things]

@@ -59,6 +59,7 @@ from aotd.specialists.subtasks import SUBTASKS
 from aotd.specialists.wire import SpecialistOffer, SpecialistRequest, wire_settings
 from aotd.store.run import Run
 from aotd.students import StudentConfig, StudentName
+from aotd.students.packaged import student_folder
 from aotd.tracking import TrackingConfig, take_key
 from aotd.tracking import check as check_tracking
 from aotd.verbs import FLOW, STEPS
@@ -478,7 +479,10 @@ def _dataset(dataset: DatasetConfig, source: SourceName) -> PartReport:
 
 def _student(student: StudentConfig, distill: DistillConfig) -> PartReport:
     found = PartReport([f"{student.name.value}, {student.frames} frames"])
-    checkpoints = {"student.path": student.path}
+    try:
+        checkpoints = {"student.path": str(student_folder(student.path)) if student.path else ""}
+    except UserError as error:
+        return PartReport(found.lines, [str(error)])
     if student.name in (StudentName.valley, StudentName.onevision_small) and not student.path:
         own = {f"student.valley.{part}": getattr(student.valley, part) for part in ("encoder", "lm")}
         checkpoints = {setting: path for setting, path in own.items() if path and student.name is StudentName.valley}

@@ -1,16 +1,19 @@
 """convert: write each trace as a chain of thought.
 
 Reads load/, decompose/ and execute/; writes one Thought per trace. The writer `template` writes what the trace holds
-and nothing else. The writer `llm` has a language model tell it, and `verify` checks the result against the trace.
+and nothing else. The writer `llm` has a language model tell it, and `verify` checks the result against the trace. The
+writer `caption` writes a caption of the video, for an arm that learns from as much text without reasons.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from aotd.convert import ConvertConfig, WriterName, template
 from aotd.convert import llm as llm_writer
+from aotd.convert.caption import caption_of, captions_of
 from aotd.errors import QuestionError
 from aotd.llm import LLMConfig, role_llm, thinking_setting
 from aotd.llm.base import Engine, Reply
@@ -21,6 +24,7 @@ from aotd.runtime.batches import batches
 from aotd.runtime.meter import Meter
 from aotd.runtime.progress import progress
 from aotd.store.cache import Cache, CacheConfig, load_cache
+from aotd.store.files import file_digest
 from aotd.store.run import Run
 
 MAX_CHARACTERS = 20_000
@@ -35,6 +39,7 @@ def job(run: Run, *, convert: ConvertConfig, llm: LLMConfig, cache: CacheConfig)
     """
     traces, engine = run.traces, load_writer(convert, llm, load_cache(cache, run))
     batch_size = max(role_llm(llm, convert.llm, "convert.llm").batch, 1) if engine else 1
+    captions = captions_of(convert.captions) if convert.writer is WriterName.caption else None
     with (
         run.thoughts.open(**_decides(run, convert, llm, engine)) as out,
         run.questions.beside(traces) as question_of,
@@ -47,7 +52,7 @@ def job(run: Run, *, convert: ConvertConfig, llm: LLMConfig, cache: CacheConfig)
                 for trace in batch
             ]
             with Meter() as meter:
-                written = write_thoughts(tasks, convert, engine)
+                written = write_thoughts(tasks, convert, engine, captions)
             for record, replies in written:
                 out.write(record, meter.cost(record.question_id, batch=len(batch), replies=replies))
         out.sort(traces.ids())
@@ -65,11 +70,20 @@ def decides(run: Run, *, convert: ConvertConfig, llm: LLMConfig, cache: CacheCon
 def _decides(run: Run, convert: ConvertConfig, llm: LLMConfig, engine: Engine | None) -> dict[str, Any]:
     settings: dict[str, Any] = {"writer": convert.writer.value, "boxes": convert.boxes}
     made_from = {"inputs": {"execute": run.traces.manifest_digest()}}
+    if convert.writer is WriterName.caption:
+        captions_of(convert.captions)  # an error of the file comes before anything is opened
+        settings["captions"] = file_digest(Path(convert.captions))
     if engine:
         settings["max_tokens"] = convert.max_tokens
         settings |= thinking_setting(role_llm(llm, convert.llm, "convert.llm"))
         made_from |= {"prompts": {"write_thought": digest("write_thought")}, "models": {"writer": engine.model}}
     return {"settings": settings, **made_from}
+
+
+def _told(question: Question, captions: Mapping[str, str]) -> str | QuestionError:
+    return caption_of(question, captions) or QuestionError(
+        Outcome.nothing_said, "convert.captions has no caption of its video"
+    )
 
 
 def load_writer(convert: ConvertConfig, llm: LLMConfig, cache: Cache | None = None) -> Engine | None:
@@ -91,14 +105,22 @@ def write_thought(
 
 
 def write_thoughts(
-    tasks: Sequence[tuple[Question, str, Trace]], settings: ConvertConfig, engine: Engine | None
+    tasks: Sequence[tuple[Question, str, Trace]],
+    settings: ConvertConfig,
+    engine: Engine | None,
+    captions: Mapping[str, str] | None = None,
 ) -> list[tuple[Thought | Dropped, list[Reply]]]:
     """`write_thought` for many (question, program, trace), in order, and the replies that each took.
 
     An engine is asked for all of them at once.
+
+    Args:
+        captions: of the videos, which are written in place of the traces.
     """
     texts: list[tuple[str | QuestionError, list[Reply]]]
-    if engine is None:
+    if captions is not None:
+        texts = [(_told(question, captions), []) for question, _, _ in tasks]
+    elif engine is None:
         texts = [(template.write(trace, settings.boxes), []) for _, _, trace in tasks]
     else:
         texts = llm_writer.write_all(engine, tasks, max_tokens=settings.max_tokens, boxes=settings.boxes)

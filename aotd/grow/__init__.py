@@ -45,7 +45,7 @@ class GrowConfig:
     stages: list[GrowthStage] = field(
         default_factory=lambda: [
             GrowthStage(GrowthStageName.eyes, steps=2400, batch=96),
-            GrowthStage(GrowthStageName.speak, steps=2400, batch=12),
+            GrowthStage(GrowthStageName.speak, steps=2000, batch=12),
             GrowthStage(GrowthStageName.obey, steps=800, batch=12, learning_rate=1e-3),
         ]
     )

@@ -113,8 +113,7 @@ def frames_of_step(
             pictures.append(with_changes(torch.from_numpy(beside))[1])
             targets.append(targets_of(part.labels, frame, encoder.settings, actions=actions))
         true = FrameTargets(*(torch.from_numpy(np.stack(values)) for values in zip(*targets, strict=True)))
-        with torch.autocast("cpu", torch.bfloat16):
-            outputs = encoder.detect(torch.stack(pictures).to(memory_format=torch.channels_last))
+        outputs = encoder.detect(torch.stack(pictures).to(memory_format=torch.channels_last))
         return encoder_losses(outputs, true, min(1.0, step / _WARM_STEPS) if actions else None)
 
     return losses
@@ -169,15 +168,15 @@ def encoder_losses(outputs: EncoderOutputs, true: FrameTargets, share: float | N
     Args:
         share: how much what is done counts beside where things are; None: it is not told.
     """
-    logits = outputs.centers.float()
+    logits = outputs.centers
     likely, wanted = torch.sigmoid(logits).detach(), (true.centers == 1).float()
     # Hard cells count, and cells beside a center hardly do (focal loss of CenterNet).
     weight = wanted * (1 - likely) ** 2 + (1 - wanted) * (1 - true.centers) ** 4 * likely**2
     centers = (functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).sum()
     has_box = true.has_box.repeat_interleave(4, 1)
-    far = ((outputs.edges.float() - true.edges / BOX_SCALE).abs() * has_box).sum()
+    far = ((outputs.edges - true.edges / BOX_SCALE).abs() * has_box).sum()
     thing = true.has_box[:, :1]
-    states = functional.binary_cross_entropy_with_logits(outputs.states.float(), true.states, reduction="none") * thing
+    states = functional.binary_cross_entropy_with_logits(outputs.states, true.states, reduction="none") * thing
     losses = {
         "centers": centers / wanted.sum().clamp(min=1),
         "boxes": far / true.has_box.sum().clamp(min=1),
@@ -187,8 +186,8 @@ def encoder_losses(outputs: EncoderOutputs, true: FrameTargets, share: float | N
         return losses
     verb, phase, acted = true.done.long().unbind(1)
     busy = acted >= 0
-    losses["verb"] = share * functional.cross_entropy(outputs.verb.float(), verb)
-    losses["phase"] = share * functional.cross_entropy(outputs.phase.float(), phase)
+    losses["verb"] = share * functional.cross_entropy(outputs.verb, verb)
+    losses["phase"] = share * functional.cross_entropy(outputs.phase, phase)
     if busy.any():
-        losses["thing"] = share * functional.cross_entropy(outputs.thing.float()[busy], acted[busy])
+        losses["thing"] = share * functional.cross_entropy(outputs.thing[busy], acted[busy])
     return losses

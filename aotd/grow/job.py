@@ -1,7 +1,8 @@
 """grow: a student that sees, from nothing but rendered scenes.
 
     aotd grow experiment=grown
-    aotd run experiment=demo student.path=runs/grown/grow/student student.frames=32 student.choice_reply=words
+    aotd run experiment=demo student.path=runs/grown/grow/student
+    aotd grow experiment=grown student.path=packaged:valley_grown 'grow.stages=[{name: obey, steps: 800, batch: 12}]'
 
 Draws scenes of playroom that no world has, and trains a valley on them in
 stages (grow.stages): `eyes` teaches the frame encoder where things and people
@@ -11,8 +12,10 @@ what it sees: actions with their frames, boxes, counts, states. `obey` adds
 questions, answered in words, by letter and with reasons. None of them holds a
 question of a type of the benchmark's.
 
-Writes grow/stages/ with each stage's losses, and grow/student. A stage
-that was stopped goes on from its newest checkpoint (grow.save_steps). The same
+With student.path it goes on from a student that was grown before.
+
+Writes grow/stages/ with each stage's losses, and grow/student, in half
+precision and with a card. A stage that was stopped goes on from its newest checkpoint (grow.save_steps). The same
 settings give the same student, whatever grow.workers is.
 """
 
@@ -22,6 +25,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,7 @@ import torch
 from aotd.datasets.playroom.things import HEIGHT, WIDTH
 from aotd.errors import UserError
 from aotd.grow import GrowConfig, GrowthStage, GrowthStageName
+from aotd.grow.card import card
 from aotd.grow.encoders import is_saved, load_encoder, save_encoder
 from aotd.grow.eyes import FIRST as FIRST_SCENES
 from aotd.grow.eyes import NEW_PER_STEP as NEW_SCENES
@@ -45,8 +50,13 @@ from aotd.specialists import SpecialistsConfig
 from aotd.store.files import digest, make_folder, sync_tree, write_atomically
 from aotd.store.run import Run
 from aotd.students import StudentConfig
-from aotd.students.valley.student import ValleyStudent, load_valley, new_valley
+from aotd.students.packaged import student_folder
+from aotd.students.registry import load_student
+from aotd.students.valley.grown_encoder import GrownEncoder
+from aotd.students.valley.student import ValleyStudent, check_agrees, load_valley, new_valley
 
+_EYES = f"1_{GrowthStageName.eyes.value}"
+"""Folder of the stage whose encoder the others see with."""
 TEXT_SCENES = 400
 """Scenes whose lessons the tokenizer is trained on."""
 
@@ -63,27 +73,35 @@ def job(run: Run, *, grow: GrowConfig, student: StudentConfig, specialists: Spec
     torch.set_num_threads(1)
     size = (grow.encoder.width, grow.encoder.height)
     source = SceneSource(grow.scenes, grow.difficulty, specialists.frames, size)
+    stages = run.folder / "grow" / "stages"
     begins: Path | None = None
+    if student.path:
+        begins = student_folder(student.path)
+        _keep_encoder(begins, student, stages / _EYES)
     for number, stage in enumerate(grow.stages, 1):
-        folder = run.folder / "grow" / "stages" / f"{number}_{stage.name.value}"
+        folder = stages / f"{number}_{stage.name.value}"
         make_folder(folder)
         _claim(folder, grow, grow.stages[:number], student, specialists, seed)
         if stage.name is GrowthStageName.eyes:
             _grow_eyes(grow, stage, source, seed, folder)
         else:
-            assert begins is not None
             _grow_speech(grow, stage, source, student, seed, begins, folder)
-        begins = folder
+            begins = folder / "student"
     assert begins is not None
     final = run.folder / "grow" / "student"
     if not final.is_dir():
-        _copy_whole(begins / "student", final)
+        _save_half(load_valley(begins, student), grow, student.path, seed, final)
     say(f"grown: student.path={final} student.frames={student.frames}")
 
 
 def _check(grow: GrowConfig, student: StudentConfig, specialists: SpecialistsConfig) -> None:
     names = [stage.name for stage in grow.stages]
-    if len(names) < 2 or names[0] is not GrowthStageName.eyes or GrowthStageName.eyes in names[1:]:
+    if student.path:
+        if not names or GrowthStageName.eyes in names:
+            raise UserError(
+                f"student.path={student.path} has its eyes: grow.stages must be one or more stages speak or obey"
+            )
+    elif len(names) < 2 or names[0] is not GrowthStageName.eyes or GrowthStageName.eyes in names[1:]:
         raise UserError("grow.stages must begin with the stage eyes, and go on with one or more stages speak or obey")
     for number, stage in enumerate(grow.stages):
         if stage.steps < 1 or stage.batch < 1:
@@ -95,10 +113,8 @@ def _check(grow: GrowConfig, student: StudentConfig, specialists: SpecialistsCon
         raise UserError(
             f"grow.encoder: width={grow.encoder.width} and height={grow.encoder.height} must be as {WIDTH} to {HEIGHT}"
         )
-    if student.valley.encoder or student.valley.lm or student.path:
-        raise UserError(
-            "grow begins from nothing: leave out student.path, student.valley.encoder and student.valley.lm"
-        )
+    if student.valley.encoder or student.valley.lm:
+        raise UserError("grow makes encoder and language model: leave out student.valley.encoder and student.valley.lm")
     if student.frames != specialists.frames:
         raise UserError(
             f"student.frames={student.frames}: a grown student sees every frame of the specialists': "
@@ -117,7 +133,7 @@ def _claim(
     """Write down what the last of some stages is grown with, so that no other settings go on with it."""
     settings: dict[str, Any] = {**asdict(grow), "frames": specialists.frames, "seed": seed}
     settings["stages"] = [asdict(stage) for stage in stages]
-    if len(stages) > 1:  # the first makes the encoder, which is the same for every student
+    if stages[-1].name is not GrowthStageName.eyes:  # the encoder is the same for every student
         # Its lessons ask for letters and for words, whatever it is asked for later.
         settings["student"] = {key: value for key, value in asdict(student).items() if key != "choice_reply"}
     own = digest({key: value for key, value in settings.items() if key not in ("workers", "save_steps")})
@@ -147,12 +163,12 @@ def _grow_speech(
     source: SceneSource,
     config: StudentConfig,
     seed: int,
-    begins: Path,
+    begins: Path | None,
     folder: Path,
 ) -> None:
     if (folder / "student").is_dir():
         return
-    eyes = folder.parent / f"1_{GrowthStageName.eyes.value}"
+    eyes = folder.parent / _EYES
     student = _begin_speech(config, source, seed, begins, eyes)
     student.trainable_model()
     schedule = StageSchedule(stage.steps, stage.learning_rate, grow.save_steps)
@@ -168,17 +184,36 @@ def _grow_speech(
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
 
-def _begin_speech(config: StudentConfig, source: SceneSource, seed: int, begins: Path, eyes: Path) -> ValleyStudent:
+def _begin_speech(
+    config: StudentConfig, source: SceneSource, seed: int, begins: Path | None, eyes: Path
+) -> ValleyStudent:
     """Return the student that a stage begins from: that of the stage before, or one with the grown eyes."""
-    if (begins / "student").is_dir():
-        return load_valley(begins / "student", config)
+    if begins is not None:
+        return load_valley(begins, config)
     texts = lesson_texts(source, TEXT_SCENES)
     return new_valley(config, source.frames, texts, seed, load_encoder(eyes))
 
 
-def _copy_whole(source: Path, target: Path) -> None:
-    partial_copy = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial_copy, ignore_errors=True)
-    shutil.copytree(source, partial_copy)
-    sync_tree(partial_copy)
-    partial_copy.rename(target)
+def _keep_encoder(student: Path, config: StudentConfig, folder: Path) -> None:
+    """Put the encoder of a student that was grown before where that of stage eyes stands."""
+    loaded = load_student(student, config)
+    if not (isinstance(loaded, ValleyStudent) and isinstance(loaded.model.encoder, GrownEncoder)):
+        raise UserError(f"student.path={config.path} was not grown: leave it out, and one is grown from nothing")
+    check_agrees(config, loaded)
+    if not is_saved(folder):
+        make_folder(folder)
+        save_encoder(loaded.model.encoder, folder)
+
+
+def _save_half(student: ValleyStudent, grow: GrowConfig, path: str, seed: int, folder: Path) -> None:
+    """Write a student in half precision, with its card."""
+    partial_student = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial_student, ignore_errors=True)
+    student.model.half()  # type: ignore[no-untyped-call]
+    student.save(partial_student)
+    digest = sha256((partial_student / "model.safetensors").read_bytes()).hexdigest()
+    weights = sum(weight.numel() for weight in student.model.parameters())
+    text = card(grow, seed=seed, weights=weights, digest=digest, path=path)
+    write_atomically(partial_student / "README.md", text)
+    sync_tree(partial_student)
+    partial_student.rename(folder)

@@ -19,6 +19,9 @@ from aotd.datasets.playroom.scene import Action
 from aotd.datasets.playroom.things import COUNTED, PERSON, PLAYROOM_VERBS, query
 from aotd.grow.scenes import SampledPart
 
+_STILL = 4.0
+"""Pixels by which the edges of a thing move, less of which is not moving: it is seen a little otherwise each time."""
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -31,9 +34,9 @@ class Lesson:
 
 
 def lessons_of(part: SampledPart, rng: Random) -> list[Lesson]:
-    """Make lessons about a part of a scene, about twelve. The first tells every change."""
+    """Make lessons about a part of a scene, about twelve. The first two tell every change and every thing."""
     writer = _LessonWriter(part, rng)
-    found = [writer.changes(), writer.actions(), writer.count(), writer.held(), writer.opened()]
+    found = [writer.changes(), writer.things(), writer.actions(), writer.count(), writer.held(), writer.opened()]
     found += [writer.frame(), writer.frame(busy=True), *writer.whens(), *writer.wheres()]
     if rng.random() < 0.5:
         found.append(writer.inventory())
@@ -66,6 +69,20 @@ class _LessonWriter:
         """What is done from which frame on, in all frames."""
         begins = [frame for frame, words in enumerate(self.words) if not frame or words != self.words[frame - 1]]
         return Lesson("changes", "Tell each change.\n", ", ".join(f"{frame} {self.words[frame]}" for frame in begins))
+
+    def things(self) -> Lesson:
+        """What there is, how many of each, and where it is if there is one that stays where it is."""
+        told = []
+        for name, count in self.counts.items():
+            box = self._place(self.names.index(name)) if count == 1 else None
+            told.append(f"{name} {count}" if box is None else f"{name} {_box(box)}")
+        return Lesson("things", "Tell each thing.\n", ", ".join(told))
+
+    def _place(self, item: int) -> NDArray[np.float32] | None:
+        """The box of a thing that stays where it is, None of one that does not."""
+        boxes = self.labels.things[:, item]
+        seen = boxes[~np.isnan(boxes).any(1)]
+        return seen[0] if len(seen) and np.ptp(seen, axis=0).max() < _STILL else None
 
     def actions(self) -> Lesson:
         """The actions in their order, or from the last to the first."""
@@ -100,13 +117,14 @@ class _LessonWriter:
         return Lesson("frame", f"What is seen in frame {frame}?\n", self.words[frame])
 
     def wheres(self) -> list[Lesson]:
-        """Where two things of which there is one are, the first one acted on if any, and who acts."""
+        """Where a thing is that stays there, and another or one that is acted on, and who acts."""
         found = []
         single = [item for item, name in enumerate(self.names) if self.counts[name] == 1]
-        asked = [(self.rng.choice(single), self._any_frame()) for _ in range(2)]
+        still = [item for item in single if self._place(item) is not None]
+        asked = [(item, self._any_frame()) for item in self.rng.sample(still, min(2, len(still)))]
         acted = [(action.item, self.rng.choice(frames)) for action, frames in self.acted if action.item in single]
         if acted:
-            asked[0] = self.rng.choice(acted)
+            asked[:1] = [self.rng.choice(acted)]
         for item, frame in asked:
             if not np.isnan(box := self.labels.things[frame, item]).any():
                 found.append(Lesson("where", f"Where is {self.names[item]} in frame {frame}?\n", _box(box)))
@@ -122,9 +140,12 @@ class _LessonWriter:
         return Lesson("inventory", "List what there is.\n", listed)
 
     def count(self) -> Lesson:
-        """How many of one thing there are, none included."""
-        there = [name for name in COUNTED if name in self.counts]
-        name = self.rng.choice(there if there and self.rng.random() < 0.75 else list(COUNTED))
+        """How many of one thing there are: several half the time, one, or none."""
+        kind = self.rng.random()
+        several = [name for name in COUNTED if self.counts.get(name, 0) > 1]
+        one = [name for name in COUNTED if self.counts.get(name, 0) == 1]
+        among = several if kind < 0.5 else one if kind < 0.75 else [name for name in COUNTED if name not in self.counts]
+        name = self.rng.choice(among or list(COUNTED))
         return Lesson("count", f"Count {name}.\n", f"Count of {name}: {self.counts.get(name, 0)}.")
 
     def held(self) -> Lesson:

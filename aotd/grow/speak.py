@@ -74,7 +74,7 @@ def see_scene(source: SceneSource, number: int) -> list[SeenPart]:
     seen = []
     parts = parts_of(source, number, PARTS)
     for part, frames in zip(parts, draw_parts(source, parts), strict=True):
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode():
             encoded = _encoder.encode_shrunk(frames)
         whole, places = (values.half().numpy() for values in (encoded.whole, encoded.places))
         seen.append(SeenPart(whole, places, tuple(lessons_of(part, rng)), tuple(_questions(part, rng))))
@@ -112,10 +112,10 @@ def videos_of_step(
 
 
 def _some(part: SeenPart, asked: int, rng: Random) -> list[Lesson]:
-    """Pick lessons of a part, its first one always; so many are questions."""
+    """Pick lessons of a part, its first two always; so many are questions."""
     questions = rng.sample(part.questions, min(asked, len(part.questions)))
-    first, *others = part.lessons
-    return [first, *rng.sample(others, min(LESSONS - 1 - len(questions), len(others))), *questions]
+    always, others = part.lessons[:2], part.lessons[2:]
+    return [*always, *rng.sample(others, min(LESSONS - 2 - len(questions), len(others))), *questions]
 
 
 def lesson_loss(student: ValleyStudent, videos: Sequence[tuple[VideoFeatures, Sequence[Lesson]]]) -> Tensor:
@@ -136,9 +136,8 @@ def lesson_loss(student: ValleyStudent, videos: Sequence[tuple[VideoFeatures, Se
         at += path[len(prompt) - 1 :]
         labels += reply
         shares += [1 / math.sqrt(len(reply))] * len(reply)
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = student.model.tree_logits(**batch.inputs, at=torch.tensor(at))
-    each = functional.cross_entropy(logits.float(), torch.tensor(labels), reduction="none")
+    logits = student.model.tree_logits(**batch.inputs, at=torch.tensor(at))
+    each = functional.cross_entropy(logits, torch.tensor(labels), reduction="none")
     return (each * torch.tensor(shares)).sum() * _SCALE
 
 

@@ -27,12 +27,12 @@ from typing import Any
 
 from aotd.datasets.base import DatasetConfig
 from aotd.datasets.captions import VideoCaption, read_captions
-from aotd.datasets.playroom.captions import ToldScene, told_scenes, write_videos
 from aotd.datasets.reader import given_file
 from aotd.errors import QuestionError, UserError, meant
 from aotd.instruct import InstructAuthor, InstructConfig, template
 from aotd.instruct.check import fault, unusable
 from aotd.instruct.llm import PROMPTS, write_all
+from aotd.instruct.scenes import ToldScene, told_scenes, write_videos
 from aotd.instruct.words import lines
 from aotd.llm import LLMConfig, role_llm, thinking_setting
 from aotd.llm.base import Engine, Reply

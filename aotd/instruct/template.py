@@ -13,13 +13,13 @@ from aotd.datasets.playroom.captions import (
     PARTS,
     SceneDeed,
     SceneFacts,
-    ToldScene,
     are,
     listed,
     plural,
 )
 from aotd.instruct import InstructConfig
 from aotd.instruct.llm import request
+from aotd.instruct.scenes import ToldScene
 from aotd.instruct.words import plain_words
 from aotd.records import DialogueTurn, InstructionKind
 

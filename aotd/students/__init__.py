@@ -43,6 +43,14 @@ class TemporalKind(str, Enum):
     """The last output of a transformer over the frames, plus their mean."""
 
 
+class SmallLM(str, Enum):
+    """What the small language model is that begins from nothing; both have its sizes."""
+
+    llama = "llama"
+    qwen3 = "qwen3"
+    """Its queries and keys are normalised."""
+
+
 class FrameWeights(str, Enum):
     """What v2 finds the weights of frames for."""
 
@@ -77,8 +85,10 @@ class ValleySettings:
     """Width of the small encoder, and of the temporal module behind it."""
     patches: int = 4
     """Places that the small encoder tells apart in a frame; a square number."""
+    small_lm: SmallLM = SmallLM.llama
+    """What the small language model is."""
     hidden: int = 96
-    """Width of the small language model."""
+    """Its width."""
     layers: int = 3
     heads: int = 3
     vocabulary: int = 2048

@@ -13,6 +13,7 @@ from aotd.models.checkpoints import check_checkpoint
 from aotd.store.untrusted import read_object
 from aotd.students import StudentConfig, StudentName
 from aotd.students.onevision_small import new_small_onevision
+from aotd.students.packaged import student_folder
 from aotd.students.valley.model import ValleyConfig
 from aotd.students.valley.student import ValleyStudent, check_agrees, load_valley, new_valley
 from aotd.video_llms.base import VideoLLM
@@ -68,7 +69,7 @@ def _begin(config: StudentConfig, specialist_frames: int, texts: Sequence[str], 
 
 
 def _saved_valley(config: StudentConfig) -> ValleyStudent:
-    folder = Path(config.path)
+    folder = student_folder(config.path)
     if not (folder / "config.json").is_file():
         raise UserError(f"student.path={folder} holds no student: name the folder distill/ARM/student of another run")
     student = load_student(folder, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -111,4 +112,26 @@ def test_a_trace_of_a_question_that_was_never_loaded_is_named(tmp_path: Path, mo
     write(tmp_path, "execute", Trace, [trace("stranger")])
     use(Telling(), monkeypatch)
     with pytest.raises(UserError, match=r"execute: question 'stranger' has no line in .*load: delete that folder"):
+        run_convert(config)
+
+
+def test_captions_are_written_in_place_of_reasons(tmp_path: Path) -> None:
+    config = made(tmp_path / "run", "abcd", "acd")
+    path = tmp_path / "captions.jsonl"
+    told = {"a": "A room.", "d": "A dog."}
+    path.write_text(
+        "".join(json.dumps({"video": f"x/{key}.mp4", "caption": caption}) + "\n" for key, caption in told.items())
+    )
+    config.convert = ConvertConfig(writer=WriterName.caption, captions=str(path))
+    run_convert(config)
+    run = Run(tmp_path / "run")
+    assert {one.question_id: one.text for one in run.thoughts.records()} == told
+    assert [one.question_id for one in run.thoughts.dropped()] == ["c"]
+
+
+@pytest.mark.parametrize("captions", ["", "nowhere.jsonl"])
+def test_captions_that_are_not_there_are_one_line(captions: str, tmp_path: Path) -> None:
+    config = made(tmp_path, "ab", "a")
+    config.convert = ConvertConfig(writer=WriterName.caption, captions=captions)
+    with pytest.raises(UserError, match=r"convert\.captions: (not set|nowhere\.jsonl is not there): give"):
         run_convert(config)

@@ -8,18 +8,25 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import torch
 
+from aotd.datasets.playroom import Difficulty
 from aotd.errors import UserError
 from aotd.grow import EncoderSizes, GrowConfig, GrowthStage, GrowthStageName
+from aotd.grow.eyes import new_encoder
 from aotd.grow.job import job
+from aotd.grow.scenes import SceneSource
+from aotd.grow.speak import lesson_texts
 from aotd.specialists import SpecialistsConfig
 from aotd.store.files import file_digest
 from aotd.store.run import Run
-from aotd.students import StudentConfig
+from aotd.students import StudentConfig, ValleySettings
 from aotd.students.registry import load_student
+from aotd.students.valley.student import new_valley
 
 EYES = GrowthStage(GrowthStageName.eyes, steps=2, batch=8)
 SPEAK = GrowthStage(GrowthStageName.speak, steps=2, batch=2)
@@ -35,7 +42,11 @@ STUDENT = StudentConfig(frames=32)
         (GrowConfig(stages=[replace(EYES, steps=0), SPEAK]), STUDENT, r"grow.stages\[0\]: steps and batch must be 1"),
         (GrowConfig(encoder=EncoderSizes(width=120)), STUDENT, "grow.encoder.width=120 must be a multiple of 16"),
         (GrowConfig(encoder=EncoderSizes(width=96)), STUDENT, "width=96 and height=96 must be as 256 to 192"),
-        (GrowConfig(), replace(STUDENT, path="x"), "grow begins from nothing: leave out student.path"),
+        (GrowConfig(), replace(STUDENT, path="x"), "student.path=x has its eyes: grow.stages must be one or more"),
+        (GrowConfig(stages=[]), replace(STUDENT, path="x"), "student.path=x has its eyes: grow.stages must be one or"),
+        (GrowConfig(stages=[SPEAK]), replace(STUDENT, path="x"), "x holds no student"),
+        (GrowConfig(stages=[SPEAK]), replace(STUDENT, path="packaged:x"), "packaged:x: no such student comes with"),
+        (GrowConfig(), replace(STUDENT, valley=ValleySettings(lm="x")), "leave out student.valley.encoder and"),
         (GrowConfig(), StudentConfig(frames=16), "student.frames=16: .* set student.frames=32"),
     ],
 )
@@ -83,3 +94,26 @@ def test_student_does_not_depend_on_workers_or_on_where_it_was_stopped(tmp_path:
     refused = subprocess.run(command(tmp_path / "one", "seed=1"), capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "was grown with other settings: delete it, or set run to another folder" in refused.stderr
+
+
+@pytest.mark.slow
+def test_student_goes_on_from_one_that_was_grown(tmp_path: Path) -> None:
+    source = SceneSource(5, Difficulty.standard, 32, (128, 96))
+    sizes = ValleySettings(hidden=32, layers=1, heads=2)
+    begun = new_valley(
+        StudentConfig(frames=32, valley=sizes), 32, lesson_texts(source, 3), 0, new_encoder(EncoderSizes(blocks=1), 0)
+    )
+    begun.save(tmp_path / "begun")
+    config = StudentConfig(frames=32, path=str(tmp_path / "begun"))
+    grow = GrowConfig(stages=[replace(SPEAK, steps=1), replace(SPEAK, name=GrowthStageName.obey, steps=1)], scenes=5)
+    run = Run(tmp_path / "run")
+    job(run, grow=grow, student=config, specialists=SpecialistsConfig(), seed=0)
+    grown = load_student(tmp_path / "run/grow/student", StudentConfig())
+    before, after = begun.model.state_dict(), grown.model.state_dict()
+    for name, weight in before.items():
+        if name.startswith("encoder."):
+            assert torch.equal(weight.half().float(), after[name]), name
+    assert not torch.equal(before["projector.weight"].half().float(), after["projector.weight"])
+    text = (tmp_path / "run/grow/student/README.md").read_text(encoding="utf-8")
+    assert sha256((tmp_path / "run/grow/student/model.safetensors").read_bytes()).hexdigest() in text
+    assert "| obey | 1 | 2 | 0.002 |" in text

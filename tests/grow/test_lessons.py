@@ -107,3 +107,27 @@ def test_no_lesson_is_a_question_of_the_benchmark(told: list[tuple[SampledPart, 
     for _, lesson in told:
         assert not any(text in lesson.prompt for text in asked)
         assert " ".join(lesson.prompt.removeprefix("Question: ").split()[:3]).lower() not in forms
+
+
+def test_each_thing_is_told_with_its_box_or_how_many_there_are(told: list[tuple[SampledPart, Lesson]]) -> None:
+    boxes = 0
+    for part, lesson in of(told, "things"):
+        names = [thing.name for thing in part.scene.things]
+        said = re.findall(r"([a-z/]+) (?:([0-9]+)|\[([0-9, ]+)\])", lesson.reply)
+        assert [name for name, _, _ in said] == sorted(set(names))
+        for name, count, box in said:
+            if count:
+                assert int(count) == names.count(name)
+                continue
+            boxes += 1
+            true = part.labels.things[:, names.index(name)]
+            assert names.count(name) == 1
+            assert np.abs(true[~np.isnan(true).any(1)] - list(map(int, box.split(", ")))).max() < 5
+    assert boxes > 100
+
+
+def test_half_of_the_counts_are_of_several_where_there_are(told: list[tuple[SampledPart, Lesson]]) -> None:
+    counts = [int(re.findall("[0-9]+", lesson.reply)[0]) for _, lesson in of(told, "count")]
+    assert 0 in counts
+    assert 1 in counts
+    assert sum(count > 1 for count in counts) >= 0.3 * len(counts)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from aotd.datasets.playroom import Difficulty
-from aotd.datasets.playroom.captions import NUMBERS, told_scenes
+from aotd.datasets.playroom.captions import NUMBERS
 from aotd.instruct import InstructConfig
 from aotd.instruct.check import asks_reasons, fault
+from aotd.instruct.scenes import told_scenes
 from aotd.instruct.template import write
 from aotd.records import InstructionKind
 

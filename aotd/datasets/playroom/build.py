@@ -2,6 +2,7 @@
 
     data/playroom/world.json             the settings it was built with; written last
     data/playroom/STAR_train.json        questions in STAR's shape; also _val and _test
+    data/playroom/captions.jsonl         a title and a caption of each video
     data/playroom/videos/train-0000.mp4
 
 A build that was stopped goes on where it was: a video is written under another name first, and a folder
@@ -22,6 +23,7 @@ from aotd.datasets.base import Benchmark, DatasetConfig, LoadedQuestions, locate
 from aotd.datasets.playroom import Difficulty, PlayroomConfig
 from aotd.datasets.playroom.annotation import entry
 from aotd.datasets.playroom.balance import choose
+from aotd.datasets.playroom.captions import facts_of, tell
 from aotd.datasets.playroom.questions import candidates
 from aotd.datasets.playroom.render import draw, encode
 from aotd.datasets.playroom.scene import PlayroomScene
@@ -37,6 +39,8 @@ WORLD = 1
 SPLITS = ("train", "val", "test")
 PER_SCENE = {"train": 5.0, "val": 5.0, "test": 7.0}
 """How many questions a scene has, on average."""
+CAPTIONS = "captions.jsonl"
+"""What is told of each video of a world."""
 WORKERS = 2
 CHUNK = 4
 
@@ -109,6 +113,14 @@ def entries(config: PlayroomConfig, split: str) -> list[dict[str, Any]]:
     return written
 
 
+def captions(config: PlayroomConfig) -> Iterator[str]:
+    """What is told of each video, as lines of JSON; `convert.captions` and `instruct.captions` read them."""
+    for plan in (plan for split in SPLITS for plan in plans(config, split)):
+        rng = Random(f"{config.seed}/{plan.scene}/caption")  # noqa: S311
+        title, caption = tell(facts_of(play(plan, str(config.seed))), rng)
+        yield json.dumps({"video": f"videos/{plan.scene}.mp4", "title": title, "caption": caption}) + "\n"
+
+
 def _settings(config: PlayroomConfig) -> dict[str, Any]:
     """What decides the world, as JSON.
 
@@ -150,6 +162,7 @@ def _build(root: Path, config: PlayroomConfig, settings: dict[str, Any]) -> None
     for split in SPLITS:
         text = json.dumps(entries(config, split), separators=(",", ":"))
         write_atomically(annotation_path(root, split), text + "\n")
+    write_atomically(root / CAPTIONS, "".join(captions(config)))
     write_atomically(root / "world.json", json.dumps({"settings": settings, "hash": digest(settings)}, indent=1) + "\n")
 
 

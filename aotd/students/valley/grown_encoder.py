@@ -2,7 +2,9 @@
 
 A convolutional net over shrunk frames, each with its changes since the frame before and until the one after. What it
 gives of a frame as a whole: how likely each verb, phase of an action and thing acted on is, what is held and open, and
-the boxes of who acts and of what is acted on. What it gives of a place: what has its center there, and its box.
+the boxes of who acts and of what is acted on. Where a ViT has patches, it has object queries, as DETR has: one for each
+kind of thing, and one for people. A query tells whether there is one, how many, and the box and state of the one that
+is seen best.
 
 It is trained on playroom's own states and frozen afterwards. It stands for the CLIP of Valley, whose pictures no one
 has of playroom.
@@ -25,8 +27,6 @@ from aotd.video.clip import Pixels
 
 CELL = 8
 """Pixels of a shrunk frame from one cell to the next."""
-PLACE = 2
-"""Cells from one place to the next."""
 PERSON, ACTOR, TARGET = 0, 1, 2
 """Center heatmaps before those of the things: of people, of who acts, of what is acted on."""
 BOX_SCALE = 16.0
@@ -34,6 +34,10 @@ BOX_SCALE = 16.0
 _WAVES = 4.0 * 1.35 ** torch.arange(2, 20)
 """Lengths of the waves that a coordinate is told in, in pixels of the video: some of those that numbers begin with."""
 _BOX_WAVES = 4 * 2 * len(_WAVES)
+MOST_COUNTED = 6
+"""Things of a kind that are told apart from one less; more are told as so many."""
+_SEEN = 0.3
+"""How likely a peak has to be to count as a thing."""
 
 
 class GrownSettings(BaseModel):
@@ -99,10 +103,10 @@ class GrownEncoder(FrameEncoder):
         self.settings = settings
         channels, things = settings.cells, len(settings.things)
         rows, columns = settings.height // CELL, settings.width // CELL
-        self.grid = rows // PLACE, columns // PLACE
-        self.places = self.grid[0] * self.grid[1]
-        named = 1 + len(settings.verbs) + len(settings.phases) + 3 * things
-        self.channels = named + 2 + 2 * _BOX_WAVES + 2
+        self.places = things + 1
+        self.named = 1 + len(settings.verbs) + len(settings.phases) + 3 * things
+        """Channels with a name: of verbs, phases, things acted on, held, open."""
+        self.channels = self.named + 2 + 2 * _BOX_WAVES + 2 + 1 + MOST_COUNTED + 1
         self.stem = nn.Sequential(
             nn.Conv2d(9, channels // 2, 4, stride=4),
             nn.ReLU(),
@@ -151,7 +155,8 @@ class GrownEncoder(FrameEncoder):
         """Encode the frames of a video, which stand in their order: each is seen beside its neighbours.
 
         Returns:
-            What is kept: `whole` `[T, 1 + verbs + phases + 3 × things + 10]`, `places` `[T, P, things + 7]`.
+            What is kept: `whole` `[T, 1 + verbs + phases + 3 × things + 10]`; `places`, the object queries,
+            `[T, things + 1, 8]`: how likely there is one, how many there are, open, held, box.
         """
         return self.encode_shrunk(shrink(frames, self.settings.width, self.settings.height))
 
@@ -171,14 +176,13 @@ class GrownEncoder(FrameEncoder):
             parts.append(best.values[:, None])
             busy.append(boxes[:, which].flatten(2)[frame, :, best.indices])
         whole = torch.cat([*parts, *busy], 1)
-        blocks = self._blocks(torch.cat([things, peaks[:, PERSON : PERSON + 1]], 1))
-        best_cell = blocks[:, :-1].amax(1).argmax(-1)[:, None, :, :, None]
-        there = [
-            self._blocks(values).gather(-1, best_cell.expand(-1, values.shape[1], -1, -1, 1))[..., 0]
-            for values in (states, boxes[:, 0])
-        ]
-        places = torch.cat([blocks.amax(-1), *there], 1).flatten(2).transpose(1, 2)
-        return Encoded(whole, places)
+        asked = torch.cat([things, peaks[:, PERSON : PERSON + 1]], 1).flatten(2)
+        there, cell = asked.max(-1)
+        count = (asked > _SEEN).sum(-1)
+        told = torch.cat([states, boxes[:, 0], boxes[:, 1]], 1).flatten(2).transpose(1, 2)
+        told = told.gather(1, cell[..., None].expand(-1, -1, told.shape[-1]))
+        box = torch.cat([told[:, :-1, 2:6], told[:, -1:, 6:]], 1)
+        return Encoded(whole, torch.cat([there[..., None], count[..., None], told[..., :2], box], -1))
 
     def boxes(self, outputs: EncoderOutputs) -> Tensor:
         """The box that each cell tells, of a thing and of a person, in pixels of the video: `[N, 2, 4, G, H]`."""
@@ -190,35 +194,31 @@ class GrownEncoder(FrameEncoder):
         scale = self.settings.video_width / self.settings.width
         return scale * torch.cat([middle - edges[:, :, :2], middle + edges[:, :, 2:]], 2)
 
-    def _blocks(self, cells: Tensor) -> Tensor:
-        """`[N, K, G, H]` -> `[N, K, rows, columns, cells of a place]`."""
-        rows, columns = self.grid
-        shape = (rows, PLACE, columns, PLACE)
-        return cells.reshape(*cells.shape[:2], *shape).permute(0, 1, 2, 4, 3, 5).flatten(4)
-
     def unpack(self, encoded: Encoded) -> Encoded:
         """Spread kept features out for a linear layer.
 
-        A place has the channels of a frame's thing acted on and of its box: the same word stands for a thing, whether
+        A query has the channels of a frame's thing acted on and of its box: the same word stands for a thing, whether
         it lies there or is acted on.
 
         Args:
             encoded: features as `forward` gives them, with any axes before the last.
         """
-        settings = self.settings
+        settings, named = self.settings, self.named
         whole, places = encoded.whole.float(), encoded.places.float()
         things, first = len(settings.things), 1 + len(settings.verbs) + len(settings.phases)
-        named = first + 3 * things
         sure, busy = whole[..., named : named + 2], whole[..., named + 2 :].reshape(*whole.shape[:-1], 2, 4)
         told = (_waves(busy) * sure[..., None]).flatten(-2)
-        frames = nn.functional.pad(torch.cat([whole[..., : named + 2], told], -1), (0, 2))
-        kinds, states, boxes = torch.split(places, [things + 1, 2, 4], -1)
-        there = kinds[..., :things].amax(-1, keepdim=True)
+        frames = nn.functional.pad(torch.cat([whole[..., : named + 2], told], -1), (0, 3 + MOST_COUNTED + 1))
+        there, counts, states, boxes = torch.split(places, [1, 1, 2, 4], -1)
+        count = torch.arange(MOST_COUNTED + 1, device=places.device)
         spread = torch.zeros(*places.shape[:-1], self.channels, device=places.device)
-        spread[..., first : first + things] = kinds[..., :things]
-        spread[..., named : named + 1] = kinds[..., things:]
-        spread[..., -2 - _BOX_WAVES : -2] = _waves(boxes) * there
-        spread[..., -2:] = states * there
+        spread[..., :things, first : first + things] = torch.eye(things, device=places.device)
+        spread[..., things, named] = 1
+        behind = named + 2 + _BOX_WAVES
+        spread[..., behind : behind + _BOX_WAVES] = _waves(boxes) * there
+        spread[..., behind + _BOX_WAVES :] = torch.cat(
+            [states * there, there, (counts.clamp(max=MOST_COUNTED) == count).float()], -1
+        )
         return Encoded(frames, spread)
 
 

@@ -121,6 +121,9 @@ class Valley(TreeCausalLM, PreTrainedModel):  # type: ignore[misc,unused-ignore]
             for layer in self.lm.model.layers:
                 layer.input_layernorm = nn.RMSNorm(hidden, eps=1e-6)
                 layer.post_attention_layernorm = nn.RMSNorm(hidden, eps=1e-6)
+                for name in ("q_norm", "k_norm"):  # Qwen3 has them
+                    if hasattr(layer.self_attn, name):
+                        setattr(layer.self_attn, name, nn.RMSNorm(layer.self_attn.head_dim, eps=1e-6))
         self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:

@@ -1,9 +1,9 @@
 """Student `valley`: Valley with a frozen frame encoder and a causal LM of one's choice, or a small one from nothing.
 
 What is named in the settings (`student.valley.encoder`, `student.valley.lm`) comes from checkpoints, as in the paper.
-What is not is small and begins from random weights: a convolutional encoder, the same for every seed, and a Llama with
-a tokenizer of its own (`aotd.students.tokens`). To that LM each frame is told by its number: the embedding of the
-number's own token is added to the frame's, so that "frame 12" can be read off.
+What is not is small and begins from random weights: a convolutional encoder, the same for every seed, and a Llama or
+Qwen3 with a tokenizer of its own (`aotd.students.tokens`). To that LM each frame is told by its number: the embedding
+of the number's own token is added to the frame's, so that "frame 12" can be read off.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ from typing import Annotated, Any
 import torch
 from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor, nn
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoTokenizer, LlamaConfig, PreTrainedTokenizerFast, set_seed
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoTokenizer,
+    LlamaConfig,
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    set_seed,
+)
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from aotd.errors import UserError
@@ -25,7 +33,7 @@ from aotd.llm.local import decode as decode_plain
 from aotd.models.checkpoints import COMPLAINTS, first_line
 from aotd.models.loading import load_model, load_part, read_config
 from aotd.prompts import without_tokens
-from aotd.students import FrameWeights, StudentConfig, TemporalKind, ValleySettings
+from aotd.students import FrameWeights, SmallLM, StudentConfig, TemporalKind, ValleySettings
 from aotd.students.tokens import decode, encode, number_tokens, train_tokenizer
 from aotd.students.valley.chat import chat_form, encode_behind
 from aotd.students.valley.encoder import (
@@ -36,7 +44,7 @@ from aotd.students.valley.encoder import (
     check_encoder,
     read_encoder,
 )
-from aotd.students.valley.grown_encoder import GrownEncoder
+from aotd.students.valley.grown_encoder import MOST_COUNTED, GrownEncoder
 from aotd.students.valley.model import VIDEO, Valley, ValleyConfig, encoder_of
 from aotd.video.clip import Video, frame_numbers
 from aotd.video_llms.base import BatchRow, VideoFeatures, VideoLLM, VideoPrefix, collate
@@ -181,7 +189,7 @@ def new_valley(
         text_config, numbers = lm.config, []
     else:
         tokenizer = train_tokenizer(texts, settings.vocabulary, at_least=specialist_frames - 1)
-        text_config, numbers = _small_llama(settings, tokenizer), number_tokens(tokenizer, specialist_frames)
+        text_config, numbers = _small_lm(settings, tokenizer), number_tokens(tokenizer, specialist_frames)
     made_of = ValleyConfig(
         encoder=described,
         vision_config=vision_config,
@@ -224,13 +232,18 @@ def _read_lm(config: StudentConfig, dtype: torch.dtype) -> tuple[Any, Any]:
     return model, load_part(path, setting, AutoTokenizer)
 
 
-def _small_llama(settings: ValleySettings, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
-    return LlamaConfig(
+_SMALL_LMS: dict[SmallLM, Any] = {SmallLM.llama: LlamaConfig, SmallLM.qwen3: Qwen3Config}
+
+
+def _small_lm(settings: ValleySettings, tokenizer: PreTrainedTokenizerFast) -> PreTrainedConfig:
+    config: PreTrainedConfig = _SMALL_LMS[settings.small_lm](
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden,
         intermediate_size=3 * settings.hidden,
         num_hidden_layers=settings.layers,
         num_attention_heads=settings.heads,
+        num_key_value_heads=settings.heads,
+        head_dim=settings.hidden // settings.heads,
         max_position_embeddings=4096,
         tie_word_embeddings=True,
         initializer_range=0.8 / math.sqrt(settings.hidden),
@@ -238,6 +251,7 @@ def _small_llama(settings: ValleySettings, tokenizer: PreTrainedTokenizerFast) -
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
     )
+    return config
 
 
 @torch.no_grad()
@@ -257,7 +271,8 @@ def _begin_small(model: Valley, tokenizer: PreTrainedTokenizerFast) -> None:
 def _begin_named(model: Valley, encoder: GrownEncoder, tokenizer: PreTrainedTokenizerFast) -> None:
     """Begin the projector as a dictionary: what stands for a thing or a verb becomes the word for it.
 
-    A thing that is held or open is told by its word, too, turned each in a way of its own.
+    A thing that is held or open is told by its word, too, turned each in a way of its own; how many there are, by the
+    number.
     """
     table, settings = model.lm.get_input_embeddings().weight, encoder.settings
 
@@ -277,6 +292,9 @@ def _begin_named(model: Valley, encoder: GrownEncoder, tokenizer: PreTrainedToke
     for number, named in enumerate((things, turned(things), turned(things))):
         begin = first + number * len(things)
         weight[:, begin : begin + len(things)] = named.T
+    counts = embedded([str(count) for count in range(MOST_COUNTED + 1)])
+    weight[:, -len(counts) :] = counts.T
+    weight[:, -len(counts) - 3 : -len(counts)] = EMBEDDING * torch.randn(len(weight), 3)
 
 
 @torch.no_grad()
@@ -416,7 +434,7 @@ def _check_saved(config: ValleyConfig, where: str) -> _Saved:
     elif isinstance(saved.encoder, ConvSettings) and not _is_grid(saved.encoder.places, saved.encoder.image):
         raise UserError(f"{where}: encoder.places must be a square number of parts of the picture")
     if saved.own_lm:
-        if config.text_config.model_type != "llama":
+        if config.text_config.model_type not in [kind.value for kind in SmallLM]:
             raise UserError(f"{where}: text_config is not that of our own language model")
         if len(saved.number_tokens) != saved.seen or not all(
             0 <= token < config.text_config.vocab_size for token in saved.number_tokens
@@ -445,6 +463,7 @@ def check_agrees(config: StudentConfig, student: ValleyStudent) -> None:
     if saved.own_lm:
         text = saved.text_config
         there |= {"hidden": text.hidden_size, "layers": text.num_hidden_layers, "heads": text.num_attention_heads}
+        there["small_lm"] = SmallLM(text.model_type)
     else:
         there["system"] = saved.system
     said = {f"valley.{name}": (getattr(settings, name), getattr(default.valley, name), there[name]) for name in there}

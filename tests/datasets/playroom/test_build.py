@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from aotd.datasets.base import DatasetConfig
+from aotd.datasets.captions import read_captions
 from aotd.datasets.playroom import Difficulty, PlayroomConfig
-from aotd.datasets.playroom.build import read
+from aotd.datasets.playroom.build import CAPTIONS, read
 from aotd.errors import UserError
 from aotd.store.files import _sweep
 
@@ -45,6 +46,14 @@ def test_read_gives_questions_with_videos_programs_and_evidence(built: Path) -> 
         assert question.steps
         assert question.evidence is not None
         assert question.evidence.boxes
+
+
+def test_each_video_has_a_caption(built: Path) -> None:
+    told = read_captions(built / CAPTIONS)
+    assert len(told) == 8
+    for caption in told:
+        assert (built / caption.video).is_file()
+        assert len(caption.caption.split()) > 20
 
 
 def test_interrupted_build_ends_with_the_same_files(built: Path, tmp_path: Path) -> None:

@@ -16,7 +16,15 @@ from aotd.students import StudentConfig, ValleySettings
 from aotd.students.registry import load_student
 from aotd.students.tokens import encode
 from aotd.students.valley.encoded import Encoded
-from aotd.students.valley.grown_encoder import GrownEncoder, GrownSettings, with_changes
+from aotd.students.valley.grown_encoder import (
+    BOX_SCALE,
+    CELL,
+    MOST_COUNTED,
+    TARGET,
+    GrownEncoder,
+    GrownSettings,
+    with_changes,
+)
 from aotd.students.valley.student import ValleyStudent, new_valley
 from tests.conftest import BlankVideo
 
@@ -51,10 +59,10 @@ def frames(count: int = 5) -> np.ndarray:
 def test_features_have_their_sizes_and_are_finite(encoder: GrownEncoder) -> None:
     kept = encoder(frames())
     assert kept.whole.shape == (5, NAMED + 2 + 8)
-    assert kept.places.shape == (5, encoder.places, 3 + 1 + 2 + 4) == (5, 12, 10)
+    assert kept.places.shape == (5, encoder.places, 8) == (5, 4, 8)
     spread = encoder.unpack(kept)
     assert spread.whole.shape == (5, encoder.channels)
-    assert spread.places.shape == (5, 12, encoder.channels)
+    assert spread.places.shape == (5, 4, encoder.channels)
     assert all(part.isfinite().all() for part in (spread.whole, spread.places))
     for first, count in ((0, 3), (3, 3), (6, 3)):  # verbs, phases and things are probabilities
         assert torch.allclose(kept.whole[:, first : first + count].sum(1), torch.ones(5), atol=1e-5)
@@ -76,24 +84,55 @@ def test_changes_are_none_where_nothing_moves() -> None:
     assert not seen[:, 3:].any()
 
 
-def test_thing_of_a_place_is_told_in_the_channel_of_a_thing_acted_on(encoder: GrownEncoder) -> None:
-    kept = Encoded(torch.zeros(1, NAMED + 10), torch.zeros(1, 12, 10))
+def test_query_of_a_thing_has_the_channel_of_a_thing_acted_on(encoder: GrownEncoder) -> None:
+    kept = Encoded(torch.zeros(1, NAMED + 10), torch.zeros(1, 4, 8))
     kept.whole[0, 6 + 1] = 1  # the cup is acted on
-    kept.places[0, 5, 1] = 1  # and stands there
     spread = encoder.unpack(kept)
     assert spread.whole[0, 6 + 1] == 1
-    assert spread.places[0, 5, 6 + 1] == 1
-    assert not spread.places[0, 4].any()
+    assert spread.places[0, :3, 6:9].equal(torch.eye(3))
+    assert spread.places[0, 3, NAMED] == 1  # people have the channel of who acts
 
 
 def test_boxes_are_told_alike_for_equal_boxes_and_not_without_anything_there(encoder: GrownEncoder) -> None:
-    kept = Encoded(torch.zeros(2, NAMED + 10), torch.zeros(2, 12, 10))
-    kept.places[:, 3, 6:] = torch.tensor([[10.0, 20, 30, 40], [10, 20, 30, 60]])
-    assert not encoder.unpack(kept).places.any()
-    kept.places[:, 3, 0] = 1
-    first, second = encoder.unpack(kept).places[:, 3]
-    same = (first == second)[-2 - 144 : -2].view(4, 36).all(1)
+    kept = Encoded(torch.zeros(2, NAMED + 10), torch.zeros(2, 4, 8))
+    kept.places[:, 1, 4:] = torch.tensor([[10.0, 20, 30, 40], [10, 20, 30, 60]])
+    boxes = slice(NAMED + 2 + 144, NAMED + 2 + 288)
+    assert not encoder.unpack(kept).places[..., boxes].any()
+    kept.places[:, 1, 0] = 1
+    first, second = encoder.unpack(kept).places[:, 1, boxes]
+    same = (first == second).view(4, 36).all(1)
     assert same.tolist() == [True, True, True, False]
+
+
+def test_count_of_a_query_has_a_channel_for_each_number(encoder: GrownEncoder) -> None:
+    kept = Encoded(torch.zeros(1, NAMED + 10), torch.zeros(1, 4, 8))
+    kept.places[0, :, 1] = torch.tensor([0.0, 1, 3, 99])
+    counts = encoder.unpack(kept).places[0, :, -1 - MOST_COUNTED :]
+    assert counts.argmax(-1).tolist() == [0, 1, 3, MOST_COUNTED]
+    assert counts.sum(-1).tolist() == [1, 1, 1, 1]
+
+
+@torch.no_grad()
+def test_query_counts_the_peaks_of_its_kind_and_has_the_box_of_the_likeliest(
+    encoder: GrownEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, columns = 48 // CELL, 64 // CELL
+    outputs = encoder.detect(with_changes(torch.from_numpy(frames(1)[:, :48, :64])))
+    centers = torch.full((1, 6, rows, columns), -9.0)
+    centers[0, TARGET + 1 + 1, 1, 1] = 2.0  # a cup
+    centers[0, TARGET + 1 + 1, 4, 6] = 5.0  # another, seen better
+    edges = torch.full((1, 8, rows, columns), 0.5)
+    found = replace(outputs, centers=centers, edges=edges)
+    monkeypatch.setattr(encoder, "detect", lambda pictures: found)
+    book, cup, _, person = encoder(frames(1)).places[0]
+    assert book[0] < 0.01
+    assert book[1] == 0
+    assert person[1] == 0
+    assert cup[0] > 0.9
+    assert cup[1] == 2
+    middle_x, middle_y = (6.5 * CELL) * 2, (4.5 * CELL) * 2  # in pixels of a video twice as wide
+    half = 0.5 * BOX_SCALE * 2
+    assert cup[4:].tolist() == pytest.approx([middle_x - half, middle_y - half, middle_x + half, middle_y + half])
 
 
 def test_projector_begins_with_the_words_of_things(student: ValleyStudent) -> None:

@@ -14,7 +14,7 @@ from aotd.distill.batch import make_batch, tokenize_example
 from aotd.distill.loss import distillation_loss
 from aotd.errors import UserError
 from aotd.records import Example, Mode
-from aotd.students import StudentConfig, TemporalKind, ValleySettings
+from aotd.students import SmallLM, StudentConfig, TemporalKind, ValleySettings
 from aotd.students.registry import load_student, new_student
 from aotd.students.tokens import decode, encode
 from aotd.students.valley.student import ValleyStudent, check_agrees, new_valley
@@ -39,9 +39,9 @@ def view(student: ValleyStudent, seed: int) -> VideoFeatures:
     return student.encode_video(Noise(video_id=str(seed)))
 
 
-@pytest.fixture(scope="module")
-def student() -> ValleyStudent:
-    made = new_valley(SMALL, 8, TEXTS, seed=1)
+@pytest.fixture(scope="module", params=SmallLM)
+def student(request: pytest.FixtureRequest) -> ValleyStudent:
+    made = new_valley(replace(SMALL, valley=replace(SIZES, small_lm=request.param)), 8, TEXTS, seed=1)
     made.model.train(False)
     return made
 

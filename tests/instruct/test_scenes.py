@@ -8,15 +8,9 @@ import pytest
 
 from aotd.datasets.playroom import Difficulty, PlayroomConfig
 from aotd.datasets.playroom.build import SPLITS, plans
-from aotd.datasets.playroom.captions import (
-    _plans,
-    facts_of,
-    noun_of,
-    plural,
-    told_scenes,
-    write_videos,
-)
+from aotd.datasets.playroom.captions import facts_of, noun_of, plural
 from aotd.datasets.playroom.staging import play
+from aotd.instruct.scenes import _plans, told_scenes, write_videos
 
 MANY = 60
 
