@@ -39,18 +39,16 @@ from aotd.datasets.playroom import Difficulty
 from aotd.datasets.playroom.build import render
 from aotd.datasets.playroom.things import FPS, PLAYROOM_VERBS
 from aotd.grow import GrowConfig
-from aotd.grow.eyes import FIRST as FIRST_FRAMES
-from aotd.grow.eyes import NEW_PER_STEP as NEW_FRAMES
 from aotd.grow.lessons import Lesson, frames_of, lessons_of
 from aotd.grow.questions import questions_of
 from aotd.grow.scenes import SampledPart, SceneSource, parts_of
-from aotd.grow.speak import FIRST, NEW_PER_STEP
 from aotd.prompts.student import prompt, suffix
 from aotd.records import Mode, Question
 from aotd.scoring.intervals import estimate
 from aotd.scoring.iou import box_iou, iou_and_recall
 from aotd.students import StudentConfig
 from aotd.students.choices import likeliest
+from aotd.students.growth import growth_of
 from aotd.students.registry import load_student
 from aotd.video.source import DecodedVideos
 from aotd.video_llms.base import VideoFeatures, VideoLLM
@@ -85,9 +83,11 @@ def main() -> int:
         folder = Path(given.folder or Path(made) / "grown")
         minutes = grow(folder, given.settings)
         student = load_student(folder / "grow/student", StudentConfig())
+        growth = growth_of(folder / "grow/student")
+        assert growth is not None
         scenes = list(seen(student, given.seed, given.scenes, Path(made)))
     found = measure(student, scenes)
-    found = {"minutes": minutes, "videos": grown_on(folder), "weights": weights(student), "seed": given.seed, **found}
+    found = {"minutes": minutes, "videos": growth.scenes, "weights": weights(student), "seed": given.seed, **found}
     print(json.dumps(found))
     blind = any(found[name][1] <= 0 for name in ("box_gain", "span_gain"))
     return 1 if blind or found["action"] < ACTION else 0
@@ -136,16 +136,26 @@ def actions(part: SampledPart) -> Iterator[Lesson]:
             yield Lesson("action", f"What is seen in frame {frames[len(frames) // 2]}?\n", said)
 
 
-def measure(student: VideoLLM, scenes: Sequence[SeenScene]) -> dict[str, object]:
+Told = dict[str, list[tuple[int, float, float]]]
+"""Kind -> scene, the score with its own video, and the one with another."""
+
+
+def told_of(student: VideoLLM, scenes: Sequence[SeenScene]) -> Told:
+    """Ask for boxes, spans and actions, each with its own video and with that of the next scene."""
     others = [*scenes[1:], scenes[0]]
-    told: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
-    """Kind -> scene, its own video's score, the other video's."""
+    told: Told = defaultdict(list)
     tasks = [(number, lesson) for number, scene in enumerate(scenes) for lesson in scene.lessons]
     own = replies(student, [(scenes[number].features, lesson.prompt) for number, lesson in tasks])
     wrong = replies(student, [(others[number].features, lesson.prompt) for number, lesson in tasks])
     for (number, lesson), reply, other in zip(tasks, own, wrong, strict=True):
         kind = "box" if lesson.kind in ("where", "person") else "span" if lesson.kind == "when" else "action"
         told[kind].append((number, score(lesson, reply), score(lesson, other)))
+    return told
+
+
+def measure(student: VideoLLM, scenes: Sequence[SeenScene]) -> dict[str, object]:
+    others = [*scenes[1:], scenes[0]]
+    told = told_of(student, scenes)
     asked = [(number, question) for number, scene in enumerate(scenes) for question in scene.choices]
     for_letter = [(scenes[number].features, prompt(one) + suffix(True, Mode.answer)) for number, one in asked]
     for (number, question), letter in zip(asked, replies(student, for_letter), strict=True):
@@ -200,17 +210,6 @@ def mean(values: Sequence[float]) -> float:
 
 def weights(student: VideoLLM) -> int:
     return sum(weight.numel() for weight in student.model.parameters())
-
-
-def grown_on(folder: Path) -> int:
-    """How many scenes all stages have drawn by their ends."""
-    stages = sorted(path for path in (folder / "grow/stages").iterdir())
-    found = 0
-    for path in stages:
-        steps = len((path / "losses.jsonl").read_text(encoding="utf-8").splitlines())
-        first, new = (FIRST_FRAMES, NEW_FRAMES) if path.name.endswith("eyes") else (FIRST, NEW_PER_STEP)
-        found += first + new * (steps - 1)
-    return found
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ ROOMS = {
     "select": "datasets runtime sandbox scoring specialists store tools video walls",
     "decompose": "agents datasets llm prompts runtime sandbox store tools",
     "execute": "agents datasets llm runtime sandbox specialists store tools walls",
-    "convert": "llm prompts runtime store view",
+    "convert": "datasets llm prompts runtime store view",
     "verify": "llm prompts runtime scoring store tools view",
     "grow": "datasets models prompts runtime specialists store students video video_llms view",
     "distill": "datasets prompts runtime specialists store students tracking video_llms",

@@ -87,6 +87,7 @@ def write_contamination(
             arm=arm,
             told=trained.complete,
             checkpoint=trained.checkpoint,
+            grown_scenes=trained.grown_scenes,
             trained_questions=len(trained.questions) + len(trained.untraced),
             trained_videos=len({video_of(*placed) for placed in trained.questions}),
             untraced=len(trained.untraced),

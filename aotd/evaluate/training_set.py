@@ -17,6 +17,8 @@ from aotd.errors import UserError
 from aotd.records import Question
 from aotd.store.run import Run
 from aotd.store.untrusted import is_file, read_manifest
+from aotd.students.growth import growth_of
+from aotd.students.packaged import student_folder
 
 
 class LocatedQuestion(NamedTuple):
@@ -39,6 +41,8 @@ class TrainingSet:
     """Ids of questions whose run is gone or was made anew since: only these ids are known."""
     checkpoint: str | None
     """The checkpoint that it began from; what that was trained on is not known. None: it began from nothing."""
+    grown_scenes: int = 0
+    """Rendered scenes that it grew on before (`aotd grow`)."""
     complete: bool = True
     """False: the lines that name the questions are not there, of this training or of one before."""
 
@@ -86,6 +90,7 @@ def trained_on(
             before.questions + tuple(located for located in questions if _identity(located) not in known_before),
             tuple(dict.fromkeys(before.untraced + untraced)),
             before.checkpoint,
+            before.grown_scenes,
             before.complete and complete,
         )
     parts = settings["student"].get("valley") or {}
@@ -93,8 +98,11 @@ def trained_on(
     if checkpoint and Path(checkpoint).name == "student" and (Path(checkpoint).parent / "manifest.json").is_file():
         before = trained_on(Path(checkpoint).parent, roots, elsewhere, load, (*after, folder.resolve()))
         both = before.questions + questions, before.untraced + untraced
-        return TrainingSet(*both, before.checkpoint, before.complete and complete)
-    return TrainingSet(questions, untraced, checkpoint, complete)
+        return TrainingSet(*both, before.checkpoint, before.grown_scenes, before.complete and complete)
+    growth = growth_of(student_folder(checkpoint)) if checkpoint else None
+    if growth is not None:
+        return TrainingSet(questions, untraced, None, growth.scenes, complete)
+    return TrainingSet(questions, untraced, checkpoint, complete=complete)
 
 
 def _identity(located: LocatedQuestion) -> tuple[object, ...]:

@@ -50,6 +50,7 @@ from aotd.specialists import SpecialistsConfig
 from aotd.store.files import digest, make_folder, sync_tree, write_atomically
 from aotd.store.run import Run
 from aotd.students import StudentConfig
+from aotd.students.growth import GROWN, Growth, growth_of
 from aotd.students.packaged import student_folder
 from aotd.students.registry import load_student
 from aotd.students.valley.grown_encoder import GrownEncoder
@@ -70,7 +71,6 @@ def job(run: Run, *, grow: GrowConfig, student: StudentConfig, specialists: Spec
         Stopped: a signal has come; the stage goes on from there.
     """
     _check(grow, student, specialists)
-    torch.set_num_threads(1)
     size = (grow.encoder.width, grow.encoder.height)
     source = SceneSource(grow.scenes, grow.difficulty, specialists.frames, size)
     stages = run.folder / "grow" / "stages"
@@ -82,6 +82,8 @@ def job(run: Run, *, grow: GrowConfig, student: StudentConfig, specialists: Spec
         folder = stages / f"{number}_{stage.name.value}"
         make_folder(folder)
         _claim(folder, grow, grow.stages[:number], student, specialists, seed)
+        # Convolutions gain nothing from a second thread. Other numbers round otherwise, and grow other students.
+        torch.set_num_threads(1 if stage.name is GrowthStageName.eyes else 2)
         if stage.name is GrowthStageName.eyes:
             _grow_eyes(grow, stage, source, seed, folder)
         else:
@@ -211,9 +213,22 @@ def _save_half(student: ValleyStudent, grow: GrowConfig, path: str, seed: int, f
     shutil.rmtree(partial_student, ignore_errors=True)
     student.model.half()  # type: ignore[no-untyped-call]
     student.save(partial_student)
+    before = growth_of(student_folder(path)) if path else None
+    growth = Growth(
+        seed=grow.scenes,
+        scenes=max(before.scenes if before else 0, *(_scenes(stage) for stage in grow.stages)),
+        difficulty=grow.difficulty.value,
+    )
     digest = sha256((partial_student / "model.safetensors").read_bytes()).hexdigest()
     weights = sum(weight.numel() for weight in student.model.parameters())
     text = card(grow, seed=seed, weights=weights, digest=digest, path=path)
     write_atomically(partial_student / "README.md", text)
+    write_atomically(partial_student / GROWN, growth.model_dump_json(indent=1) + "\n")
     sync_tree(partial_student)
     partial_student.rename(folder)
+
+
+def _scenes(stage: GrowthStage) -> int:
+    """How many scenes a stage draws until its last step."""
+    first, new = (FIRST_SCENES, NEW_SCENES) if stage.name is GrowthStageName.eyes else (FIRST, NEW_PER_STEP)
+    return first + new * (stage.steps - 1)

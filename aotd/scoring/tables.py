@@ -220,6 +220,8 @@ class Contamination(Part):
     """False: its folder does not say what all it was trained on, and the rest is no more than a part of it."""
     checkpoint: str | None
     """What it began from; what that was trained on before is not known. None: it began from nothing."""
+    grown_scenes: int = 0
+    """Rendered scenes that it grew on before (`aotd grow`), none of them a video of a world."""
     trained_questions: int
     trained_videos: int
     untraced: int

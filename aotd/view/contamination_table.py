@@ -70,6 +70,10 @@ def _sentence(one: Contamination) -> str:
             f"the files of {_many(one.not_compared, 'video')} are not there or cannot be read, and were not compared "
             "(dataset.root, evaluate.train_root)"
         )
+    if one.grown_scenes:
+        parts.append(
+            f"grew on {_many(one.grown_scenes, 'scene')} before, none of them a video of this or another world"
+        )
     if one.checkpoint:
         parts.append(f"what {one.checkpoint} had been trained on before is not known")
     return "; ".join(parts)

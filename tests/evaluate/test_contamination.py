@@ -20,6 +20,7 @@ from aotd.records import Example, Mode, Prediction, Question
 from aotd.scoring.tables import Contamination, Match
 from aotd.store.run import Run
 from aotd.store.stage import Stage
+from aotd.students.growth import GROWN, Growth
 from aotd.view.contamination_table import print_leaks
 from tests.corners import corner_config
 from tests.jobs import do
@@ -402,3 +403,23 @@ def test_evaluate_warns_of_leaks_and_goes_on(run: Path, capsys: pytest.CaptureFi
     assert len(found.same_id) == len(found.same_question) == len(found.leaks) == 14
     assert len(found.same_video) == 7
     assert not (run / "evaluate" / "blind" / "seen.json").exists()
+
+
+def test_scenes_that_a_student_grew_on_are_told(tmp_path: Path) -> None:
+    run, grown = tmp_path / "run", tmp_path / "grow" / "student"
+    grown.mkdir(parents=True)
+    (grown / GROWN).write_text(Growth(seed=5, scenes=1200, difficulty="standard").model_dump_json())
+    trained = [question("t1", "a")]
+    write(run, "load", Question, trained)
+    train(run, "first", run, trained, student={"path": str(grown)})
+    train(run, "second", run, trained, student={"path": str(run / "distill" / "first" / "student")})
+    for arm in ("first", "second"):
+        answer(run, arm, {})
+    arms = {arm: run / "distill" / arm for arm in ("first", "second")}
+    found = found_in(config(run, tmp_path), arms, [question("e1", "b")])
+    assert [(one.grown_scenes, one.checkpoint, one.leaks) for one in found] == [(1200, None, ())] * 2
+    assert printed(found).count("grew on 1,200 scenes before, none of them a video of this or another world") == 2
+    assert "is not known" not in printed(found)
+    (grown / GROWN).write_text('{"scenes": "many"}')
+    with pytest.raises(UserError, match=r"grown\.json does not say what the student grew on: copy its folder again"):
+        found_in(config(run, tmp_path), arms, [question("e1", "b")])

@@ -25,6 +25,7 @@ from aotd.specialists import SpecialistsConfig
 from aotd.store.files import file_digest
 from aotd.store.run import Run
 from aotd.students import StudentConfig, ValleySettings
+from aotd.students.growth import Growth, growth_of
 from aotd.students.registry import load_student
 from aotd.students.valley.student import new_valley
 
@@ -117,3 +118,5 @@ def test_student_goes_on_from_one_that_was_grown(tmp_path: Path) -> None:
     text = (tmp_path / "run/grow/student/README.md").read_text(encoding="utf-8")
     assert sha256((tmp_path / "run/grow/student/model.safetensors").read_bytes()).hexdigest() in text
     assert "| obey | 1 | 2 | 0.002 |" in text
+    growth = growth_of(tmp_path / "run/grow/student")
+    assert growth == Growth(seed=5, scenes=100, difficulty="standard")
