@@ -23,6 +23,7 @@ from aotd.store.files import file_digest
 from aotd.store.run import Run
 from aotd.students import ChoiceReply, StudentConfig
 from aotd.students.features import FeatureCache, run_features, sees_video
+from aotd.students.packaged import student_folder
 
 if TYPE_CHECKING:
     from aotd.video_llms.base import VideoLLM
@@ -68,15 +69,14 @@ def check_arms(run: Run, evaluate: EvaluateConfig) -> None:
 
 def external_replies(external: Mapping[str, str], arm: str, questions: Sequence[Question]) -> ReplyFile | None:
     """The replies in an external arm's file; None where the arm is not a file."""
-    path = Path(external.get(arm, ""))
-    if arm not in external or path.is_dir():
+    if arm not in external or student_folder(external[arm]).is_dir():
         return None
-    return read_replies(path, {question.question_id for question in questions})
+    return read_replies(Path(external[arm]), {question.question_id for question in questions})
 
 
 def _arm_folder(run: Run, external: Mapping[str, str], arm: str) -> Path:
     """The folder that `distill` made an arm in; of an external one, the folder that was given."""
-    return Path(external.get(arm) or run.folder / "distill" / arm)
+    return student_folder(external[arm]) if arm in external else run.folder / "distill" / arm
 
 
 def _student_folder(run: Run, external: Mapping[str, str], arm: str) -> Path:

@@ -71,6 +71,7 @@ def job(run: Run, *, grow: GrowConfig, student: StudentConfig, specialists: Spec
         Stopped: a signal has come; the stage goes on from there.
     """
     _check(grow, student, specialists)
+    torch.set_num_threads(1)  # the workers need the other cores; other numbers round otherwise and grow other students
     size = (grow.encoder.width, grow.encoder.height)
     source = SceneSource(grow.scenes, grow.difficulty, specialists.frames, size)
     stages = run.folder / "grow" / "stages"
@@ -82,8 +83,6 @@ def job(run: Run, *, grow: GrowConfig, student: StudentConfig, specialists: Spec
         folder = stages / f"{number}_{stage.name.value}"
         make_folder(folder)
         _claim(folder, grow, grow.stages[:number], student, specialists, seed)
-        # Convolutions gain nothing from a second thread. Other numbers round otherwise, and grow other students.
-        torch.set_num_threads(1 if stage.name is GrowthStageName.eyes else 2)
         if stage.name is GrowthStageName.eyes:
             _grow_eyes(grow, stage, source, seed, folder)
         else:

@@ -36,7 +36,7 @@ from aotd.errors import UserError
         (
             "student=valey",
             "there is no student=valey: did you mean student=valley? it can be llava_next_video, llava_onevision, "
-            "onevision_small, qwen_vl, valley, valley_vicuna, video_llava",
+            "onevision_small, qwen_vl, valley, valley_grown, valley_vicuna, video_llava",
         ),
         ("llm=a/b", "there is no llm=a/b: it can be none, openai, replay, transformers, vllm"),
         ("decompose.author=lm", "decompose.author: 'lm' is none of annotated, fixed, llm: did you mean llm?"),

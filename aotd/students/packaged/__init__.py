@@ -1,4 +1,4 @@
-"""Students that come with aotd, a folder each. `student.path=packaged:NAME` names one."""
+"""Students that come with aotd, a folder each. `packaged:NAME` names one, where a student's folder is asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PREFIX = "packaged:"
 
 
 def student_folder(path: str) -> Path:
-    """Return the folder of a student that is named by `student.path`.
+    """Return the folder of a student that a setting names.
 
     Raises:
         UserError: no student of that name comes with aotd.
@@ -22,5 +22,5 @@ def student_folder(path: str) -> Path:
     name = path.removeprefix(_PREFIX)
     if name not in names:
         known = ", ".join(_PREFIX + known for known in names) or "none"
-        raise UserError(f"student.path={path}: no such student comes with aotd ({known}): name one, or a folder")
+        raise UserError(f"{path}: no such student comes with aotd ({known}): name one, or a folder")
     return here / name
