@@ -104,20 +104,20 @@ def _student(
         raise UserError(f"by={arm}: there is no such arm in {run}; {known}")
     from aotd.prompts.student import prompt
     from aotd.scoring.answers import read_choice
-    from aotd.students.choices import answer, check_trained_to_reply, wants_letter
+    from aotd.students.choices import answer, trained_to_reply, wants_letter
     from aotd.students.features import sees_video
     from aotd.students.registry import load_student
     from aotd.video_llms.base import PromptInput
 
-    check_trained_to_reply(run, arm, student.choice_reply)
+    choice_reply = trained_to_reply(run, arm) or student.choice_reply
     model = load_student(folder, student)
     specialists = replace(specialists, frames=model.specialist_frames)
     source = SOURCES[specialists.source](specialists, root)
     view = model.encode_video(source.open(question)) if sees_video(folder) else {}
-    letter = wants_letter(question, student.choice_reply)
+    letter = wants_letter(question, choice_reply)
     if mode is Mode.rationale:
         return model.reply([PromptInput(prompt(question), letter, view)], mode, longest)[0]
-    text = answer(model, question, view, student.choice_reply).text
+    text = answer(model, question, view, choice_reply).text
     chosen = read_choice(text, question.options) if letter else None
     return text if chosen is None else f"{text}: {chosen}"
 

@@ -60,20 +60,26 @@ def _count(student: VideoLLM, replies: Sequence[str]) -> int:
     return sum(len(student.encode_reply(reply)) - 1 for reply in replies)
 
 
+def trained_to_reply(run: Run, arm: str) -> ChoiceReply | None:
+    """Return the rule that an arm of a run was distilled with; None where its manifest does not say it."""
+    examples = run.examples(arm)
+    settings = examples.manifest().get("settings") if examples.exists else None
+    student = settings.get("student") if isinstance(settings, dict) else None
+    if not isinstance(student, dict):
+        return None
+    trained = student.get("choice_reply", ChoiceReply.letter.value)
+    return next((rule for rule in ChoiceReply if rule.value == trained), None)
+
+
 def check_trained_to_reply(run: Run, arm: str, choice_reply: ChoiceReply) -> None:
     """Check that an arm of a run was distilled with the rule by which it is to be asked.
 
     Raises:
         UserError: with the other one.
     """
-    examples = run.examples(arm)
-    settings = examples.manifest().get("settings") if examples.exists else None
-    student = settings.get("student") if isinstance(settings, dict) else None
-    if not isinstance(student, dict):
-        return
-    trained = student.get("choice_reply", ChoiceReply.letter.value)
-    if trained != choice_reply.value:
+    trained = trained_to_reply(run, arm)
+    if trained is not None and trained is not choice_reply:
         raise UserError(
-            f"student.choice_reply={choice_reply.value}: arm {arm} of {run} was distilled with {trained}: "
-            f"set student.choice_reply={trained}, or distill into another run"
+            f"student.choice_reply={choice_reply.value}: arm {arm} of {run} was distilled with {trained.value}: "
+            f"set student.choice_reply={trained.value}, or distill into another run"
         )
