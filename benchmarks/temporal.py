@@ -1,6 +1,6 @@
 """Valley's temporal modules on a student that sees: v1, v2 and v3, with and without tokens of single frames.
 
-    python -m benchmarks.temporal                        three seeds each: an hour on two cores
+    python -m benchmarks.temporal                        three seeds each: some 90 CPU minutes
     python -m benchmarks.temporal --seeds 1 --steps 50   to try it
 
 Each cell is a student with the frozen encoder of another. Its projector, temporal module and language model begin from

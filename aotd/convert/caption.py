@@ -7,11 +7,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from aotd.datasets.captions import read_captions
 from aotd.datasets.reader import given_file
 from aotd.records import Question
+
+
+def captions_file(path: str) -> Path:
+    """Return the file that `convert.captions` names.
+
+    Raises:
+        UserError: no file is named, or none is there.
+    """
+    return given_file("convert.captions", path, "a file with a caption of each video")
 
 
 def captions_of(path: str) -> Mapping[str, str]:
@@ -21,7 +30,7 @@ def captions_of(path: str) -> Mapping[str, str]:
         UserError: no file is named, or one that holds no captions.
     """
     told: dict[str, list[str]] = defaultdict(list)
-    for caption in read_captions(given_file("convert.captions", path, "a file with a caption of each video")):
+    for caption in read_captions(captions_file(path)):
         told[caption.video_id].append(caption.caption)
     return {video: " ".join(captions) for video, captions in told.items()}
 

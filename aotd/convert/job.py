@@ -8,12 +8,11 @@ writer `caption` writes a caption of the video, for an arm that learns from as m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from aotd.convert import ConvertConfig, WriterName, template
 from aotd.convert import llm as llm_writer
-from aotd.convert.caption import caption_of, captions_of
+from aotd.convert.caption import caption_of, captions_file, captions_of
 from aotd.errors import QuestionError
 from aotd.llm import LLMConfig, role_llm, thinking_setting
 from aotd.llm.base import Engine, Reply
@@ -71,8 +70,7 @@ def _decides(run: Run, convert: ConvertConfig, llm: LLMConfig, engine: Engine | 
     settings: dict[str, Any] = {"writer": convert.writer.value, "boxes": convert.boxes}
     made_from = {"inputs": {"execute": run.traces.manifest_digest()}}
     if convert.writer is WriterName.caption:
-        captions_of(convert.captions)  # an error of the file comes before anything is opened
-        settings["captions"] = file_digest(Path(convert.captions))
+        settings["captions"] = file_digest(captions_file(convert.captions))
     if engine:
         settings["max_tokens"] = convert.max_tokens
         settings |= thinking_setting(role_llm(llm, convert.llm, "convert.llm"))

@@ -2,7 +2,7 @@
 
     aotd grow experiment=grown
     aotd run experiment=demo student.path=runs/grown/grow/student
-    aotd grow experiment=grown student.path=packaged:valley_grown 'grow.stages=[{name: obey, steps: 800, batch: 12}]'
+    aotd grow experiment=grown run=runs/more student=valley_grown 'grow.stages=[{name: obey, steps: 400, batch: 12}]'
 
 Draws scenes of playroom that no world has, and trains a valley on them in
 stages (grow.stages): `eyes` teaches the frame encoder where things and people
@@ -56,8 +56,6 @@ from aotd.students.registry import load_student
 from aotd.students.valley.grown_encoder import GrownEncoder
 from aotd.students.valley.student import ValleyStudent, check_agrees, load_valley, new_valley
 
-_EYES = f"1_{GrowthStageName.eyes.value}"
-"""Folder of the stage whose encoder the others see with."""
 TEXT_SCENES = 400
 """Scenes whose lessons the tokenizer is trained on."""
 
@@ -75,21 +73,27 @@ def job(run: Run, *, grow: GrowConfig, student: StudentConfig, specialists: Spec
     size = (grow.encoder.width, grow.encoder.height)
     source = SceneSource(grow.scenes, grow.difficulty, specialists.frames, size)
     stages = run.folder / "grow" / "stages"
+    eyes = stages / ("0_eyes" if student.path else "1_eyes")
+    names = [f"{number}_{stage.name.value}" for number, stage in enumerate(grow.stages, 1)]
+    if stages.is_dir() and not {folder.name for folder in stages.iterdir()} <= {eyes.name, *names}:
+        raise UserError(f"{stages} was grown in other stages: delete {stages.parent}, or set run to another folder")
+    final = run.folder / "grow" / "student"
+    if not (stages / names[-1] / "student").is_dir():
+        shutil.rmtree(final, ignore_errors=True)  # it was grown in fewer stages
     begins: Path | None = None
     if student.path:
         begins = student_folder(student.path)
-        _keep_encoder(begins, student, stages / _EYES)
+        _keep_encoder(begins, student, eyes)
     for number, stage in enumerate(grow.stages, 1):
-        folder = stages / f"{number}_{stage.name.value}"
+        folder = stages / names[number - 1]
         make_folder(folder)
         _claim(folder, grow, grow.stages[:number], student, specialists, seed)
         if stage.name is GrowthStageName.eyes:
             _grow_eyes(grow, stage, source, seed, folder)
         else:
-            _grow_speech(grow, stage, source, student, seed, begins, folder)
+            _grow_speech(grow, stage, source, student, seed, begins, eyes, folder)
             begins = folder / "student"
     assert begins is not None
-    final = run.folder / "grow" / "student"
     if not final.is_dir():
         _save_half(load_valley(begins, student), grow, student.path, seed, final)
     say(f"grown: student.path={final} student.frames={student.frames}")
@@ -165,11 +169,11 @@ def _grow_speech(
     config: StudentConfig,
     seed: int,
     begins: Path | None,
+    eyes: Path,
     folder: Path,
 ) -> None:
     if (folder / "student").is_dir():
         return
-    eyes = folder.parent / _EYES
     student = _begin_speech(config, source, seed, begins, eyes)
     student.trainable_model()
     schedule = StageSchedule(stage.steps, stage.learning_rate, grow.save_steps)

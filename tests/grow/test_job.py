@@ -59,6 +59,19 @@ def test_settings_that_do_not_fit_are_one_line(
     assert not list(tmp_path.iterdir())
 
 
+def test_folder_that_was_grown_in_other_stages_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "grow/stages/1_eyes").mkdir(parents=True)
+    (tmp_path / "grow/stages/3_obey").mkdir()
+    with pytest.raises(UserError, match=r"was grown in other stages: delete .*, or set run to another folder"):
+        job(
+            Run(tmp_path),
+            grow=GrowConfig(stages=[EYES, SPEAK]),
+            student=STUDENT,
+            specialists=SpecialistsConfig(),
+            seed=0,
+        )
+
+
 SMALL = [
     "student.frames=32", "student.valley.hidden=32", "student.valley.layers=1", "student.valley.heads=2",
     "grow.encoder.cells=16", "grow.encoder.blocks=1", "grow.save_steps=2",
