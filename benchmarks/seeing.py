@@ -42,12 +42,11 @@ from aotd.grow import GrowConfig
 from aotd.grow.lessons import Lesson, frames_of, lessons_of
 from aotd.grow.questions import questions_of
 from aotd.grow.scenes import SampledPart, SceneSource, parts_of
-from aotd.prompts.student import prompt, suffix
-from aotd.records import Mode, Question
+from aotd.records import Question
 from aotd.scoring.intervals import estimate
 from aotd.scoring.iou import box_iou, iou_and_recall
 from aotd.students import StudentConfig
-from aotd.students.choices import likeliest
+from aotd.students.choices import weigh
 from aotd.students.growth import growth_of
 from aotd.students.registry import load_student
 from aotd.video.source import DecodedVideos
@@ -157,14 +156,15 @@ def measure(student: VideoLLM, scenes: Sequence[SeenScene]) -> dict[str, object]
     others = [*scenes[1:], scenes[0]]
     told = told_of(student, scenes)
     asked = [(number, question) for number, scene in enumerate(scenes) for question in scene.choices]
-    for_letter = [(scenes[number].features, prompt(one) + suffix(True, Mode.answer)) for number, one in asked]
-    for (number, question), letter in zip(asked, replies(student, for_letter), strict=True):
+    shown = [
+        weigh(student, [(question, some[number].features) for number, question in asked]) for some in (scenes, others)
+    ]
+    for (number, question), own, other in zip(asked, *shown, strict=True):
         options, right = question.options, question.answer
         assert right is not None
-        said = likeliest(student, question, scenes[number].features).text
-        blind = likeliest(student, question, others[number].features).text
-        told["words"].append((number, float(said == right), float(blind == right)))
-        chosen = string.ascii_uppercase.find(letter.strip(" ().") or "?")
+        said = own.reply.text
+        told["words"].append((number, float(said == right), float(other.reply.text == right)))
+        chosen = string.ascii_uppercase.index(own.letter)
         told["letters"].append((number, float(chosen == options.index(said)), 1 / len(options)))
         told["letters_right"].append((number, float(chosen == options.index(right)), 1 / len(options)))
     found: dict[str, object] = {}

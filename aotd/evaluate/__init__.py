@@ -60,6 +60,8 @@ class EvaluateConfig:
     batch: int = 64
     """Questions a student is asked at once; does not change its replies but for rounding."""
     max_rationale_tokens: int = 256
+    rationale_questions: int = 0
+    """How many questions are also asked for reasons, drawn with `seed`; 0: all. Reasons take longer than answers."""
     resamples: int = 2000
     """Bootstrap resamples behind each 95 % interval."""
     judge: JudgeConfig = field(default_factory=JudgeConfig)

@@ -51,6 +51,8 @@ def check_arms(run: Run, evaluate: EvaluateConfig) -> None:
     for name in ("batch", "max_rationale_tokens", "resamples"):
         if getattr(evaluate, name) < 1:
             raise UserError(f"evaluate.{name}={getattr(evaluate, name)} must be 1 or more")
+    if evaluate.rationale_questions < 0:
+        raise UserError(f"evaluate.rationale_questions={evaluate.rationale_questions} must be 0 (all) or more")
     own = [*BLIND_ARMS, "agent", *run.students()]
     for name, path in evaluate.external.items():
         if name in own or not _NAME.fullmatch(name):

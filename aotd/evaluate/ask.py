@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aotd.errors import QuestionError
@@ -13,7 +12,7 @@ from aotd.records import Cost, Dropped, Mode, Outcome, Question
 from aotd.runtime.meter import Meter, total
 from aotd.store.run import Run
 from aotd.students import ChoiceReply
-from aotd.students.choices import likeliest, wants_letter
+from aotd.students.choices import WeighedChoice, wants_letter, weigh
 from aotd.students.features import FeatureCache
 
 if TYPE_CHECKING:
@@ -24,15 +23,7 @@ BLIND_ARMS = (*GUESSERS, "likeness")
 """The arms that see no video: they answer and have no reasons."""
 
 
-@dataclass(frozen=True)
-class ChosenOption:
-    """The option that a student finds likeliest, and what it says where it is asked for a letter instead."""
-
-    option: str
-    letter_reply: str
-
-
-ArmReply = str | ChosenOption | Dropped
+ArmReply = str | WeighedChoice | Dropped
 """The text of a reply, or why there is none."""
 
 
@@ -147,22 +138,14 @@ def _generate(
 
 
 def _weigh(student: VideoLLM, asked: Sequence[_Asked]) -> dict[str, tuple[ArmReply, Cost]]:
-    """The options that a student finds likeliest, each with its cost.
-
-    The letters that it is asked for beside are no part of the cost: an answer in words does not need them.
-    """
-    from aotd.prompts.student import prompt
-    from aotd.video_llms.base import ANSWER_TOKENS, PromptInput
-
-    inputs = [PromptInput(prompt(question), True, video) for question, video in asked]
-    letters = student.reply(inputs, Mode.answer, ANSWER_TOKENS) if inputs else []
-    replies: dict[str, tuple[ArmReply, Cost]] = {}
-    for (question, video), letter in zip(asked, letters, strict=True):
-        key = question.question_id
-        with Meter() as meter:
-            reply = likeliest(student, question, video)
-        replies[key] = ChosenOption(reply.text, letter), meter.cost(key, replies=[reply])
-    return replies
+    """The options that a student finds likeliest, each with its cost."""
+    with Meter() as meter:
+        choices = weigh(student, asked) if asked else []
+    keys = [question.question_id for question, _ in asked]
+    return {
+        key: (choice, meter.cost(key, batch=len(asked), replies=[choice.reply]))
+        for key, choice in zip(keys, choices, strict=True)
+    }
 
 
 def _read_features(features: FeatureCache, question: Question, paid: bool) -> tuple[VideoFeatures, Cost]:

@@ -7,7 +7,7 @@ gained (right here, wrong in the reference), lost, and p of `aotd.scoring.interv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from aotd.evaluate.grounding import FITS
 from aotd.records import Mode, Prediction, Question
 from aotd.scoring.intervals import estimate, flip_test
 from aotd.scoring.tables import Comparison
+from aotd.store.stage import Stage
 
 RIGHT = ("choice", "open", "answer in rationale", "Acc@GQA")
 """Metrics of which every question says right or wrong."""
@@ -30,6 +31,17 @@ class ArmPredictions:
     answers: Sequence[Prediction]
     rationales: Sequence[Prediction] | None
     """None for an arm that gives no reasons."""
+    reasoned: Collection[str] | None = None
+    """The questions that it was asked for reasons; None: all."""
+
+    @classmethod
+    def of(cls, answers: Stage[Prediction], rationales: Stage[Prediction] | None) -> ArmPredictions:
+        """Read them from an arm's stages. Whatever was asked for reasons is there, or was dropped."""
+        if rationales is None:
+            return cls(answers.records(), None)
+        records = rationales.records()
+        dropped = (line.question_id for line in rationales.stream_dropped())
+        return cls(answers.records(), records, {*(record.question_id for record in records), *dropped})
 
 
 def compare(
@@ -88,8 +100,12 @@ def _of_student(metric: str, questions: Sequence[Question], student: ArmPredicti
     if predictions is None:
         return [np.nan] * len(questions)
     by_question = {prediction.question_id: prediction for prediction in predictions}
+    reasoned = student.reasoned if mode is Mode.rationale else None
     values = []
     for question in questions:
+        if reasoned is not None and question.question_id not in reasoned:
+            values.append(np.nan)
+            continue
         prediction = by_question.get(question.question_id)
         right = float(bool(prediction and prediction.correct))
         applies = question.answer is not None

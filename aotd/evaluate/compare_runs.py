@@ -92,7 +92,7 @@ def _of_arm(run: Run, arm: str, known: Collection[str]) -> ArmPredictions:
     for stage in (answers, rationales):
         if stage.exists:
             check_ids(stage, known)
-    return ArmPredictions(answers.records(), rationales.records() if rationales.exists else None)
+    return ArmPredictions.of(answers, rationales if rationales.exists else None)
 
 
 def baseline_of(name: str) -> tuple[Run, str | None]:

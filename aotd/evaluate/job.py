@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from random import Random
 
 from rich.console import Console
 
@@ -32,7 +33,7 @@ from aotd.evaluate.arms import (
     made_from,
     settings_of,
 )
-from aotd.evaluate.ask import BLIND_ARMS, ArmReply, ChosenOption
+from aotd.evaluate.ask import BLIND_ARMS, ArmReply
 from aotd.evaluate.compare import ArmPredictions
 from aotd.evaluate.compare_runs import compare_arms, compare_runs
 from aotd.evaluate.contamination import write_contamination
@@ -58,7 +59,7 @@ from aotd.store.files import write_atomically
 from aotd.store.run import Run
 from aotd.store.stage import Stage
 from aotd.students import StudentConfig
-from aotd.students.choices import check_trained_to_reply
+from aotd.students.choices import WeighedChoice, check_trained_to_reply
 from aotd.view.contamination_table import print_leaks
 from aotd.view.cost_table import faster_words
 from aotd.view.tables import agreement_sheet, comparison_sheets, drawn, print_scores
@@ -179,28 +180,33 @@ def _evaluate_arm(
             check_ids(stage, ids)
         settings = settings_of(context, arm, mode) | more
         title = stage.name.replace("/", " ")
+        asked = questions
+        if mode is Mode.rationale and evaluate.rationale_questions:
+            asked, shown = (_drawn(some, evaluate.rationale_questions, seed) for some in (questions, shown))
+            settings |= {"rationale_questions": evaluate.rationale_questions, "drawn_by": seed}
         with stage.open(settings, **made_from(run, evaluate.external, arm)) as out:
             costs: dict[str, Cost] = {}
-            steps = zip(questions, ask(shown, mode, out.done, costs), strict=True)
-            for question, reply in progress(title, steps, len(questions)):
+            steps = zip(asked, ask(shown, mode, out.done, costs), strict=True)
+            for question, reply in progress(title, steps, len(asked)):
                 if question.question_id not in out.done and reply is not None:
                     prediction = _predict(arm, mode, question, reply, parts, evaluate.reading)
                     out.write(prediction, costs.get(question.question_id))
         # An unreadable video is left out of the control (`shuffled_scores`) and does not count as wrong there.
         wrong = [line for line in stage.dropped() if not (more and line.outcome is Outcome.video_unreadable)]
-        _print_dropped(title, wrong, len(questions))
+        _print_dropped(title, wrong, len(asked))
 
     stages = {mode: run.predictions(arm, mode) for mode in modes}
     for mode, stage in stages.items():
         ask_all(mode, questions, stage, {})
-    own = _predictions(stages)
-    scores = score(arm, questions, own.answers, own.rationales, evaluate.resamples, seed)
+    own = ArmPredictions.of(stages[Mode.answer], stages.get(Mode.rationale))
+    scores = score(arm, questions, own.answers, own.rationales, evaluate.resamples, seed, own.reasoned)
     if others is not None and is_shown_videos(run, evaluate.external, arm):
         shuffled = {mode: run.predictions(arm, mode, shuffled=True) for mode in modes}
         for mode, stage in shuffled.items():
             ask_all(mode, others, stage, {"shuffled_by": seed})
         unreadable = _unreadable([*stages.values(), *shuffled.values()])
-        control = shuffled_scores(questions, own, _predictions(shuffled), unreadable, evaluate.resamples, seed)
+        other = ArmPredictions.of(shuffled[Mode.answer], shuffled.get(Mode.rationale))
+        control = shuffled_scores(questions, own, other, unreadable, evaluate.resamples, seed)
         scores = scores.model_copy(update={"shuffled": control})
     arm_costs = {mode: agent(mode) if arm == "agent" else stage.costs() for mode, stage in stages.items()}
     compared = {} if arm == "agent" else {mode: agent(mode) for mode in modes}
@@ -209,9 +215,10 @@ def _evaluate_arm(
     return _write_scores(run, scores, questions, evaluate.resamples, seed)
 
 
-def _predictions(stages: Mapping[Mode, Stage[Prediction]]) -> ArmPredictions:
-    rationales = stages[Mode.rationale].records() if Mode.rationale in stages else None
-    return ArmPredictions(stages[Mode.answer].records(), rationales)
+def _drawn(questions: Sequence[Question], count: int, seed: int) -> list[Question]:
+    """Draw some of the questions, the same ones for every arm; they keep their order."""
+    places = Random(f"{seed}/asked for reasons").sample(range(len(questions)), min(count, len(questions)))  # noqa: S311
+    return [questions[place] for place in sorted(places)]
 
 
 def _unreadable(stages: Sequence[Stage[Prediction]]) -> set[str]:
@@ -259,7 +266,7 @@ def _predict(
     """One reply, read and scored."""
     if isinstance(reply, Dropped):
         return reply
-    text, letter = (reply.option, reply.letter_reply) if isinstance(reply, ChosenOption) else (reply, None)
+    text, letter = (reply.reply.text, reply.letter) if isinstance(reply, WeighedChoice) else (reply, None)
     answer = (text if mode is Mode.answer else final_answer(text)) or ""
     if question.options:
         read = parse(answer, question.options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from aotd.datasets.benchmarks import BENCHMARKS, benchmark
 from aotd.evaluate.grounding import FITS, NEAR
@@ -19,11 +19,13 @@ def score(
     rationales: Sequence[Prediction] | None,
     resamples: int,
     seed: int,
+    reasoned: Collection[str] | None = None,
 ) -> Scores:
     """The scores of an arm over the questions with a known answer; one without a prediction counts as wrong.
 
     Args:
         rationales: its replies behind the rationale suffix; None for an arm that gives no reasons.
+        reasoned: the questions that it was asked for reasons; None: all.
     """
     labelled = [question for question in questions if question.answer is not None]
     by_id = {answer.question_id: answer for answer in answers}
@@ -48,7 +50,12 @@ def score(
         return means
 
     by_type = by(lambda question: (question.type,))
-    marked = [q for q in questions if q.evidence and (q.evidence.spans or q.evidence.boxes)]
+    with_reasons = [q for q in labelled if reasoned is None or q.question_id in reasoned]
+    marked = [
+        q
+        for q in questions
+        if (reasoned is None or q.question_id in reasoned) and q.evidence and (q.evidence.spans or q.evidence.boxes)
+    ]
     reasons = {rationale.question_id: rationale for rationale in rationales or ()}
     ends = {key: bool(rationale.correct) for key, rationale in reasons.items()}
 
@@ -65,7 +72,7 @@ def score(
         multiple_choice=over(choice, right),
         open_ended=over([question for question in labelled if not question.options], right),
         by_type=by_type,
-        rationale_accuracy=None if rationales is None else over(labelled, ends),
+        rationale_accuracy=None if rationales is None else over(with_reasons, ends),
         temporal_iou=times,
         temporal_recall=mean(lambda rationale: rationale.temporal_recall),
         spatial_iou=boxes,
@@ -80,8 +87,8 @@ def score(
         missing=sum(question.question_id not in right for question in labelled),
         by_group=by(_groups),
         by_type_mean=sum(of_type.mean for of_type in by_type.values()) / len(by_type) if by_type else None,
-        grounded=None if rationales is None else _grounded(labelled, reasons, over),
-        consistent=None if rationales is None else over(labelled, same),
+        grounded=None if rationales is None else _grounded(with_reasons, reasons, over),
+        consistent=None if rationales is None else over(with_reasons, same),
         borne_out=mean(_borne_out),
     )
 

@@ -101,7 +101,7 @@ class VideoLLMSpecialist(Prompted):
 
     def _rank(self, loaded: _Loaded, clip: Clip, obj: str | None, candidates: Sequence[str]) -> list[str]:
         prompt = render("clip_action_with", thing=one_line(obj)) if obj else render("clip_action")
-        scores = loaded.student.log_probs(loaded.row(clip, prompt, self._config.frames), candidates)
+        (scores,) = loaded.student.log_probs([loaded.row(clip, prompt, self._config.frames)], [candidates])
         # Rounded, so that the last bits, which depend on what else is in the pass, never decide.
         order = sorted(range(len(candidates)), key=lambda at: (-round(scores[at], 4), at))
         return [candidates[at] for at in order]

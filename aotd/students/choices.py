@@ -1,12 +1,15 @@
 """A student's answer to multiple choice, by the rule of `student.choice_reply`: a letter, or an option's own words.
 
 A letter is generated. Words are weighed: each option is scored as a reply behind the prompt of a short answer, and the
-likeliest is the answer. So nothing has to be read, and a student that knows no letters can choose.
+likeliest is the answer. So nothing has to be read, and a student that knows no letters can choose. Which letter is the
+likeliest where letters are asked for is weighed beside.
 """
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aotd.errors import UserError
@@ -20,6 +23,16 @@ if TYPE_CHECKING:
     from aotd.video_llms.base import VideoFeatures, VideoLLM
 
 
+@dataclass(frozen=True)
+class WeighedChoice:
+    """The option that a student finds likeliest."""
+
+    reply: Reply
+    """Its words. Its tokens are those of all options, because each was computed."""
+    letter: str
+    """The likeliest letter behind the prompt that asks for one."""
+
+
 def wants_letter(question: Question, choice_reply: ChoiceReply) -> bool:
     """Tell whether the answer to a question is to be an option's letter."""
     return bool(question.options) and choice_reply is ChoiceReply.letter
@@ -30,29 +43,37 @@ def answer(student: VideoLLM, question: Question, features: VideoFeatures, choic
     from aotd.video_llms.base import ANSWER_TOKENS, PromptInput
 
     if question.options and choice_reply is ChoiceReply.words:
-        return likeliest(student, question, features)
+        return weigh(student, [(question, features)])[0].reply
     asked = PromptInput(prompt(question), wants_letter(question, choice_reply), features)
     return student.replies([asked], Mode.answer, ANSWER_TOKENS)[0]
 
 
-def likeliest(student: VideoLLM, question: Question, features: VideoFeatures) -> Reply:
-    """Choose the option with the highest mean log-probability of its tokens, the end token included.
+def weigh(student: VideoLLM, asked: Sequence[tuple[Question, VideoFeatures]]) -> list[WeighedChoice]:
+    """Choose of each question the option with the highest mean log-probability of its tokens, the end token included.
 
     The mean is what training makes larger (`aotd.distill.loss`), and does not prefer short options as the sum would.
-    Of equal ones the first is chosen.
+    Of equal ones the first is chosen. Questions with the same features share their computation.
 
-    Returns:
-        The option as a reply. Its tokens are those of all options, because each was computed.
+    Args:
+        asked: questions with options, all with a video or all without.
     """
-    row = student.prompt_row(features, prompt(question) + suffix(False, Mode.answer))
-    scores = student.log_probs(row, question.options)
-    best = max(range(len(scores)), key=scores.__getitem__)
-    return Reply(
-        text=question.options[best],
-        finished=True,
-        prompt_tokens=len(row.prefix.tokens) + len(row.texts[0]),
-        reply_tokens=_count(student, question.options),
-    )
+    rows, replies = [], []
+    for question, features in asked:
+        for letter in (False, True):
+            rows.append(student.prompt_row(features, prompt(question) + suffix(letter, Mode.answer)))
+            replies.append(string.ascii_uppercase[: len(question.options)] if letter else question.options)
+    scores = student.log_probs(rows, replies)
+    chosen = []
+    for number, (question, _) in enumerate(asked):
+        row, (words, letters) = rows[2 * number], scores[2 * number : 2 * number + 2]
+        reply = Reply(
+            text=question.options[words.index(max(words))],
+            finished=True,
+            prompt_tokens=len(row.prefix.tokens) + len(row.texts[0]),
+            reply_tokens=_count(student, question.options),
+        )
+        chosen.append(WeighedChoice(reply, string.ascii_uppercase[letters.index(max(letters))]))
+    return chosen
 
 
 def _count(student: VideoLLM, replies: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ A sequence is a *video prefix* (the video's tokens, and what the family's chat f
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -286,6 +286,23 @@ def is_close(logits: Tensor) -> Tensor:
     return first - second <= _ROUNDING * torch.finfo(torch.float32).eps * logits.abs().amax(-1)
 
 
+_BATCH_TOKENS = 2048
+"""Tokens of trees that are computed at once, padding included: some such passes fill a GPU as well as one long one."""
+
+
+def _alike(trees: Sequence[BatchRow]) -> Iterator[list[int]]:
+    """Divide trees into batches of trees that are about as long, so that little is padding."""
+    lengths = [len(tree.prefix.tokens) + len(build_tree(tree.texts)) for tree in trees]
+    batch: list[int] = []
+    for number in sorted(range(len(trees)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[number] > _BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
+
+
 def _slice(prefix: VideoPrefix, part: slice) -> VideoPrefix:
     return VideoPrefix(prefix.tokens[part], [axis[part] for axis in prefix.positions])
 
@@ -450,22 +467,56 @@ class VideoLLM(ABC):
             for tokens, count in zip(generated, prompts, strict=True)
         ]
 
-    def log_probs(self, row: BatchRow, replies: Sequence[str]) -> list[float]:
-        """Score replies to a row of one text: the mean log-probability of a reply's tokens, the end token included.
+    def log_probs(self, rows: Sequence[BatchRow], replies: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Score replies to rows of one text each: the mean log-probability of a reply's tokens, the end token included.
 
-        The replies are branches of one tree, so the video is computed once for all of them.
+        Rows with the same features (the same object) share one video prefix in one token tree, and the replies to a row
+        share its text. So everything that is shared is computed once.
+
+        Args:
+            replies: those to each row.
+
+        Returns:
+            Row -> the score of each of its replies.
         """
-        prompt, targets = row.texts[0], [self.encode_reply(reply) for reply in replies]
-        batch = collate(
-            [BatchRow(row.features, row.prefix, [[*prompt, *tokens] for tokens in targets])], self.pad_token
-        )
-        at = [place for path in batch.paths[0] for place in path[len(prompt) - 1 : -1]]
+        groups: dict[int, list[int]] = {}
+        for number, row in enumerate(rows):
+            groups.setdefault(id(row.features), []).append(number)
+        targets = [[self.encode_reply(reply) for reply in of_row] for of_row in replies]
+        trees = []
+        for group in groups.values():
+            texts = [[*rows[number].texts[0], *tokens] for number in group for tokens in targets[number]]
+            trees.append(BatchRow(rows[group[0]].features, rows[group[0]].prefix, texts))
+        scores: dict[int, list[float]] = {}
+        for batch in _alike(trees):
+            chosen = [list(groups.values())[number] for number in batch]
+            scores |= self._scored([trees[number] for number in batch], chosen, rows, targets)
+        return [scores[number] for number in range(len(rows))]
+
+    def _scored(
+        self,
+        trees: Sequence[BatchRow],
+        groups: Sequence[Sequence[int]],
+        rows: Sequence[BatchRow],
+        targets: Sequence[Sequence[Sequence[int]]],
+    ) -> dict[int, list[float]]:
+        """Score replies in one batch of trees.
+
+        Args:
+            groups: tree -> the rows that stand in it.
+            targets: row -> the tokens of its replies.
+        """
+        batch = collate(trees, self.pad_token)
+        order = [number for group in groups for number in group]
+        paths = iter(path for paths in batch.paths for path in paths)
+        at = [place for n in order for _ in targets[n] for place in next(paths)[len(rows[n].texts[0]) - 1 : -1]]
         logits = self._logits(batch, at)
-        labels = torch.tensor([token for tokens in targets for token in tokens], device=logits.device)
+        labels = torch.tensor([token for n in order for tokens in targets[n] for token in tokens], device=logits.device)
         # A little at a time: a vocabulary is large, and float32 twice as large.
         parts = zip(torch.split(logits, 64), torch.split(labels, 64), strict=True)
         each = torch.cat([part.float().log_softmax(-1).gather(1, label[:, None])[:, 0] for part, label in parts])
-        return [float(scores.mean()) for scores in torch.split(each, [len(tokens) for tokens in targets])]
+        means = iter(torch.split(each, [len(tokens) for n in order for tokens in targets[n]]))
+        return {n: [float(next(means).mean()) for _ in targets[n]] for n in order}
 
     def shared_prefix(self, rows: Sequence[BatchRow]) -> SharedPrefix:
         """Compute the prefix that some rows without a video share."""

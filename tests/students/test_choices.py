@@ -12,7 +12,7 @@ import torch
 from aotd.prompts.student import prompt, suffix
 from aotd.records import Mode, Question
 from aotd.students import ChoiceReply, StudentConfig, ValleySettings
-from aotd.students.choices import answer, likeliest, wants_letter
+from aotd.students.choices import answer, wants_letter, weigh
 from aotd.students.valley.student import ValleyStudent, new_valley
 from aotd.video.clip import Pixels
 from aotd.video_llms.base import BatchRow, VideoFeatures, collate
@@ -67,8 +67,8 @@ def test_likeliest_option_is_that_of_separate_sequences(student: ValleyStudent) 
         asked, features = question(options), student.encode_video(Noise(video_id=str(number)))
         scores = alone(student, asked, features)
         row = student.prompt_row(features, prompt(asked) + suffix(False, Mode.answer))
-        assert student.log_probs(row, options) == pytest.approx(scores, abs=1e-5)
-        reply = likeliest(student, asked, features)
+        assert student.log_probs([row], [options]) == [pytest.approx(scores, abs=1e-5)]
+        reply = weigh(student, [(asked, features)])[0].reply
         assert reply.text == options[scores.index(max(scores))]
         assert answer(student, asked, features, ChoiceReply.words) == reply
         assert reply.prompt_tokens == len(row.prefix.tokens) + len(row.texts[0])
@@ -77,10 +77,31 @@ def test_likeliest_option_is_that_of_separate_sequences(student: ValleyStudent) 
     assert len(chosen) > 1, "not always the same place"
 
 
+def test_questions_are_weighed_together_as_alone(student: ValleyStudent) -> None:
+    videos = [student.encode_video(Noise(video_id=str(number))) for number in range(2)]
+    # Of one video several, and not next to each other.
+    asked = [(question(options), videos[number % 2]) for number, options in enumerate(permutations(OPTIONS))]
+    asked.append((question(OPTIONS[:2]), videos[0]))
+    assert weigh(student, asked) == [weigh(student, [one])[0] for one in asked]
+
+
+def test_letter_beside_is_the_likeliest_one(student: ValleyStudent) -> None:
+    found = set()
+    for number in range(6):
+        features = student.encode_video(Noise(video_id=str(number)))
+        row = student.prompt_row(features, prompt(question()) + suffix(True, Mode.answer))
+        scores = student.log_probs([row], ["ABC"])[0]
+        letter = weigh(student, [(question(), features)])[0].letter
+        assert letter == "ABC"[scores.index(max(scores))]
+        found.add(letter)
+    assert found <= set("ABC")
+
+
 def test_likeliest_of_equal_options_is_the_first(student: ValleyStudent, monkeypatch: pytest.MonkeyPatch) -> None:
     features = student.encode_video(Noise(video_id="1"))
-    monkeypatch.setattr(student, "log_probs", lambda row, replies: [-2.0, -1.0, -1.0])
-    assert likeliest(student, question(), features).text == OPTIONS[1]
+    monkeypatch.setattr(student, "log_probs", lambda rows, replies: [[-2.0, -1.0, -1.0], [-1.0, -1.0, -2.0]])
+    (choice,) = weigh(student, [(question(), features)])
+    assert (choice.reply.text, choice.letter) == (OPTIONS[1], "A")
 
 
 def test_open_question_is_generated_by_either_rule(student: ValleyStudent) -> None:

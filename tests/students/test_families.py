@@ -279,7 +279,7 @@ def test_log_probs_equal_the_familys_own_forward(name: str, checkpoints: dict[st
     video = Noise(video_id="1")
     row = student.prompt_row(student.encode_video(video), "Question: What?")
     replies = ["the book", "the book at", "A", "opening the door"]
-    found = student.log_probs(row, replies)
+    (found,) = student.log_probs([row], [replies])
     before = [*row.prefix.tokens, *row.texts[0]]
     for reply, one in zip(replies, found, strict=True):
         said = student.encode_reply(reply)

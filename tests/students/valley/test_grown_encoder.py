@@ -153,7 +153,7 @@ def test_saved_student_says_the_same(student: ValleyStudent, tmp_path: Path) -> 
         torch.equal(values, features[name]) for name, values in loaded.encode_video(BlankVideo(video_id="1")).items()
     )
     row = student.prompt_row(features, "What is there?" + suffix(False, Mode.answer))
-    assert loaded.log_probs(row, ["the cup"]) == student.log_probs(row, ["the cup"])
+    assert loaded.log_probs([row], [["the cup"]]) == student.log_probs([row], [["the cup"]])
 
 
 def test_encoder_that_fits_no_weights_is_one_line(student: ValleyStudent, tmp_path: Path) -> None:
