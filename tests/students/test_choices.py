@@ -77,7 +77,11 @@ def test_likeliest_option_is_that_of_separate_sequences(student: ValleyStudent) 
     assert len(chosen) > 1, "not always the same place"
 
 
-def test_questions_are_weighed_together_as_alone(student: ValleyStudent) -> None:
+@pytest.mark.parametrize("tokens", [1, 10_000])
+def test_questions_are_weighed_together_as_alone(
+    student: ValleyStudent, tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aotd.video_llms.base._BATCH_TOKENS", tokens)
     videos = [student.encode_video(Noise(video_id=str(number))) for number in range(2)]
     # Of one video several, and not next to each other.
     asked = [(question(options), videos[number % 2]) for number, options in enumerate(permutations(OPTIONS))]
