@@ -140,13 +140,14 @@ class _LessonWriter:
         return Lesson("inventory", "List what there is.\n", listed)
 
     def count(self) -> Lesson:
-        """How many of one thing there are: several half the time, one, or none."""
+        """How many of one thing there are: several half the time, one, or none; asked in singular or plural."""
         kind = self.rng.random()
         several = [name for name in COUNTED if self.counts.get(name, 0) > 1]
         one = [name for name in COUNTED if self.counts.get(name, 0) == 1]
         among = several if kind < 0.5 else one if kind < 0.75 else [name for name in COUNTED if name not in self.counts]
         name = self.rng.choice(among or list(COUNTED))
-        return Lesson("count", f"Count {name}.\n", f"Count of {name}: {self.counts.get(name, 0)}.")
+        asked = self.rng.choice([name, COUNTED[name]])
+        return Lesson("count", f"Count {asked}.\n", f"Count of {name}: {self.counts.get(name, 0)}.")
 
     def held(self) -> Lesson:
         """What somebody has in the hands in one frame."""

@@ -160,12 +160,14 @@ class _QuestionWriter:
         if self.names.count(name) > 1:
             return
         options: tuple[str, ...] = ()
+        answer = name
         if self.rng.random() < 0.5:
             among = sorted(set(self.names) - {name})
             others = self.rng.sample(among, min(3, len(among)))
-            options = self._shuffled([f"The {one}." for one in (name, *others)])
+            answer = f"The {name}."
+            options = self._shuffled([answer, *(f"The {one}." for one in others)])
         seen = self._see(name, [frame], [self.labels.things[frame, item]])
-        yield ReasonedQuestion(kind, question.format(frame), options, f"The {name}.", (self._look_on(frame), seen))
+        yield ReasonedQuestion(kind, question.format(frame), options, answer, (self._look_on(frame), seen))
 
     def _shuffled(self, options: Sequence[str]) -> tuple[str, ...]:
         return tuple(self.rng.sample(options, len(options)))

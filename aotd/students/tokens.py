@@ -1,7 +1,10 @@
 """A student's own tokenizer: byte-level BPE over the texts it is trained on.
 
-Any text goes in and comes out unchanged. Whole numbers are single tokens as far as the texts use them,
-because rationales are full of frame numbers and pixels.
+Any text goes in and comes out unchanged, but for a space at its beginning. Whole numbers are single tokens as far as
+the texts use them, because rationales are full of frame numbers and pixels.
+
+A text is encoded as if a space stood before it (`add_prefix_space`). So "door" as a whole reply is the token that
+stands for it in a sentence, and what was learned of one holds for the other.
 """
 
 from __future__ import annotations
@@ -52,11 +55,11 @@ def _trained(texts: tuple[str, ...], vocabulary: int, at_least: int) -> str:
 
     written = (int(word) for text in texts for word in re.findall(r"[0-9]+", text) if len(word) <= 4)
     largest = min(max(written, default=0, key=int), (vocabulary - _OWN) // 6)
-    # Each number as it stands elsewhere and after a space; but for the letter, nothing is between it and the next.
-    numbers = "".join(f"a{number} {number}" for number in range(max(largest, at_least) + 1))
+    # Each number as it stands after a space and elsewhere; but for the letter, nothing is between it and the next.
+    numbers = "".join(f" {number}a{number}" for number in range(max(largest, at_least) + 1))
     inner: Any = Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    inner.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         special_tokens=[PAD, END, VIDEO],

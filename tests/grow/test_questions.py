@@ -58,7 +58,7 @@ def test_state_is_that_of_the_frame(told: list[tuple[SampledPart, ReasonedQuesti
                 for thing, item in zip(part.scene.things, state.items, strict=True)
                 if (item.open if kind == "opened" else item.holder is not None)
             ]
-            assert names == [one.answer]
+            assert names == [one.answer if one.options else f"The {one.answer}."]
 
 
 def test_letter_stands_before_the_answer(told: list[tuple[SampledPart, ReasonedQuestion]]) -> None:

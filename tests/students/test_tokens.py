@@ -7,14 +7,14 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from aotd.students.tokens import END, PAD, VIDEO, encode, train_tokenizer
+from aotd.students.tokens import END, PAD, VIDEO, decode, encode, train_tokenizer
 
 TEXTS = ["What did the person take?", "I see the book at [10, 20, 30, 140] in frame 3. So the answer is the book."]
 
 
 def test_numbers_count_as_if_in_texts_of_their_own() -> None:
     apart = Tokenizer(models.BPE())
-    apart.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    apart.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     apart.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=1200,
@@ -22,7 +22,7 @@ def test_numbers_count_as_if_in_texts_of_their_own() -> None:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    numbers = [text for number in range(141) for text in (f"{number}", f"a {number}")]
+    numbers = [f" {number}a{number}" for number in range(141)]
     apart.train_from_iterator([*TEXTS, *(500 * numbers)], trainer=trainer)
     assert train_tokenizer(TEXTS, 1200).get_vocab() == apart.get_vocab()
 
@@ -43,3 +43,15 @@ def test_encode_equals_transformers_without_special_tokens(tmp_path: Path) -> No
     made.save_pretrained(tmp_path)
     loaded = PreTrainedTokenizerFast.from_pretrained(tmp_path)
     assert [encode(loaded, text) for text in texts] == own
+
+
+def test_a_word_is_the_same_token_at_the_beginning_of_a_text_and_behind_a_space() -> None:
+    made = train_tokenizer(TEXTS, 600)
+    assert encode(made, "book") == encode(made, "the book")[1:]
+    assert encode(made, "3") == encode(made, "frame 3")[1:]
+
+
+def test_texts_come_out_as_they_went_in() -> None:
+    made = train_tokenizer(TEXTS, 600)
+    for text in [*TEXTS, "", "book", "häßlich 本 \u200d\n\n  .", "\n x"]:
+        assert decode(made, encode(made, text)) == text

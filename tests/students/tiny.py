@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import transformers
-from tokenizers import AddedToken
+from tokenizers import AddedToken, decoders, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, set_seed
 
 from aotd.students.tokens import train_tokenizer
@@ -23,6 +23,8 @@ VISION = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"
 
 def tokenizer() -> PreTrainedTokenizerFast:
     inner = train_tokenizer(TEXTS, 400).backend_tokenizer
+    # As the families' own: no space is put before a text.
+    inner.pre_tokenizer, inner.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     made = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", bos_token="<s>"
     )
