@@ -46,7 +46,7 @@ class GrowConfig:
         default_factory=lambda: [
             GrowthStage(GrowthStageName.eyes, steps=2400, batch=96),
             GrowthStage(GrowthStageName.speak, steps=2000, batch=12),
-            GrowthStage(GrowthStageName.obey, steps=300, batch=12, learning_rate=1e-3),
+            GrowthStage(GrowthStageName.obey, steps=600, batch=12, learning_rate=1.5e-3),
         ]
     )
     """In their order; the first is `eyes`, and each of the others goes on with the student of the one before."""

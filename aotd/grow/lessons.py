@@ -140,14 +140,16 @@ class _LessonWriter:
         return Lesson("inventory", "List what there is.\n", listed)
 
     def count(self) -> Lesson:
-        """How many of one thing there are: several half the time, one, or none; asked in singular or plural."""
+        """How many of one thing there are: several half the time, one, or none; as a program says it, or a caption."""
         kind = self.rng.random()
         several = [name for name in COUNTED if self.counts.get(name, 0) > 1]
         one = [name for name in COUNTED if self.counts.get(name, 0) == 1]
         among = several if kind < 0.5 else one if kind < 0.75 else [name for name in COUNTED if name not in self.counts]
         name = self.rng.choice(among or list(COUNTED))
-        asked = self.rng.choice([name, COUNTED[name]])
-        return Lesson("count", f"Count {asked}.\n", f"Count of {name}: {self.counts.get(name, 0)}.")
+        number = self.counts.get(name, 0)
+        if self.rng.random() < 0.5:
+            return Lesson("count", f"Count {name}.\n", f"Count of {name}: {number}.")
+        return Lesson("amount", f"Count {COUNTED[name]}.\n", f"{number} {name if number == 1 else COUNTED[name]}.")
 
     def held(self) -> Lesson:
         """What somebody has in the hands in one frame."""

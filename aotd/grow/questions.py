@@ -1,7 +1,8 @@
 """What a student is asked in stage obey: questions about a video, answered in the forms of an arm.
 
 A question is answered in words, by an option's letter, and with reasons in the wording of chains of thought. None is of
-a type of the benchmark's: they ask what there is, which of some actions is done, when, and what is held or open.
+a type of the benchmark's: they ask what there is, whether there are at least so many of a thing, which of some actions
+is done, when, and what is held or open.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from aotd.datasets.playroom.labels import THING_NAMES, VERB_NAMES
 from aotd.datasets.playroom.scene import Action
-from aotd.datasets.playroom.things import PERSON, PLAYROOM_VERBS, past_option, query
+from aotd.datasets.playroom.things import COUNTED, PERSON, PLAYROOM_VERBS, past_option, query
 from aotd.grow.lessons import Lesson, frames_of
 from aotd.grow.scenes import SampledPart
 from aotd.prompts.student import lettered, suffix
@@ -24,6 +25,8 @@ from aotd.view.finding_text import bare, sentence
 
 BOXES = 3
 """Boxes of one thing in a chain of thought."""
+MOST = 4
+"""Of one kind of thing that is asked for."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,10 @@ class ReasonedQuestion:
 
 
 def questions_of(part: SampledPart, rng: Random) -> list[ReasonedQuestion]:
-    """Make the questions about a part of a scene, up to six."""
+    """Make the questions about a part of a scene, up to seven."""
     writer = _QuestionWriter(part, rng)
-    return [*writer.done(), *writer.when(), writer.there(), *writer.held(), *writer.opened()]
+    found = [*writer.done(), *writer.when(), writer.there(), *writer.held(), *writer.opened()]
+    return [*found, writer.at_least()]
 
 
 class _QuestionWriter:
@@ -141,6 +145,18 @@ class _QuestionWriter:
         options = self._shuffled([f"The {name}." for name in (there, *others)])
         question = self.rng.choice(["Which of these is in the room?", "Which of these things is there?"])
         return ReasonedQuestion("there", question, options, f"The {there}.", tuple(steps))
+
+    def at_least(self) -> ReasonedQuestion:
+        """Whether there are at least so many of a thing; about as often true as not."""
+        counts = {name: self.names.count(name) for name in COUNTED}
+        true = self.rng.random() < 0.5 and max(counts.values()) > 1
+        fitting = [name for name, count in counts.items() if (count > 1 if true else count < MOST)]
+        there = [name for name in fitting if counts[name]]
+        name = self.rng.choice(there if there and self.rng.random() < 0.7 else fitting)
+        number = self.rng.randint(2, counts[name]) if true else self.rng.randint(max(2, counts[name] + 1), MOST)
+        question = f"Are there at least {number} {COUNTED[name]}?"
+        steps = (_sentence(name, CountFinding(count=counts[name])),)
+        return ReasonedQuestion("at_least", question, (), "Yes" if true else "No", steps)
 
     def held(self) -> Iterator[ReasonedQuestion]:
         """What somebody has in the hands in one frame."""

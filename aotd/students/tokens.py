@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 PAD, END, VIDEO = "<pad>", "<end>", "<video>"
+SPACE = "Ġ"
+"""How byte-level BPE writes a space within a token."""
 _SMALLEST, _OWN = 300, 259
 _OFTEN = 500
 

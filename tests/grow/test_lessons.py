@@ -10,7 +10,7 @@ import pytest
 
 from aotd.datasets.playroom import Difficulty
 from aotd.datasets.playroom.questions import candidates
-from aotd.datasets.playroom.things import PLAYROOM_VERBS
+from aotd.datasets.playroom.things import COUNTED, PLAYROOM_VERBS
 from aotd.grow.lessons import Lesson, lessons_of
 from aotd.grow.scenes import SampledPart, SceneSource, parts_of
 
@@ -126,8 +126,17 @@ def test_each_thing_is_told_with_its_box_or_how_many_there_are(told: list[tuple[
     assert boxes > 100
 
 
+def test_amounts_are_counts_in_the_words_of_a_caption(told: list[tuple[SampledPart, Lesson]]) -> None:
+    for part, lesson in of(told, "amount"):
+        plural = lesson.prompt.removeprefix("Count ").rstrip(".\n")
+        (name,) = [name for name, several in COUNTED.items() if several == plural]
+        count = [thing.name for thing in part.scene.things].count(name)
+        assert lesson.reply == f"{count} {name if count == 1 else plural}."
+
+
 def test_half_of_the_counts_are_of_several_where_there_are(told: list[tuple[SampledPart, Lesson]]) -> None:
-    counts = [int(re.findall("[0-9]+", lesson.reply)[0]) for _, lesson in of(told, "count")]
+    told_counts = [*of(told, "count"), *of(told, "amount")]
+    counts = [int(re.findall("[0-9]+", lesson.reply)[0]) for _, lesson in told_counts]
     assert 0 in counts
     assert 1 in counts
     assert sum(count > 1 for count in counts) >= 0.3 * len(counts)

@@ -10,7 +10,7 @@ import pytest
 
 from aotd.datasets.playroom import Difficulty
 from aotd.datasets.playroom.questions import candidates
-from aotd.datasets.playroom.things import past_option
+from aotd.datasets.playroom.things import COUNTED, past_option
 from aotd.grow.questions import ReasonedQuestion, questions_of
 from aotd.grow.scenes import SampledPart, SceneSource, parts_of
 from aotd.scoring.answers import read_answer, same_answer
@@ -59,6 +59,18 @@ def test_state_is_that_of_the_frame(told: list[tuple[SampledPart, ReasonedQuesti
                 if (item.open if kind == "opened" else item.holder is not None)
             ]
             assert names == [one.answer if one.options else f"The {one.answer}."]
+
+
+def test_there_are_at_least_so_many_or_not(told: list[tuple[SampledPart, ReasonedQuestion]]) -> None:
+    answers = []
+    for part, one in of(told, "at_least"):
+        number, plural = one.question.removeprefix("Are there at least ").rstrip("?").split()
+        (name,) = [name for name, several in COUNTED.items() if several == plural]
+        count = sum(thing.name == name for thing in part.scene.things)
+        assert (count >= int(number)) == (one.answer == "Yes")
+        assert one.steps == (f"Count of {name}: {count}.",)
+        answers.append(one.answer)
+    assert 10 <= answers.count("Yes") <= 30
 
 
 def test_letter_stands_before_the_answer(told: list[tuple[SampledPart, ReasonedQuestion]]) -> None:

@@ -34,7 +34,7 @@ from aotd.models.checkpoints import COMPLAINTS, first_line
 from aotd.models.loading import load_model, load_part, read_config
 from aotd.prompts import without_tokens
 from aotd.students import FrameWeights, SmallLM, StudentConfig, TemporalKind, ValleySettings
-from aotd.students.tokens import decode, encode, number_tokens, train_tokenizer
+from aotd.students.tokens import SPACE, decode, encode, number_tokens, train_tokenizer
 from aotd.students.valley.chat import chat_form, encode_behind
 from aotd.students.valley.encoder import (
     VISION_MODELS,
@@ -303,16 +303,15 @@ def smooth_numbers(model: Valley, tokenizer: PreTrainedTokenizerFast) -> None:
 
     Boxes and frames are numbers; learned from nothing, each one would be a word of its own.
     """
-    table = model.lm.get_input_embeddings().weight
+    table, vocabulary = model.lm.get_input_embeddings().weight, tokenizer.get_vocab()
     half = table.shape[1] // 2
     lengths = 4.0 * 1.35 ** torch.arange(half // 2).clamp(max=20)
     for number in range(1000):
         angles = 2 * math.pi * number / lengths
         waves = math.sqrt(2) * EMBEDDING * torch.cat([angles.sin(), angles.cos()])
-        for text in (f"{number}", f" {number}"):
-            tokens = encode(tokenizer, text)
-            if len(tokens) == 1:
-                table[tokens[0], : len(waves)] = waves
+        for token in (f"{number}", f"{SPACE}{number}"):
+            if token in vocabulary:
+                table[vocabulary[token], : len(waves)] = waves
 
 
 _ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 5e-2}

@@ -16,7 +16,7 @@ from aotd.errors import UserError
 from aotd.records import Example, Mode
 from aotd.students import SmallLM, StudentConfig, TemporalKind, ValleySettings
 from aotd.students.registry import load_student, new_student
-from aotd.students.tokens import decode, encode
+from aotd.students.tokens import SPACE, decode, encode
 from aotd.students.valley.student import ValleyStudent, check_agrees, new_valley
 from aotd.video.clip import Pixels, frame_numbers
 from aotd.video_llms.base import PromptInput, VideoFeatures
@@ -44,6 +44,16 @@ def student(request: pytest.FixtureRequest) -> ValleyStudent:
     made = new_valley(replace(SMALL, valley=replace(SIZES, small_lm=request.param)), 8, TEXTS, seed=1)
     made.model.train(False)
     return made
+
+
+def test_embeddings_of_numbers_begin_as_waves_of_their_value() -> None:
+    texts = ["I see [10, 11, 30, 40] from frame 10 to frame 11: " + " ".join(map(str, range(41)))]
+    made = new_valley(replace(SMALL, valley=replace(SIZES, vocabulary=900)), 8, texts, seed=1)
+    table = made.model.lm.get_input_embeddings().weight[:, :16].detach()
+    vocabulary = made.tokenizer.get_vocab()
+    ten, eleven, thirty = (table[vocabulary[f"{number}"]] for number in (10, 11, 30))
+    assert torch.equal(ten, table[vocabulary[f"{SPACE}10"]]), "the same behind a bracket and behind a space"
+    assert (ten - eleven).norm() < (ten - thirty).norm()
 
 
 def examples() -> list[Example]:
