@@ -1,7 +1,7 @@
 """What is said of a video while a student learns to speak: short tasks and their replies, made from what is true.
 
-They use the words of rationales ("from frame 3 to frame 8", "Count of book: 3.") and of captions ("3 books."). None is of
-a type of the benchmark's questions: nothing asks what was done first, next or before, or what else could be done.
+They use the words of rationales ("from frame 3 to frame 8", "Count of book: 3.") and of captions ("3 books."). None is
+of a type of the benchmark's questions: nothing asks what was done first, next or before, or what else could be done.
 Boxes are in pixels of the video, frames are numbered as the specialists' are.
 """
 
