@@ -5,7 +5,7 @@ A control: a student that learns from as much text about the same videos, none o
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -24,17 +24,25 @@ def captions_file(path: str) -> Path:
 
 
 def captions_of(path: str) -> Mapping[str, str]:
-    """Read what is told of each video, by the video's name without its ending.
+    """Read what is told of each video, by its file without its ending, and by that file's name if it is the only one.
 
     Raises:
         UserError: no file is named, or one that holds no captions.
     """
     told: dict[str, list[str]] = defaultdict(list)
     for caption in read_captions(captions_file(path)):
-        told[caption.video_id].append(caption.caption)
-    return {video: " ".join(captions) for video, captions in told.items()}
+        told[_without_ending(caption.video)].append(caption.caption)
+    names = Counter(PurePosixPath(video).name for video in told)
+    found = {PurePosixPath(video).name: video for video in told}
+    by_name = {name: told[video] for name, video in found.items() if names[name] == 1}
+    return {video: " ".join(captions) for video, captions in {**by_name, **told}.items()}
 
 
 def caption_of(question: Question, captions: Mapping[str, str]) -> str | None:
     """Return what is told of a question's video, None for nothing."""
-    return captions.get(PurePosixPath(question.video or question.video_id).stem)
+    video = _without_ending(question.video or question.video_id)
+    return captions.get(video, captions.get(PurePosixPath(video).name))
+
+
+def _without_ending(video: str) -> str:
+    return str(PurePosixPath(video).with_suffix("")) if PurePosixPath(video).name else video

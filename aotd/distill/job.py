@@ -12,7 +12,7 @@ its seed; a finished one is left alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from aotd.datasets.base import DatasetConfig
@@ -64,8 +64,8 @@ def job(
     data = read_training_data(setup, arms.values())
     if not any(question.answer is not None for part in data.mixtures.values() for question in part.questions.values()):
         raise UserError(f"distill.split={distill.split}: the run has no question with an answer in that split")
-    _check_thoughts(setup, arms, data)
     wanted = [arm for name, arm in arms.items() if not distill.only or name.partition(".")[0] in distill.only]
+    _check_thoughts(setup, wanted, data)
     todo = [arm for arm in wanted if not arm.last.is_finished(run)]
     if todo:
         with loading_modules():
@@ -77,16 +77,16 @@ def job(
             for arm in wanted:
                 if arm not in todo:
                     remove_leftovers(run, arm)  # of one that was killed just when it had finished
-            _write_examples(setup, arms, data, todo)
+            _write_examples(setup, wanted, data, todo)
     _check_examples(run, [arm for arm in todo if arm.config.train])
     if todo:
         train_arms(setup, todo, data)
 
 
-def _write_examples(setup: TrainingSetup, arms: Mapping[str, Arm], data: TrainingData, todo: Sequence[Arm]) -> None:
+def _write_examples(setup: TrainingSetup, arms: Sequence[Arm], data: TrainingData, todo: Sequence[Arm]) -> None:
     prompts = {name: digest(name) for name in SUFFIXES}
     unreadable = _unreadable(setup, data) if todo else {}
-    for arm in arms.values():
+    for arm in arms:
         for stage in arm.stages:
             source = data.of(stage)
             settings = manifest_settings(setup, arm, stage)
@@ -96,8 +96,8 @@ def _write_examples(setup: TrainingSetup, arms: Mapping[str, Arm], data: Trainin
                         out.write(unreadable.get((source.roots[key], key)) or _example(setup, question, stage, source))
 
 
-def _check_thoughts(setup: TrainingSetup, arms: Mapping[str, Arm], data: TrainingData) -> None:
-    for arm in arms.values():
+def _check_thoughts(setup: TrainingSetup, arms: Sequence[Arm], data: TrainingData) -> None:
+    for arm in arms:
         for stage in arm.stages:
             source = data.of(stage)
             labelled = [question for question in source.questions.values() if question.answer is not None]

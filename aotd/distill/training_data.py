@@ -105,7 +105,7 @@ def _read_mixture(setup: TrainingSetup, mixture: Sequence[MixturePart], rational
         run = Run(Path(part.run))
         prefix = f"{part.run}/" if mixture else ""
         if prefix and not run.questions.folder.is_dir():
-            raise UserError(f"{setting}: there is no run at {part.run!r}")
+            raise UserError(f"{setting}: there is no run at {part.run!r}: make it first, or leave that part out")
         chosen = [question for question in run.questions.stream() if question.split == setup.distill.split]
         if part.questions and part.questions < len(chosen):
             rng = Random(f"{setup.seed}/{prefix}")  # noqa: S311

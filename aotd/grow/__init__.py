@@ -59,4 +59,4 @@ class GrowConfig:
     workers: int = 1
     """Processes that draw scenes; changes no student."""
     save_steps: int = 200
-    """A checkpoint every so many steps."""
+    """A checkpoint every so many steps; 0: none but when it is stopped."""

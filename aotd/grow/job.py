@@ -84,6 +84,7 @@ def job(run: Run, *, grow: GrowConfig, student: StudentConfig, specialists: Spec
     if student.path:
         begins = student_folder(student.path)
         _keep_encoder(begins, student, eyes)
+        _check_goes_on(begins, grow, student.path)
     for number, stage in enumerate(grow.stages, 1):
         folder = stages / names[number - 1]
         make_folder(folder)
@@ -99,24 +100,40 @@ def job(run: Run, *, grow: GrowConfig, student: StudentConfig, specialists: Spec
     say(f"grown: student.path={final} student.frames={student.frames}")
 
 
+_SIZES = {"width": (16, 1024), "height": (16, 1024), "cells": (8, 4096), "blocks": (1, 64)}
+"""What `GrownSettings` takes."""
+
+
 def _check(grow: GrowConfig, student: StudentConfig, specialists: SpecialistsConfig) -> None:
     names = [stage.name for stage in grow.stages]
     if student.path:
         if not names or GrowthStageName.eyes in names:
             raise UserError(
-                f"student.path={student.path} has its eyes: grow.stages must be one or more stages speak or obey"
+                f"student.path={student.path} has its eyes: grow.stages must be one or more stages speak or obey, "
+                "such as grow.stages=[{name: obey, steps: 400, batch: 12}]"
             )
     elif len(names) < 2 or names[0] is not GrowthStageName.eyes or GrowthStageName.eyes in names[1:]:
         raise UserError("grow.stages must begin with the stage eyes, and go on with one or more stages speak or obey")
     for number, stage in enumerate(grow.stages):
         if stage.steps < 1 or stage.batch < 1:
             raise UserError(f"grow.stages[{number}]: steps and batch must be 1 or more")
-    for name in ("width", "height"):
-        if getattr(grow.encoder, name) % 16 or getattr(grow.encoder, name) < 16:
-            raise UserError(f"grow.encoder.{name}={getattr(grow.encoder, name)} must be a multiple of 16")
-    if grow.encoder.width * HEIGHT != grow.encoder.height * WIDTH:
+    if grow.workers < 1:
+        raise UserError(f"grow.workers={grow.workers} must be 1 or more")
+    if grow.save_steps < 0:
+        raise UserError(f"grow.save_steps={grow.save_steps} must be 0 (no checkpoints) or more")
+    for name, (least, most) in {
+        "width": (16, 1024),
+        "height": (16, 1024),
+        "cells": (8, 4096),
+        "blocks": (1, 64),
+    }.items():
+        if not least <= (value := getattr(grow.encoder, name)) <= most:
+            raise UserError(f"grow.encoder.{name}={value} must be from {least} to {most}")
+    width, height = grow.encoder.width, grow.encoder.height
+    if width % 16 or height % 16 or width * HEIGHT != height * WIDTH:
         raise UserError(
-            f"grow.encoder: width={grow.encoder.width} and height={grow.encoder.height} must be as {WIDTH} to {HEIGHT}"
+            f"grow.encoder: width={width} and height={height} must be multiples of 16, and as {WIDTH} to {HEIGHT}, "
+            "such as 128 and 96"
         )
     if student.valley.encoder or student.valley.lm:
         raise UserError("grow makes encoder and language model: leave out student.valley.encoder and student.valley.lm")
@@ -208,6 +225,18 @@ def _keep_encoder(student: Path, config: StudentConfig, folder: Path) -> None:
     if not is_saved(folder):
         make_folder(folder)
         save_encoder(loaded.model.encoder, folder)
+
+
+def _check_goes_on(begins: Path, grow: GrowConfig, path: str) -> None:
+    """Check that a student goes on with the scenes it began with, so that its folder can say what it has seen."""
+    before = growth_of(begins)
+    if before is None:
+        raise UserError(f"student.path={path} does not say what it grew on ({GROWN}): name a folder that grow made")
+    if (before.seed, before.difficulty) != (grow.scenes, grow.difficulty.value):
+        raise UserError(
+            f"student.path={path} grew on scenes of grow.scenes={before.seed} grow.difficulty={before.difficulty}: "
+            "set these, to go on with it"
+        )
 
 
 def _save_half(student: ValleyStudent, grow: GrowConfig, path: str, seed: int, folder: Path) -> None:

@@ -85,7 +85,8 @@ def train(
             line = {"step": step + 1, **{name: round(term.item(), 5) for name, term in terms.items()}}
             log.add(json.dumps(line).encode() + b"\n")
             bars.update(bar, completed=step + 1)
-            if stopping() or ((step + 1) % schedule.save_steps == 0 and step + 1 < schedule.steps):
+            due = schedule.save_steps and (step + 1) % schedule.save_steps == 0 and step + 1 < schedule.steps
+            if stopping() or due:
                 log.sync()
                 _save(named, optimizer, checkpoint, step + 1)
             if stopping():

@@ -10,6 +10,7 @@ import pytest
 
 from aotd.config.tree import Config
 from aotd.convert import ConvertConfig, WriterName, job
+from aotd.convert.caption import caption_of, captions_of
 from aotd.errors import UserError
 from aotd.llm import LLMConfig
 from aotd.llm.base import Reply
@@ -127,6 +128,15 @@ def test_captions_are_written_in_place_of_reasons(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     assert {one.question_id: one.text for one in run.thoughts.records()} == told
     assert [one.question_id for one in run.thoughts.dropped()] == ["c"]
+
+
+def test_captions_of_files_with_one_name_are_kept_apart(tmp_path: Path) -> None:
+    path = tmp_path / "captions.jsonl"
+    told = {"kitchen/1.mp4": "A cat.", "garage/1.mp4": "A car.", "garage/2.mp4": "A man."}
+    path.write_text("".join(json.dumps({"video": key, "caption": caption}) + "\n" for key, caption in told.items()))
+    captions = captions_of(str(path))
+    asked = [question("a").model_copy(update={"video": video}) for video in (*told, "elsewhere/2.mp4", "1.mp4")]
+    assert [caption_of(one, captions) for one in asked] == [*told.values(), "A man.", None]
 
 
 @pytest.mark.parametrize("captions", ["", "nowhere.jsonl"])

@@ -49,6 +49,18 @@ def examples(run: Path, arm: str) -> list[Example]:
     return Stage(run, f"distill/{arm}", Example).records()
 
 
+def test_arms_that_are_not_wanted_are_neither_checked_nor_written(run: Path) -> None:
+    config = corner_config(run)
+    arms = {**config.distill.arms, "strict": ArmConfig(rationales=True, require=["answer", "coherent"])}
+    (run / "verify" / "records.jsonl").write_text("")
+    config = replace(config, distill=replace(config.distill, arms=arms, only=["instruct"], max_steps=1))
+    do("distill", config)
+    assert [path.name for path in (run / "distill").iterdir() if (path / "records.jsonl").is_file()] == ["instruct"]
+    changed = replace(config, distill=replace(config.distill, only=["aotd"], max_steps=2))
+    with pytest.raises(UserError, match=r"distill.arms.aotd wants chains of thought"):
+        do("distill", changed)
+
+
 def test_arm_gets_its_thoughts_and_all_labels(run: Path) -> None:
     do("distill", corner_config(run))
     kept = {arm: [e.question_id for e in examples(run, arm) if e.rationale] for arm in ("instruct", "aotd")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from aotd.store.files import file_digest
 from aotd.store.run import Run
 from aotd.students import StudentConfig, ValleySettings
 from aotd.students.growth import Growth, growth_of
+from aotd.students.packaged import student_folder
 from aotd.students.registry import load_student
 from aotd.students.valley.student import new_valley
 
@@ -41,8 +43,12 @@ STUDENT = StudentConfig(frames=32)
         (GrowConfig(stages=[EYES]), STUDENT, "go on with one or more stages speak or obey"),
         (GrowConfig(stages=[EYES, SPEAK, EYES]), STUDENT, "grow.stages must begin with the stage eyes"),
         (GrowConfig(stages=[replace(EYES, steps=0), SPEAK]), STUDENT, r"grow.stages\[0\]: steps and batch must be 1"),
-        (GrowConfig(encoder=EncoderSizes(width=120)), STUDENT, "grow.encoder.width=120 must be a multiple of 16"),
-        (GrowConfig(encoder=EncoderSizes(width=96)), STUDENT, "width=96 and height=96 must be as 256 to 192"),
+        (GrowConfig(encoder=EncoderSizes(width=120)), STUDENT, "width=120 and height=96 must be multiples of 16"),
+        (GrowConfig(encoder=EncoderSizes(blocks=0)), STUDENT, "grow.encoder.blocks=0 must be from 1 to 64"),
+        (GrowConfig(encoder=EncoderSizes(cells=4)), STUDENT, "grow.encoder.cells=4 must be from 8 to 4096"),
+        (GrowConfig(workers=0), STUDENT, "grow.workers=0 must be 1 or more"),
+        (GrowConfig(save_steps=-1), STUDENT, "grow.save_steps=-1 must be 0"),
+        (GrowConfig(encoder=EncoderSizes(width=96)), STUDENT, "width=96 and height=96 must be .* as 256 to 192"),
         (GrowConfig(), replace(STUDENT, path="x"), "student.path=x has its eyes: grow.stages must be one or more"),
         (GrowConfig(stages=[]), replace(STUDENT, path="x"), "student.path=x has its eyes: grow.stages must be one or"),
         (GrowConfig(stages=[SPEAK]), replace(STUDENT, path="x"), "x holds no student"),
@@ -110,6 +116,33 @@ def test_student_does_not_depend_on_workers_or_on_where_it_was_stopped(tmp_path:
     assert "was grown with other settings: delete it, or set run to another folder" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("grown_json", "error"),
+    [
+        (
+            '{"seed": 1, "scenes": 3, "difficulty": "standard"}',
+            "grew on scenes of grow.scenes=1 grow.difficulty=standard",
+        ),
+        ("", r"does not say what it grew on \(grown.json\)"),
+    ],
+)
+def test_student_that_grew_on_other_scenes_is_no_beginning(grown_json: str, error: str, tmp_path: Path) -> None:
+    folder = tmp_path / "begun"
+    shutil.copytree(student_folder("packaged:valley_grown"), folder)
+    (folder / "grown.json").unlink()
+    if grown_json:
+        (folder / "grown.json").write_text(grown_json)
+    config = StudentConfig(frames=32, path=str(folder))
+    with pytest.raises(UserError, match=error):
+        job(
+            Run(tmp_path / "run"),
+            grow=GrowConfig(stages=[SPEAK]),
+            student=config,
+            specialists=SpecialistsConfig(),
+            seed=0,
+        )
+
+
 @pytest.mark.slow
 def test_student_goes_on_from_one_that_was_grown(tmp_path: Path) -> None:
     source = SceneSource(5, Difficulty.standard, 32, (128, 96))
@@ -118,6 +151,8 @@ def test_student_goes_on_from_one_that_was_grown(tmp_path: Path) -> None:
         StudentConfig(frames=32, valley=sizes), 32, lesson_texts(source, 3), 0, new_encoder(EncoderSizes(blocks=1), 0)
     )
     begun.save(tmp_path / "begun")
+    growth = Growth(seed=5, scenes=3, difficulty="standard")
+    (tmp_path / "begun/grown.json").write_text(growth.model_dump_json())
     config = StudentConfig(frames=32, path=str(tmp_path / "begun"))
     grow = GrowConfig(stages=[replace(SPEAK, steps=1), replace(SPEAK, name=GrowthStageName.obey, steps=1)], scenes=5)
     run = Run(tmp_path / "run")

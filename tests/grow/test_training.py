@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,15 @@ def test_stopped_stage_goes_on_to_the_same_weights(stop: int, tmp_path: Path) ->
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
     assert lines(tmp_path / "stopped") == list(range(1, 13))
     assert (tmp_path / "stopped/losses.jsonl").read_bytes() == (tmp_path / "whole/losses.jsonl").read_bytes()
+
+
+def test_no_checkpoints_give_the_same_weights(tmp_path: Path) -> None:
+    whole = grown(tmp_path / "whole")
+    (tmp_path / "without").mkdir()
+    network = module()
+    train("test", network, replace(SCHEDULE, save_steps=0), Losses(network, -1), tmp_path / "without")
+    assert not (tmp_path / "without/checkpoint.safetensors").exists()
+    assert all(torch.equal(weight, whole[name]) for name, weight in network.state_dict().items())
 
 
 def test_lines_behind_the_checkpoint_of_a_killed_stage_are_written_anew(tmp_path: Path) -> None:
