@@ -197,11 +197,27 @@ def plan(config: Config, toolbox: Toolbox | None = None) -> list[str]:
         lines.append(f"{verb:10} {there}" + ("" if verb == "load" else f"; {_left(left)}"))
         given = passed if left == 0 or verb == "load" else None
     if "distill" in config.verbs:
+        _check_mixtures(config)
         lines.append(f"{'distill':10} {len(run.students())} students there")
     folder = cache_folder(config.cache, run)
     if folder is not None:
         lines.append(f"what models said before stands in {folder}; they are not asked again")
     return lines
+
+
+def _check_mixtures(config: Config) -> None:
+    """Check that the runs that wanted arms learn from are there: before hours of other work."""
+    distill = config.distill
+    mixtures = {"distill.mixture": distill.mixture}
+    for name, arm in distill.arms.items():
+        if not distill.only or name in distill.only:
+            mixtures[f"distill.arms.{name}.mixture"] = arm.mixture or []
+    for setting, mixture in mixtures.items():
+        for part in mixture:
+            if Path(part.run) != Path(config.run) and not Run(Path(part.run)).questions.folder.is_dir():
+                raise UserError(
+                    f"{setting}: there is no run at {part.run!r}: make it first, or run until then with verbs=[…]"
+                )
 
 
 def _left(given: int | None) -> str:

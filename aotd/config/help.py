@@ -116,6 +116,9 @@ def _settings(part: Any, prefix: str) -> list[str]:
 
 def _line(setting: str, value: Any, meaning: str) -> str:
     shown = value.value if isinstance(value, Enum) else value
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    if any(is_dataclass(one) for one in inner):  # as it can be typed
+        shown = yaml.safe_dump(_plain(value), default_flow_style=True, sort_keys=False, width=10**9).strip()
     return f"  {f'{setting}={shown}':<40} {meaning}".rstrip()
 
 

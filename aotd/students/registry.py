@@ -89,7 +89,7 @@ def load_student(folder: Path, config: StudentConfig) -> VideoLLM:
         UserError: there is none in the folder, or one that is damaged or names things that are not in it.
     """
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} holds no student: run `aotd distill` first")
+        raise UserError(f"{folder} holds no student: name the folder of one, or make it with `aotd distill` first")
     disable_progress_bar()  # type: ignore[no-untyped-call]
     check_checkpoint(folder, "student")
     kind = read_object(folder / "config.json", f"{folder}/config.json").get("model_type")
@@ -97,7 +97,8 @@ def load_student(folder: Path, config: StudentConfig) -> VideoLLM:
         return load_valley(folder, config)
     family = next((family for family in FAMILIES.values() if family.model_type == kind), None)
     if family is None:
-        raise UserError(f"{folder} holds a {kind} model, which is none of the students'")
+        known = ", ".join(sorted([ValleyConfig.model_type, *(one.model_type for one in FAMILIES.values())]))
+        raise UserError(f"{folder} holds a {kind} model, and no student: name the folder of one ({known})")
     return load_pretrained(family, str(folder), config, config.frames)
 
 

@@ -44,6 +44,14 @@ def test_plan_of_new_run_is_all_to_do(tmp_path: Path, capsys: pytest.CaptureFixt
     assert told(capsys) == ["load       to do", "decompose  to do"]
 
 
+def test_plan_refuses_a_mixture_of_runs_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mixture = f"distill.arms.aotd.mixture=[{{run: {tmp_path}/nowhere, root: videos}}]"
+    assert main(words(tmp_path, "a", "verbs=[load,distill]", mixture)) == 2
+    said = capsys.readouterr().err
+    assert f"distill.arms.aotd.mixture: there is no run at '{tmp_path}/nowhere': make it first" in said
+    assert not (tmp_path / "a").exists()
+
+
 def test_plan_of_stopped_run_counts_what_is_done(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     count = len(Stage(folder / "a", "decompose", Program).records())
     path = folder / "a" / "decompose" / "records.jsonl"

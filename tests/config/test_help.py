@@ -75,6 +75,11 @@ def test_help_shows_composed_defaults_and_inherited_meanings(capsys: pytest.Capt
     assert len(line.split()) > 3
 
 
+def test_help_shows_lists_of_settings_as_they_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grow", "--help"]) == 0
+    assert "grow.stages=[{name: eyes, steps: 2400, batch: 96, learning_rate: 0.002}, {" in capsys.readouterr().out
+
+
 def test_every_verbs_config_file_is_among_the_defaults() -> None:
     text = (shipped("configs") / "run.yaml").read_text(encoding="utf-8")
     files = [path.stem for path in shipped("configs").glob("*.yaml") if path.stem != "run"]
