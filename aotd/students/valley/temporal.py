@@ -66,7 +66,7 @@ class TransformerOverFrames(nn.Module):
         rows = places.transpose(1, 2).flatten(0, 1) + self.position[: places.shape[1]]
         # The layer, for the last frame alone: of the others only keys and values are used.
         seen = self.layer.norm1(rows)
-        last = rows[:, -1:] + self.layer.self_attn(seen[:, -1:], seen, seen, need_weights=False)[0]
+        last: Tensor = rows[:, -1:] + self.layer.self_attn(seen[:, -1:], seen, seen, need_weights=False)[0]
         last = last + self.layer.linear2(functional.gelu(self.layer.linear1(self.layer.norm2(last))))
         return last.view_as(places[:, 0]) + places.mean(1)
 
