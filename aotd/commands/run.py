@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from aotd import tracking
 from aotd.config.tree import Config, llm_roles
 from aotd.datasets.benchmarks import CLIPS
+from aotd.distill import DistillConfig
 from aotd.errors import UserError
 from aotd.llm import EngineName, LLMConfig, role_llm
 from aotd.llm.load import release_engines
@@ -197,7 +198,7 @@ def plan(config: Config, toolbox: Toolbox | None = None) -> list[str]:
         lines.append(f"{verb:10} {there}" + ("" if verb == "load" else f"; {_left(left)}"))
         given = passed if left == 0 or verb == "load" else None
     if "distill" in config.verbs:
-        _check_mixtures(config)
+        _check_mixtures(config.distill, Path(config.run))
         lines.append(f"{'distill':10} {len(run.students())} students there")
     folder = cache_folder(config.cache, run)
     if folder is not None:
@@ -205,16 +206,15 @@ def plan(config: Config, toolbox: Toolbox | None = None) -> list[str]:
     return lines
 
 
-def _check_mixtures(config: Config) -> None:
+def _check_mixtures(distill: DistillConfig, run: Path) -> None:
     """Check that the runs that wanted arms learn from are there: before hours of other work."""
-    distill = config.distill
     mixtures = {"distill.mixture": distill.mixture}
     for name, arm in distill.arms.items():
         if not distill.only or name in distill.only:
             mixtures[f"distill.arms.{name}.mixture"] = arm.mixture or []
     for setting, mixture in mixtures.items():
         for part in mixture:
-            if Path(part.run) != Path(config.run) and not Run(Path(part.run)).questions.folder.is_dir():
+            if Path(part.run) != run and not Run(Path(part.run)).questions.folder.is_dir():
                 raise UserError(
                     f"{setting}: there is no run at {part.run!r}: make it first, or run until then with verbs=[…]"
                 )
