@@ -159,7 +159,7 @@ def test_wrong_stage_is_one_line(run: Path, arm: ArmConfig, says: str) -> None:
 
 
 def test_question_too_long_for_a_later_stage_is_reported_before_the_first(run: Path) -> None:
-    with pytest.raises(UserError, match="is too small for [0-9]+ questions of arm aotd, among them"):
+    with pytest.raises(UserError, match=r"is too small for [0-9]+ questions of arm aotd, among them"):
         do("distill", staged(run, PROJECTOR, WHOLE, max_tokens_per_batch=100))
     assert not (run / "distill/aotd/losses.jsonl").exists()
 
