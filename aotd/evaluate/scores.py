@@ -50,12 +50,9 @@ def score(
         return means
 
     by_type = by(lambda question: (question.type,))
-    with_reasons = [q for q in labelled if reasoned is None or q.question_id in reasoned]
-    marked = [
-        q
-        for q in questions
-        if (reasoned is None or q.question_id in reasoned) and q.evidence and (q.evidence.spans or q.evidence.boxes)
-    ]
+    asked = [q for q in questions if reasoned is None or q.question_id in reasoned]
+    with_reasons = [question for question in asked if question.answer is not None]
+    marked = [q for q in asked if q.evidence and (q.evidence.spans or q.evidence.boxes)]
     reasons = {rationale.question_id: rationale for rationale in rationales or ()}
     ends = {key: bool(rationale.correct) for key, rationale in reasons.items()}
 

@@ -479,18 +479,18 @@ class VideoLLM(ABC):
         Returns:
             Row -> the score of each of its replies.
         """
-        groups: dict[int, list[int]] = {}
+        same: dict[int, list[int]] = {}
         for number, row in enumerate(rows):
-            groups.setdefault(id(row.features), []).append(number)
+            same.setdefault(id(row.features), []).append(number)
+        groups = list(same.values())
         targets = [[self.encode_reply(reply) for reply in of_row] for of_row in replies]
         trees = []
-        for group in groups.values():
+        for group in groups:
             texts = [[*rows[number].texts[0], *tokens] for number in group for tokens in targets[number]]
             trees.append(BatchRow(rows[group[0]].features, rows[group[0]].prefix, texts))
         scores: dict[int, list[float]] = {}
         for batch in _alike(trees):
-            chosen = [list(groups.values())[number] for number in batch]
-            scores |= self._scored([trees[number] for number in batch], chosen, rows, targets)
+            scores |= self._scored([trees[n] for n in batch], [groups[n] for n in batch], rows, targets)
         return [scores[number] for number in range(len(rows))]
 
     def _scored(
