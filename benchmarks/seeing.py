@@ -1,6 +1,6 @@
 """What a grown student sees of a world that it was not grown on.
 
-    python -m benchmarks.seeing --seed 7                        grow a student from nothing: 1 to 1.5 hours
+    python -m benchmarks.seeing --seed 7                        grow a student from nothing: up to two hours
     python -m benchmarks.seeing --seed 7 --folder runs/grown    measure the one that is there, or go on with it
     python -m benchmarks.seeing --seed 7 'grow.stages=[…]'      with other settings of `aotd grow experiment=grown`
 
