@@ -13,7 +13,7 @@ INSTALL := pip install --quiet --disable-pip-version-check
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-demo: $(STAMP) ## build a small world of videos, run every step on it, write runs/demo/report.html (12 minutes)
+demo: $(STAMP) ## build a small world of videos, run every step on it, write runs/demo/report.html (10 minutes)
 	$(BIN)/aotd run experiment=demo
 
 check: lint types test test-slow ## what CI runs: lint, types, test, test-slow
